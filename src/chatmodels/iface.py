@@ -1,0 +1,187 @@
+"""The one interface of the chat layer, and the small protocols it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
+from fmf_core.portal import in_thread, iterate_sync, run_sync
+
+ChatInput = str | Sequence[Message] | ChatRequest
+"""What the convenience methods take: a prompt, a conversation or a whole request."""
+
+
+@runtime_checkable
+class MessageGenerator(Protocol):
+    """Continues a conversation."""
+
+    def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
+        """The next turn of `messages`."""
+        ...
+
+
+@runtime_checkable
+class StreamMessageHandler(Protocol):
+    """Continues a conversation piece by piece."""
+
+    def stream_messages(self, messages: Sequence[Message], **options: Any) -> Iterator[ChatChunk]:
+        """The next turn of `messages`, in pieces."""
+        ...
+
+
+@runtime_checkable
+class ModelInfoProvider(Protocol):
+    """Describes itself."""
+
+    def get_model_info(self) -> ModelInfo:
+        """Name, provider, limits and capabilities."""
+        ...
+
+
+@runtime_checkable
+class HealthChecker(Protocol):
+    """Says whether it can be reached."""
+
+    def check_health(self) -> HealthStatus:
+        """A cheap check that spends no tokens."""
+        ...
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """Takes one input or many, blocking or awaited, whole or in pieces."""
+
+    def invoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+        """Answer one input, blocking."""
+        ...
+
+    async def ainvoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+        """Answer one input."""
+        ...
+
+
+class ChatModel(ABC):
+    """Answers chat requests.
+
+    Write `complete_async`, or `complete`, or both: the missing one is derived, and a class with neither is refused when
+    it is defined. Write `stream_async` when the model can answer piece by piece. Everything else has a default.
+
+        class Echo(ChatModel):
+            def complete(self, request):
+                usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="echo", provider="echo")
+                return ChatResponse(content=request.prompt, model="echo", usage=usage)
+    """
+
+    provider_name: ClassVar[str] = "unknown"
+    """The vendor as telemetry and records name it."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.complete is ChatModel.complete and cls.complete_async is ChatModel.complete_async:
+            raise TypeError(f"{cls.__name__} must define complete_async or complete")
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`.
+
+        Raises:
+            ChatModelError: the model could not answer; its `code` says whether waiting helps.
+        """
+        return await in_thread(self.complete, request)
+
+    def complete(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`, blocking."""
+        return run_sync(self.complete_async(request))
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece; a model that cannot stream yields its whole answer once."""
+        response = await self.complete_async(request)
+        yield ChatChunk(
+            text=response.content,
+            finish_reason=response.finish_reason,
+            usage=response.usage,
+            tool_calls=response.tool_calls,
+        )
+
+    def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
+        """The next turn of `messages`, blocking; `options` are fields of `ChatRequest`."""
+        return [self.invoke(messages, **options).message]
+
+    def stream_messages(self, messages: Sequence[Message], **options: Any) -> Iterator[ChatChunk]:
+        """The next turn of `messages` in pieces, blocking."""
+        return self.stream(messages, **options)
+
+    def invoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+        """Answer a prompt, a conversation or a request, blocking; `options` are fields of `ChatRequest`."""
+        return self.complete(as_request(request, options))
+
+    async def ainvoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+        """Answer a prompt, a conversation or a request; `options` are fields of `ChatRequest`."""
+        return await self.complete_async(as_request(request, options))
+
+    def batch(self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any) -> list[ChatResponse]:
+        """Answer all `requests`, blocking, at most `max_concurrency` at once; answers in the order of the requests."""
+        return run_sync(self.abatch(requests, max_concurrency=max_concurrency, **options))
+
+    async def abatch(
+        self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any
+    ) -> list[ChatResponse]:
+        """Answer all `requests`, at most `max_concurrency` at once; the first failure cancels the rest and is raised."""
+        answers: dict[int, ChatResponse] = {}
+        todo = iter(enumerate(requests))
+
+        async def worker() -> None:
+            for number, request in todo:
+                answers[number] = await self.ainvoke(request, **options)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(max(1, max_concurrency), len(requests))):
+                    group.create_task(worker())
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [answers[number] for number in range(len(requests))]
+
+    def stream(self, request: ChatInput, **options: Any) -> Iterator[ChatChunk]:
+        """Answer in pieces, blocking."""
+        return iterate_sync(self.stream_async(as_request(request, options)))
+
+    def astream(self, request: ChatInput, **options: Any) -> AsyncIterator[ChatChunk]:
+        """Answer in pieces."""
+        return self.stream_async(as_request(request, options))
+
+    def get_model_info(self) -> ModelInfo:
+        """Name, provider, limits and capabilities."""
+        return ModelInfo(name=type(self).__name__, provider=self.provider_name)
+
+    def check_health(self) -> HealthStatus:
+        """A cheap check that spends no tokens."""
+        return HealthStatus(status="unknown", detail=f"{type(self).__name__} has no health check")
+
+    async def initialize(self) -> None:
+        """Get ready: called once before the first request of a run; does nothing by default."""
+
+    async def cleanup(self) -> None:
+        """Release connections; called at the latest when the process ends. The model may be used again afterwards."""
+
+    async def __aenter__(self) -> Self:
+        await self.initialize()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cleanup()
+
+
+def as_request(request: ChatInput, options: dict[str, Any]) -> ChatRequest:
+    """The request that a prompt, a conversation or a request stands for, with `options` on top."""
+    if isinstance(request, ChatRequest):
+        return ChatRequest.model_validate({**_given(request), **options}) if options else request
+    if isinstance(request, str):
+        return ChatRequest(prompt=request, **options)
+    return ChatRequest(messages=tuple(request), **options)
+
+
+def _given(request: ChatRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.model_fields_set}

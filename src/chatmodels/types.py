@@ -1,0 +1,236 @@
+"""The values that pass between a caller and a chat model; all of them are immutable."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fmf_core.value import Value
+
+Role = Literal["system", "user", "assistant", "tool"]
+DEFAULT_MODEL = "gpt-4o-mini"
+
+
+class TextPart(Value):
+    """A piece of text inside a message of several parts."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImagePart(Value):
+    """A picture inside a message: its bytes, or the address where the provider finds it."""
+
+    type: Literal["image"] = "image"
+    data: bytes | None = Field(default=None, repr=False)
+    url: str | None = None
+    media_type: str = "image/png"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.data is None) == (self.url is None):
+            raise ValueError("an image part needs either data or url, and not both")
+        return self
+
+    def as_url(self) -> str:
+        """The picture as an address; bytes become a `data:` URL."""
+        if self.url is not None:
+            return self.url
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data or b'').decode('ascii')}"
+
+
+Part = TextPart | ImagePart
+
+
+class ToolCall(Value):
+    """A model's wish to have a tool called."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Tool(Value):
+    """A tool that the model may ask for; `parameters` is a JSON Schema."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+class ResponseFormat(Value):
+    """The shape that the answer must have: plain text, any JSON object, or JSON that fits a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: dict[str, Any] | None = None
+    name: str = "answer"
+
+    @model_validator(mode="after")
+    def _schema_given(self) -> Self:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema is given exactly when type is 'json_schema'")
+        return self
+
+
+class Message(Value):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str | tuple[Part, ...] = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """On a message of role `tool`: the call that it answers."""
+
+    @property
+    def text(self) -> str:
+        """The text of the turn without its pictures."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+
+class TokenUsage(Value):
+    """Tokens of one call, or the sum over several (`usage + usage`)."""
+
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+    total_tokens: int = Field(default=-1, validate_default=False)
+    """Always the sum of the two; given a value, it is checked."""
+    model: str = Field(min_length=1)
+    provider: str = Field(min_length=1)
+    cached_tokens: int = Field(default=0, ge=0)
+    """The part of `prompt_tokens` that the provider read from its cache."""
+    reasoning_tokens: int = Field(default=0, ge=0)
+    """The part of `completion_tokens` that the model spent on thinking."""
+
+    @model_validator(mode="after")
+    def _settle_total(self) -> Self:
+        total = self.prompt_tokens + self.completion_tokens
+        if self.total_tokens not in (-1, total):
+            raise ValueError(f"total_tokens must equal prompt_tokens + completion_tokens ({total})")
+        self.__dict__["total_tokens"] = total
+        return self
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            model=self.model if self.model == other.model else "mixed",
+            provider=self.provider if self.provider == other.provider else "mixed",
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class ChatRequest(Value):
+    """A conversation to continue: give `messages`, or `prompt` for one turn; each view is derived from the other.
+
+    A sampling setting that was not given (see `model_fields_set`) is replaced by the default of the model that gets the
+    request; `None` leaves it out of the request body altogether.
+    """
+
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    system_prompt: str | None = None
+    model: str = Field(default=DEFAULT_MODEL, min_length=1)
+    temperature: float | None = Field(default=0.7, ge=0.0, le=2.0)
+    max_tokens: int | None = Field(default=1024, ge=1, le=128_000)
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    """`"auto"`, `"none"`, `"required"` or the name of one tool."""
+    response_format: ResponseFormat | None = None
+    extra_params: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the provider as they are."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, stop: Any) -> Any:
+        return (stop,) if isinstance(stop, str) else stop
+
+    @model_validator(mode="after")
+    def _settle_views(self) -> Self:
+        # The only place where a frozen value is written: both views are fixed while the request is made.
+        if self.messages:
+            if self.prompt and self.prompt != self._last("user"):
+                raise ValueError("give messages or a prompt, not both")
+            settled = {"prompt": self._last("user") or "", "system_prompt": self._last("system")}
+        elif self.prompt.strip():
+            system = (Message(role="system", content=self.system_prompt),) if self.system_prompt else ()
+            settled_messages = (*system, Message(role="user", content=self.prompt))
+            self.__dict__["messages"] = settled_messages
+            return self
+        else:
+            raise ValueError("a request needs messages or a non-empty prompt")
+        self.__dict__.update(settled)
+        return self
+
+    def _last(self, role: Role) -> str | None:
+        return next((m.text for m in reversed(self.messages) if m.role == role), None)
+
+    def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
+        """This request with `defaults` for every setting that was not given."""
+        missing = {name: value for name, value in defaults.items() if name not in self.model_fields_set}
+        return self.model_copy(update=missing) if missing else self
+
+
+class ChatResponse(Value):
+    """What the model answered, and what it took."""
+
+    content: str
+    model: str = Field(min_length=1)
+    """The model that answered, as the provider names it; it may be more precise than the one asked for."""
+    usage: TokenUsage
+    latency_ms: float = Field(default=0.0, ge=0.0)
+    finish_reason: str = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+    response_id: str | None = None
+    attempts: int = Field(default=1, ge=1)
+    """How many requests it took, retries included."""
+    cost_usd: float | None = None
+    """Estimated price in US dollars; `None` where the price is unknown."""
+    cached: bool = False
+    """Whether the answer came from a cache or a recording, and so was not paid."""
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        if not self.content and not self.tool_calls and self.finish_reason == "stop":
+            raise ValueError("content must not be empty when the model finished normally")
+        return self
+
+    @property
+    def message(self) -> Message:
+        """The answer as the next turn of the conversation."""
+        return Message(role="assistant", content=self.content, tool_calls=self.tool_calls)
+
+
+class ChatChunk(Value):
+    """A piece of a streamed answer; the last one carries `finish_reason` and `usage`."""
+
+    text: str
+    finish_reason: str | None = None
+    usage: TokenUsage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class ModelInfo(Value):
+    """What a model is and can do."""
+
+    name: str
+    provider: str
+    max_tokens: int = 0
+    """The longest answer, in tokens; 0 where it is unknown."""
+    context_tokens: int = 0
+    """Prompt and answer together, in tokens; 0 where it is unknown."""
+    capabilities: tuple[str, ...] = ()
+
+
+class HealthStatus(Value):
+    """Whether a model can be reached, found out without spending tokens."""
+
+    status: Literal["healthy", "unhealthy", "unknown"]
+    detail: str = ""

@@ -1,0 +1,71 @@
+"""The values that travel from room to room; all of them are immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Row = dict[str, Any]
+"""A record as it is written: plain JSON values under plain names."""
+
+DocumentStatus = Literal["open", "ok", "skipped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRef:
+    """Something a connector lists: where it is and what is known of it without reading it."""
+
+    id: str
+    """The path inside the connector's root, with `/` on every system; the same on every machine."""
+    uri: str
+    """The full address, such as `file:///data/a.md` or `s3://bucket/a.md`."""
+    name: str
+    """The last part of the path."""
+    size: int | None = None
+    """Bytes, where the source says so."""
+    modified_at: datetime | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is known of a resource once it is opened; its text travels in chunks."""
+
+    doc_id: str
+    """A hash of the resource's id and its content: the same on every machine and in every run."""
+    source_uri: str
+    resource_id: str
+    status: DocumentStatus
+    """`open` while its chunks are on their way, afterwards one of the other three for good."""
+    media_type: str | None = None
+    bytes: int | None = None
+    hash: str | None = None
+    """`sha256:` and the hash of the bytes."""
+    title: str | None = None
+    text: str | None = None
+    """The whole text, where it was asked for or is short; the offsets of the chunks count in it."""
+    text_chars: int = 0
+    chunks: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+    """Why it was skipped or failed."""
+    error: Exception | None = None
+    """On a failed document: what was raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `text == document_text[start:end]`."""
+
+    chunk_id: str
+    doc_id: str
+    source_uri: str
+    index: int
+    start: int
+    """Characters from the start of the document's text."""
+    end: int
+    tokens: int
+    """Exact, in the tokenizer of the configuration."""
+    text: str
