@@ -1,0 +1,70 @@
+# Two commands matter: `make demo` (a real chain with a real model) and `make test` (everything that is checked).
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := .stamps
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+MODEL  := smollm2-135m-instruct
+QUICKSTART := examples/quickstart
+PACKAGES := src/fmf_core+src/chatmodels+src/generative_ai_workflow+src/fmf
+
+.PHONY: help demo test check format bench pins clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    install, fetch the embedded model, run the quickstart chain"
+	@echo "make test    install the development extras, run every check and every test"
+	@echo "make check   only the checks: lint, types, import contracts, shape"
+	@echo "make bench   the speed and memory tables (minutes)"
+	@echo "make clean   remove the environment and everything that was made"
+
+demo: $(STAMPS)/demo
+	@$(BIN)/fmf --quiet models pull $(MODEL)
+	@FMF=$(BIN)/fmf $(BIN)/python $(QUICKSTART)/demo.py --artefacts "$(CURDIR)/artefacts"
+
+test: $(STAMPS)/test check
+	@$(BIN)/python tools/verdict.py
+
+check: $(STAMPS)/test
+	$(BIN)/ruff check src tests tools benchmarks examples
+	$(BIN)/ruff format --check src tests tools benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/shape.py --check $(PACKAGES)
+
+format: $(STAMPS)/test
+	$(BIN)/ruff check --fix src tests tools benchmarks examples
+	$(BIN)/ruff format src tests tools benchmarks examples
+
+bench: $(STAMPS)/test
+	$(BIN)/python -m benchmarks
+
+# Renews constraints.txt from pyproject.toml (needs the network and uv).
+pins:
+	uv pip compile pyproject.toml --all-extras --group dev --group build --universal --generate-hashes \
+		--python-version 3.11 --no-header --no-emit-index-url --upgrade --quiet -o constraints.txt
+
+clean:
+	rm -rf $(VENV) $(STAMPS) artefacts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make demo PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/demo: $(VENV)/pyvenv.cfg constraints.txt pyproject.toml
+	@echo "Installing into $(VENV) ..."
+	@mkdir -p $(STAMPS)
+	@$(BIN)/python tools/pins.py local build > $(STAMPS)/demo.txt
+	@$(PIP) install --require-hashes -r $(STAMPS)/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMPS)/test: $(VENV)/pyvenv.cfg constraints.txt pyproject.toml
+	@echo "Installing the development extras into $(VENV) ..."
+	@mkdir -p $(STAMPS)
+	@$(BIN)/python tools/pins.py '*' > $(STAMPS)/test.txt
+	@$(PIP) install --require-hashes -r $(STAMPS)/test.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(STAMPS)/demo $@

@@ -1,0 +1,48 @@
+"""Run the whole test suite with coverage and close with the figures a reader wants: tests, coverage, contracts, shape."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = "+".join(f"src/{name}" for name in ("fmf_core", "chatmodels", "generative_ai_workflow", "fmf"))
+
+
+def main() -> int:
+    """The exit status of pytest; the figures go to standard output."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "coverage.json")
+        status = run("-m", "pytest", "-n", workers(), "--cov", "--cov-report=term", f"--cov-report=json:{report}")
+        covered = json.loads(report.read_text())["totals"]["percent_covered"] if report.exists() else None
+    contracts = output(str(Path(sys.executable).with_name("lint-imports")))
+    shape = output(sys.executable, "tools/shape.py", "--check", PACKAGES)
+    print()
+    print(f"coverage   {covered:.1f} %" if covered is not None else "coverage   not measured")
+    print(f"contracts  {(re.findall(r'Contracts: .*', contracts) or ['not checked'])[-1].removeprefix('Contracts: ')}")
+    print(f"shape      {shape.strip().splitlines()[-1]}")
+    return status
+
+
+def workers() -> str:
+    """How many test processes: one a core, as far as this process may use them."""
+    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def run(*arguments: str) -> int:
+    """Run Python with `arguments` in the project, its output passed on as it comes."""
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
+
+
+def output(*command: str) -> str:
+    """What `command` printed."""
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
