@@ -3,7 +3,7 @@
     python tools/pins.py local build > requirements.txt     # core + extra `local` + group `build`
     python tools/pins.py '*'                                 # everything
 
-pip checks hashes only when every requirement has one, and an editable install cannot; so the closure is installed first,
+pip checks hashes only when every requirement has one, and an editable install cannot; so the closure goes first,
 with `--require-hashes`, and the project itself afterwards with `--no-deps`.
 """
 

@@ -1,4 +1,4 @@
-"""Run the whole test suite with coverage and close with the figures a reader wants: tests, coverage, contracts, shape."""
+"""Run the test suite with coverage and close with the figures a reader wants: tests, coverage, contracts, shape."""
 
 from __future__ import annotations
 
