@@ -1,0 +1,119 @@
+"""Prompt files: several versions of one prompt in YAML, read strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from fmf.errors import ConfigError, PromptError
+from fmf_core.errors import Code
+from fmf_core.value import Value
+
+ID_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_-])?$"
+VERSION_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]*)$"
+SUFFIXES = (".yaml", ".yml")
+
+
+class PromptInputs(Value):
+    """What a template needs."""
+
+    required: tuple[str, ...] = ()
+    """Every name that the template uses; the step that uses the prompt must give all of them."""
+
+
+class PromptExample(Value):
+    """One few-shot turn: what could be asked, and the answer that the model should copy in style."""
+
+    input: str | dict[str, Any]
+    """Text: the user's turn as it is. A mapping: values for the template, rendered like the real question."""
+    output: Any
+    """Text as it is; any other value is shown to the model as compact JSON."""
+
+
+class PromptAssertions(Value):
+    """What must hold for the rendered template."""
+
+    contains: tuple[str, ...] = ()
+    not_contains: tuple[str, ...] = ()
+    max_tokens: int | None = Field(default=None, ge=1)
+
+
+class PromptTest(Value):
+    """A check of one version: render the template with `inputs`, then look at the text."""
+
+    name: str = Field(min_length=1)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    assertions: PromptAssertions = PromptAssertions()
+
+
+class PromptVersion(Value):
+    """One version of a prompt."""
+
+    version: str = Field(pattern=VERSION_PATTERN)
+    template: str = Field(min_length=1)
+    system: str | None = None
+    inputs: PromptInputs = PromptInputs()
+    examples: tuple[PromptExample, ...] = ()
+    tests: tuple[PromptTest, ...] = ()
+    changes: str | None = None
+    author: str | None = None
+    created_at: str | None = None
+
+
+class PromptFile(Value):
+    """All versions of one prompt."""
+
+    id: str = Field(pattern=ID_PATTERN)
+    description: str | None = None
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    versions: tuple[PromptVersion, ...] = Field(min_length=1)
+
+    @field_validator("id")
+    @classmethod
+    def _not_a_path(cls, value: str) -> str:
+        if value.endswith(SUFFIXES):
+            raise ValueError("an id that ends like a file name cannot be told from a path")
+        return value
+
+    @field_validator("versions")
+    @classmethod
+    def _each_once(cls, versions: tuple[PromptVersion, ...]) -> tuple[PromptVersion, ...]:
+        names = [item.version for item in versions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"version {', '.join(twice)} stands here more than once")
+        return versions
+
+    def version_names(self) -> list[str]:
+        """The versions, in the order of the file."""
+        return [item.version for item in self.versions]
+
+
+def load_prompt_file(path: Path, *, source: str | None = None) -> PromptFile:
+    """Read one prompt file.
+
+    Args:
+        path: the file.
+        source: how messages name it; default: the path.
+
+    Raises:
+        PromptError: it is missing, no YAML, or breaks the schema; every fault is named with its line and column.
+    """
+    from fmf_core.settings import load_yaml_file, validate
+
+    name = source or str(path)
+    try:
+        yaml = load_yaml_file(path)
+        return validate(PromptFile, yaml.data, source=name, yaml=yaml)
+    except ConfigError as error:
+        missing = error.code is Code.NOT_FOUND
+        raise PromptError(
+            error.message,
+            op="prompts.load",
+            code=error.code,
+            hint=error.hint or ("look at `fmf prompt ls`" if missing else ""),
+            fields=error.fields,
+        ) from error

@@ -1,0 +1,278 @@
+"""Prompts by reference: finds them, proves that registered ones are unchanged, and registers new ones."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from fmf_core.logs import get_logger
+
+from fmf.errors import ConfigError, PromptError
+from fmf.prompts.checks import TestOutcome, TokenCounter, check_names, run_tests
+from fmf.prompts.compare import unified_diff
+from fmf.prompts.file import SUFFIXES, PromptFile, PromptVersion, load_prompt_file
+from fmf.prompts.index import IndexVersion, PromptIndex, locked, read_index, write_index
+from fmf.prompts.prompt import INLINE, Prompt, build_prompt, content_hash, inline_prompt
+from fmf.prompts.store import PromptStore
+from fmf_core.errors import Code
+
+if TYPE_CHECKING:
+    from fmf.config.models import PromptRegistryConfig
+
+log = get_logger("fmf.prompts")
+_FORMS = "a reference is id#version, path.yaml#version or 'inline: text'"
+
+State = Literal["registered", "changed", "unregistered", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptListing:
+    """One line of `fmf prompt ls`."""
+
+    id: str
+    version: str
+    state: State
+    """`changed`: the text no longer has the registered hash; `missing`: registered, but no longer in its file."""
+    content_hash: str
+    """Of the text as it is now; for a missing version the registered one."""
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What `register` did."""
+
+    prompt: Prompt
+    tests: tuple[TestOutcome, ...]
+    added: bool
+    """`False` when the same text was registered before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    prompt: Prompt
+    declared: PromptVersion
+
+
+class PromptRegistry:
+    """The prompts of one project: files under a folder, and an index of those that were registered.
+
+    Args:
+        root: the folder of the configuration file; references with a path start here.
+        folder: the folder of prompts, searched for ids and as the second place for paths.
+        index_file: the index; it may be absent.
+        count_tokens: counts for the `max_tokens` assertion of declared tests.
+    """
+
+    def __init__(self, root: Path, folder: Path, index_file: Path, *, count_tokens: TokenCounter | None = None) -> None:
+        self.index_file = index_file
+        self._store = PromptStore(root, folder, skip=index_file)
+        self._count_tokens = count_tokens
+
+    @classmethod
+    def from_config(cls, config: PromptRegistryConfig, root: Path, *, count_tokens: TokenCounter | None = None) -> Self:
+        """The registry that `prompt_registry` of `fmf.yaml` describes; its paths count from `root`.
+
+        Raises:
+            ConfigError: the backend is not available.
+        """
+        if config.backend not in ("git_yaml", "local_yaml"):
+            raise ConfigError(
+                f"prompt_registry.backend {config.backend!r} is not in this version",
+                op="prompts.open",
+                code=Code.UNSUPPORTED,
+                hint="use git_yaml or local_yaml: both keep prompts and their index in files",
+            )
+        root = root.resolve()
+        return cls(root, root / config.path, root / config.index_file, count_tokens=count_tokens)
+
+    def resolve(self, ref: str) -> Prompt:
+        """The prompt that a chain or a command names.
+
+        Args:
+            ref: `id#version`, `path.yaml#version` (from the configuration's folder, else from the folder of prompts) or
+                `inline: text`.
+
+        Raises:
+            PromptError: there is no such prompt or version, its file is malformed, or it was registered with another
+                text; then both hashes are named.
+        """
+        prompt = self.read(ref)
+        if prompt.id == INLINE and not prompt.version:
+            return prompt
+        registered = self._index().hash_of(prompt.id, prompt.version)
+        if registered is None:
+            log.info("prompt.unregistered", prompt=prompt.ref, path=str(prompt.path), content_hash=prompt.content_hash)
+        elif registered != prompt.content_hash:
+            raise _changed(prompt, registered)
+        return prompt
+
+    def read(self, ref: str) -> Prompt:
+        """The prompt as its file has it now, also when it was registered with another text.
+
+        Raises:
+            PromptError: as for `resolve`, but for the change.
+        """
+        kind, _, text = ref.partition(":")
+        if kind.strip() == INLINE and _:
+            return inline_prompt(text)
+        return self._find(ref).prompt
+
+    def list(self) -> tuple[PromptListing, ...]:
+        """Every version in the folder of prompts and in the index, sorted by id and place in its file.
+
+        A file in the folder that is no prompt file is named in a warning and left out.
+        """
+        index = self._index()
+        files: dict[str, tuple[PromptFile, Path]] = {}
+        for path, file in self._store.files():
+            files.setdefault(file.id, (file, path))
+        for entry in index.prompts:
+            if entry.id not in files and (path := self._store.existing(entry.path)) is not None:
+                files[entry.id] = (load_prompt_file(path), path)
+        lines = [line for file, path in files.values() for line in self._listed(file, path, index)]
+        for entry in index.prompts:
+            present = set(files[entry.id][0].version_names()) if entry.id in files else set()
+            lines += [
+                PromptListing(entry.id, item.version, "missing", item.content_hash, entry.path)
+                for item in entry.versions
+                if item.version not in present
+            ]
+        return tuple(sorted(lines, key=lambda line: line.id))
+
+    def test(self, ref: str) -> tuple[TestOutcome, ...]:
+        """Run the declared tests of one version, after checking the names in its template.
+
+        Raises:
+            PromptError: there is no such prompt, or its template uses a name that is not listed.
+        """
+        found = self._find(ref)
+        check_names(found.prompt)
+        return run_tests(found.prompt, found.declared, self._count_tokens)
+
+    def diff(self, old: str, new: str) -> str:
+        """A unified diff of system text, template and examples of two references; empty when there is none."""
+        return unified_diff(self.read(old), self.read(new))
+
+    def register(self, ref: str) -> Registration:
+        """Test a version and add it to the index; nothing is written when a test fails.
+
+        Raises:
+            PromptError: a declared test fails, the template uses a name that is not listed, or the version was
+                registered with another text or from another file.
+        """
+        found = self._find(ref)
+        prompt = found.prompt
+        tests = self.test(ref)
+        failed = [f"{outcome.name!r} {failure}" for outcome in tests for failure in outcome.failures]
+        if failed:
+            raise PromptError(
+                f"prompt {prompt.ref!r} was not registered: {sum(not t.passed for t in tests)} of {len(tests)} tests "
+                f"failed: {'; '.join(failed)}",
+                op="prompts.register",
+                hint="correct the template or the test; the index is unchanged",
+                fields={"failures": failed},
+            )
+        with locked(self.index_file):
+            return self._add(prompt, tests)
+
+    def _add(self, prompt: Prompt, tests: tuple[TestOutcome, ...]) -> Registration:
+        index = self._index()
+        path = self._store.relative(prompt.path)
+        entry = index.entry(prompt.id)
+        before = self._store.existing(entry.path) if entry else None
+        if entry and before and prompt.path and before.resolve() != prompt.path.resolve():
+            raise PromptError(
+                f"prompt {prompt.id!r} of {path!r} is registered from {entry.path!r}",
+                op="prompts.register",
+                code=Code.CONFLICT,
+                hint="put all versions of an id into one file, or give this prompt another id",
+            )
+        registered = index.hash_of(prompt.id, prompt.version)
+        if registered is None:
+            added = IndexVersion(version=prompt.version, content_hash=prompt.content_hash)
+            write_index(self.index_file, index.adding(prompt.id, path, added))
+        elif registered != prompt.content_hash:
+            raise _changed(prompt, registered)
+        return Registration(prompt, tests, added=registered is None)
+
+    def _find(self, ref: str) -> _Found:
+        name, mark, version = ref.strip().rpartition("#")
+        if not mark:
+            name, version = ref.strip(), ""
+        if not name:
+            raise PromptError(f"prompt reference {ref!r} names no prompt", op="prompts.resolve", hint=_FORMS)
+        path = self._store.locate(name) if name.endswith(SUFFIXES) else self._path_of(name)
+        file = load_prompt_file(path)
+        declared = next((item for item in file.versions if item.version == version), None)
+        if declared is None:
+            versions = ", ".join(file.version_names())
+            wrong = f"there is no version {version!r} of prompt {name!r}" if version else f"{ref!r} names no version"
+            raise PromptError(
+                f"{wrong}; versions in {self._store.relative(path)!r}: {versions}",
+                op="prompts.resolve",
+                code=Code.NOT_FOUND,
+                hint=f"write {name}#{file.version_names()[-1]}",
+                fields={"versions": file.version_names()},
+            )
+        return _Found(build_prompt(file.id, declared, path), declared)
+
+    def _path_of(self, prompt_id: str) -> Path:
+        entry = self._index().entry(prompt_id)
+        if entry and (path := self._store.existing(entry.path)) is not None:
+            return path
+        files = list(self._store.files())
+        found = [path for path, file in files if file.id == prompt_id]
+        if len(found) > 1:
+            raise PromptError(
+                f"prompt {prompt_id!r} stands in several files: {', '.join(map(self._store.relative, found))}",
+                op="prompts.resolve",
+                code=Code.CONFLICT,
+                hint="give each prompt an id of its own, or name the file: path.yaml#version",
+            )
+        if found:
+            return found[0]
+        if entry:
+            raise PromptError(
+                f"prompt {prompt_id!r} is registered, but its file {entry.path!r} is gone",
+                op="prompts.resolve",
+                code=Code.NOT_FOUND,
+                hint="restore the file, or correct its path in the index",
+            )
+        raise self._unknown(prompt_id, sorted({file.id for _, file in files}))
+
+    def _unknown(self, prompt_id: str, known: Sequence[str]) -> PromptError:
+        near = difflib.get_close_matches(prompt_id, known, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        return PromptError(
+            f"there is no prompt {prompt_id!r} in {self._store.relative(self._store.folder)!r}",
+            op="prompts.resolve",
+            code=Code.NOT_FOUND,
+            hint=f"{guess}known: {', '.join(known) or 'none'}. {_FORMS}",
+        )
+
+    def _index(self) -> PromptIndex:
+        return read_index(self.index_file)
+
+    def _listed(self, file: PromptFile, path: Path, index: PromptIndex) -> Iterator[PromptListing]:
+        for version in file.versions:
+            digest = content_hash(version)
+            registered = index.hash_of(file.id, version.version)
+            state: State = "unregistered" if registered is None else "registered"
+            if registered not in (None, digest):
+                state = "changed"
+            yield PromptListing(file.id, version.version, state, digest, self._store.relative(path))
+
+
+def _changed(prompt: Prompt, registered: str) -> PromptError:
+    return PromptError(
+        f"prompt {prompt.ref!r} has changed since it was registered: "
+        f"registered {registered}, now {prompt.content_hash}",
+        op="prompts.resolve",
+        code=Code.CONFLICT,
+        hint="give the new text a new version and register it, or restore the registered text",
+        fields={"registered_hash": registered, "content_hash": prompt.content_hash},
+    )

@@ -1,0 +1,85 @@
+"""The prompt files of a project: where they may lie, and which there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fmf_core.logs import get_logger
+
+from fmf.errors import PromptError
+from fmf.prompts.file import SUFFIXES, PromptFile, load_prompt_file
+from fmf_core.errors import Code
+
+log = get_logger("fmf.prompts")
+
+
+class PromptStore:
+    """Finds prompt files in two folders and nowhere else.
+
+    Args:
+        root: the folder of the configuration file, where paths start.
+        folder: the folder of prompts: the second start of paths, and the place that is searched.
+        skip: a file in `folder` that is no prompt file (the index).
+    """
+
+    def __init__(self, root: Path, folder: Path, *, skip: Path) -> None:
+        self.root = root
+        self.folder = folder
+        self._skip = skip
+
+    def locate(self, name: str) -> Path:
+        """The file of a path in a reference.
+
+        Raises:
+            PromptError: the path leaves both folders, or there is no such file.
+        """
+        for base in (self.root, self.folder):
+            path = base / name
+            if not self._inside(path):
+                raise PromptError(
+                    f"prompt file {name!r} lies outside the project",
+                    op="prompts.resolve",
+                    hint=f"prompt files lie under {str(self.root)!r} or under prompt_registry.path",
+                )
+            if path.is_file():
+                return path
+        known = ", ".join(self.relative(path) for path in self._paths()) or "none"
+        raise PromptError(
+            f"there is no prompt file {name!r}",
+            op="prompts.resolve",
+            code=Code.NOT_FOUND,
+            hint=f"paths count from {str(self.root)!r} or from prompt_registry.path; files there: {known}",
+        )
+
+    def existing(self, name: str) -> Path | None:
+        """The file of a path in the index; `None` when it is gone or lies outside."""
+        paths = (self.root / name, self.folder / name)
+        return next((path for path in paths if path.is_file() and self._inside(path)), None)
+
+    def files(self) -> Iterator[tuple[Path, PromptFile]]:
+        """Every prompt file in the folder of prompts, hidden ones excepted, sorted by path.
+
+        A broken file is named in a warning and left out: it must not keep the good ones from being used, and whoever
+        refers to it by its path gets the whole error.
+        """
+        for path in self._paths():
+            try:
+                yield path, load_prompt_file(path)
+            except PromptError as error:
+                log.warning("prompt.unreadable", path=str(path), reason=error.message)
+
+    def relative(self, path: Path) -> str:
+        """How messages and the index name a file: from the configuration's folder, with `/`."""
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def _inside(self, path: Path) -> bool:
+        real = path.resolve()
+        return any(real.is_relative_to(base.resolve()) for base in (self.root, self.folder))
+
+    def _paths(self) -> Iterator[Path]:
+        skip = self._skip.resolve()
+        for path in sorted(self.folder.rglob("*")):
+            hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+            if path.suffix in SUFFIXES and not hidden and path.is_file() and path.resolve() != skip:
+                yield path
