@@ -1,0 +1,131 @@
+"""A thing of several names is one object, a facade shows what it promises, every string of a table leads somewhere."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+DOORS = {
+    "chatmodels.types:Message": ["chatmodels:Message", "fmf.inference.client:Message"],
+    "chatmodels.types:ChatRequest": [
+        "chatmodels:ChatRequest",
+        "generative_ai_workflow:LLMRequest",
+        "generative_ai_workflow.providers.base:LLMRequest",
+    ],
+    "chatmodels.types:ChatResponse": [
+        "chatmodels:ChatResponse",
+        "generative_ai_workflow:LLMResponse",
+        "generative_ai_workflow.providers.base:LLMResponse",
+        "fmf.inference.client:Completion",
+    ],
+    "chatmodels.types:TokenUsage": [
+        "chatmodels:TokenUsage",
+        "generative_ai_workflow:TokenUsage",
+        "generative_ai_workflow.providers.base:TokenUsage",
+    ],
+    "chatmodels.iface:ChatModel": [
+        "chatmodels:ChatModel",
+        "generative_ai_workflow:LLMProvider",
+        "generative_ai_workflow.providers.base:LLMProvider",
+        "fmf.inference.client:LLMClient",
+    ],
+    "chatmodels.errors:ChatModelError": [
+        "chatmodels:ChatModelError",
+        "generative_ai_workflow:ProviderError",
+        "generative_ai_workflow.exceptions:ProviderError",
+        "fmf.inference.client:InferenceError",
+        "fmf.errors:InferenceError",
+    ],
+    "chatmodels.errors:ProviderAuthError": [
+        "generative_ai_workflow:ProviderAuthError",
+        "generative_ai_workflow.exceptions:ProviderAuthError",
+    ],
+    "chatmodels.providers.mock:MockChatModel": [
+        "chatmodels:MockChatModel",
+        "chatmodels:AdvancedMockChatModel",
+        "generative_ai_workflow:MockLLMProvider",
+        "generative_ai_workflow.providers.mock:MockLLMProvider",
+    ],
+    "chatmodels.providers.openai:OpenAIChatModel": ["generative_ai_workflow.providers.openai:OpenAIProvider"],
+    "fmf_core.errors:Code": ["chatmodels:ErrorCode"],
+    "fmf_core.errors:FrameworkError": [
+        "generative_ai_workflow:FrameworkError",
+        "generative_ai_workflow.exceptions:FrameworkError",
+    ],
+    "fmf_core.errors:ConfigurationError": [
+        "generative_ai_workflow:ConfigurationError",
+        "generative_ai_workflow.exceptions:ConfigurationError",
+        "fmf.errors:ConfigError",
+    ],
+    "fmf_core.errors:PluginError": ["generative_ai_workflow:PluginError"],
+    "fmf_core.errors:PluginNotFoundError": ["generative_ai_workflow:PluginNotFoundError"],
+    "fmf_core.errors:PluginRegistrationError": ["generative_ai_workflow:PluginRegistrationError"],
+    "fmf_core.redact:detect_pii": ["generative_ai_workflow:detect_pii"],
+    "fmf_core.redact:redact_pii": ["generative_ai_workflow:redact_pii"],
+    "fmf_core.logs:configure_logging": ["generative_ai_workflow.observability.logging:configure_logging"],
+    "fmf_core.logs:get_logger": ["generative_ai_workflow.observability.logging:get_logger"],
+    "generative_ai_workflow.workflow:Workflow": ["generative_ai_workflow:Workflow"],
+    "generative_ai_workflow.engine:WorkflowEngine": ["generative_ai_workflow:WorkflowEngine"],
+    "generative_ai_workflow.config:FrameworkConfig": ["generative_ai_workflow:FrameworkConfig"],
+    "generative_ai_workflow.control_flow:ConditionalStep": ["generative_ai_workflow:ConditionalStep"],
+    "generative_ai_workflow.step:LLMStep": ["generative_ai_workflow:LLMStep"],
+    "generative_ai_workflow.plugins.registry:PluginRegistry": ["generative_ai_workflow:PluginRegistry"],
+    "generative_ai_workflow.middleware.base:Middleware": ["generative_ai_workflow:Middleware"],
+    "generative_ai_workflow.observability.tracker:CostTracker": ["generative_ai_workflow:CostTracker"],
+    "generative_ai_workflow.observability.tracker:TokenUsageTracker": ["generative_ai_workflow:TokenUsageTracker"],
+}
+
+FACADES = {
+    "chatmodels": """
+        ChatModel MessageGenerator StreamMessageHandler ModelInfoProvider HealthChecker Runnable Message TextPart
+        ImagePart ToolCall ChatRequest ChatResponse ChatChunk TokenUsage ModelInfo HealthStatus ChatModelConfig
+        ChatModelError ErrorCode create_chat_model register_chat_model list_chat_models get_chat_model_metadata
+        unregister_chat_model MockChatModel AdvancedMockChatModel RecordingModel ReplayModel cost_of""",
+    "generative_ai_workflow": """
+        FrameworkConfig WorkflowEngine Workflow WorkflowConfig WorkflowStep LLMStep TransformStep ConditionalStep
+        StepContext StepResult StepStatus WorkflowResult WorkflowStatus ExecutionMetrics LLMProvider LLMRequest
+        LLMResponse TokenUsage MockLLMProvider PluginRegistry Middleware detect_pii redact_pii TokenUsageTracker
+        CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError
+        ProviderAuthError PluginError PluginNotFoundError PluginRegistrationError ExpressionError""",
+}
+
+TABLES = [
+    "chatmodels.registry:models",
+    "generative_ai_workflow.plugins.registry:steps",
+    "fmf.connectors.base:connectors",
+    "fmf.auth.base:secret_providers",
+]
+
+
+def thing(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize(("home", "door"), [(home, door) for home, doors in DOORS.items() for door in doors])
+def test_a_door_leads_to_the_one_home(home: str, door: str) -> None:
+    assert thing(door) is thing(home)
+
+
+@pytest.mark.parametrize("package", FACADES)
+def test_a_facade_shows_exactly_what_it_promises(package: str) -> None:
+    module = importlib.import_module(package)
+    promised = set(FACADES[package].split())
+    assert promised <= set(module.__all__)
+    assert sorted(module.__all__) == sorted(set(module.__all__))
+    public = {name for name, value in vars(module).items() if not name.startswith("_") and not is_module(value)}
+    assert public - {"annotations"} == set(module.__all__) - {"__version__"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_string_of_a_table_leads_to_a_thing(table: str) -> None:
+    registry = thing(table)
+    for name in registry.names():
+        assert registry.get(name) is not None
+        assert registry.metadata(name)["name"] == name
+
+
+def is_module(value: object) -> bool:
+    return isinstance(value, type(importlib))
