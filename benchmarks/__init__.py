@@ -1,0 +1,1 @@
+"""Speed and memory of the system, measured from outside: `python -m benchmarks`."""
