@@ -1,0 +1,213 @@
+"""What every command shares: the global options, before and after its name, and the configuration that they lead to.
+
+A command's module has one attribute that the table in `fmf.cli.app` names:
+
+    from fmf.cli.session import Group, Session, command
+
+    @command("run", help="Run a chain over documents.")
+    @click.option("--chain", metavar="FILE")
+    def run(session: Session, chain: str | None) -> int | None: ...
+
+    prompt = Group("prompt", help="Register, test and compare prompts.")
+
+    @prompt.command("ls")
+    def ls(session: Session) -> None: ...
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fmf.auth.base import Secrets
+    from fmf.config.loader import LoadedConfig
+    from fmf.config.models import FmfConfig
+
+
+@dataclass
+class Session:
+    """One call of `fmf`; the configuration is loaded when it is first asked for."""
+
+    config_path: str | None = None
+    """What --config names; None means fmf.yaml of the working directory, if it is there."""
+    profile: str | None = None
+    """What --profile names."""
+    sets: tuple[str, ...] = ()
+    """What --set says, in the order given."""
+    json: bool = False
+    """Whether the result is written as JSON."""
+    quiet: bool = False
+    """Whether notes and progress are left out."""
+    verbose: bool = False
+    """Whether everything is logged and errors come with their traceback."""
+    json_logs: bool = field(default_factory=lambda: os.environ.get("FMF_LOG_FORMAT") == "json")
+    """Whether everything on stderr is one JSON object a line."""
+
+    @cached_property
+    def loaded(self) -> LoadedConfig:
+        """The configuration with the origin of every value; sets up logging, and warns of settings without effect."""
+        from fmf.cli.output import warn
+        from fmf.config.loader import load_config
+        from fmf.config.planned import planned_settings
+        from fmf.observability.logging import configure
+
+        loaded = load_config(self.config_path, profile=self.profile, sets=self.sets)
+        self.json_logs = configure(loaded, verbose=self.verbose, quiet=self.quiet) == "json"
+        for setting in planned_settings(loaded):
+            warn(str(setting))
+        return loaded
+
+    @property
+    def config(self) -> FmfConfig:
+        """The settings."""
+        return self.loaded.value
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative paths of the configuration start from."""
+        return self.loaded.root
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The secrets that the configuration leads to, each resolved when it is asked for."""
+        from fmf.auth.base import build_secrets
+
+        return build_secrets(self.config.auth, self.root)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody watches stderr on a terminal and wants progress there."""
+        return sys.stderr.isatty() and not self.quiet and not self.json_logs
+
+
+class GlobalOption(click.Option):
+    """An option of every command; the help shows these apart from the command's own."""
+
+
+def _remember(context: click.Context, option: click.Parameter, value: Any) -> None:
+    # A command line may give an option both before and after the command's name: what comes later adds or wins.
+    session = context.ensure_object(Session)
+    if value is None or value is False or value == ():
+        return
+    if option.name == "sets":
+        session.sets += tuple(value)
+    elif option.name:
+        setattr(session, option.name, value)
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from fmf import __version__
+
+        click.echo(f"fmf {__version__}")
+        context.exit()
+
+
+def _option(*names: str, callback: Callable[..., None] = _remember, **attributes: Any) -> GlobalOption:
+    return GlobalOption(names, expose_value=False, is_eager=True, callback=callback, **attributes)
+
+
+def _global_options() -> list[click.Parameter]:
+    return [
+        _option("-c", "--config", "config_path", metavar="FILE", help="The configuration.  [default: fmf.yaml]"),
+        _option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Change one setting: connectors.0.root=x"),
+        _option("--profile", metavar="NAME", help="The profile of the configuration to use."),
+        _option("--json", is_flag=True, help="Write the result as JSON."),
+        _option("-q", "--quiet", is_flag=True, help="Write only results, warnings and errors."),
+        _option("-v", "--verbose", is_flag=True, help="Log everything, and show where an error arose."),
+        _option("--version", is_flag=True, callback=_version, help="Show the version and exit."),
+    ]
+
+
+class Command(click.Command):
+    """A command with the global options; its function gets the `Session` first.
+
+    The function returns None, or the exit status where it is not 0.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_global_options()]
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then the global ones."""
+        _write_options(self, context, formatter)
+
+
+class Group(click.Group):
+    """A group of commands, such as `fmf prompt`, with the global options."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_global_options()]
+
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:  # type: ignore[override]
+        """Add a sub-command, like `click.Group.command`; its function gets the `Session` first."""
+        add = super().command(*args, **kwargs)
+        return lambda function: add(with_session(function))
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the sub-command that `args` name; an unknown one is a usage error that names the nearest."""
+        if args and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
+            raise click.UsageError(_unknown(args[0], self.list_commands(context)), context)
+        return super().resolve_command(context, args)
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the global options, then the sub-commands."""
+        _write_options(self, context, formatter)
+        self.format_commands(context, formatter)
+
+
+def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `function` get the `Session` of the running command as its first argument."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        context = click.get_current_context()
+        return context.invoke(function, context.ensure_object(Session), *args, **kwargs)
+
+    return called
+
+
+def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command with the global options out of a function that takes the `Session` first.
+
+    @command("run")
+    @click.option("--chain", metavar="FILE")
+    def run(session: Session, chain: str | None) -> int | None: ...
+    """
+    return lambda function: click.command(name, cls=Command, **attributes)(with_session(function))
+
+
+def _write_options(command: click.Command, context: click.Context, formatter: click.HelpFormatter) -> None:
+    parts: dict[str, list[tuple[str, str]]] = {"Options": [], "Global options": []}
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is not None:
+            parts["Global options" if isinstance(parameter, GlobalOption) else "Options"].append(record)
+    for title, records in parts.items():
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"No such command {name!r}. {guess}Known: {', '.join(known)}."
