@@ -1,0 +1,1 @@
+"""Runs on disk: their ids, their folders, the lines and files inside, and the index of all of them."""

@@ -1,0 +1,133 @@
+"""The folder of one run: its files of lines, its `run.yaml`, and its entry in the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fmf.artefacts.index import update_index
+from fmf.artefacts.lines import LineWriter
+from fmf.artefacts.run_id import new_run_id, timestamp
+from fmf.artefacts.storage import write_whole
+from fmf.errors import ConfigError
+from fmf.types import Row
+from fmf_core.errors import Code
+
+RECORD_NAME = "run.yaml"
+_TRIES = 20
+
+
+class RunFolder:
+    """Where one run writes.
+
+    Args:
+        root: the folder of all runs.
+        run_id: the run; its folder exists and belongs to it alone.
+        started_at: when it began.
+    """
+
+    def __init__(self, root: Path, run_id: str, started_at: datetime) -> None:
+        self.root = root
+        self.run_id = run_id
+        self.started_at = started_at
+        self.path = root / run_id
+        self._writers: dict[str, LineWriter] = {}
+
+    def lines(self, name: str) -> LineWriter:
+        """The writer of the file of JSON lines called `name`; the same one each time."""
+        if name not in self._writers:
+            self._writers[name] = LineWriter(self.path / name)
+        return self._writers[name]
+
+    def announce(self, facts: Mapping[str, Any]) -> None:
+        """Say in the index that the run has begun."""
+        begun = {"status": "running", "started_at": timestamp(self.started_at), "path": self.run_id}
+        update_index(self.root, self.run_id, {**begun, **facts})
+
+    def close(self) -> None:
+        """Flush and close every file of lines."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def artefacts(self, saved: Mapping[Path, tuple[int, str]] | None = None) -> list[Row]:
+        """Path, size and hash of every file of lines, then of the files that the chain `saved`.
+
+        Args:
+            saved: path to (bytes, sha256); a path outside the run's folder stays absolute.
+        """
+        files = {writer.path: (writer.bytes, writer.sha256) for writer in self._writers.values()}
+        return [
+            {"path": self._shown(path), "bytes": size, "sha256": digest}
+            for path, (size, digest) in {**files, **(saved or {})}.items()
+        ]
+
+    def finish(self, record: Mapping[str, Any], facts: Mapping[str, Any]) -> Path:
+        """Write `run.yaml` and the run's final entry in the index.
+
+        Args:
+            record: the content of `run.yaml`.
+            facts: what the index says about the run besides its id.
+        """
+        import yaml
+
+        text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=120)
+        path = self.path / RECORD_NAME
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+        update_index(self.root, self.run_id, facts)
+        return path
+
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.path).as_posix() if path.is_relative_to(self.path) else str(path)
+
+
+def artefacts_root(artefacts_dir: str, base: Path) -> Path:
+    """The folder of all runs; a relative one counts from `base`, the folder of the configuration.
+
+    Raises:
+        ConfigError: it is an address that this version cannot write to.
+    """
+    if "://" in artefacts_dir:
+        raise ConfigError(
+            f"artefacts_dir {artefacts_dir!r} is not a folder of this machine",
+            op="artefacts.open",
+            code=Code.UNSUPPORTED,
+            hint="this version writes artefacts to folders only: set artefacts_dir to one",
+        )
+    return (base / Path(artefacts_dir).expanduser()).absolute()
+
+
+def create_run(root: Path, now: datetime | None = None) -> RunFolder:
+    """A fresh folder under `root`, which is created if need be; two runs never get the same one.
+
+    Raises:
+        ConfigError: the folder cannot be created.
+    """
+    started_at = now or datetime.now(UTC)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for _ in range(_TRIES):
+            run_id = new_run_id(started_at)
+            try:
+                (root / run_id).mkdir()
+            except FileExistsError:
+                continue
+            return RunFolder(root, run_id, started_at)
+    except OSError as error:
+        raise ConfigError(
+            f"artefacts_dir {str(root)!r} cannot be created: {error.strerror or error}",
+            op="artefacts.open",
+            hint="set artefacts_dir to a folder that this user may create and write",
+        ) from error
+    raise ConfigError(
+        f"no free run id under {str(root)!r} after {_TRIES} tries", op="artefacts.open", code=Code.CONFLICT
+    )
+
+
+def file_facts(path: Path) -> tuple[int, str]:
+    """Size in bytes and sha256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return file.tell(), digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Past runs: found by id, by the beginning of an id, or as the last one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fmf.artefacts.folder import RECORD_NAME
+from fmf.artefacts.index import read_index
+from fmf.errors import ConfigError
+from fmf.types import Row
+from fmf_core.errors import Code
+
+_SHOWN = 5
+
+
+def list_runs(root: Path) -> list[Row]:
+    """The index entry of every run under `root`, newest first; none when the folder does not exist."""
+    return read_index(root)[::-1]
+
+
+def find_run(root: Path, reference: str) -> Row:
+    """The index entry of one run.
+
+    Args:
+        root: the folder of all runs.
+        reference: a run id, the beginning of exactly one, or `last`.
+
+    Raises:
+        ConfigError: no run or several fit; the hint names the latest ones.
+    """
+    runs = list_runs(root)
+    latest = ", ".join(entry["run_id"] for entry in runs[:_SHOWN])
+    if reference == "last" and runs:
+        return runs[0]
+    fitting = [entry for entry in runs if entry["run_id"].startswith(reference)] if reference else []
+    exact = [entry for entry in fitting if entry["run_id"] == reference]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    if fitting:
+        names = ", ".join(entry["run_id"] for entry in fitting[:_SHOWN])
+        raise ConfigError(
+            f"{len(fitting)} runs begin with {reference!r}: {names}",
+            op="runs.find",
+            code=Code.CONFLICT,
+            hint="give more of the run id",
+        )
+    raise ConfigError(
+        f"there is no run {reference!r} under {str(root)!r}",
+        op="runs.find",
+        code=Code.NOT_FOUND,
+        hint=f"the latest runs: {latest}" if runs else "no run is recorded there yet",
+    )
+
+
+def read_record(root: Path, run_id: str) -> Row | None:
+    """The content of a run's `run.yaml`; `None` when the run has not written one.
+
+    Raises:
+        ConfigError: the file is not what a run writes.
+    """
+    from fmf_core.settings import load_yaml_file
+
+    path = root / run_id / RECORD_NAME
+    if not path.exists():
+        return None
+    data = load_yaml_file(path).data
+    if not isinstance(data, dict):
+        raise ConfigError(f"{str(path)!r} is not the record of a run", op="runs.read")
+    return data

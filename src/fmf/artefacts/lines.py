@@ -1,0 +1,127 @@
+"""Files of JSON lines: written through one buffer each, read back line by line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from fmf.artefacts.storage import writing
+from fmf.types import Row
+
+_BUFFER_BYTES = 256 * 1024
+
+
+def encode_line(row: Mapping[str, Any]) -> bytes:
+    """`row` as one line of JSON with its line end.
+
+    A value that JSON does not know is written as its text, and half of a surrogate pair as U+FFFD: a record is never
+    lost to one odd value.
+    """
+    import orjson
+
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return orjson.dumps(_clean(row), default=str, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def read_lines(path: Path) -> Iterator[Row]:
+    """The records of a file of JSON lines, one at a time; a torn last line is left out."""
+    import orjson
+
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n") and line.strip():
+                yield orjson.loads(line)
+
+
+class LineWriter:
+    """One file of JSON lines that grows at its end.
+
+    Lines are collected and written in blocks; `flush` hands them to the operating system. Use it from one thread at a
+    time.
+
+    Args:
+        path: the file; it is created at once, so that an empty one says "none".
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = 0
+        self.bytes = 0
+        self._digest = hashlib.sha256()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        with writing(path):
+            self._file = path.open("ab", buffering=0)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add one record."""
+        self.write_line(encode_line(row))
+
+    def write_line(self, line: bytes) -> None:
+        """Add one encoded line."""
+        self._pending.append(line)
+        self._pending_bytes += len(line)
+        self.lines += 1
+        if self._pending_bytes >= _BUFFER_BYTES:
+            self.flush()
+
+    def write_lines(self, lines: Iterable[bytes]) -> None:
+        """Add encoded lines."""
+        for line in lines:
+            self.write_line(line)
+
+    def flush(self) -> None:
+        """Hand what is collected to the operating system.
+
+        Raises:
+            FrameworkError: the disk is full or refuses; what is not written stays collected.
+        """
+        if not self._pending:
+            return
+        block = b"".join(self._pending)
+        with writing(self.path):
+            written = 0
+            while written < len(block):
+                written += self._file.write(memoryview(block)[written:])
+        self._digest.update(block)
+        self.bytes += len(block)
+        self._pending.clear()
+        self._pending_bytes = 0
+
+    def close(self) -> None:
+        """Flush and close; a closed writer may be closed again."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value
