@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.portal import in_thread, iterate_sync, run_sync
@@ -75,8 +75,10 @@ class ChatModel(ABC):
                 return ChatResponse(content=request.prompt, model="echo", usage=usage)
     """
 
-    provider_name: ClassVar[str] = "unknown"
+    provider_name: str = "unknown"
     """The vendor as telemetry and records name it."""
+    in_process: bool = False
+    """Whether the model runs in this process, so that telemetry does not show its calls as remote ones."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,0 +1,197 @@
+"""A language model inside this process, run by the embedded engine on any `.gguf` file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+import orjson
+
+from chatmodels import weights
+from chatmodels.errors import ChatModelError
+from chatmodels.iface import ChatModel
+from chatmodels.providers.local_engine import (
+    Engine,
+    EngineBusyError,
+    EngineKey,
+    EngineLoadError,
+    available_cpus,
+    engine_for,
+    release,
+)
+from chatmodels.providers.openai_wire import Call, StreamDecoder, encode
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ImagePart, ModelInfo
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.portal import in_thread
+
+DEFAULT_LOCAL_MODEL = "smollm2-135m-instruct"
+
+
+class LocalChatModel(ChatModel):
+    """A chat model that runs in this process, without network and without key.
+
+    All models of the process that share weights, context and threads share one engine. It answers one request at a
+    time; the others wait in the order in which they came.
+
+    Args:
+        model: a name of `fmf models ls`, or the path of a `.gguf` file.
+        context: the most tokens that prompt and answer may have together.
+        threads: processor threads; `None` takes all available but one.
+        timeout_s: seconds for one answer, from the moment the engine turns to it (waiting does not count).
+    """
+
+    provider_name = "local"
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        context: int = 4096,
+        threads: int | None = None,
+        timeout_s: float = 300.0,
+    ) -> None:
+        self.model = model or DEFAULT_LOCAL_MODEL
+        self.context = context
+        self.threads = threads if threads is not None else max(1, available_cpus() - 1)
+        self.timeout_s = timeout_s
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, context={self.context}, threads={self.threads})"
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`.
+
+        Raises:
+            ChatModelError: the weights are missing, the request does not fit, or the answer took too long.
+        """
+        call = self._call("complete", request)
+        decoder = StreamDecoder(call)
+        started = asyncio.get_running_loop().time()
+        async with aclosing(self._chunks(call, decoder)) as chunks:
+            last = [chunk async for chunk in chunks][-1]
+        return ChatResponse(
+            content="".join(decoder.text),
+            model=call.request.model,
+            usage=last.usage,
+            finish_reason=last.finish_reason,
+            tool_calls=last.tool_calls,
+            response_id=decoder.response_id,
+            latency_ms=(asyncio.get_running_loop().time() - started) * 1000,
+        )
+
+    async def stream_async(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        """Answer `request` token by token; closing the iterator early stops the engine."""
+        call = self._call("stream", request)
+        async with aclosing(self._chunks(call, StreamDecoder(call))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def get_model_info(self) -> ModelInfo:
+        """Name, limits and capabilities; nothing is loaded for it."""
+        return ModelInfo(
+            name=self.model,
+            provider=self.provider_name,
+            max_tokens=self.context,
+            context_tokens=self.context,
+            capabilities=("chat", "streaming", "json_schema", "seed"),
+        )
+
+    def check_health(self) -> HealthStatus:
+        """Whether the weights are there; nothing is loaded for it."""
+        try:
+            path = weights.find(self.model)
+        except ChatModelError as error:
+            return HealthStatus(status="unhealthy", detail=str(error))
+        return HealthStatus(status="healthy", detail=str(path))
+
+    async def initialize(self) -> None:
+        """Load the weights now instead of with the first request."""
+        call = self._call("load", ChatRequest(prompt="load", model=self.model))
+        with _translated(call):
+            await in_thread(self._engine, call)
+
+    async def cleanup(self) -> None:
+        """Free the engine, unless another model uses it; the next request loads it again."""
+        await in_thread(release, self)
+
+    def _call(self, verb: str, request: ChatRequest) -> Call:
+        return Call(self.provider_name, f"{self.provider_name}.{verb}", request.filled({"model": self.model}))
+
+    def _engine(self, call: Call) -> Engine:
+        try:
+            path = weights.find(call.request.model)
+        except ChatModelError as error:
+            raise call.error(error.message, error.code, hint=error.hint) from error
+        return engine_for(EngineKey(path.resolve(), self.context, self.threads), self)
+
+    async def _chunks(self, call: Call, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
+        body = _body(call)
+        with _translated(call):
+            engine = await in_thread(self._engine, call)
+            async with engine.turn():
+                deadline = asyncio.get_running_loop().time() + self.timeout_s
+                async with aclosing(engine.payloads(body)) as payloads:
+                    async for payload in _until(deadline, payloads, call, self.timeout_s):
+                        chunk = decoder.feed(_checked(payload, call))
+                        if chunk is not None:
+                            yield chunk
+                yield decoder.finish(model=call.request.model)
+
+
+def _body(call: Call) -> str:
+    if any(isinstance(part, ImagePart) for message in call.request.messages for part in message.content):
+        hint = "use a provider with the capability 'images'"
+        raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)
+    # Progress while the prompt is read gives the engine more moments to notice that it should stop.
+    return orjson.dumps({**encode(call.request, stream=True), "return_progress": True}).decode()
+
+
+async def _until(deadline: float, payloads: AsyncIterator[str], call: Call, timeout_s: float) -> AsyncIterator[str]:
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                payload = await anext(payloads, None)
+        except TimeoutError as error:
+            hint = "raise timeout_s, lower max_tokens, or shorten the prompt"
+            raise call.error(f"no complete answer within {timeout_s:g} s", Code.TIMEOUT, hint=hint) from error
+        if payload is None:
+            return
+        yield payload
+
+
+def _checked(payload: str, call: Call) -> dict[str, Any]:
+    piece: dict[str, Any] = orjson.loads(payload)
+    error = piece.get("error")
+    if not error:
+        return piece
+    facts = error if isinstance(error, dict) else {"message": str(error)}
+    if facts.get("type") == "exceed_context_size_error":
+        prompt, context = facts.get("n_prompt_tokens"), facts.get("n_ctx")
+        raise call.error(
+            f"the prompt has {prompt} tokens, the context holds {context}",
+            Code.INVALID,
+            hint="shorten the prompt, cut documents into smaller chunks, or raise `context`",
+            fields={"prompt_tokens": prompt, "context_tokens": context},
+        )
+    status = facts.get("code")
+    code = Code.INVALID if isinstance(status, int) and 400 <= status < 500 else Code.INTERNAL
+    raise call.error(f"the engine refused: {facts.get('message')}", code)
+
+
+@contextmanager
+def _translated(call: Call) -> Iterator[None]:
+    try:
+        yield
+    except FrameworkError:
+        raise
+    except EngineBusyError as error:
+        raise call.error(str(error), Code.RATE_LIMIT, hint="ask fewer things at once") from error
+    except EngineLoadError as error:
+        hint = "is it a complete .gguf file of a chat model, and is there memory for its context?"
+        raise call.error(f"the engine cannot load it: {error}", Code.INVALID, hint=hint) from error
+    except ValueError as error:
+        raise call.error(f"the engine cannot take the request: {error}", Code.INVALID) from error
+    except Exception as error:
+        raise call.error(f"the engine failed: {type(error).__name__}: {error}", Code.INTERNAL) from error

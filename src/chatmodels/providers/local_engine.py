@@ -1,0 +1,256 @@
+"""The embedded engine: loads weights once per process, runs one generation at a time and stops it when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import math
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+# Threads of the engine that wait must sleep: spinning they would slow down everything else on a small machine. The
+# variable is read when the library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import xllamacpp
+
+from fmf_core.portal import at_exit, in_thread
+
+PROMPT_STEP_TOKENS = 64
+"""Prompt tokens worked through between two looks at whether to stop; smaller is not slower, larger reacts later."""
+PREFIX_CACHE_MIB = 256
+"""Memory for the beginnings of earlier prompts, so that prompts which share one skip most of their work."""
+MOST_WAITING = 1000
+"""Calls that may wait for the engine; more are refused."""
+
+
+class EngineBusyError(Exception):
+    """Too many calls wait for the engine."""
+
+
+class EngineLoadError(Exception):
+    """The engine cannot load the weight file."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKey:
+    """What makes two models share one engine."""
+
+    path: Path
+    context: int
+    threads: int
+
+
+class Engine:
+    """One loaded model with one slot; calls take turns in the order in which they came."""
+
+    def __init__(self, key: EngineKey) -> None:
+        self.key = key
+        self.users: WeakSet[object] = WeakSet()
+        self._turns = _Turns()
+        self._running: set[threading.Event] = set()
+        self._server = _load(key)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until it is the caller's turn, without holding up any loop or thread.
+
+        Raises:
+            EngineBusyError: `MOST_WAITING` calls wait already.
+        """
+        await self._turns.take()
+        try:
+            yield
+        finally:
+            self._turns.pass_on()
+
+    async def payloads(self, body: str) -> AsyncGenerator[str, None]:
+        """The pieces of the answer to `body`, as JSON texts; closing the iterator stops the generation."""
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        stop = threading.Event()
+
+        def hand_over(piece: str | None) -> None:
+            try:
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+            except RuntimeError:  # the loop has ended, and with it the interest in the answer
+                stop.set()
+
+        generation = asyncio.ensure_future(in_thread(self._generate, body, hand_over, stop))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+            await generation
+        finally:
+            stop.set()
+            generation.cancel()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being generated."""
+        return bool(self._running)
+
+    def stop(self) -> None:
+        """Stop whatever is being generated."""
+        for stop in tuple(self._running):
+            stop.set()
+
+    def _generate(self, body: str, hand_over: Callable[[str | None], None], stop: threading.Event) -> None:
+        def on_piece(piece: str) -> bool:
+            # True ends the generation. It is asked after every token, and every few tokens while a prompt is read.
+            if not stop.is_set():
+                hand_over(piece)
+            return stop.is_set()
+
+        self._running.add(stop)
+        try:
+            if not stop.is_set():
+                self._server.handle_chat_completions(body, on_piece)
+        finally:
+            self._running.discard(stop)
+            hand_over(None)
+
+
+class _Turns:
+    """First come, first served, across event loops and threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = False
+        self._waiting: deque[tuple[Future[None], asyncio.AbstractEventLoop]] = deque()
+
+    async def take(self) -> None:
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return
+            if len(self._waiting) >= MOST_WAITING:
+                raise EngineBusyError(f"{MOST_WAITING} calls wait for the engine already")
+            mine: Future[None] = Future()
+            self._waiting.append((mine, asyncio.get_running_loop()))
+        try:
+            await asyncio.wrap_future(mine)
+        except asyncio.CancelledError:
+            if not mine.cancel() and not mine.cancelled():
+                self.pass_on()
+            raise
+
+    def pass_on(self) -> None:
+        with self._lock:
+            following = self._next()
+            self._taken = following is not None
+        if following is not None:
+            following.set_result(None)
+
+    def _next(self) -> Future[None] | None:
+        while self._waiting:
+            waiting, loop = self._waiting.popleft()
+            if not loop.is_closed() and waiting.set_running_or_notify_cancel():
+                return waiting
+        return None
+
+
+class _Engines:
+    """The engines of this process by what they were loaded from."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.loaded: dict[EngineKey, Engine] = {}
+        self.loading: dict[EngineKey, threading.Lock] = {}
+
+
+_engines = _Engines()
+
+
+def engine_for(key: EngineKey, user: object) -> Engine:
+    """The engine of `key`, loaded when there is none yet; `user` holds it until `release`. Blocks while loading.
+
+    Raises:
+        EngineLoadError: the file is no model that the engine can load.
+    """
+    engines = _engines
+    with engines.lock:
+        gate = engines.loading.setdefault(key, threading.Lock())
+    with gate:
+        engine = engines.loaded.get(key)
+        if engine is None:
+            engine = Engine(key)
+            with engines.lock:
+                if not engines.loaded:
+                    at_exit(_stop_all)
+                engines.loaded[key] = engine
+        engine.users.add(user)
+        return engine
+
+
+def release(user: object) -> None:
+    """Let go of every engine that `user` holds; an engine that nobody holds is freed."""
+    engines = _engines
+    with engines.lock:
+        for key, engine in list(engines.loaded.items()):
+            engine.users.discard(user)
+            if not engine.users:
+                del engines.loaded[key]
+
+
+def available_cpus() -> int:
+    """The processors that this process may use: its affinity, and its share where a container limits it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, min(cpus, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cpus
+
+
+def _load(key: EngineKey) -> Any:
+    params = xllamacpp.CommonParams()
+    params.model.path = str(key.path)
+    params.n_ctx = key.context
+    params.n_parallel = 1
+    params.n_batch = params.n_ubatch = PROMPT_STEP_TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = key.threads
+    params.cache_ram_mib = PREFIX_CACHE_MIB
+    params.warmup = False
+    params.ui = False
+    params.verbosity = 0
+    # The engine always opens a port on loopback. Nobody is meant to use it: a key that nobody knows closes it.
+    params.api_keys = [secrets.token_urlsafe(32)]
+    params.hostname = "127.0.0.1"
+    try:
+        return xllamacpp.Server(params)
+    except (RuntimeError, ValueError) as error:
+        raise EngineLoadError(str(error)) from error
+
+
+def _stop_all() -> None:
+    """Stop all work and free the engines, so that no thread of theirs outlives the interpreter."""
+    with _engines.lock:
+        engines = list(_engines.loaded.values())
+        _engines.loaded.clear()
+    for engine in engines:
+        engine.stop()
+    while any(engine.busy for engine in engines):
+        time.sleep(0.01)
+
+
+def _forget_inherited() -> None:
+    """Give a forked child engines of its own: the parent's threads, which would free its engines, are not there."""
+    global _engines  # noqa: PLW0603
+    for engine in _engines.loaded.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+    _engines = _Engines()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited)
