@@ -43,6 +43,7 @@ class LocalChatModel(ChatModel):
     """
 
     provider_name = "local"
+    in_process = True
 
     def __init__(
         self,

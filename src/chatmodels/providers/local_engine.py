@@ -226,7 +226,6 @@ def _load(key: EngineKey) -> Any:
     params.verbosity = 0
     # The engine always opens a port on loopback. Nobody is meant to use it: a key that nobody knows closes it.
     params.api_keys = [secrets.token_urlsafe(32)]
-    params.hostname = "127.0.0.1"
     try:
         return xllamacpp.Server(params)
     except (RuntimeError, ValueError) as error:
