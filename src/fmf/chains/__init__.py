@@ -1,0 +1,1 @@
+"""Chains: from files to questions, from answers to rows."""

@@ -1,0 +1,98 @@
+"""One item of a chain: the chunk or the document that the steps of a chain are asked about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fmf.types import Chunk, Document
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What the steps that run once per item work on."""
+
+    document: Document
+    chunk: Chunk | None
+    """`None` where the item is a whole document."""
+
+    @property
+    def item_id(self) -> str:
+        """The chunk's id, or the document's."""
+        return self.chunk.chunk_id if self.chunk else self.document.doc_id
+
+    @property
+    def text(self) -> str:
+        """What the item says."""
+        return self.chunk.text if self.chunk else self.document.text or ""
+
+    def names(self) -> dict[str, Any]:
+        """What `${...}` can say about it."""
+        names: dict[str, Any] = {"document": document_names(self.document)}
+        if self.chunk is not None:
+            names["chunk"] = chunk_names(self.chunk)
+        return names
+
+
+def chunk_names(chunk: Chunk) -> dict[str, Any]:
+    """What stands behind `${chunk....}`."""
+    return {
+        "id": chunk.chunk_id,
+        "text": chunk.text,
+        "source_uri": chunk.source_uri,
+        "index": chunk.index,
+        "start": chunk.start,
+        "end": chunk.end,
+        "tokens": chunk.tokens,
+    }
+
+
+def document_names(document: Document) -> dict[str, Any]:
+    """What stands behind `${document....}`."""
+    return {
+        "id": document.doc_id,
+        "text": document.text or "",
+        "source_uri": document.source_uri,
+        "title": document.title or "",
+        "metadata": document.metadata,
+    }
+
+
+def record_id(chain: str, step_id: str, item_id: str, content: str) -> str:
+    """The id of one record: the same work has the same id in every run and on every machine.
+
+    Args:
+        chain: the chain's name.
+        step_id: the step.
+        item_id: the chunk, the document, or `all` for the whole run.
+        content: what the step works on, or a digest of it.
+    """
+    digest = hashlib.sha256()
+    for part in (chain, step_id, item_id, content):
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big"))
+        digest.update(raw)
+    return digest.hexdigest()[:32]
+
+
+class ContentDigest:
+    """The identity of everything that was asked about, taken in input order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, item: Item) -> None:
+        """Count `item` in."""
+        self._digest.update(item.item_id.encode() + b"\n")
+
+    @property
+    def value(self) -> str:
+        """The digest of all items so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def run_names(run_id: str, chain_id: str, started_at: str) -> Mapping[str, Any]:
+    """What a run itself says: `${run_id}`, `${chain_id}`, `${now}` (its start) and `${date}` (the day of it, UTC)."""
+    return {"run_id": run_id, "chain_id": chain_id, "now": started_at, "date": started_at[:10]}

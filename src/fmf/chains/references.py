@@ -1,0 +1,233 @@
+"""What `${...}` may say in each step of a chain, and how often a step that says it runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+RUN_NAMES = ("run_id", "chain_id", "now", "date")
+CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens")
+DOCUMENT_NAMES = ("text", "id", "source_uri", "title", "metadata")
+
+Mode = Literal["chunks", "documents"]
+
+
+class Level(IntEnum):
+    """How often a step runs."""
+
+    ITEM = 0
+    """For every item."""
+    DOCUMENT = 1
+    """For every document, after its items."""
+    ONCE = 2
+    """After everything."""
+
+
+_WHEN = {
+    Level.ITEM: "runs once per item",
+    Level.DOCUMENT: "runs once per document, after its items",
+    Level.ONCE: "runs once, after all items",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One `${...}` and where it stands."""
+
+    where: str
+    """The key path in the chain, such as `steps[0].inputs.text`."""
+    path: str
+    """The dotted path between the braces."""
+
+    @property
+    def root(self) -> str:
+        """The first name of the path."""
+        return self.path.partition(".")[0]
+
+    @property
+    def output(self) -> str | None:
+        """The output of a step that it names, if it names one."""
+        names = self.path.split(".")
+        if names[0] in ("steps", "all") and len(names) > 1:
+            return names[1]
+        return names[2] if names[:2] == ["document", "all"] and len(names) > 2 else None
+
+    @property
+    def over(self) -> Level | None:
+        """The level that collects what it names: `ONCE` for `all.X`, `DOCUMENT` for `document.all.X`."""
+        if self.root == "all":
+            return Level.ONCE
+        return Level.DOCUMENT if self.path.split(".")[:2] == ["document", "all"] else None
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """What the check needs to know of a step."""
+
+    id: str
+    output: str
+    mentions: tuple[Mention, ...]
+    keyed: bool = False
+    """Whether its output may have keys of its own, so that `steps.X.key` makes sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A reference that can never exist."""
+
+    where: str
+    message: str
+    hint: str
+
+
+def levels_of(steps: Sequence[StepFacts]) -> dict[str, Level]:
+    """How often each step runs, by its id.
+
+    A step that mentions `all.X` runs once, one that mentions `document.all.X` once per document. One that mentions
+    only outputs of such a step runs with it. Any other runs once per item.
+    """
+    levels: dict[str, Level] = {}
+    by_output: dict[str, Level] = {}
+    for step in steps:
+        levels[step.id] = level = _level(step, by_output)
+        by_output.setdefault(step.output, level)
+    return levels
+
+
+def faults_of(steps: Sequence[StepFacts], mode: Mode) -> list[Fault]:
+    """Every reference that can never exist, in the order of the file."""
+    return list(_faults(steps, levels_of(steps), mode))
+
+
+def _level(step: StepFacts, by_output: Mapping[str, Level]) -> Level:
+    collected = [mention.over for mention in step.mentions if mention.over is not None]
+    if collected:
+        return max(collected)
+    if any(mention.root == "chunk" for mention in step.mentions):
+        return Level.ITEM
+    named = [by_output.get(mention.output or "", Level.ITEM) for mention in step.mentions if mention.root == "steps"]
+    level = min(named, default=Level.ITEM)
+    if level is Level.ONCE and any(mention.root == "document" for mention in step.mentions):
+        return Level.ITEM
+    return level
+
+
+def _faults(steps: Sequence[StepFacts], levels: Mapping[str, Level], mode: Mode) -> Iterator[Fault]:
+    for number, step in enumerate(steps):
+        before = {earlier.output: earlier for earlier in steps[:number]}
+        later = {following.output for following in steps[number:]}
+        level = levels[step.id]
+        for mention in step.mentions:
+            fault = (
+                _output_fault(mention, level, before, later, levels)
+                if mention.output is not None
+                else _name_fault(mention, level, mode, before, levels)
+            )
+            if fault:
+                message, hint = fault
+                yield Fault(mention.where, f"${{{mention.path}}} in step {step.id!r} {message}", hint)
+
+
+def _output_fault(
+    mention: Mention,
+    level: Level,
+    before: Mapping[str, StepFacts],
+    later: Iterable[str],
+    levels: Mapping[str, Level],
+) -> tuple[str, str] | None:
+    output = mention.output or ""
+    if output not in before:
+        if output in later:
+            return (
+                "names an output that is not there yet",
+                "a step can use outputs of the steps before it: reorder them",
+            )
+        by_id = next((step.output for step in before.values() if step.id == output), None)
+        if by_id:
+            return f"names a step, but its output is called {by_id!r}", f"write ${{{mention.root}.{by_id}}}"
+        return "names no step's output", _guess(output, list(before), "outputs of earlier steps")
+    producer = before[output]
+    made = levels[producer.id]
+    if mention.over is None:
+        return _same_item_fault(mention, level, producer, made)
+    return _collected_fault(mention, level, made)
+
+
+def _same_item_fault(mention: Mention, level: Level, producer: StepFacts, made: Level) -> tuple[str, str] | None:
+    output = producer.output
+    if made is not level:
+        return f"is made by a step that {_WHEN[made]}; this one {_WHEN[level]}", _collect_hint(output, made, level)
+    beyond = mention.path.split(".")[2:]
+    return _keyless(output) if beyond and not producer.keyed else None
+
+
+def _collected_fault(mention: Mention, level: Level, made: Level) -> tuple[str, str] | None:
+    output = mention.output or ""
+    if mention.over is not level:
+        return f"stands beside ${{all...}}: this step {_WHEN[level]}", f"write ${{all.{output}}}"
+    if made >= level:
+        return f"is made by a step that {_WHEN[made]}", f"write ${{steps.{output}}}"
+    depth = 2 if mention.over is Level.ONCE else 3
+    return _keyless(output) if len(mention.path.split(".")) > depth else None
+
+
+def _keyless(output: str) -> tuple[str, str]:
+    return "goes below an output that has no keys", f"end the reference at {output!r}, or let that step expect json"
+
+
+def _collect_hint(output: str, made: Level, level: Level) -> str:
+    if level is Level.ONCE:
+        return f"write ${{all.{output}}}"
+    if level is Level.DOCUMENT and made is Level.ITEM:
+        return f"write ${{document.all.{output}}}"
+    return "that output does not exist yet when this step runs"
+
+
+def _name_fault(
+    mention: Mention, level: Level, mode: Mode, before: Mapping[str, StepFacts], levels: Mapping[str, Level]
+) -> tuple[str, str] | None:
+    known = known_paths(level, mode, [step for step in before.values() if _usable(levels[step.id], level)], levels)
+    if mention.path in known or _metadata(mention.path, known):
+        return None
+    if mention.root in ("row", "group"):
+        return "belongs to a mode that this version does not have", "inputs.mode is chunks or documents"
+    elsewhere = known_paths(Level.ITEM, "chunks", [], {})
+    if mention.path in elsewhere or _metadata(mention.path, elsewhere):
+        why = f"has no value: this step {_WHEN[level]}"
+        if level is Level.ITEM:
+            why = "has no value: the items of inputs.mode documents are whole documents"
+        return why, f"known here: {_listed(known)}"
+    return "can never exist", _guess(mention.path, known, "known here")
+
+
+def known_paths(level: Level, mode: Mode, usable: Sequence[StepFacts], levels: Mapping[str, Level]) -> list[str]:
+    """Every path that a step of `level` may mention; `usable` are the earlier steps whose outputs it can see."""
+    known: list[str] = []
+    if level is Level.ITEM and mode == "chunks":
+        known += [f"chunk.{name}" for name in CHUNK_NAMES]
+    if level is not Level.ONCE:
+        known += [f"document.{name}" for name in DOCUMENT_NAMES if name != "metadata"] + ["document.metadata.KEY"]
+    for step in usable:
+        over = {Level.ONCE: "all", Level.DOCUMENT: "document.all"}.get(level, "steps")
+        known.append(f"{'steps' if levels[step.id] is level else over}.{step.output}")
+    return [*known, *RUN_NAMES]
+
+
+def _usable(made: Level, level: Level) -> bool:
+    return made <= level
+
+
+def _metadata(path: str, known: Sequence[str]) -> bool:
+    return path.startswith("document.metadata") and "document.metadata.KEY" in known and not path.endswith(".")
+
+
+def _guess(name: str, known: Sequence[str], what: str) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{f'did you mean {near[0]!r}? ' if near else ''}{what}: {_listed(known)}"
+
+
+def _listed(known: Sequence[str]) -> str:
+    return ", ".join(known) or "none"

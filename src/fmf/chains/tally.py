@@ -1,0 +1,133 @@
+"""What a run has done so far, in numbers: for the progress bar, the summary and `run.yaml` alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmf.types import Document
+
+
+@dataclass
+class StepCount:
+    """What became of one step over all its items."""
+
+    calls: int = 0
+    """Executions that asked the model, however many requests each took."""
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    retried: int = 0
+    """Executions that took more than one request."""
+    cached: int = 0
+    """Executions that a cache or a recording answered."""
+
+    def as_row(self) -> dict[str, int]:
+        """The counts as `run.yaml` writes them."""
+        return dict(vars(self))
+
+
+@dataclass
+class StateCount:
+    """How many things ended in which state."""
+
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.ok + self.failed + self.skipped
+
+    def as_row(self) -> dict[str, int]:
+        """The counts as `run.yaml` writes them."""
+        return {"total": self.total, "ok": self.ok, "failed": self.failed, "skipped": self.skipped}
+
+
+@dataclass
+class Problem:
+    """Failures of one kind: how many, and the first of them."""
+
+    code: str
+    op: str
+    message: str
+    hint: str
+    where: str
+    """What the first one happened to."""
+    count: int = 0
+
+
+@dataclass
+class Tally:
+    """The numbers of one run; written by the run alone, read by anyone at any time."""
+
+    documents: StateCount = field(default_factory=StateCount)
+    bytes: int = 0
+    chunks: int = 0
+    items: StateCount = field(default_factory=StateCount)
+    steps: dict[str, StepCount] = field(default_factory=dict)
+    tokens_prompt: int = 0
+    tokens_completion: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    """Answers whose price is unknown; with one of them the run's cost is unknown too."""
+    retries: int = 0
+    problems: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    exit_kinds: Counter[int] = field(default_factory=Counter)
+    """Exit status to how many failures are of that kind."""
+    items_read: int = 0
+    """Items that were handed to the steps so far, those that are still under way included."""
+
+    def count_document(self, document: Document) -> None:
+        """Count a document that has reached its final state."""
+        setattr(self.documents, document.status, getattr(self.documents, document.status) + 1)
+        self.bytes += document.bytes or 0
+        if document.status == "ok":
+            self.chunks += document.chunks
+
+    def count_problem(self, row: dict[str, Any], status: int) -> None:
+        """Count one line of `errors.jsonl`, which would end `fmf` with `status` if it were the only thing."""
+        key = (row["code"], row["op"])
+        where = row["source_uri"] or row["step_id"] or "the run"
+        problem = self.problems.setdefault(key, Problem(row["code"], row["op"], row["message"], row["hint"], where))
+        problem.count += 1
+        self.exit_kinds[status] += 1
+
+    @property
+    def cost_estimate_usd(self) -> float | None:
+        """US dollars so far; `None` as soon as one answer has no known price."""
+        return None if self.unpriced else round(self.cost_usd, 10)
+
+    @property
+    def failures(self) -> int:
+        """Lines of `errors.jsonl`."""
+        return sum(problem.count for problem in self.problems.values())
+
+    def counts(self) -> dict[str, Any]:
+        """The section `counts` of `run.yaml`."""
+        return {
+            "documents": self.documents.total,
+            "documents_by_status": {key: value for key, value in self.documents.as_row().items() if key != "total"},
+            "chunks": self.chunks,
+            "items": self.items.as_row(),
+            "steps": {step_id: count.as_row() for step_id, count in self.steps.items()},
+        }
+
+    def metrics(self, duration_ms: float) -> dict[str, Any]:
+        """The section `metrics` of `run.yaml`."""
+        return {
+            "tokens_prompt": self.tokens_prompt,
+            "tokens_completion": self.tokens_completion,
+            "cost_estimate_usd": self.cost_estimate_usd,
+            "retries": self.retries,
+            "duration_ms": round(duration_ms, 3),
+        }
+
+    def errors(self) -> dict[str, Any]:
+        """The section `errors` of `run.yaml`."""
+        by_code: Counter[str] = Counter()
+        for problem in self.problems.values():
+            by_code[problem.code] += problem.count
+        return {"count": self.failures, "by_code": dict(by_code.most_common())}
