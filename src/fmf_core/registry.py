@@ -41,7 +41,7 @@ class Registry(Generic[T]):
         kind: what the things are, for messages (`"connector"`).
         builtin: what the house ships.
         group: the entry-point group of third parties.
-        check: called with (name, item) before an item is added or after it is loaded; raises when it is of another kind.
+        check: called with (name, item) before an item is added or after it is loaded; raises when it is no such thing.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Registry(Generic[T]):
         # Outside the lock: a plugin may register itself while it is imported, from whichever thread imports it first.
         item = self._load(name)
         with self._lock:
-            return self._added.get(name) or self._loaded.setdefault(name, item)
+            return self._added[name] if name in self._added else self._loaded.setdefault(name, item)
 
     def remove(self, name: str) -> None:
         """Take back what `add` published under `name`; what the house ships stays."""
