@@ -156,7 +156,7 @@ def fits_strict(schema: object) -> bool:
 def parse_body(raw: bytes, content_type: str, call: Call) -> dict[str, Any]:
     """The JSON object that a successful reply holds; anything else is a `BAD_REPLY`."""
     if "html" in content_type.lower() or raw.lstrip()[:1] == b"<":
-        raise call.bad_reply(f"the reply is a web page ({content_type or 'no content type'}), not JSON", raw)
+        raise call.bad_reply(f"the reply is a web page, not JSON (content type {content_type!r})", raw)
     return parse_object(raw, call)
 
 
