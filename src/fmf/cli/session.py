@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmf.cli.output import warn
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,17 +57,31 @@ class Session:
 
     @cached_property
     def loaded(self) -> LoadedConfig:
-        """The configuration with the origin of every value; sets up logging, and warns of settings without effect."""
-        from fmf.cli.output import warn
+        """The configuration with the origin of every value; logging is set up as it says.
+
+        Raises:
+            ConfigError: it cannot be read, or something in it is wrong; the message names every fault.
+        """
         from fmf.config.loader import load_config
-        from fmf.config.planned import planned_settings
-        from fmf.observability.logging import configure
+        from fmf.observability.logging import LogWish, configure
 
         loaded = load_config(self.config_path, profile=self.profile, sets=self.sets)
-        self.json_logs = configure(loaded, verbose=self.verbose, quiet=self.quiet) == "json"
-        for setting in planned_settings(loaded):
-            warn(str(setting))
+        settings = loaded.value.observability
+        unasked = loaded.origin("observability.log_level") == "default"
+        wish = LogWish(settings.log_format, None if unasked else settings.log_level, self.verbose, self.quiet)
+        self.json_logs = configure(wish) == "json"
         return loaded
+
+    def planned(self) -> list[str]:
+        """One line for each setting that has a value and, in this version, no effect."""
+        from fmf.config.planned import ineffective
+
+        return ineffective(self.config)
+
+    def warn_of_planned(self) -> None:
+        """Tell on stderr which settings have no effect in this version."""
+        for line in self.planned():
+            warn(line)
 
     @property
     def config(self) -> FmfConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -62,6 +62,8 @@ class AuthConfig(Section):
     """Settings of the provider azure_key_vault."""
     aws_secrets: AwsSecretsConfig = Field(default_factory=AwsSecretsConfig)
     """Settings of the provider aws_secrets."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a plugin's provider, under the names of its own arguments."""
 
     @field_validator("provider")
     @classmethod
@@ -74,4 +76,6 @@ class AuthConfig(Section):
     def _complete(self) -> Self:
         if self.provider == "azure_key_vault" and not self.azure_key_vault.vault_url:
             raise ValueError("provider azure_key_vault needs auth.azure_key_vault.vault_url")
+        if self.options and self.provider in PROVIDERS:
+            raise ValueError(f"auth.options is for a plugin's provider; {self.provider} has auth.{self.provider}")
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from fmf_core.retry import RetryPolicy
 
 PLANNED_PROVIDERS: Final = ("azure_openai", "aws_bedrock")
 """Providers that have a section here and no registry entry yet."""
+SECTIONS: Final = ("openai", "local", *PLANNED_PROVIDERS)
+"""Providers that have a section here."""
 
 
 class OpenAIConfig(Section):
@@ -94,6 +96,8 @@ class InferenceConfig(Section):
     """Settings of the provider aws_bedrock."""
     local: LocalModelConfig = Field(default_factory=LocalModelConfig)
     """Settings of the provider local."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a plugin's provider: model, temperature, max_tokens, seed, base_url and its own arguments."""
     system_prompt: str | None = None
     """What the model is told first, where neither chain nor prompt says something else."""
     timeout_s: float = Field(default=60.0, gt=0)
@@ -112,7 +116,7 @@ class InferenceConfig(Section):
     @field_validator("provider")
     @classmethod
     def _known(cls, provider: str) -> str:
-        if provider in {"openai", "local", "mock", *PLANNED_PROVIDERS}:
+        if provider in {"mock", *SECTIONS}:
             return provider
         # Asking the registry reads the metadata of installed distributions, so it is met for other names only.
         from chatmodels.registry import list_chat_models
@@ -128,4 +132,6 @@ class InferenceConfig(Section):
             raise ValueError("provider azure_openai needs inference.azure_openai.endpoint")
         if self.provider == "aws_bedrock" and not self.aws_bedrock.model_id:
             raise ValueError("provider aws_bedrock needs inference.aws_bedrock.model_id")
+        if self.options and self.provider in SECTIONS:
+            raise ValueError(f"inference.options is for a plugin's provider; {self.provider} has a section of its own")
         return self

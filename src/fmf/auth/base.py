@@ -1,0 +1,154 @@
+"""What a secret provider is, the table of them, and the secrets of one run."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
+
+from fmf.config.kinds import announce
+from fmf.errors import AuthError
+from fmf_core.errors import Code, PluginRegistrationError
+from fmf_core.redact import add_secret
+from fmf_core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from fmf.config.models import AuthConfig
+
+PLANNED: Final = frozenset({"azure_key_vault", "aws_secrets"})
+"""Providers that the configuration knows and this version does not have yet."""
+
+
+class SecretNotFoundError(AuthError):
+    """No place that was looked in knows the secret."""
+
+
+@runtime_checkable
+class SecretProvider(Protocol):
+    """Resolves logical names to secrets; blocking.
+
+    A class of a plugin is called with the keys of `auth.options` as keyword arguments.
+    """
+
+    def resolve(self, name: str) -> SecretStr:
+        """The secret called `name`.
+
+        Raises:
+            SecretNotFoundError: there is none; the message says where it was looked for.
+            AuthError: the place could not be asked.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """The logical names that the configuration maps or the place lists, sorted."""
+        ...
+
+
+def _check(name: str, item: Any) -> None:
+    if not callable(item) and not isinstance(item, SecretProvider):
+        raise PluginRegistrationError(
+            f"secret provider {name!r} is {item!r}, which is neither a class nor has resolve and names",
+            op="auth.add",
+            hint="register a class with the methods resolve(name) and names()",
+        )
+
+
+secret_providers: Registry[Callable[..., SecretProvider]] = Registry(
+    "secret provider",
+    {"env": Entry("fmf.auth.env:EnvSecrets", metadata={"description": "a .env file and the environment"})},
+    group="fmf.secrets",
+    check=_check,
+)
+"""The providers that `auth.provider` may name."""
+
+announce("secret provider", secret_providers.names)
+
+
+class Secrets:
+    """The secrets of one run: each is resolved once, when it is first asked for; safe for many threads.
+
+    Args:
+        make: builds the provider; called when the first secret is asked for.
+    """
+
+    def __init__(self, make: Callable[[], SecretProvider]) -> None:
+        self._make = make
+        self._provider: SecretProvider | None = None
+        self._found: dict[str, SecretStr] = {}
+        self._lock = threading.RLock()
+
+    def resolve(self, name: str) -> SecretStr:
+        """The secret called `name`; from now on its value is blanked wherever it would show.
+
+        Raises:
+            SecretNotFoundError: there is none; the message says where it was looked for.
+            AuthError: the provider could not be asked.
+        """
+        with self._lock:
+            if name not in self._found:
+                secret = self._asked().resolve(name)
+                add_secret(secret.get_secret_value())
+                self._found[name] = secret
+            return self._found[name]
+
+    def find(self, name: str) -> SecretStr | None:
+        """The secret called `name`, or None where there is none."""
+        try:
+            return self.resolve(name)
+        except SecretNotFoundError:
+            return None
+
+    def names(self) -> list[str]:
+        """The logical names that are mapped or listed, sorted."""
+        with self._lock:
+            return self._asked().names()
+
+    def setting(self, name: str) -> str | None:
+        """A value that stands beside the secrets and is none, such as OPENAI_BASE_URL in `.env`; None if absent."""
+        with self._lock:
+            read = getattr(self._asked(), "setting", None)
+        return cast("str | None", read(name)) if callable(read) else None
+
+    def _asked(self) -> SecretProvider:
+        if self._provider is None:
+            self._provider = self._make()
+        return self._provider
+
+
+def build_secrets(config: AuthConfig, root: Path) -> Secrets:
+    """The secrets that the section `auth` describes; nothing is read or asked before the first one is needed.
+
+    Args:
+        config: the section.
+        root: the folder that relative paths in it start from.
+    """
+    return Secrets(lambda: _provider(config, root))
+
+
+def _provider(config: AuthConfig, root: Path) -> SecretProvider:
+    if config.provider in PLANNED and config.provider not in secret_providers:
+        raise AuthError(
+            f"auth.provider is {config.provider}, which this version does not have yet",
+            op="auth.build",
+            code=Code.UNSUPPORTED,
+            hint=f"known: {', '.join(secret_providers.names())}",
+        )
+    made = secret_providers.get(config.provider)
+    if config.provider == "env":
+        return made(root / config.env.file)
+    if isinstance(made, SecretProvider) and not isinstance(made, type):
+        return made
+    try:
+        inspect.signature(made).bind(**config.options)
+    except TypeError as error:
+        raise AuthError(
+            f"secret provider {config.provider!r} cannot be made from auth.options: {error}",
+            op="auth.build",
+            code=Code.INVALID,
+            hint=f"it takes {inspect.signature(made)}",
+        ) from error
+    return made(**config.options)

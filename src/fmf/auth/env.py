@@ -1,0 +1,69 @@
+"""Secrets from a `.env` file and the environment, which wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fmf.auth.base import SecretNotFoundError
+from fmf.errors import AuthError
+
+
+class EnvSecrets:
+    """Secrets under the names of environment variables.
+
+    Args:
+        file: the `.env` file; it may be absent.
+        environ: the environment; the process's own by default. An empty value counts as none.
+    """
+
+    def __init__(self, file: Path, *, environ: Mapping[str, str] | None = None) -> None:
+        self._file = file
+        self._environ = os.environ if environ is None else environ
+
+    def resolve(self, name: str) -> SecretStr:
+        """The secret called `name`.
+
+        Raises:
+            SecretNotFoundError: neither the environment nor the file has it.
+            AuthError: the file cannot be read.
+        """
+        value = self.setting(name)
+        if value is None:
+            where = f"{self._file}" if self._file.is_file() else f"{self._file} (no such file)"
+            raise SecretNotFoundError(
+                f"secret {name} is missing: looked in the environment and in {where}",
+                op="auth.env",
+                hint=f"export {name}, or write the line {name}=... into {self._file}",
+                fields={"secret": name},
+            )
+        return SecretStr(value)
+
+    def names(self) -> list[str]:
+        """The names in the file, sorted."""
+        return sorted(self._in_file)
+
+    def setting(self, name: str) -> str | None:
+        """The value of `name` as plain text; None where there is none."""
+        return self._environ.get(name) or self._in_file.get(name) or None
+
+    @cached_property
+    def _in_file(self) -> dict[str, str]:
+        if not self._file.is_file():
+            return {}
+        from dotenv import dotenv_values
+
+        try:
+            # Without interpolation: a dollar sign in a password is a dollar sign.
+            values = dotenv_values(self._file, interpolate=False, encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AuthError(
+                f"{self._file} cannot be read: {type(error).__name__}",
+                op="auth.env",
+                hint="it must be readable UTF-8 text with a NAME=value on each line",
+            ) from error
+        return {name: value for name, value in values.items() if value is not None}

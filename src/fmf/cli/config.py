@@ -1,0 +1,58 @@
+"""`fmf config`: what the configuration says, and whether it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fmf.cli.output import emit_json, emit_lines, table, warn
+from fmf.cli.session import Group, Session
+
+config = Group("config", help="Show and check the configuration.")
+
+
+@config.command("show")
+def show(session: Session) -> None:
+    """Show every setting, its value and where the value comes from; secrets are masked."""
+    from fmf.config.display import settings
+
+    rows = settings(session.loaded)
+    if session.json:
+        emit_json(
+            {
+                "path": session.loaded.path,
+                "profile": session.loaded.profile,
+                "config_hash": session.loaded.config_hash,
+                "settings": [{"key": key, "value": value, "origin": origin} for key, value, origin in rows],
+            }
+        )
+        return
+    table(("setting", "value", "from"), [(key, _compact(value), origin) for key, value, origin in rows])
+
+
+@config.command("check")
+def check(session: Session) -> None:
+    """Check the configuration, its profiles and the chain that it names, without touching anything else."""
+    from fmf.config.check import check_configuration
+
+    found = check_configuration(session.loaded, sets=session.sets)
+    session.warn_of_planned()
+    for warning in found.warnings:
+        warn(warning)
+    if session.json:
+        emit_json({"ok": True, "path": session.loaded.path, "checked": list(found.checked)})
+    else:
+        emit_lines(f"ok: {line}" for line in found.checked)
+
+
+@config.command("schema")
+def schema(session: Session) -> None:  # noqa: ARG001 - every command takes it
+    """Write the JSON Schema of fmf.yaml."""
+    from fmf.config.schema import json_schema
+
+    emit_json(json_schema())
+
+
+def _compact(value: Any) -> str:
+    import orjson
+
+    return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

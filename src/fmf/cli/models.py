@@ -1,0 +1,136 @@
+"""`fmf models`: which providers and models are known, and fetching the embedded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fmf.cli.output import emit_json, emit_lines, note, table
+from fmf.cli.session import Group, Session
+
+if TYPE_CHECKING:
+    from chatmodels.weights import PullProgress, Weights
+
+models = Group("models", help="List, fetch and describe models.")
+
+
+@models.command("ls")
+def ls(session: Session) -> None:
+    """List the providers, and the models that can be fetched."""
+    from chatmodels.registry import get_chat_model_metadata, list_chat_models
+    from chatmodels.weights import known_models
+
+    providers = [get_chat_model_metadata(name) for name in list_chat_models()]
+    if session.json:
+        emit_json({"providers": providers, "models": [_facts(weights) for weights in known_models()]})
+        return
+    rows = [("provider", facts["name"], _needs(facts), facts["description"]) for facts in providers]
+    for weights in known_models():
+        state = "ready" if _ready(weights) else "not fetched"
+        rows.append(("model", weights.name, state, weights.description))
+    table(("kind", "name", "state", "description"), rows)
+
+
+@models.command("pull")
+@click.argument("name")
+def pull(session: Session, name: str) -> None:
+    """Fetch and verify the weights of the embedded model NAME; at once when they are there."""
+    from chatmodels import weights
+
+    with _progress(session, name) as report:
+        path = weights.pull(name, report=report)
+    if session.json:
+        emit_json({"name": name, "path": path})
+    else:
+        emit_lines([str(path)])
+
+
+@models.command("info")
+@click.argument("name")
+def info(session: Session, name: str) -> None:
+    """Describe the provider or model NAME."""
+    from chatmodels.registry import get_chat_model_metadata, list_chat_models
+    from chatmodels.weights import known_models
+    from fmf_core.errors import PluginNotFoundError
+
+    weights = {known.name: known for known in known_models()}
+    if name in weights:
+        facts = _facts(weights[name])
+    elif name in list_chat_models():
+        facts = {"kind": "provider", **get_chat_model_metadata(name)}
+    else:
+        known = ", ".join([*list_chat_models(), *weights])
+        raise PluginNotFoundError(f"unknown provider or model {name!r}", op="models.info", hint=f"known: {known}")
+    if session.json:
+        emit_json(facts)
+    else:
+        table(("fact", "value"), [(key, _shown(value)) for key, value in facts.items()])
+
+
+def _facts(weights: Weights) -> dict[str, Any]:
+    from chatmodels.weights import model_folder
+
+    path = model_folder() / weights.file_name
+    return {
+        "kind": "model",
+        "name": weights.name,
+        "description": weights.description,
+        "provider": "local",
+        "context_tokens": weights.context_tokens,
+        "bytes": weights.bytes,
+        "sha256": weights.sha256,
+        "licence": weights.licence,
+        "source": f"{weights.distribution} {weights.version}",
+        "path": str(path),
+        "ready": _ready(weights),
+    }
+
+
+def _ready(weights: Weights) -> bool:
+    from chatmodels.weights import is_complete, model_folder
+
+    return is_complete(model_folder() / weights.file_name, weights)
+
+
+def _needs(facts: dict[str, Any]) -> str:
+    from fmf.cli.extras import missing_of
+
+    missing = missing_of(facts["extra"])
+    return f"needs extra {facts['extra']}" if missing else "ready"
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@contextmanager
+def _progress(session: Session, name: str) -> Iterator[Callable[[PullProgress], None]]:
+    if not session.interactive:
+        seen: set[str] = set()
+
+        def tell(progress: PullProgress) -> None:
+            if progress.stage not in seen and progress.stage != "ready":
+                seen.add(progress.stage)
+                note(f"{name}: {progress.stage} ({progress.total_bytes / 1e6:.0f} MB)")
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+
+        def draw(progress: PullProgress) -> None:
+            bar.update(
+                task,
+                description=f"{name}: {progress.stage}",
+                completed=progress.done_bytes,
+                total=progress.total_bytes or None,
+            )
+
+        yield draw

@@ -1,0 +1,31 @@
+"""Every setting of a configuration with its value and origin, fit to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fmf_core.redact import redact_value
+
+if TYPE_CHECKING:
+    from fmf.config.loader import LoadedConfig
+
+Setting = tuple[str, Any, str]
+"""Path as `--set` spells it, value, origin."""
+
+
+def settings(loaded: LoadedConfig) -> list[Setting]:
+    """Every setting in the order of the schema; secrets are masked."""
+    masked = redact_value(loaded.value.model_dump(mode="json", by_alias=True))
+    return [(path, value, loaded.origin(path)) for path, value in _leaves(masked, "")]
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{number}")
+    else:
+        yield path, value

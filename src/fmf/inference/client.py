@@ -1,0 +1,115 @@
+"""From the section `inference` of fmf.yaml to a chat model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chatmodels.config import ChatModelConfig
+from chatmodels.errors import ChatModelError as InferenceError
+from chatmodels.factory import create_chat_model
+from chatmodels.iface import ChatModel as LLMClient
+from chatmodels.types import ChatResponse as Completion
+from chatmodels.types import Message
+from fmf_core.errors import Code
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from fmf.config.models import FmfConfig, InferenceConfig
+
+__all__ = ["Completion", "InferenceError", "LLMClient", "Message", "build_client", "chat_model_config"]
+
+
+class Keys(Protocol):
+    """Where a provider's key is looked for: the secrets of `fmf.auth`, or anything that resolves names."""
+
+    def resolve(self, name: str) -> SecretStr:
+        """The secret called `name`; an error says where it was looked for."""
+        ...
+
+    def find(self, name: str) -> SecretStr | None:
+        """The secret called `name`, or None."""
+        ...
+
+    def setting(self, name: str) -> str | None:
+        """A plain value that is kept beside the secrets, or None."""
+        ...
+
+
+_FIELDS = ("model", "temperature", "max_tokens", "seed", "base_url")
+
+
+def build_client(config: FmfConfig, secrets: Keys, *, root: Path | None = None) -> LLMClient:
+    """The chat model that the configuration asks for, with its retries, limits and measurements around it.
+
+    Args:
+        config: the configuration.
+        secrets: where the provider's key is looked for.
+        root: the folder that a relative path of a weight file starts from; the working directory by default.
+
+    Raises:
+        AuthError: the provider needs a key that is not there.
+        InferenceError: this version does not have the provider yet.
+        ConfigError: a setting does not fit the provider.
+    """
+    return create_chat_model(chat_model_config(config, secrets, root=root))
+
+
+def chat_model_config(config: FmfConfig, secrets: Keys, *, root: Path | None = None) -> ChatModelConfig:
+    """The settings of that chat model, for callers that build or wrap it themselves; raises as `build_client`."""
+    inference = config.inference
+    return ChatModelConfig(
+        provider=inference.provider,
+        timeout_s=inference.timeout_s,
+        retry=inference.retry,
+        rate_limit=inference.rate_limit,
+        prices=inference.prices,
+        **_own_settings(inference, secrets, root or Path()),
+    )
+
+
+def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapping[str, Any]:
+    match inference.provider:
+        case "openai":
+            return _openai(inference, secrets)
+        case "local":
+            return _local(inference, root)
+        case "azure_openai" | "aws_bedrock" as planned:
+            raise InferenceError(
+                f"inference.provider is {planned}, which this version does not have yet",
+                op="inference.build",
+                code=Code.UNSUPPORTED,
+                hint="known: openai, local, mock, and those of plugins; an OpenAI-compatible server needs only "
+                "inference.openai.base_url",
+            )
+        case _:
+            options = dict(inference.options)
+            return {**{name: options.pop(name) for name in _FIELDS if name in options}, "options": options}
+
+
+def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
+    settings = inference.openai
+    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or secrets.setting("OPENAI_BASE_URL")
+    # A server of one's own may need no key; the public one always does, and says so before the first document is read.
+    key = secrets.find("OPENAI_API_KEY") if base_url else secrets.resolve("OPENAI_API_KEY")
+    return {
+        "model": settings.model,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "base_url": base_url,
+        "api_key": key,
+    }
+
+
+def _local(inference: InferenceConfig, root: Path) -> Mapping[str, Any]:
+    settings = inference.local
+    is_file = settings.model.lower().endswith(".gguf") or "/" in settings.model
+    return {
+        "model": str(root / Path(settings.model).expanduser()) if is_file else settings.model,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "options": {"context": settings.context, "threads": settings.threads},
+    }

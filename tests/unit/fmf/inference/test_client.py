@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+import chatmodels
+from chatmodels import ChatRequest, MockChatModel, register_chat_model, unregister_chat_model
+from fmf.auth.base import Secrets
+from fmf.auth.env import EnvSecrets
+from fmf.config.models import FmfConfig
+from fmf.errors import AuthError, InferenceError, exit_status
+from fmf.inference import client
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def secrets(tmp_path, **values):
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    return Secrets(lambda: EnvSecrets(tmp_path / ".env"))
+
+
+def config(**inference):
+    return FmfConfig.model_validate({"inference": inference})
+
+
+def test_the_doors_are_the_things_themselves():
+    assert client.LLMClient is chatmodels.ChatModel
+    assert client.Completion is chatmodels.ChatResponse
+    assert client.InferenceError is chatmodels.ChatModelError
+    assert client.Message is chatmodels.Message
+
+
+def test_openai_settings_reach_the_chat_model(tmp_path):
+    made = client.chat_model_config(
+        config(
+            provider="openai",
+            openai={"base_url": "http://localhost:1/v1", "model": "m", "temperature": 0.0, "max_tokens": None},
+            timeout_s=7,
+            retry={"max_attempts": 5},
+            rate_limit={"requests_per_minute": 60},
+            prices={"m": {"input_per_1m": 1, "output_per_1m": 2}},
+        ),
+        secrets(tmp_path, OPENAI_API_KEY="key-of-mine"),
+    )
+    assert (made.provider, made.model, made.temperature, made.max_tokens) == ("openai", "m", 0.0, None)
+    assert made.base_url == "http://localhost:1/v1"
+    assert made.api_key == SecretStr("key-of-mine")
+    assert made.timeout_s == 7
+    assert made.retry.max_attempts == 5
+    assert made.rate_limit.requests_per_minute == 60
+    assert made.prices["m"].output_per_1m == 2
+
+
+def test_the_public_endpoint_needs_a_key_and_says_so_at_once(tmp_path):
+    with pytest.raises(AuthError, match="OPENAI_API_KEY") as caught:
+        client.build_client(config(provider="openai"), secrets(tmp_path))
+    assert exit_status(caught.value) == 3
+
+
+def test_a_server_of_ones_own_needs_no_key(tmp_path):
+    made = client.chat_model_config(config(openai={"base_url": "http://localhost:1/v1"}), secrets(tmp_path))
+    assert made.api_key is None
+
+
+def test_the_endpoint_may_stand_in_the_environment_or_beside_the_secrets(tmp_path, monkeypatch):
+    beside = secrets(tmp_path, OPENAI_BASE_URL="http://beside/v1")
+    assert client.chat_model_config(config(), beside).base_url == "http://beside/v1"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://environment/v1")
+    assert client.chat_model_config(config(), beside).base_url == "http://environment/v1"
+    given = config(openai={"base_url": "http://file/v1"})
+    assert client.chat_model_config(given, beside).base_url == "http://file/v1"
+
+
+def test_local_settings_reach_the_engine_and_a_weight_file_is_found_beside_the_configuration(tmp_path):
+    named = client.chat_model_config(config(provider="local", local={"context": 512, "threads": 2}), secrets(tmp_path))
+    assert named.model == "smollm2-135m-instruct"
+    assert named.options == {"context": 512, "threads": 2}
+    for model in ("weights/my.gguf", "weights/MY.GGUF", "weights/blob"):
+        given = config(provider="local", local={"model": model})
+        assert client.chat_model_config(given, secrets(tmp_path), root=tmp_path).model == str(tmp_path / model)
+    absolute = config(provider="local", local={"model": "/weights/my.gguf"})
+    assert client.chat_model_config(absolute, secrets(tmp_path), root=tmp_path).model == "/weights/my.gguf"
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        {"provider": "azure_openai", "azure_openai": {"endpoint": "https://x"}},
+        {"provider": "aws_bedrock", "aws_bedrock": {"model_id": "m"}},
+    ],
+)
+def test_a_planned_provider_says_that_it_is_not_there_yet(inference, tmp_path):
+    with pytest.raises(InferenceError, match="does not have yet") as caught:
+        client.build_client(config(**inference), secrets(tmp_path))
+    assert exit_status(caught.value) == 6
+
+
+def test_the_mock_answers(tmp_path):
+    model = client.build_client(config(provider="mock"), secrets(tmp_path))
+    assert model.complete(ChatRequest(prompt="hello")).content
+
+
+def test_a_plugin_gets_its_own_settings(tmp_path):
+    made = []
+
+    class Mine(MockChatModel):
+        def __init__(self, *, model=None, colour="grey", timeout_s=None):
+            super().__init__(responses="mine")
+            made.append((model, colour, timeout_s))
+
+    register_chat_model("mine", Mine)
+    try:
+        given = config(provider="mine", options={"model": "m", "colour": "blue", "temperature": 0.1}, timeout_s=9)
+        assert client.chat_model_config(given, secrets(tmp_path)).temperature == 0.1
+        assert client.build_client(given, secrets(tmp_path)).complete(ChatRequest(prompt="x")).content == "mine"
+    finally:
+        unregister_chat_model("mine")
+    assert made == [("m", "blue", 9)]
