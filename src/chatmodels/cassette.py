@@ -141,7 +141,9 @@ class ReplayModel(ChatModel):
         asked = _readable(facts)
         nearest = _nearest(asked, [_readable(calls[0].request) for calls in self._calls.values()])
         diff = "\n".join(
-            difflib.unified_diff(nearest.splitlines(), asked.splitlines(), "nearest recorded", "asked", n=1, lineterm="")
+            difflib.unified_diff(
+                nearest.splitlines(), asked.splitlines(), "nearest recorded", "asked", n=1, lineterm=""
+            )
         )
         return ChatModelError(
             f"the prompt {_short(request.prompt)!r} is not on record in {self.path}\n{diff}",
@@ -210,7 +212,9 @@ class _Writer:
 def request_facts(request: ChatRequest) -> dict[str, Any]:
     """What of `request` decides the answer, as JSON values and with every secret blanked."""
     facts = request.model_dump(mode="json", include=set(REQUEST_FIELDS))
-    blanked: dict[str, Any] = redact_value({name: facts[name] for name in REQUEST_FIELDS if facts[name] not in (None, [], {})})
+    blanked: dict[str, Any] = redact_value(
+        {name: facts[name] for name in REQUEST_FIELDS if facts[name] not in (None, [], {})}
+    )
     return blanked
 
 
@@ -240,7 +244,9 @@ def _joined(chunks: list[ChatChunk]) -> ChatResponse:
     finish_reason = next((chunk.finish_reason for chunk in reversed(chunks) if chunk.finish_reason), None)
     if usage is None or finish_reason is None:
         raise ChatModelError(
-            "the recorded stream has no end: usage or finish reason is missing", op="replay.complete", code=Code.BAD_REPLY
+            "the recorded stream has no end: usage or finish reason is missing",
+            op="replay.complete",
+            code=Code.BAD_REPLY,
         )
     return ChatResponse(
         content="".join(chunk.text for chunk in chunks),

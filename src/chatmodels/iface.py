@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -63,7 +62,7 @@ class Runnable(Protocol):
         ...
 
 
-class ChatModel(ABC):
+class ChatModel:
     """Answers chat requests.
 
     Write `complete_async`, or `complete`, or both: the missing one is derived, and a class with neither is refused when
@@ -130,7 +129,7 @@ class ChatModel(ABC):
     async def abatch(
         self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any
     ) -> list[ChatResponse]:
-        """Answer all `requests`, at most `max_concurrency` at once; the first failure cancels the rest and is raised."""
+        """Answer all `requests`, at most `max_concurrency` at once; the first failure stops the rest and is raised."""
         answers: dict[int, ChatResponse] = {}
         todo = iter(enumerate(requests))
 
@@ -138,12 +137,15 @@ class ChatModel(ABC):
             for number, request in todo:
                 answers[number] = await self.ainvoke(request, **options)
 
+        failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(max(1, max_concurrency), len(requests))):
                     group.create_task(worker())
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            failure = failures.exceptions[0]
+        if failure is not None:
+            raise failure  # out here, so that it keeps its own cause
         return [answers[number] for number in range(len(requests))]
 
     def stream(self, request: ChatInput, **options: Any) -> Iterator[ChatChunk]:

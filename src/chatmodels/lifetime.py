@@ -16,6 +16,10 @@ class _Ward:
     """The models that still need their cleanup."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with no models."""
         self.models: dict[int, ChatModel] = {}
         # Filled by the garbage collector, which may interrupt any code: an append is all that is safe there.
         self.dropped: deque[int] = deque()
@@ -77,11 +81,6 @@ def clean_up_in_the_end(model: ChatModel, *, owner: ChatModel | None = None) -> 
         weakref.finalize(owner, _ward.dropped.append, id(model)).atexit = False
 
 
-def _begin_again() -> None:
-    """Leave the parent's models to the parent after a fork: their connections are its own."""
-    global _ward
-    _ward = _Ward()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again)
+    # A forked child leaves its parent's models to the parent: their connections are not its own.
+    os.register_at_fork(after_in_child=_ward.begin)

@@ -6,7 +6,7 @@ from chatmodels.config import RateLimit
 from chatmodels.types import ChatRequest, TokenUsage
 
 MARGIN = 1.01
-"""Starts keep this much more distance than the limit asks for: on their way to the provider some draw closer together."""
+"""Starts keep this much more distance than the limit asks for: on their way to the provider they draw closer."""
 CHARACTERS_PER_TOKEN = 4
 UNBOUNDED_ANSWER_TOKENS = 1024
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from chatmodels.config import Price
 from chatmodels.pricing import cost_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, Message, TokenUsage
 from fmf_core.errors import FrameworkError
-from fmf_core.logs import get_logger
+from fmf_core.logs import LEVELS, get_logger
 from fmf_core.redact import redact
 from fmf_core.telemetry import histogram, recording, span
 
@@ -27,6 +27,7 @@ CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _CAPTURING = frozenset({"true", "span_only", "span_and_event"})
 
 _log = get_logger("chatmodels")
+_DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,15 @@ class Call:
         self._span: Any = None
         self._first_at = self._last_at = 0.0
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> Self:
         self._started = perf_counter()
         if recording():
             self._span_manager = span(
                 f"chat {self._request.model}",
                 kind="internal" if self._subject.in_process else "client",
                 attributes=self._request_attributes(),
+                # What the consumer of a stream does between two pieces is no part of the call.
+                current=not self._streamed,
             )
             self._span = self._span_manager.__enter__()
         return self
@@ -86,8 +89,10 @@ class Call:
             if _captures_content():
                 self._span.set("gen_ai.output.messages", _as_json([_as_output(response)]))
             self._finish(seconds, response.usage, response.finish_reason)
-        if _log.enabled("DEBUG"):
-            _log.debug("llm.call", **self._facts(seconds, response.usage, response.finish_reason, cost, response.attempts))
+        if _log.enabled(_DEBUG):
+            _log.debug(
+                "llm.call", **self._facts(seconds, response.usage, response.finish_reason, cost, response.attempts)
+            )
         return measured
 
     def chunk(self) -> None:
@@ -111,7 +116,7 @@ class Call:
             if usage is not None:
                 self._span.set("gen_ai.response.model", usage.model)
             self._finish(seconds, usage, finish_reason)
-        if _log.enabled("DEBUG"):
+        if _log.enabled(_DEBUG):
             cost = cost_of(usage, self._subject.prices) if usage else None
             _log.debug("llm.call", **self._facts(seconds, usage, finish_reason, cost, None))
 
@@ -138,8 +143,10 @@ class Call:
             kind = error_type(error)
             self._span.set("error.type", kind)
             _duration_histogram().record(seconds, {**self._metric_attributes(), "error.type": kind})
-        if _log.enabled("INFO"):
-            facts = {name: value for name, value in self._facts(seconds, None, None, None, None).items() if value is not None}
+        if _log.enabled(_INFO):
+            facts = {
+                name: value for name, value in self._facts(seconds, None, None, None, None).items() if value is not None
+            }
             if isinstance(error, FrameworkError):
                 facts |= {"op": error.op, "attempts": error.fields.get("attempts", 1)}
             _log.info("llm.call", status="failed", code=error_type(error), error=str(error), **facts)
@@ -190,7 +197,9 @@ class Call:
             system = [{"type": "text", "content": redact(m.text)} for m in request.messages if m.role == "system"]
             if system:
                 attributes["gen_ai.system_instructions"] = _as_json(system)
-            attributes["gen_ai.input.messages"] = _as_json([_as_input(m) for m in request.messages if m.role != "system"])
+            attributes["gen_ai.input.messages"] = _as_json(
+                [_as_input(m) for m in request.messages if m.role != "system"]
+            )
         return attributes
 
 

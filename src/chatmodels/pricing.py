@@ -49,9 +49,9 @@ _SNAPSHOT = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)$")
 def cost_of(usage: TokenUsage, prices: Mapping[str, Price | Mapping[str, Any]] | None = None) -> float | None:
     """The estimated price of `usage` in US dollars, or `None` where the price is unknown.
 
-    A dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, unless it has a price of its own. Models that
-    run in this process (provider `local`) cost nothing. The mock has no price of its own: its usage is priced by the
-    model that was asked for, so that budgets can be tried out.
+    A dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, unless it has a price of its own. The
+    provider `local`, which runs in this process, costs nothing. The mock has no price of its own: its usage is priced
+    by the model that was asked for, so that budgets can be tried out.
 
     Args:
         usage: the tokens, and the model that took them; a sum over several models has no known price.

@@ -155,18 +155,18 @@ class ChatRequest(Value):
     @model_validator(mode="after")
     def _settle_views(self) -> Self:
         # The only place where a frozen value is written: both views are fixed while the request is made.
-        if self.messages:
-            if self.prompt and self.prompt != self._last("user"):
-                raise ValueError("give messages or a prompt, not both")
-            settled = {"prompt": self._last("user") or "", "system_prompt": self._last("system")}
-        elif self.prompt.strip():
-            system = (Message(role="system", content=self.system_prompt),) if self.system_prompt else ()
-            settled_messages = (*system, Message(role="user", content=self.prompt))
-            self.__dict__["messages"] = settled_messages
-            return self
-        else:
+        if not self.messages and not self.prompt.strip():
             raise ValueError("a request needs messages or a non-empty prompt")
-        self.__dict__.update(settled)
+        if self.messages and self.prompt and self.prompt != self._last("user"):
+            raise ValueError("give messages or a prompt, not both")
+        if self.system_prompt and self._last("system") not in (None, self.system_prompt):
+            raise ValueError("give the system prompt in messages or as system_prompt, not both")
+        messages = self.messages or (Message(role="user", content=self.prompt),)
+        if self.system_prompt and self._last("system") is None:
+            messages = (Message(role="system", content=self.system_prompt), *messages)
+        self.__dict__["messages"] = messages
+        self.__dict__["prompt"] = self._last("user") or ""
+        self.__dict__["system_prompt"] = self._last("system")
         return self
 
     def _last(self, role: Role) -> str | None:

@@ -1,4 +1,4 @@
-"""Chat models that wrap a chat model: retrying, limiting, measuring and filling in defaults, each blind to the others."""
+"""Chat models around a chat model: retrying, limiting, measuring and filling in defaults, each blind to the others."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from random import Random
 
 Failure = BaseException | type[BaseException]
-Answer = str | ChatResponse | ToolCall | Failure | Callable[[ChatRequest], "str | ChatResponse"]
+Answer = str | ChatResponse | ToolCall | Failure | Callable[[ChatRequest], "str | ChatResponse | ToolCall"]
 """One scripted answer: a text, a whole response, a tool call, an error to raise, or a function of the request."""
 
 DEFAULT_ANSWER = "Mock response"
@@ -146,14 +146,13 @@ class MockChatModel(ChatModel):
         return self._random.random()
 
     def _respond(self, request: ChatRequest, answer: Answer) -> ChatResponse:
-        if isinstance(answer, BaseException) or (isinstance(answer, type) and issubclass(answer, BaseException)):
+        if isinstance(answer, type | BaseException):
             raise answer
-        if not isinstance(answer, str | ChatResponse | ToolCall):
-            answer = answer(request)
-        if isinstance(answer, ChatResponse):
-            return answer
-        calls = (answer,) if isinstance(answer, ToolCall) else ()
-        content = "" if isinstance(answer, ToolCall) else answer
+        given = answer if isinstance(answer, str | ChatResponse | ToolCall) else answer(request)
+        if isinstance(given, ChatResponse):
+            return given
+        calls = (given,) if isinstance(given, ToolCall) else ()
+        content = "" if isinstance(given, ToolCall) else given
         model = self._model or request.model
         usage = TokenUsage(
             prompt_tokens=sum(count_words(message.text) for message in request.messages),
