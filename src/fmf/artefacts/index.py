@@ -54,7 +54,8 @@ def _stored(path: Path) -> list[Row]:
     except (OSError, ValueError):
         return []
     runs = content.get("runs") if isinstance(content, dict) else None
-    return [entry for entry in runs or [] if isinstance(entry, dict) and isinstance(entry.get("run_id"), str)]
+    entries = runs if isinstance(runs, list) else []
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("run_id"), str)]
 
 
 @contextmanager

@@ -39,28 +39,32 @@ class Mention:
 
     where: str
     """The key path in the chain, such as `steps[0].inputs.text`."""
-    path: str
-    """The dotted path between the braces."""
+    names: tuple[str, ...]
+    """The parts of the path between the braces."""
+
+    @property
+    def path(self) -> str:
+        """The path with dots."""
+        return ".".join(self.names)
 
     @property
     def root(self) -> str:
         """The first name of the path."""
-        return self.path.partition(".")[0]
+        return self.names[0]
 
     @property
     def output(self) -> str | None:
         """The output of a step that it names, if it names one."""
-        names = self.path.split(".")
-        if names[0] in ("steps", "all") and len(names) > 1:
-            return names[1]
-        return names[2] if names[:2] == ["document", "all"] and len(names) > 2 else None
+        if self.root in ("steps", "all"):
+            return self.names[1] if len(self.names) > 1 else None
+        return self.names[2] if self.over is Level.DOCUMENT and len(self.names) > 2 else None
 
     @property
     def over(self) -> Level | None:
         """The level that collects what it names: `ONCE` for `all.X`, `DOCUMENT` for `document.all.X`."""
         if self.root == "all":
             return Level.ONCE
-        return Level.DOCUMENT if self.path.split(".")[:2] == ["document", "all"] else None
+        return Level.DOCUMENT if self.names[:2] == ("document", "all") else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,7 @@ def _same_item_fault(mention: Mention, level: Level, producer: StepFacts, made: 
     output = producer.output
     if made is not level:
         return f"is made by a step that {_WHEN[made]}; this one {_WHEN[level]}", _collect_hint(output, made, level)
-    beyond = mention.path.split(".")[2:]
-    return _keyless(output) if beyond and not producer.keyed else None
+    return _keyless(output) if len(mention.names) > 2 and not producer.keyed else None
 
 
 def _collected_fault(mention: Mention, level: Level, made: Level) -> tuple[str, str] | None:
@@ -171,7 +174,7 @@ def _collected_fault(mention: Mention, level: Level, made: Level) -> tuple[str, 
     if made >= level:
         return f"is made by a step that {_WHEN[made]}", f"write ${{steps.{output}}}"
     depth = 2 if mention.over is Level.ONCE else 3
-    return _keyless(output) if len(mention.path.split(".")) > depth else None
+    return _keyless(output) if len(mention.names) > depth else None
 
 
 def _keyless(output: str) -> tuple[str, str]:
@@ -190,12 +193,12 @@ def _name_fault(
     mention: Mention, level: Level, mode: Mode, before: Mapping[str, StepFacts], levels: Mapping[str, Level]
 ) -> tuple[str, str] | None:
     known = known_paths(level, mode, [step for step in before.values() if _usable(levels[step.id], level)], levels)
-    if mention.path in known or _metadata(mention.path, known):
+    if mention.path in known or _metadata(mention, known):
         return None
     if mention.root in ("row", "group"):
         return "belongs to a mode that this version does not have", "inputs.mode is chunks or documents"
     elsewhere = known_paths(Level.ITEM, "chunks", [], {})
-    if mention.path in elsewhere or _metadata(mention.path, elsewhere):
+    if mention.path in elsewhere or _metadata(mention, elsewhere):
         why = f"has no value: this step {_WHEN[level]}"
         if level is Level.ITEM:
             why = "has no value: the items of inputs.mode documents are whole documents"
@@ -220,8 +223,8 @@ def _usable(made: Level, level: Level) -> bool:
     return made <= level
 
 
-def _metadata(path: str, known: Sequence[str]) -> bool:
-    return path.startswith("document.metadata") and "document.metadata.KEY" in known and not path.endswith(".")
+def _metadata(mention: Mention, known: Sequence[str]) -> bool:
+    return mention.names[:2] == ("document", "metadata") and "document.metadata.KEY" in known
 
 
 def _guess(name: str, known: Sequence[str], what: str) -> str:

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmf.artefacts.lines import LineWriter, encode_line, read_lines
+from fmf_core.errors import Code, FrameworkError
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_any_record_is_one_line(row):
+    line = encode_line(row)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert json.loads(line) == row
+
+
+def test_odd_values_do_not_lose_the_record():
+    row = {"half": "a\ud800b", "money": Decimal("1.5"), "where": Path("x"), "big": 2**70, 1: {"nested": ["\udfff"]}}
+    back = json.loads(encode_line(row))
+    assert back["half"] == "a\ufffdb"
+    assert back["money"] == "1.5"
+    assert back["where"] == "x"
+    assert back["big"] == str(2**70)
+    assert back["1"] == {"nested": ["\ufffd"]}
+
+
+def test_written_lines_are_read_back_and_hashed(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with LineWriter(path) as writer:
+        assert path.read_bytes() == b""
+        for number in range(5000):
+            writer.write({"number": number, "text": "x" * 100})
+    assert [row["number"] for row in read_lines(path)] == list(range(5000))
+    assert writer.lines == 5000
+    assert writer.bytes == path.stat().st_size
+    assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    writer.close()
+
+
+def test_flush_makes_lines_visible(tmp_path):
+    writer = LineWriter(tmp_path / "a.jsonl")
+    writer.write({"a": 1})
+    writer.flush()
+    assert list(read_lines(writer.path)) == [{"a": 1}]
+    writer.flush()
+    writer.close()
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a":1}\n{"a":')
+    assert list(read_lines(path)) == [{"a": 1}]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_in_words():
+    writer = LineWriter(Path("/dev/full"))
+    writer.write({"a": 1})
+    with pytest.raises(FrameworkError, match="No space left") as caught:
+        writer.flush()
+    assert caught.value.code is Code.UNAVAILABLE
+    assert "artefacts_dir" in caught.value.hint
+    with pytest.raises(FrameworkError):
+        writer.close()
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(FrameworkError, match="could not be written"):
+        LineWriter(tmp_path / "no" / "a.jsonl")

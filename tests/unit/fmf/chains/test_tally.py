@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from fmf.chains.tally import StepCount, Tally
+from fmf.types import Document
+
+
+def document(status, **more):
+    return Document("d", "file:///a", "a", status, **more)
+
+
+def row(code, op="x.y", uri="file:///a"):
+    return {"code": code, "op": op, "source_uri": uri, "step_id": None, "message": f"first {code}", "hint": "do"}
+
+
+def test_every_document_ends_in_one_state():
+    tally = Tally()
+    for status in ("ok", "failed", "skipped", "ok"):
+        tally.count_document(document(status, bytes=10, chunks=3))
+    assert tally.bytes == 40
+    assert tally.chunks == 6
+    counts = tally.counts()
+    assert counts["documents"] == 4
+    assert counts["documents_by_status"] == {"ok": 2, "failed": 1, "skipped": 1}
+
+
+def test_problems_are_grouped():
+    tally = Tally()
+    for code, status in (("timeout", 6), ("timeout", 6), ("invalid", 5)):
+        tally.count_problem(row(code), status)
+    assert tally.errors() == {"count": 3, "by_code": {"timeout": 2, "invalid": 1}}
+    assert tally.problems["timeout", "x.y"].message == "first timeout"
+    assert tally.exit_kinds.most_common(1) == [(6, 2)]
+
+
+def test_one_unknown_price_makes_the_cost_unknown():
+    tally = Tally(cost_usd=0.25)
+    assert tally.metrics(12.3456)["cost_estimate_usd"] == 0.25
+    tally.unpriced = 1
+    assert tally.metrics(1)["cost_estimate_usd"] is None
+
+
+def test_counts_have_the_names_of_run_yaml():
+    tally = Tally(steps={"a": StepCount(calls=1, ok=1)})
+    tally.items.ok = 2
+    assert tally.counts()["items"] == {"total": 2, "ok": 2, "failed": 0, "skipped": 0}
+    assert tally.counts()["steps"]["a"] == {"calls": 1, "ok": 1, "failed": 0, "skipped": 0, "retried": 0, "cached": 0}
