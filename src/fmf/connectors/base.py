@@ -1,0 +1,96 @@
+"""What a connector is, the table of them, and how an entry of `connectors:` becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from fmf.config.kinds import announce
+from fmf.types import ResourceRef
+from fmf_core.errors import PluginRegistrationError
+from fmf_core.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from fmf.config.models import ConnectorConfig
+
+
+class DataConnector(Protocol):
+    """Lists the resources of one place and opens them for reading; every method blocks."""
+
+    name: str
+
+    def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
+        """The resources that match the connector's own patterns and, where given, one of `select`.
+
+        They come one by one, sorted by id, and none of them is opened. Faulty patterns and an unreachable place are raised by
+        the call itself, not by the first step of the iterator.
+
+        Raises:
+            ConfigError: a pattern is malformed or leaves the root.
+            ConnectorError: the place cannot be reached.
+        """
+        ...
+
+    def open(self, ref: ResourceRef) -> BinaryIO:
+        """The bytes of `ref` from their start; the caller closes the stream.
+
+        Raises:
+            ConnectorError: this resource cannot be read; others may be.
+        """
+        ...
+
+    def info(self, ref: ResourceRef) -> ResourceRef:
+        """What is known of `ref` now.
+
+        Raises:
+            ConnectorError: it is gone or out of reach.
+        """
+        ...
+
+
+class ConnectorType(Protocol):
+    """What the table holds: a class that builds a connector from its entry of `connectors:`."""
+
+    def from_config(self, config: Any, *, base: Path) -> DataConnector:
+        """A connector for `config`; relative paths in it count from `base`, the folder of `fmf.yaml`."""
+        ...
+
+
+def _check(name: str, item: Any) -> None:
+    if not callable(getattr(item, "from_config", None)):
+        raise PluginRegistrationError(
+            f"connector {name!r} is {item!r}, which has no from_config(config, *, base)",
+            op="connectors.add",
+            hint="register a class with list, open and info, and the class method from_config",
+        )
+
+
+connectors: Registry[ConnectorType] = Registry(
+    "connector",
+    {"local": Entry("fmf.connectors.local:LocalConnector", metadata={"description": "files of a folder"})},
+    group="fmf.connectors",
+    check=_check,
+)
+"""The connector types that `type:` of a connector may name."""
+
+announce("connector", connectors.names)
+
+
+def build_connector(spec: ConnectorConfig, *, root: Path) -> DataConnector:
+    """The connector that an entry of `connectors:` describes.
+
+    Args:
+        spec: the entry.
+        root: the folder that relative paths in it count from, that of `fmf.yaml`.
+
+    Raises:
+        PluginNotFoundError: no connector of that type is known.
+    """
+    return connectors.get(spec.type).from_config(spec, base=root)
+
+
+def notices_of(connector: DataConnector) -> Mapping[str, int]:
+    """What `connector` left out of its listings so far: how many by reason; empty when it keeps no such count."""
+    notices = getattr(connector, "notices", None)
+    return notices if isinstance(notices, Mapping) else {}

@@ -1,0 +1,267 @@
+"""Files of a folder: listed in the order of their ids, opened without ever leaving the folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+from urllib.parse import quote_from_bytes
+
+from fmf.connectors.globs import GlobSet
+from fmf.errors import ConnectorError
+from fmf.types import ResourceRef
+from fmf_core.errors import Code
+
+LINK_OUTSIDE = "links that leave the root"
+LINK_NOWHERE = "links that lead nowhere"
+LINK_FOLDER = "links to folders (their files are listed where they are)"
+NO_FILE = "pipes, sockets and devices"
+UNREADABLE = "folders that cannot be read"
+
+_EVERYTHING = ("**/*",)
+_FOLDER, _FILE, _LINK, _OTHER = range(4)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+_STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+
+
+class LocalConnector:
+    r"""Lists and opens the files below a folder.
+
+    Ids are paths below the root with `/` between the parts. Bytes of a name that are no UTF-8, and control characters, stand
+    in an id as `\xNN`, so that an id is always one printable line. Hidden files and folders are left out unless a pattern
+    names them. Links to files are followed while they stay inside the root; links to folders never, so a loop cannot be
+    entered and nothing is listed twice.
+
+    Args:
+        name: the connector's name in the configuration.
+        root: the folder.
+        include: patterns of which an id must match one.
+        exclude: patterns of which it may match none; their wildcards match hidden files too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | os.PathLike[str],
+        include: Sequence[str] = _EVERYTHING,
+        exclude: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.root = Path(root)
+        self._include = GlobSet(include)
+        self._exclude = GlobSet(exclude)
+        self.notices: dict[str, int] = {}
+        """What the listings left out, by reason."""
+
+    @classmethod
+    def from_config(cls, config: Any, *, base: Path) -> LocalConnector:
+        """The connector for an entry of `connectors:` of type `local`; a relative root counts from `base`."""
+        return cls(config.name, base / Path(config.root).expanduser(), config.include or _EVERYTHING, config.exclude)
+
+    def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
+        """The files that match, sorted by id; see `DataConnector.list`.
+
+        Only the names of the folders on the way to the current file are held in memory.
+        """
+        chosen = GlobSet(select) if select else None
+        return self._walk(self._real_root("list"), chosen)
+
+    def open(self, ref: ResourceRef) -> BinaryIO:
+        """The file's bytes; see `DataConnector.open`. The place that is really opened is checked, link by link."""
+        real_root = self._real_root("open")
+        path = self._place(ref, real_root)
+        try:
+            descriptor = _open_inside(real_root, path)
+        except OSError as error:
+            self._fail(ref, error)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ConnectorError(
+                f"{ref.uri} is no regular file", op="local.open", code=Code.UNSUPPORTED, hint="exclude it by a pattern"
+            )
+        return os.fdopen(descriptor, "rb")
+
+    def info(self, ref: ResourceRef) -> ResourceRef:
+        """Size and time of the file now; see `DataConnector.info`."""
+        try:
+            facts = os.stat(self._place(ref, self._real_root("info")))  # noqa: PTH116 - surrogates and speed
+        except OSError as error:
+            self._fail(ref, error)
+        return _ref(ref.id, ref.uri, ref.name, facts)
+
+    def _real_root(self, verb: str) -> str:
+        if not self.root.is_dir():
+            fault = "is no folder" if self.root.exists() else "does not exist"
+            raise ConnectorError(
+                f"the root of connector {self.name!r}, {str(self.root)!r}, {fault}",
+                op=f"local.{verb}",
+                code=Code.NOT_FOUND,
+                hint=f"make the folder, or change 'root' of connector {self.name!r} in fmf.yaml",
+            )
+        return os.path.realpath(self.root)
+
+    def _place(self, ref: ResourceRef, real_root: str) -> str:
+        """Where `ref` really is, which must be inside the root."""
+        parts = [_name_of(part) for part in ref.id.split("/")]
+        path = os.path.realpath(os.path.join(real_root, *parts))  # noqa: PTH118 - keeps surrogates
+        climbs = any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in parts)
+        if climbs or not _inside(path, real_root):
+            raise ConnectorError(
+                f"{ref.id!r} leaves the root of connector {self.name!r}", op="local.open", code=Code.REFUSED
+            )
+        return path
+
+    def _fail(self, ref: ResourceRef, error: OSError) -> NoReturn:
+        code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.INTERNAL
+        code = Code.REFUSED if isinstance(error, PermissionError) else code
+        raise ConnectorError(
+            f"{ref.uri} cannot be read: {error.strerror or error}",
+            op="local.open",
+            code=code,
+            hint="it was listed, so look at its permissions, or whether it has been moved or deleted since",
+        ) from error
+
+    def _notice(self, reason: str) -> None:
+        self.notices[reason] = self.notices.get(reason, 0) + 1
+
+    def _walk(self, real_root: str, chosen: GlobSet | None) -> Iterator[ResourceRef]:
+        """Depth first with a stack of its own: a tree may be deeper than calls may nest."""
+        root_uri = Path(real_root).as_uri().rstrip("/")
+        stack = [iter(self._entries(real_root, "", chosen))]
+        places = [(real_root, "", root_uri)]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+                places.pop()
+                continue
+            kind, name, printable = entry
+            folder, prefix, folder_uri = places[-1]
+            path, uri = f"{folder}/{name}", f"{folder_uri}/{quote_from_bytes(os.fsencode(name))}"
+            resource_id = prefix + printable
+            if kind == _FOLDER:
+                stack.append(iter(self._entries(path, f"{resource_id}/", chosen)))
+                places.append((path, f"{resource_id}/", uri))
+            elif (facts := self._file(kind, path, real_root)) is not None:
+                yield _ref(resource_id, uri, printable, facts)
+
+    def _entries(self, path: str, prefix: str, chosen: GlobSet | None) -> Sequence[tuple[int, str, str]]:
+        """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
+        found: list[tuple[str, int, str]] = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    printable = _printable(entry.name)
+                    kind = _kind(entry)
+                    if kind == _FOLDER:
+                        if self._wanted_folder(prefix + printable, chosen):
+                            found.append((f"{printable}/", kind, entry.name))
+                    elif self._wanted(prefix + printable, chosen):
+                        found.append((printable, kind, entry.name))
+        except OSError:
+            self._notice(UNREADABLE)
+        found.sort()
+        return [(kind, name, key.removesuffix("/")) for key, kind, name in found]
+
+    def _wanted(self, resource_id: str, chosen: GlobSet | None) -> bool:
+        """Hidden parts must be named by one of the two sets of patterns, not by both."""
+        if self._exclude.matches(resource_id, hidden=True):
+            return False
+        if chosen is None:
+            return self._include.matches(resource_id)
+        if self._include.matches(resource_id):
+            return chosen.matches(resource_id, hidden=True)
+        return chosen.matches(resource_id) and self._include.matches(resource_id, hidden=True)
+
+    def _wanted_folder(self, folder_id: str, chosen: GlobSet | None) -> bool:
+        if self._exclude.takes_all_below(folder_id):
+            return False
+        sets = [self._include] if chosen is None else [self._include, chosen]
+        if folder_id.rpartition("/")[2].startswith(".") and not any(each.names_hidden for each in sets):
+            return False
+        return all(each.may_match_below(folder_id) for each in sets)
+
+    def _file(self, kind: int, path: str, real_root: str) -> os.stat_result | None:
+        """What is known of a wanted file, or nothing where it is to be left out."""
+        if kind == _OTHER:
+            self._notice(NO_FILE)
+            return None
+        try:
+            if kind == _LINK and not _inside(os.path.realpath(path), real_root):
+                self._notice(LINK_OUTSIDE)
+                return None
+            facts = os.stat(path)  # noqa: PTH116 - surrogates and speed
+        except OSError:
+            # A link that is broken or runs in a circle; a plain file that vanished since is left out in the same way.
+            self._notice(LINK_NOWHERE)
+            return None
+        if not stat.S_ISREG(facts.st_mode):
+            self._notice(LINK_FOLDER if stat.S_ISDIR(facts.st_mode) else NO_FILE)
+            return None
+        return facts
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    with suppress(OSError):
+        if entry.is_symlink():
+            return _LINK
+        if entry.is_dir(follow_symlinks=False):
+            return _FOLDER
+        if entry.is_file(follow_symlinks=False):
+            return _FILE
+    return _OTHER
+
+
+def _ref(resource_id: str, uri: str, name: str, facts: os.stat_result) -> ResourceRef:
+    return ResourceRef(
+        id=resource_id,
+        uri=uri,
+        name=name,
+        size=facts.st_size,
+        modified_at=datetime.fromtimestamp(facts.st_mtime, UTC),
+        etag=f"{facts.st_mtime_ns:x}-{facts.st_size:x}",
+    )
+
+
+def _inside(path: str, real_root: str) -> bool:
+    return path == real_root or path.startswith(real_root.rstrip(os.sep) + os.sep)
+
+
+def _open_inside(real_root: str, path: str) -> int:
+    """Open a resolved path step by step from the root, following no link: nothing can be swapped for a link meanwhile."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if not _STEPWISE:
+        return os.open(path, flags)
+    flags |= os.O_NOFOLLOW
+    *folders, name = os.path.relpath(path, real_root).split(os.sep)
+    holder = os.open(real_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=holder)
+            os.close(holder)
+            holder = inner
+        return os.open(name, flags, dir_fd=holder)
+    finally:
+        os.close(holder)
+
+
+def _printable(name: str) -> str:
+    """A file name as a part of an id."""
+    return name if name.isascii() and name.isprintable() and "\\" not in name else _UNPRINTABLE.sub(_escape, name)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(match[0]))
+
+
+def _name_of(part: str) -> str:
+    """The file name of a part of an id."""
+    if "\\x" not in part:
+        return part
+    return os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), part.encode()))

@@ -1,0 +1,233 @@
+"""From a text that comes in pieces to chunks with exact token counts and exact offsets."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from fmf.config.models import ChunkingConfig
+from fmf.errors import ConfigError
+from fmf.processing import tokens
+from fmf.processing.fences import Fence, fence_at, fence_end
+from fmf.processing.sentences import CONTEXT, LOOKAHEAD, ends, last_word_end, rank, whole_characters
+
+LEAST_TOKENS: Final = 4
+"""A character may take up that many tokens, so no limit can be lower."""
+
+_BLOCK: Final = 1 << 18
+_TAIL: Final = 0.3
+"""The part of a chunk, at its end, in which a better place to cut is preferred to a later one."""
+_CHARS_PER_TOKEN: Final = 8
+"""How far back an overlap is looked for."""
+_INDENT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk before it knows its document: `text == whole_text[start:end]`."""
+
+    start: int
+    """Characters from the start of the whole text."""
+    end: int
+    text: str
+    tokens: int
+    """Exact, in the tokenizer of the configuration."""
+
+
+class Chunker:
+    """Cuts one text into chunks of at most `max_tokens` tokens.
+
+    A chunk ends before a heading or after a paragraph where there is one in its last third, else after a sentence (or table
+    row or list item), else after a line, a word or, in the end, a visible character. It begins with the last whole sentences
+    of the one before, as many as `overlap` tokens hold, or with its last words where a sentence is longer. Blanks at both
+    ends are left out; every other character is in some chunk. The result depends on the text alone, not on the pieces in
+    which it was fed. Time grows with the length of the text; memory does not.
+
+    Args:
+        settings: the section `processing.text.chunking`.
+        markdown: keep fenced code in one chunk where it fits, and headings with what follows them.
+
+    Raises:
+        ConfigError: the tokenizer is unknown, or `max_tokens` is less than four.
+    """
+
+    def __init__(self, settings: ChunkingConfig, *, markdown: bool = False) -> None:
+        if settings.max_tokens < LEAST_TOKENS:
+            raise ConfigError(
+                f"processing.text.chunking.max_tokens is {settings.max_tokens}; one character may take {LEAST_TOKENS} tokens",
+                op="processing.chunk",
+                hint=f"set it to {LEAST_TOKENS} or more; usual values are 200 to 2000",
+            )
+        self._tokenizer = tokens.known(settings.tokenizer)
+        self._max = settings.max_tokens
+        self._overlap = settings.overlap if settings.overlap < self._max else self._max // 2
+        self._markdown = markdown
+        self._waiting: list[str] = []
+        self._waiting_chars = 0
+        self._complete = False
+        # All places are in `_text`, which is what is still needed of the whole text and starts at `_base` of it.
+        self._text = ""
+        self._base = 0
+        self._start = 0  # where the next chunk starts, with its overlap
+        self._new = 0  # up to where the text is in chunks
+        self._fence: Fence | None = None  # the one that is open at `_new`
+        self._reach = 5 * self._max + LOOKAHEAD  # how many characters surely hold a chunk, to begin with
+
+    def feed(self, text: str) -> Iterator[Piece]:
+        """The chunks that are certain once `text` follows what was fed before."""
+        self._waiting.append(text)
+        self._waiting_chars += len(text)
+        if self._waiting_chars >= _BLOCK:
+            yield from self._chunks()
+
+    def finish(self) -> Iterator[Piece]:
+        """The remaining chunks; nothing may be fed afterwards."""
+        self._complete = True
+        yield from self._chunks()
+
+    def _chunks(self) -> Iterator[Piece]:
+        self._take_waiting()
+        while self._new < len(self._text):
+            found = self._next()
+            if found is None:
+                return
+            end, piece = found
+            if piece and piece.end - self._base > self._new:
+                yield piece
+            self._advance(end)
+
+    def _take_waiting(self) -> None:
+        done = max(0, self._start - CONTEXT)
+        self._text = "".join([self._text[done:], *self._waiting])
+        self._base += done
+        self._start -= done
+        self._new -= done
+        if self._fence:
+            self._fence = Fence(self._fence.start - done, self._fence.mark)
+        self._waiting.clear()
+        self._waiting_chars = 0
+
+    def _next(self) -> tuple[int, Piece | None] | None:
+        """Where the next chunk ends, and the chunk unless it is blank; nothing while that depends on text yet to come."""
+        limit = self._max
+        while (cut := self._furthest(limit)) is not None:
+            end = self._end(cut, limit)
+            if end is None:
+                break
+            piece = self._piece(end)
+            if piece is None or piece.tokens <= self._max:
+                return end, piece
+            # What is cut and stripped may need a token or two more than it did in its context.
+            limit -= piece.tokens - self._max
+        return None
+
+    def _furthest(self, limit: int) -> int | None:
+        """How far from the start `limit` tokens go; `None` while that depends on text yet to come."""
+        while True:
+            ahead = self._new + LOOKAHEAD + self._reach * (2 if self._markdown else 1)
+            if ahead > len(self._text) and not self._complete:
+                return None
+            window = self._text[self._start : self._start + self._reach]
+            kept, total = tokens.truncate(window, max(limit, 0), self._tokenizer)
+            if total > limit:
+                break
+            if self._start + self._reach >= len(self._text):
+                return len(self._text)
+            self._reach *= 2
+        if self._start + len(kept) > self._new:
+            return self._start + len(kept)
+        if self._start == self._new:
+            return self._new + 1
+        self._start = self._new
+        return self._furthest(limit)
+
+    def _end(self, cut: int, limit: int) -> int | None:
+        """The best place to end the chunk that can go up to `cut`; `None` while that depends on text yet to come."""
+        end = self._good_end(cut)
+        if end is None and self._start < self._new:
+            # What does not fit behind an overlap may fit without one.
+            overlapping, self._start = self._start, self._new
+            further = self._furthest(limit)
+            end = None if further is None else self._good_end(further)
+            if end is None:
+                self._start = overlapping
+            if further is None:
+                return None
+        return self._any_end(cut) if end is None else end
+
+    def _good_end(self, cut: int) -> int | None:
+        """The best place up to `cut` that cuts no sentence, row, item or fenced code."""
+        if cut == len(self._text):
+            return cut
+        if self._markdown and (fence := fence_at(self._text, self._new, cut, self._fence)):
+            return self._end_at_fence(fence, cut)
+        tail = max(self._new, cut - int((cut - self._start) * _TAIL))
+        ranked = [(rank(self._text, at, markdown=self._markdown), at) for at in ends(self._text, tail, cut)]
+        best = max(ranked, default=(0, 0))
+        if best[0]:
+            return best[1]
+        before = [at for at in ends(self._text, self._new, tail) if rank(self._text, at, markdown=self._markdown)]
+        return before[-1] if before else best[1] or None
+
+    def _end_at_fence(self, fence: Fence, cut: int) -> int | None:
+        """Before the code where all of it may fit into the next chunk, else after one of its lines."""
+        fits = fence_end(self._text, fence, self._text.find("\n", fence.start) + 1, fence.start + self._reach)
+        if fence.start >= self._new and fits is not None:
+            return fence.start if fence.start > self._new else None
+        return self._text.rfind("\n", self._new, cut) + 1 or None
+
+    def _any_end(self, cut: int) -> int:
+        """A place up to `cut` after a line, a word or a visible character."""
+        least = self._new + (cut - self._new) // 3
+        line = self._text.rfind("\n", self._new, cut) + 1
+        if line > least:
+            return line
+        word = last_word_end(self._text, self._new, cut)
+        return word if word > least else whole_characters(self._text, self._new, cut)
+
+    def _piece(self, end: int) -> Piece | None:
+        """The chunk that ends there, without blanks at its ends but with the indentation of its first line."""
+        body = self._text[self._start : end].rstrip()
+        text = body.lstrip()
+        if not text:
+            return None
+        end = self._start + len(body)
+        begin = end - len(text)
+        line = self._text.rfind("\n", max(0, self._start - 1), begin) + 1
+        if begin - _INDENT <= line < begin and (line or not self._base):
+            begin, text = line, self._text[line:end]
+        return Piece(self._base + begin, self._base + end, text, self._count(text))
+
+    def _count(self, text: str) -> int:
+        return tokens.count_one(text, self._tokenizer)
+
+    def _advance(self, end: int) -> None:
+        if self._markdown:
+            self._fence = fence_at(self._text, self._new, end, self._fence)
+        self._reach = (end - self._start) * 5 // 4 + LOOKAHEAD
+        self._new = end
+        self._start = self._overlap_start(self._start + 1, end) if self._overlap else end
+
+    def _overlap_start(self, least: int, end: int) -> int:
+        """Where the sentences or else the words start that end at `end` and fit into the overlap."""
+        least = max(least, end - _CHARS_PER_TOKEN * self._overlap)
+        starts = [at for at in ends(self._text, least, end) if at < end]
+        if not starts or self._count(self._text[starts[-1] : end]) > self._overlap:
+            first = bisect_left(range(least, end), True, key=lambda at: self._fits_overlap(at, end))
+            return self._word_start(least + first, end)
+        return starts[bisect_left(starts, True, key=lambda at: self._fits_overlap(at, end))]
+
+    def _fits_overlap(self, at: int, end: int) -> bool:
+        return self._count(self._text[at:end]) <= self._overlap
+
+    def _word_start(self, start: int, end: int) -> int:
+        """The first line start in `text[start:end]`, else the first word, else the first visible character."""
+        line = self._text.find("\n", start, end - 1) + 1
+        if line:
+            return line
+        blanks = [at for at in range(start, end) if self._text[at].isspace()]
+        if blanks:
+            return blanks[0]
+        return next((at for at in range(start, end) if whole_characters(self._text, start - 1, at) == at), end)

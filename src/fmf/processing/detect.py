@@ -1,0 +1,161 @@
+"""What kind of file a resource is, by its name and its first bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Family = Literal["text", "table", "image", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file."""
+
+    name: str
+    """The loader that reads it, in the table of loaders."""
+    media_type: str
+    family: Family
+    """`text` and `table` are made of characters; `image` and `document` are binary."""
+    extra: str = ""
+    """The extra that brings its loader, where the loader is not always there."""
+
+
+TEXT: Final = Kind("text", "text/plain", "text")
+MARKDOWN: Final = Kind("markdown", "text/markdown", "text")
+CSV: Final = Kind("csv", "text/csv", "table")
+
+
+def _documents() -> dict[str, Kind]:
+    office = "application/vnd.openxmlformats-officedocument"
+    types = {
+        "pdf": "application/pdf",
+        "docx": f"{office}.wordprocessingml.document",
+        "pptx": f"{office}.presentationml.presentation",
+        "eml": "message/rfc822",
+        "msg": "application/vnd.ms-outlook",
+        "html": "text/html",
+    }
+    kinds = {name: Kind(name, media_type, "document", "documents") for name, media_type in types.items()}
+    kinds["htm"] = kinds["xhtml"] = kinds["html"]
+    excel = Kind("xlsx", f"{office}.spreadsheetml.sheet", "document", "documents")
+    parquet = Kind("parquet", "application/vnd.apache.parquet", "document", "delta")
+    return {**kinds, "xlsx": excel, "xlsm": excel, "parquet": parquet}
+
+
+def _images() -> dict[str, Kind]:
+    names = {
+        "png": "png",
+        "jpg": "jpeg",
+        "jpeg": "jpeg",
+        "gif": "gif",
+        "bmp": "bmp",
+        "tif": "tiff",
+        "tiff": "tiff",
+        "webp": "webp",
+    }
+    return {ending: Kind("image", f"image/{name}", "image", "ocr") for ending, name in names.items()}
+
+
+def _plain(media_types: dict[str, str], endings: str) -> dict[str, Kind]:
+    special = {ending: Kind("text", media_type, "text") for ending, media_type in media_types.items()}
+    return dict.fromkeys(endings.split(), TEXT) | special
+
+
+KINDS: Final[dict[str, Kind]] = {
+    **_plain(
+        {
+            "json": "application/json",
+            "jsonl": "application/x-ndjson",
+            "ndjson": "application/x-ndjson",
+            "geojson": "application/geo+json",
+            "ipynb": "application/x-ipynb+json",
+            "xml": "application/xml",
+            "xsl": "application/xml",
+            "xsd": "application/xml",
+            "svg": "image/svg+xml",
+            "yaml": "application/yaml",
+            "yml": "application/yaml",
+            "toml": "application/toml",
+            "rst": "text/x-rst",
+            "org": "text/x-org",
+            "tex": "text/x-tex",
+            "py": "text/x-python",
+            "sql": "application/sql",
+            "srt": "application/x-subrip",
+            "vtt": "text/vtt",
+        },
+        "txt text log adoc asciidoc ini cfg conf properties env bib css diff patch po pot tmpl jinja "
+        "sh bash zsh ps1 bat c h cc cpp hpp cs go java js jsx ts tsx kt lua m pl pm php r rb rs scala swift pyi pyx proto graphql",
+    ),
+    "md": MARKDOWN,
+    "markdown": MARKDOWN,
+    "mdown": MARKDOWN,
+    "mkd": MARKDOWN,
+    "mdx": MARKDOWN,
+    "qmd": MARKDOWN,
+    "rmd": MARKDOWN,
+    "csv": CSV,
+    "tsv": Kind("csv", "text/tab-separated-values", "table"),
+    **_documents(),
+    **_images(),
+}
+"""Kinds by the ending of the name, in small letters and without the dot."""
+
+_MAGIC: Final = (
+    (b"%PDF-", "pdf"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpg"),
+    (b"GIF8", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"PAR1", "parquet"),
+)
+
+
+def ending(name: str) -> str:
+    """The ending of a file name in small letters, without the dot; empty where there is none."""
+    stem, dot, last = name.rpartition(".")
+    return last.lower() if dot and stem else ""
+
+
+def detect(name: str, head: bytes) -> Kind | None:
+    """The kind of a file, or nothing where it is not known.
+
+    The first bytes win over a name that claims text: a PDF called `notes.txt` is a PDF. A name without an ending, and one
+    whose ending is not known, is plain text when the first bytes are not binary.
+
+    Args:
+        name: the file's name.
+        head: its first bytes, a few thousand at least where it has them.
+    """
+    claimed = KINDS.get(ending(name))
+    if claimed and claimed.family in {"document", "image"}:
+        return claimed
+    if found := _by_magic(head):
+        return found
+    if claimed:
+        return claimed
+    return TEXT if not ending(name) and not looks_binary(head) else None
+
+
+def _by_magic(head: bytes) -> Kind | None:
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return KINDS[kind]
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return KINDS["webp"]
+    return None
+
+
+_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
+
+
+def looks_binary(head: bytes) -> bool:
+    """Whether the bytes are no text in any encoding: NUL bytes outside UTF-16 and UTF-32, or many control characters."""
+    from fmf.processing.decode import wide_encoding
+
+    if wide_encoding(head):
+        return False
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls > len(head) // 50 or 0 in head

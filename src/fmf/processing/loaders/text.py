@@ -1,0 +1,28 @@
+"""Plain text, and every other format that people read as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fmf.config.models import ProcessingConfig
+from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.loaders.base import Loaded
+from fmf.processing.normalize import line_ends, normalized
+from fmf.processing.source import Source
+
+
+def load(source: Source, settings: ProcessingConfig) -> Loaded:
+    """The text of the file; its title is the file's name."""
+    pieces, metadata = read_text(source, settings, markdown=False)
+    return Loaded(pieces, title=source.ref.name, metadata=metadata)
+
+
+def read_text(source: Source, settings: ProcessingConfig, *, markdown: bool) -> tuple[Iterator[str], dict[str, str]]:
+    """The decoded text in pieces, its white space as the settings want it, and what is to be noted of its encoding."""
+    encoding = encoding_of(source)
+    pieces = decoded(source, encoding)
+    if settings.text.normalize_whitespace:
+        pieces = normalized(pieces, markdown=markdown)
+    else:
+        pieces = line_ends(pieces)
+    return pieces, {} if encoding.name == "utf-8" else {"encoding": encoding.name}

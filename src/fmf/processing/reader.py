@@ -1,0 +1,234 @@
+"""From a resource to a document and its chunks: opened, recognised, loaded, cut; one bad file never stops the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fmf.config.models import ProcessingConfig
+from fmf.connectors.base import DataConnector
+from fmf.errors import ConfigError, ProcessingError
+from fmf.processing.chunking import Chunker, Piece
+from fmf.processing.detect import Kind, detect, ending, looks_binary
+from fmf.processing.loaders.base import Loaded, loaders
+from fmf.processing.source import MEGABYTE, Source, fetch
+from fmf.types import Chunk, Document, ResourceRef
+from fmf_core.errors import Code, FrameworkError
+
+SHORT_TEXT = 1_000_000
+"""Characters up to which a document carries its whole text unasked."""
+
+
+class _Skipped(Exception):  # noqa: N818 - a decision, not an error
+    """The file is left out by a rule; says which."""
+
+
+class Reader:
+    """Reads resources of one connector, each into a document and its chunks; every method blocks.
+
+    A document ends in one of three states. `ok`: all of its text is in its chunks. `skipped`: by rule, without an error: an
+    empty file, one of a kind that is not known, a picture while OCR is off, a table of a format that is not wanted.
+    `failed`: it should have been read and could not, which includes a file that holds bytes but no text.
+
+    Args:
+        connector: opens the resources.
+        processing: the section `processing` of the configuration.
+
+    Raises:
+        ConfigError: the chunking settings cannot be met.
+    """
+
+    def __init__(self, connector: DataConnector, processing: ProcessingConfig) -> None:
+        self._connector = connector
+        self._settings = processing
+        Chunker(processing.text.chunking)
+
+    def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
+        """The document that is open, then its chunks, then the document in its final state.
+
+        A resource that cannot be opened gives the final document alone. Nothing is raised for a bad file: the final document
+        says why in `reason` and carries the error.
+
+        Args:
+            ref: the resource.
+            want_text: let the final document carry its text however long it is; otherwise up to `SHORT_TEXT` characters.
+        """
+        return _Reading(self._connector, self._settings, ref).events(want_text=want_text)
+
+    def read_whole(self, ref: ResourceRef) -> Document:
+        """The document in its final state with all of its text, without chunks."""
+        reading = _Reading(self._connector, self._settings, ref)
+        for _ in reading.events(want_text=True, chunked=False):
+            pass
+        return reading.document
+
+
+@dataclass
+class _Reading:
+    """One resource while it is read."""
+
+    connector: DataConnector
+    settings: ProcessingConfig
+    ref: ResourceRef
+
+    def __post_init__(self) -> None:
+        metadata: dict[str, Any] = {}
+        if self.settings.metadata.include_source_path:
+            metadata["source_path"] = self.ref.id
+        self.document = Document(
+            doc_id=_doc_id(self.ref.id, ""),
+            source_uri=self.ref.uri,
+            resource_id=self.ref.id,
+            status="open",
+            bytes=self.ref.size,
+            title=self.ref.name,
+            metadata=metadata,
+        )
+
+    def events(self, *, want_text: bool, chunked: bool = True) -> Iterator[Document | Chunk]:
+        """See `Reader.read`."""
+        clock = _Clock(self.settings.limits.max_seconds_per_file, self.ref)
+        try:
+            for event in clock.timed(self._opened(want_text=want_text, chunked=chunked)):
+                yield event
+            self.document = replace(self.document, status="ok")
+        except _Skipped as rule:
+            self.document = replace(self.document, status="skipped", reason=str(rule))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
+            failure = error if isinstance(error, FrameworkError) else _unexpected(self.ref, error)
+            self.document = replace(self.document, status="failed", reason=failure.message, error=failure)
+        yield self.document
+
+    def _opened(self, *, want_text: bool, chunked: bool) -> Iterator[Document | Chunk]:
+        with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
+            self._identify(source)
+            loaded = self._load(source)
+            known = dict(self.document.metadata)
+            self.document = replace(self.document, title=loaded.title, metadata={**known, **loaded.metadata})
+            yield self.document
+            yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
+            self.document = replace(self.document, metadata={**known, **loaded.metadata})
+        if not self.document.text_chars:
+            raise ProcessingError(
+                f"{self.ref.uri} has {source.size} bytes and no text",
+                op="processing.load",
+                code=Code.INVALID,
+                hint="look whether it was damaged; exclude it if it is meant to be blank",
+            )
+
+    def _identify(self, source: Source) -> None:
+        self.document = replace(
+            self.document,
+            doc_id=_doc_id(self.ref.id, source.sha256),
+            bytes=source.size,
+            hash=f"sha256:{source.sha256}" if self.settings.metadata.include_hash else None,
+        )
+
+    def _load(self, source: Source) -> Loaded:
+        kind = detect(self.ref.name, source.head)
+        if kind:
+            self.document = replace(self.document, media_type=kind.media_type)
+        if not source.size:
+            raise _Skipped("the file is empty")
+        if kind is None:
+            raise _Skipped(_unknown(self.ref.name, source.head))
+        self._refuse(kind)
+        return loaders.get(kind.name)(source, self.settings)
+
+    def _refuse(self, kind: Kind) -> None:
+        """Leave out what the settings do not want, and say what it takes to read a kind that has no loader here."""
+        if kind.family == "image" and not self.settings.images.ocr.enabled:
+            raise _Skipped("it is a picture, and processing.images.ocr.enabled is off")
+        if kind.name in {"csv", "xlsx", "parquet"} and kind.name not in self.settings.tables.formats:
+            raise _Skipped(f"{kind.name} is not among processing.tables.formats")
+        if kind.name not in loaders:
+            what = f".{ending(self.ref.name)}" if ending(self.ref.name) else kind.media_type
+            raise ProcessingError(
+                f"{self.ref.uri}: {what} files are not read by this version; they need the extra {kind.extra!r}",
+                op="processing.load",
+                code=Code.UNSUPPORTED,
+                hint=f"pip install 'frontier-model-framework[{kind.extra}]' once a version brings it, or exclude '**/*{what}'",
+                fields={"extra": kind.extra},
+            )
+
+    def _chunks(self, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
+        chunker = Chunker(self.settings.text.chunking, markdown=loaded.markdown)
+        document = self.document
+        kept: list[str] | None = []
+        chars, blank, index = 0, True, 0
+        for piece in loaded.pieces:
+            chars += len(piece)
+            blank = blank and (not piece or piece.isspace())
+            if kept is not None:
+                kept.append(piece)
+                kept = kept if want_text or chars <= SHORT_TEXT else None
+            for cut in chunker.feed(piece) if chunked else ():
+                yield _chunk(document, index, cut)
+                index += 1
+        for cut in chunker.finish():
+            yield _chunk(document, index, cut)
+            index += 1
+        text = None if kept is None else "".join(kept)
+        self.document = replace(document, text=text, text_chars=0 if blank else chars, chunks=index)
+
+
+class _Clock:
+    """Counts the time that reading takes, not the time that its events wait for their reader."""
+
+    def __init__(self, max_seconds: float, ref: ResourceRef) -> None:
+        self._max_seconds = max_seconds
+        self._ref = ref
+        self._spent = 0.0
+
+    def timed(self, events: Iterator[Document | Chunk]) -> Iterator[Document | Chunk]:
+        """The same events; raises once they have taken too long."""
+        while True:
+            started = time.monotonic()
+            event = next(events, None)
+            self._spent += time.monotonic() - started
+            if event is None:
+                return
+            if self._spent > self._max_seconds:
+                raise ProcessingError(
+                    f"{self._ref.uri} took more than {self._max_seconds:g} s to read",
+                    op="processing.load",
+                    code=Code.TIMEOUT,
+                    hint="raise processing.limits.max_seconds_per_file in fmf.yaml, or exclude the file",
+                )
+            yield event
+
+
+def _chunk(document: Document, index: int, piece: Piece) -> Chunk:
+    return Chunk(
+        chunk_id=f"{document.doc_id}-{index:06d}",
+        doc_id=document.doc_id,
+        source_uri=document.source_uri,
+        index=index,
+        start=piece.start,
+        end=piece.end,
+        tokens=piece.tokens,
+        text=piece.text,
+    )
+
+
+def _doc_id(resource_id: str, sha256: str) -> str:
+    return hashlib.sha256(f"{resource_id}\0{sha256}".encode()).hexdigest()[:24]
+
+
+def _unknown(name: str, head: bytes) -> str:
+    if ending(name):
+        return f"files with the ending .{ending(name)} are not known"
+    return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
+
+
+def _unexpected(ref: ResourceRef, error: Exception) -> ProcessingError:
+    failure = ProcessingError(
+        f"{ref.uri} cannot be read: {type(error).__name__}: {error}", op="processing.load", code=Code.INTERNAL
+    )
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,165 @@
+"""The bytes of one resource, measured and hashed before they are read as text."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tempfile
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from fmf.connectors.base import DataConnector
+from fmf.errors import ProcessingError
+from fmf.types import ResourceRef
+from fmf_core.errors import Code
+
+BLOCK = 1 << 20
+"""Bytes that are read at a time."""
+_IN_MEMORY = 4 << 20
+MEGABYTE = 1_000_000
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A resource whose bytes have been seen once; `blocks` gives them again."""
+
+    ref: ResourceRef
+    size: int
+    """Bytes."""
+    sha256: str
+    """The hash of the bytes, as hexadecimal digits."""
+    head: bytes
+    """The first block; all of a small file."""
+    first_zero: int | None
+    """Where the first NUL byte is, in bytes from the start."""
+    utf8_fault: int | None
+    """Where the bytes stop being UTF-8, in bytes from the start; `None` when all of them are."""
+    stream: BinaryIO
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """All bytes, from the start, `size` at a time.
+
+        Raises:
+            ProcessingError: there are more or fewer of them than before.
+        """
+        if len(self.head) == self.size:
+            for start in range(0, self.size, size):
+                yield self.head[start : start + size]
+            return
+        seen = 0
+        self.stream.seek(0)
+        while block := self.stream.read(size):
+            seen += len(block)
+            yield block
+        if seen != self.size:
+            raise ProcessingError(
+                f"{self.ref.uri} changed while it was read: {self.size} bytes first, {seen} then",
+                op="processing.fetch",
+                code=Code.CONFLICT,
+                hint="run again when nobody writes to it",
+            )
+
+    def window(self, start: int, size: int) -> bytes:
+        """At most `size` bytes from `start` on."""
+        if len(self.head) == self.size:
+            return self.head[start : start + size]
+        self.stream.seek(start)
+        return self.stream.read(size)
+
+
+@contextmanager
+def fetch(connector: DataConnector, ref: ResourceRef, *, max_bytes: float) -> Iterator[Source]:
+    """Open `ref` and look at all of its bytes once.
+
+    What cannot seek is copied to a temporary file first; a local file is read where it is.
+
+    Args:
+        connector: opens the resource.
+        ref: the resource.
+        max_bytes: more than these are refused, before they are read where the connector knows the size.
+
+    Raises:
+        ConnectorError: the resource cannot be opened.
+        ProcessingError: it is too large.
+    """
+    if ref.size is not None and ref.size > max_bytes:
+        raise _too_large(ref, ref.size, max_bytes)
+    with connector.open(ref) as stream:
+        if stream.seekable():
+            yield _measure(ref, stream, max_bytes)
+        else:
+            with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spooled:
+                shutil.copyfileobj(_Bounded(ref, stream, max_bytes), spooled, BLOCK)
+                yield _measure(ref, spooled, max_bytes)  # type: ignore[arg-type]  # has all of BinaryIO that is used
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to give more than a number of bytes."""
+
+    def __init__(self, ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> None:
+        self._ref, self._stream, self._max_bytes, self._given = ref, stream, max_bytes, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._stream.read(size)
+        self._given += len(block)
+        if self._given > self._max_bytes:
+            raise _too_large(self._ref, self._given, self._max_bytes)
+        return block
+
+
+def _measure(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Source:
+    digest = hashlib.sha256()
+    utf8 = _Utf8Check()
+    head, size, first_zero = b"", 0, None
+    stream.seek(0)
+    while block := stream.read(BLOCK):
+        head = head or block
+        if first_zero is None and (at := block.find(0)) >= 0:
+            first_zero = size + at
+        size += len(block)
+        if size > max_bytes:
+            raise _too_large(ref, size, max_bytes)
+        digest.update(block)
+        utf8.feed(block)
+    utf8.finish()
+    return Source(ref, size, digest.hexdigest(), head, first_zero, utf8.fault, stream)
+
+
+class _Utf8Check:
+    """Finds the first byte that is no UTF-8 in bytes that come in blocks."""
+
+    def __init__(self) -> None:
+        self.fault: int | None = None
+        self._decoder = getincrementaldecoder("utf-8")()
+        self._seen = 0
+        self._open = 0
+
+    def feed(self, block: bytes, *, final: bool = False) -> None:
+        if self.fault is not None or (not self._open and block.isascii()):
+            self._seen += len(block)
+            return
+        try:
+            self._decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            self.fault = self._seen - self._open + error.start
+        else:
+            self._open = len(self._decoder.getstate()[0])
+        self._seen += len(block)
+
+    def finish(self) -> None:
+        if self._open:
+            self.feed(b"", final=True)
+
+
+def _too_large(ref: ResourceRef, size: int, max_bytes: float) -> ProcessingError:
+    return ProcessingError(
+        f"{ref.uri} has {size / MEGABYTE:,.1f} MB or more, and {max_bytes / MEGABYTE:g} MB are allowed",
+        op="processing.fetch",
+        code=Code.INVALID,
+        hint="raise processing.limits.max_file_mb in fmf.yaml, or exclude the file",
+    )
