@@ -38,8 +38,8 @@ class ChatModelConfig(Value):
     base_url: str | None = None
     timeout_s: float = Field(default=60.0, gt=0)
     """Seconds for one attempt, from its start to its last byte."""
-    retry: RetryPolicy = RetryPolicy()
-    rate_limit: RateLimit = RateLimit()
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    rate_limit: RateLimit = Field(default_factory=RateLimit)
     prices: dict[str, Price] = Field(default_factory=dict)
     """Model name to price; adds to the shipped table."""
     options: dict[str, Any] = Field(default_factory=dict)

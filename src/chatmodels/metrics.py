@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 from types import TracebackType
@@ -30,15 +29,30 @@ _log = get_logger("chatmodels")
 _DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
 
 
-@dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose calls are measured."""
+    """Whose calls are measured.
 
-    provider: str
-    in_process: bool = False
-    prices: Mapping[str, Price] = field(default_factory=dict)
-    endpoint: str | None = None
-    """The address of the provider, where it is known."""
+    Args:
+        provider: our name of the vendor.
+        in_process: whether the model runs in this process.
+        prices: model name to price; adds to the shipped table.
+        endpoint: the address of the provider, where it is known.
+    """
+
+    __slots__ = ("endpoint", "in_process", "prices", "provider")
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        in_process: bool = False,
+        prices: Mapping[str, Price] | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        self.provider = provider
+        self.in_process = in_process
+        self.prices = prices or {}
+        self.endpoint = endpoint
 
 
 class Call:

@@ -230,7 +230,7 @@ class MeasuredModel(WrappedModel):
         self, inner: ChatModel, prices: Mapping[str, Price] | None = None, *, endpoint: str | None = None
     ) -> None:
         super().__init__(inner)
-        self._subject = Subject(inner.provider_name, inner.in_process, prices or {}, endpoint)
+        self._subject = Subject(inner.provider_name, in_process=inner.in_process, prices=prices, endpoint=endpoint)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""

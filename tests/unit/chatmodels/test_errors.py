@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
+from chatmodels.errors import chat_model_error, translated
+
+KEY = "sk-proj-" + "a1B2c3D4" * 6
+
+
+def test_the_code_decides_about_retries():
+    assert ChatModelError("x", op="o", code=ErrorCode.RATE_LIMIT).retryable
+    assert not ChatModelError("x", op="o", code=ErrorCode.AUTH).retryable
+
+
+@pytest.mark.parametrize(
+    "name", ["RATE_LIMIT", "TIMEOUT", "AUTH", "INVALID", "NOT_FOUND", "UNAVAILABLE", "CANCELLED", "INTERNAL"]
+)
+def test_error_codes_have_names(name):
+    assert ErrorCode[name]
+
+
+def test_auth_failures_have_a_class_of_their_own():
+    error = chat_model_error("no", op="o", code=ErrorCode.AUTH)
+    assert isinstance(error, ProviderAuthError)
+    assert ProviderAuthError("no").code is ErrorCode.AUTH
+
+
+def test_secrets_in_vendor_texts_are_blanked():
+    with pytest.raises(ChatModelError) as caught, translated("x.y", {}, provider="x"):
+        raise RuntimeError(f"Incorrect API key provided: {KEY}")
+    assert KEY not in str(caught.value)
+    assert caught.value.fields == {"provider": "x"}
+
+
+def test_vendor_errors_are_looked_up_along_their_classes():
+    with pytest.raises(ChatModelError) as caught, translated("x.y", {OSError: ErrorCode.UNAVAILABLE}):
+        raise ConnectionResetError("gone")
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    assert isinstance(caught.value.__cause__, ConnectionResetError)
+    assert caught.value.op == "x.y"
+
+
+def test_our_own_errors_pass():
+    error = ChatModelError("x", op="o", code=ErrorCode.INVALID)
+    with pytest.raises(ChatModelError) as caught, translated("x.y", {Exception: ErrorCode.TIMEOUT}):
+        raise error
+    assert caught.value is error
+
+
+def test_errors_survive_pickling():
+    error = pickle.loads(pickle.dumps(ChatModelError("m", op="o", code=ErrorCode.TIMEOUT, fields={"a": 1})))
+    assert (error.message, error.op, error.code, error.fields) == ("m", "o", ErrorCode.TIMEOUT, {"a": 1})

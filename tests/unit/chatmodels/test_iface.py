@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from chatmodels import (
+    ChatModel,
+    ChatModelError,
+    ChatRequest,
+    ChatResponse,
+    ErrorCode,
+    HealthChecker,
+    Message,
+    MessageGenerator,
+    ModelInfoProvider,
+    Runnable,
+    StreamMessageHandler,
+    TokenUsage,
+)
+
+
+def answer(request: ChatRequest, text: str | None = None) -> ChatResponse:
+    usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+    return ChatResponse(content=text or f"<{request.prompt}>", model="m", usage=usage)
+
+
+class Blocking(ChatModel):
+    def complete(self, request):
+        return answer(request, threading.current_thread().name)
+
+
+class Awaited(ChatModel):
+    def __init__(self):
+        self.active = self.most = 0
+
+    async def complete_async(self, request):
+        self.active += 1
+        self.most = max(self.most, self.active)
+        await asyncio.sleep(0.001)
+        self.active -= 1
+        return answer(request)
+
+
+def test_a_class_with_neither_method_is_refused():
+    with pytest.raises(TypeError, match="must define complete_async or complete"):
+
+        class Nothing(ChatModel):
+            pass
+
+
+def test_a_blocking_model_can_be_awaited_without_blocking_the_loop():
+    async def go():
+        return await Blocking().complete_async(ChatRequest(prompt="x"))
+
+    assert asyncio.run(go()).content != threading.current_thread().name
+
+
+def test_an_awaited_model_can_block():
+    assert Awaited().complete(ChatRequest(prompt="x")).content == "<x>"
+
+
+def test_blocking_works_inside_a_running_loop():
+    async def go():
+        return Awaited().complete(ChatRequest(prompt="x")).content
+
+    assert asyncio.run(go()) == "<x>"
+
+
+def test_a_prompt_a_conversation_and_a_request_are_all_inputs():
+    model = Awaited()
+    assert model.invoke("a").content == "<a>"
+    assert model.invoke([Message(role="user", content="b")]).content == "<b>"
+    assert model.invoke(ChatRequest(prompt="c", temperature=0.1), temperature=0.0).content == "<c>"
+    assert asyncio.run(model.ainvoke("d", max_tokens=5)).content == "<d>"
+
+
+def test_options_go_on_top_of_a_request_and_keep_the_rest_unset():
+    seen = []
+
+    class Spy(ChatModel):
+        def complete(self, request):
+            seen.append(request)
+            return answer(request)
+
+    Spy().invoke(ChatRequest(prompt="x", seed=1), temperature=0.0)
+    assert (seen[0].seed, seen[0].temperature) == (1, 0.0)
+    assert seen[0].model_fields_set == {"prompt", "seed", "temperature"}
+
+
+def test_a_batch_keeps_order_and_concurrency():
+    model = Awaited()
+    answers = model.batch([f"q{number}" for number in range(20)], max_concurrency=4)
+    assert [a.content for a in answers] == [f"<q{number}>" for number in range(20)]
+    assert model.most == 4
+    assert model.batch([]) == []
+
+
+def test_a_failing_batch_raises_the_failure_with_its_cause():
+    class Failing(ChatModel):
+        async def complete_async(self, request):
+            try:
+                raise OSError("socket")
+            except OSError as error:
+                raise ChatModelError("broken", op="f.c", code=ErrorCode.INVALID) from error
+
+    with pytest.raises(ChatModelError, match="broken") as caught:
+        Failing().batch(["a", "b"])
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_model_that_cannot_stream_gives_its_answer_once():
+    chunks = list(Blocking().stream("x"))
+    assert len(chunks) == 1
+    assert chunks[0].finish_reason == "stop"
+    assert chunks[0].usage is not None
+
+
+def test_messages_go_in_and_come_out():
+    model = Awaited()
+    conversation = [Message(role="user", content="hello")]
+    assert model.generate_messages(conversation, temperature=0.1) == [Message(role="assistant", content="<hello>")]
+    assert "".join(chunk.text for chunk in model.stream_messages(conversation)) == "<hello>"
+
+
+def test_every_model_speaks_the_small_protocols():
+    for protocol in (MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChecker, Runnable):
+        assert isinstance(Awaited(), protocol)
+
+
+def test_defaults_describe_the_model():
+    model = Awaited()
+    assert model.get_model_info().name == "Awaited"
+    assert model.check_health().status == "unknown"
+
+
+def test_a_model_is_an_async_context():
+    events = []
+
+    class Tracked(Awaited):
+        async def initialize(self):
+            events.append("initialize")
+
+        async def cleanup(self):
+            events.append("cleanup")
+
+    async def go():
+        async with Tracked() as model:
+            await model.ainvoke("x")
+
+    asyncio.run(go())
+    assert events == ["initialize", "cleanup"]
