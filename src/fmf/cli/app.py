@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from fmf.cli.boundary import guarded
+from fmf.cli.boundary import ReaderGoneError, guarded
 from fmf.cli.session import Group, Session
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -52,6 +52,14 @@ class App(Group):
         """Write the table; no command's module is imported."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of stdout that left is told apart from every other failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click would turn it into exit status 1, which means a defect here.
+            raise ReaderGoneError from error
 
     def main(self, args: Sequence[str] | None = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run the command line `args`; ends the process unless `standalone_mode` is off, then gives the exit status."""

@@ -12,7 +12,11 @@ import click
 if TYPE_CHECKING:
     from fmf.cli.session import Session
 
-USAGE, BROKEN_PIPE = 2, 141
+USAGE, READER_GONE = 2, 141
+
+
+class ReaderGoneError(Exception):
+    """Whoever read stdout has seen enough."""
 
 
 def guarded(run: Callable[[], Any], session: Session, args: Sequence[str]) -> int:
@@ -26,10 +30,10 @@ def guarded(run: Callable[[], Any], session: Session, args: Sequence[str]) -> in
     try:
         status = _tell_errors(run, session, args)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         # The reader has seen enough; what is still buffered must not fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return READER_GONE
     return status
 
 
@@ -38,7 +42,7 @@ def _tell_errors(run: Callable[[], Any], session: Session, args: Sequence[str]) 
 
     try:
         result = run()
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         raise
     except (KeyboardInterrupt, click.Abort):
         from fmf.errors import INTERRUPTED

@@ -6,26 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fmf_core.redact import redact_value
+from fmf_core.yaml_text import path_text
 
 if TYPE_CHECKING:
     from fmf.config.loader import LoadedConfig
 
 Setting = tuple[str, Any, str]
-"""Path as `--set` spells it, value, origin."""
+"""Path, value, origin."""
 
 
 def settings(loaded: LoadedConfig) -> list[Setting]:
     """Every setting in the order of the schema; secrets are masked."""
     masked = redact_value(loaded.value.model_dump(mode="json", by_alias=True))
-    return [(path, value, loaded.origin(path)) for path, value in _leaves(masked, "")]
+    return [(path_text(path), value, loaded.origin(path_text(path))) for path, value in _leaves(masked, ())]
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+            yield from _leaves(inner, (*path, str(key)))
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}.{number}")
+            yield from _leaves(inner, (*path, number))
     else:
         yield path, value

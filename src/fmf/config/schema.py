@@ -35,6 +35,11 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
+def leaves() -> Iterator[str]:
+    """The path of every setting that is no section; items of a list stand as `connectors[TYPE].root`."""
+    return _leaves(FmfConfig, "")
+
+
 def descriptions(section: type[BaseModel]) -> dict[str, str]:
     """What the source says below each field of `section`, inherited ones included."""
     found: dict[str, str] = {}
@@ -76,6 +81,24 @@ def _sections(section: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[
     for field in section.model_fields.values():
         for inner in _models_in(field.annotation):
             yield from _sections(inner, seen)
+
+
+def _leaves(section: type[BaseModel], path: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        deeper = f"{path}.{field.alias or name}" if path else field.alias or name
+        inner = list(_models_in(field.annotation))
+        if not inner or _is_mapping(field.annotation):
+            yield deeper
+        for model in [] if _is_mapping(field.annotation) else inner:
+            kind = model.model_fields.get("type")
+            if kind is None:
+                yield from _leaves(model, deeper)
+            elif kind.annotation is not str:
+                yield from _leaves(model, f"{deeper}[{kind.annotation.__args__[0]}]")  # type: ignore[union-attr]
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is dict
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from fmf.config.models import FmfConfig
+from fmf.config.planned import PLANNED, ineffective
+from fmf.config.schema import leaves
+
+
+def test_defaults_are_never_told():
+    assert ineffective(FmfConfig()) == []
+
+
+def test_settings_with_an_effect_are_never_told():
+    made = {
+        "project": "p",
+        "connectors": [{"name": "a", "type": "local", "root": "."}],
+        "inference": {"provider": "mock"},
+    }
+    assert ineffective(FmfConfig.model_validate(made)) == []
+
+
+def test_each_planned_thing_is_told_once_with_its_names():
+    made = {
+        "artefacts_retain_last": 3,
+        "connectors": [
+            {"name": "a", "type": "s3", "bucket": "b"},
+            {"name": "b", "type": "s3", "bucket": "b", "region": "r"},
+            {"name": "c", "type": "local", "root": "."},
+        ],
+        "inference": {"azure_openai": {"endpoint": "https://x", "deployment": "d"}},
+    }
+    told = ineffective(FmfConfig.model_validate(made))
+    assert len(told) == 3
+    assert any(line.startswith("artefacts_retain_last: set, but") for line in told)
+    assert any(line.startswith("connectors (a), connectors (b): set, but") for line in told)
+    assert any("inference.azure_openai.endpoint" in line and "deployment" in line for line in told)
+
+
+def test_every_planned_path_is_a_path_of_the_schema():
+    known = list(leaves())
+    for path in PLANNED:
+        assert any(leaf == path or leaf.startswith((f"{path}.", f"{path}[")) for leaf in known), path
