@@ -64,7 +64,7 @@ class Registry(Generic[T]):
 
     def add(self, name: str, item: T, *, metadata: Mapping[str, Any] | None = None, replace: bool = False) -> None:
         """Publish `item` under `name`; a taken name is refused unless `replace`."""
-        if not isinstance(name, str) or not name.strip():
+        if not str(name or "").strip():
             raise PluginRegistrationError(
                 f"a {self.kind} needs a non-empty name, got {name!r}", op="registry.add", code=Code.INVALID
             )
