@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -17,6 +18,10 @@ from chatmodels.metrics import Call, Subject
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.retry import RetryPolicy, attempts
+
+
+LOOK_AGAIN_S = 1.0
+"""How often a caller who waits for its turn looks whether those before it are still there."""
 
 
 class WrappedModel(ChatModel):
@@ -254,7 +259,7 @@ class MeasuredModel(WrappedModel):
 
 
 class _Gate:
-    """A queue of callers before a `Pace`; only the caller at its head looks at the clock."""
+    """A queue of callers before a `Pace`; only the caller at its head looks at the clock, and wakes the next one."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
         self._pace = pace
@@ -276,7 +281,7 @@ class _Gate:
                 await waiter.wait(delay)
         except BaseException:
             with self._lock:
-                if waiter in self._queue:
+                with suppress(ValueError):
                     self._queue.remove(waiter)
                 self._wake_head()
             raise
@@ -287,43 +292,47 @@ class _Gate:
             self._pace.settle(expected, taken)
             self._wake_head()
 
-    def _try(self, waiter: _Waiter, tokens: int) -> float | None:
-        """Start if `waiter` is at the head and its time has come (0); else the seconds to wait, `None` until woken."""
+    def _try(self, waiter: _Waiter, tokens: int) -> float:
+        """Start if `waiter` is at the head and its time has come (0); else give the seconds to wait or be woken."""
         with self._lock:
-            if self._queue[0] is not waiter:
-                return None
+            if self._head() is not waiter:
+                return LOOK_AGAIN_S
             now = self._clock()
             delay = self._pace.delay(now)
             if delay > 0:
                 return delay
             self._pace.start(now, tokens)
-            self._queue.popleft()
+            self._queue.remove(waiter)
             self._wake_head()
-            return 0
+            return 0.0
+
+    def _head(self) -> _Waiter | None:
+        """The first whose event loop runs: a loop that was stopped or closed must not hold up the others."""
+        while self._queue and self._queue[0].loop.is_closed():
+            self._queue.popleft()
+        return next((waiter for waiter in self._queue if waiter.loop.is_running()), None)
 
     def _wake_head(self) -> None:
-        while self._queue and not self._queue[0].wake():
-            self._queue.popleft()
+        head = self._head()
+        if head is not None:
+            head.wake()
 
 
 class _Waiter:
     """One caller in the queue, wherever its event loop runs."""
 
-    __slots__ = ("_event", "_loop")
+    __slots__ = ("_event", "loop")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
 
-    def wake(self) -> bool:
-        """Have the caller look again; false when its event loop is gone."""
-        try:
-            self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:
-            return False
-        return True
+    def wake(self) -> None:
+        """Have the caller look again."""
+        with suppress(RuntimeError):  # its loop has just been closed: whoever is next looks by itself
+            self.loop.call_soon_threadsafe(self._event.set)
 
-    async def wait(self, seconds: float | None) -> None:
+    async def wait(self, seconds: float) -> None:
         """Until woken, `seconds` at most."""
         try:
             async with asyncio.timeout(seconds):
