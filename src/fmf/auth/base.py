@@ -137,9 +137,9 @@ def _provider(config: AuthConfig, root: Path) -> SecretProvider:
             code=Code.UNSUPPORTED,
             hint=f"known: {', '.join(secret_providers.names())}",
         )
-    made = secret_providers.get(config.provider)
+    made: Any = secret_providers.get(config.provider)
     if config.provider == "env":
-        return made(root / config.env.file)
+        return cast("SecretProvider", made(root / config.env.file))
     if isinstance(made, SecretProvider) and not isinstance(made, type):
         return made
     try:
@@ -151,4 +151,4 @@ def _provider(config: AuthConfig, root: Path) -> SecretProvider:
             code=Code.INVALID,
             hint=f"it takes {inspect.signature(made)}",
         ) from error
-    return made(**config.options)
+    return cast("SecretProvider", made(**config.options))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fmf.cli.output import emit_json, emit_lines, table, warn
+from fmf.cli.output import emit_json, emit_lines, table
 from fmf.cli.session import Group, Session
 
 config = Group("config", help="Show and check the configuration.")

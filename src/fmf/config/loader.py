@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fmf.config.masked import masked
 from fmf.config.models import FmfConfig
 from fmf_core.errors import Code, ConfigurationError
-from fmf_core.redact import redact_value
 from fmf_core.settings import layered
 
 DEFAULT_FILE: Final = "fmf.yaml"
@@ -105,5 +105,4 @@ def _file(path: str | Path | None) -> Path | None:
 def _hash(value: FmfConfig) -> str:
     import orjson
 
-    plain = redact_value(value.model_dump(mode="json", by_alias=True))
-    return "sha256:" + hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    return "sha256:" + hashlib.sha256(orjson.dumps(masked(value), option=orjson.OPT_SORT_KEYS)).hexdigest()

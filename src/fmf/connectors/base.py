@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from fmf.config.kinds import announce
+from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
-from fmf_core.errors import PluginRegistrationError
+from fmf_core.errors import Code, PluginRegistrationError
 from fmf_core.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -85,8 +86,15 @@ def build_connector(spec: ConnectorConfig, *, root: Path) -> DataConnector:
         root: the folder that relative paths in it count from, that of `fmf.yaml`.
 
     Raises:
-        PluginNotFoundError: no connector of that type is known.
+        ConnectorError: this version has no connector of that type.
     """
+    if spec.type not in connectors:
+        raise ConnectorError(
+            f"connector {spec.name!r} is of type {spec.type}, which this version cannot read yet",
+            op="connectors.build",
+            code=Code.UNSUPPORTED,
+            hint=f"known types: {', '.join(connectors.names())}",
+        )
     return connectors.get(spec.type).from_config(spec, base=root)
 
 

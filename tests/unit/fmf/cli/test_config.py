@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import jsonschema
+
+from fmf_core.settings import load_yaml
+
+FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
+
+
+def test_show_gives_value_and_origin_of_every_setting(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE)
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in fmf("config", "show").stdout.splitlines()}
+    assert rows["project"] == ["mine", "fmf.yaml:1:10"]
+    assert rows["artefacts_dir"] == ["artefacts", "default"]
+    assert rows["connectors[0].root"][0] == "data"
+    set_row = fmf("config", "show", "--set", "project=other", "--json")
+    found = {item["key"]: item for item in json.loads(set_row.stdout)["settings"]}
+    assert found["project"]["value"] == "other"
+    assert "--set" in found["project"]["origin"]
+
+
+def test_show_masks_secrets_and_nothing_else(fmf, tmp_path):
+    options = "{aws_secret_access_key: hushhush, region: eu}"
+    (tmp_path / "fmf.yaml").write_text(
+        f"export: {{sinks: [{{name: d, type: delta, path: t, storage_options: {options}}}]}}\n"
+    )
+    shown = fmf("config", "show").stdout
+    assert "hushhush" not in shown
+    assert "storage_options.region\teu" in shown
+    assert "auth.aws_secrets.source\tsecretsmanager" in shown
+
+
+def test_check_tells_what_it_checked(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE + "profiles: {fast: {project: other}}\n")
+    result = fmf("config", "check")
+    assert result.exit_code == 0
+    assert result.stdout == f"ok: {tmp_path / 'fmf.yaml'}\nok: profile fast\n"
+
+
+def test_check_tells_every_fault_with_its_place(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text("connectors: [{name: a, type: ftp}]\ninferense: {}\n")
+    result = fmf("config", "check")
+    assert result.exit_code == 2
+    assert "connectors[0].type" in result.stderr
+    assert "'ftp'" in result.stderr
+    assert "did you mean 'inference'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_check_warns_of_settings_without_effect(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE + "artefacts_retain_last: 2\n")
+    result = fmf("config", "check", "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["without_effect"]) == 1
+    assert "artefacts_retain_last" in result.stderr
+
+
+def test_a_fault_in_a_profile_that_is_not_active_is_found(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE + "profiles: {slow: {inference: {timeout: 3}}}\n")
+    result = fmf("config", "check")
+    assert result.exit_code == 2
+    assert "slow" in result.stderr
+    assert "timeout_s" in result.stderr
+
+
+def test_the_schema_accepts_the_file(fmf, tmp_path):
+    schema = json.loads(fmf("config", "schema").stdout)
+    jsonschema.validate(load_yaml(FILE, source="fmf.yaml").data, schema)

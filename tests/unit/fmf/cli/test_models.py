@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chatmodels import weights
+
+
+def test_ls_lists_providers_and_models(fmf):
+    result = fmf("models", "ls")
+    assert result.exit_code == 0
+    names = {tuple(line.split("\t")[:2]) for line in result.stdout.splitlines()}
+    assert {("provider", "mock"), ("provider", "openai"), ("model", "smollm2-135m-instruct")} <= names
+    found = json.loads(fmf("models", "ls", "--json").stdout)
+    assert {item["name"] for item in found["providers"]} >= {"mock", "openai", "local"}
+
+
+@pytest.mark.parametrize("name", ["mock", "smollm2-135m-instruct"])
+def test_info_describes_one(fmf, name):
+    assert json.loads(fmf("models", "info", name, "--json").stdout)["name"] == name
+    assert f"name\t{name}\n" in fmf("models", "info", name).stdout
+
+
+def test_unknown_names_list_the_known(fmf):
+    result = fmf("models", "info", "nope")
+    assert result.exit_code == 2
+    assert "smollm2-135m-instruct" in result.stderr
+    assert fmf("models", "pull", "nope").exit_code == 6
+
+
+def test_pull_gives_the_path_on_stdout_and_progress_on_stderr(fmf, monkeypatch, tmp_path):
+    def fetched(name, *, report):
+        for stage in ("download", "download", "verify", "ready"):
+            report(weights.PullProgress(stage=stage, done_bytes=1, total_bytes=93_000_000))
+        return tmp_path / "it.gguf"
+
+    monkeypatch.setattr(weights, "pull", fetched)
+    result = fmf("models", "pull", "smollm2-135m-instruct")
+    assert result.stdout == f"{tmp_path / 'it.gguf'}\n"
+    assert result.stderr.splitlines() == [
+        "smollm2-135m-instruct: download (93 MB)",
+        "smollm2-135m-instruct: verify (93 MB)",
+    ]
+    assert fmf("models", "pull", "smollm2-135m-instruct", "-q").stderr == ""
+    found = json.loads(fmf("models", "pull", "smollm2-135m-instruct", "--json").stdout)
+    assert found == {"name": "smollm2-135m-instruct", "path": str(tmp_path / "it.gguf")}
