@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from fmf_core.errors import Code, FrameworkError
 
@@ -37,8 +38,9 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `path` through a temporary neighbour and a rename, so that no reader ever sees half of it.
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that becomes `path` when the block ends well, so that no reader ever sees half of it.
 
     Raises:
         FrameworkError: it could not be written; an older file of that name is unchanged.
@@ -47,7 +49,7 @@ def write_whole(path: Path, content: bytes) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             # mkstemp keeps others out; an artefact is as readable as any file that this user creates.
@@ -57,6 +59,12 @@ def write_whole(path: Path, content: bytes) -> None:
             with suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `path` at once; raises as `whole_file`."""
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def _umask() -> int:

@@ -97,7 +97,7 @@ class Intake:
         self._docs = folder.lines(DOCS)
         self._chunks = folder.lines(CHUNKS)
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """What is read, in input order."""
         if not self._wishes.all_first:
             yield from self._read_all(items=True)

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from fmf.chains.asking import Outcome, StepOutcome
 from fmf.types import Document
 
 
@@ -86,6 +87,34 @@ class Tally:
         self.bytes += document.bytes or 0
         if document.status == "ok":
             self.chunks += document.chunks
+
+    def count_outcome(self, outcome: Outcome, *, item: bool) -> None:
+        """Count what came of the steps of one level for one subject.
+
+        Args:
+            outcome: what came of it.
+            item: whether the subject was an item, and not a document or the whole run.
+        """
+        if item:
+            setattr(self.items, outcome.state, getattr(self.items, outcome.state) + 1)
+        for step in outcome.steps:
+            self._count_step(step)
+        for failure in outcome.failures:
+            self.count_problem(failure.row, failure.status)
+
+    def _count_step(self, step: StepOutcome) -> None:
+        count = self.steps.setdefault(step.step_id, StepCount())
+        setattr(count, step.state, getattr(count, step.state) + 1)
+        count.calls += step.asked
+        count.retried += step.attempts > 1
+        count.cached += step.cached
+        self.retries += max(0, step.attempts - 1)
+        self.tokens_prompt += step.tokens_prompt
+        self.tokens_completion += step.tokens_completion
+        if step.cost_usd is not None:
+            self.cost_usd += step.cost_usd
+        elif step.answered:
+            self.unpriced += 1
 
     def count_problem(self, row: dict[str, Any], status: int) -> None:
         """Count one line of `errors.jsonl`, which would end `fmf` with `status` if it were the only thing."""

@@ -1,0 +1,184 @@
+"""One item, one document or the whole run through its workflow: from names to records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fmf.chains.gate import OP as NEVER_ASKED
+from fmf.chains.plan import Plan, StepPlan
+from fmf.chains.records import RunFacts, State, StepEnd, Subject, output_row, step_error_row
+from fmf.chains.references import Level
+from fmf.errors import AuthError, BudgetError, InferenceError, exit_status
+from fmf.types import Row
+from fmf_core.errors import Code
+from fmf_core.logs import log_context
+
+if TYPE_CHECKING:
+    from generative_ai_workflow.engine import WorkflowEngine
+    from generative_ai_workflow.state import ErrorInfo, StepResult, WorkflowResult
+
+_EXIT = {Code.AUTH: exit_status(AuthError("")), Code.BUDGET: exit_status(BudgetError(""))}
+_EXIT_ASKING = exit_status(InferenceError(""))
+
+Price = Callable[[Any], float | None]
+"""From a `TokenUsage` to US dollars; `None` where the price is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A line of `errors.jsonl` and the exit status that it alone would lead to."""
+
+    row: Row
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How one execution of one step ended, for the counts."""
+
+    step_id: str
+    state: State
+    asked: bool = False
+    attempts: int = 0
+    cached: bool = False
+    tokens_prompt: int = 0
+    tokens_completion: int = 0
+    cost_usd: float | None = None
+    answered: bool = False
+    """Whether the model gave an answer, good or bad; without one there is nothing to price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the steps of one level ended for one subject."""
+
+    state: State
+    rows: list[Row] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    steps: list[StepOutcome] = field(default_factory=list)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The answers that are ok, by output."""
+
+
+NOT_BEGUN = Outcome("skipped")
+"""The run stopped before this was begun."""
+
+
+class Asker:
+    """Runs the workflow of a level and tells what came of it.
+
+    Args:
+        plan: the chain.
+        engine: runs the workflows.
+        facts: what all records have in common.
+        price: what answers cost.
+    """
+
+    def __init__(self, plan: Plan, engine: WorkflowEngine, facts: RunFacts, price: Price) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._facts = facts
+        self._price = price
+        self._number = 0
+
+    async def ask(self, level: Level, subject: Subject) -> Outcome:
+        """The outcome for `subject`; raises nothing but cancellation."""
+        self._number += 1
+        correlation_id = f"{self._facts.run_id}-{self._number}"
+        workflow = self._plan.workflows[level]
+        try:
+            with log_context(source_uri=subject.source_uri, item=subject.item_id):
+                result = await self._engine.run_async(workflow, dict(subject.names), correlation_id=correlation_id)
+        except Exception as error:  # noqa: BLE001 - one item must not end the run, whatever is wrong with it
+            return self.failed(level, subject, error)
+        return self._told(level, subject, result)
+
+    def failed(self, level: Level, subject: Subject, error: BaseException) -> Outcome:
+        """The outcome when the steps did not come to an end of their own: the first failed, the rest never began."""
+        from generative_ai_workflow.state import ErrorInfo
+
+        steps = self._plan.steps_of(level)
+        failure = self._failure(steps[0], subject, ErrorInfo.of(error), 1)
+        ends = [StepEnd("failed"), *(StepEnd("skipped") for _ in steps[1:])]
+        rows = [output_row(self._facts, step, subject, end) for step, end in zip(steps, ends, strict=True)]
+        told = [StepOutcome(steps[0].id, "failed", asked=True, attempts=1)]
+        told += [StepOutcome(step.id, "skipped") for step in steps[1:]]
+        return Outcome("failed", rows, [failure], told)
+
+    def skipped(self, level: Level, subject: Subject) -> Outcome:
+        """The outcome when there is nothing to ask about."""
+        steps = self._plan.steps_of(level)
+        rows = [output_row(self._facts, step, subject, StepEnd("skipped")) for step in steps]
+        return Outcome("skipped", rows, steps=[StepOutcome(step.id, "skipped") for step in steps])
+
+    def _told(self, level: Level, subject: Subject, result: WorkflowResult) -> Outcome:
+        steps = self._plan.steps_of(level)
+        outcome = Outcome("ok", values={})
+        values: dict[str, Any] = {}
+        states: set[State] = set()
+        names = {**subject.names, "steps": values}
+        subject = Subject(subject.item_id, subject.content, names, subject.source_uri, subject.doc_id, subject.chunk_id)
+        for step in steps:
+            left = result.steps.get(step.id)
+            state = _state_of(left)
+            states.add(state)
+            value = (left.output or {}).get(step.output) if left and state == "ok" else None
+            end = StepEnd(state, left, value, self._cost(left))
+            outcome.rows.append(output_row(self._facts, step, subject, end))
+            outcome.steps.append(self._counted(step, left, state))
+            if state == "ok":
+                values[step.output] = value
+            elif state == "failed" and left is not None:
+                outcome.failures.append(self._failure(step, subject, _error_of(left), left.attempts))
+        state = "failed" if "failed" in states else "skipped" if "skipped" in states else "ok"
+        return Outcome(state, outcome.rows, outcome.failures, outcome.steps, values)
+
+    def _cost(self, result: StepResult | None) -> float | None:
+        """What all answers of the step cost together: an answer that was asked for again was paid as well."""
+        if result is None or result.response is None or result.token_usage is None:
+            return None
+        if result.response.cached or result.token_usage == result.response.usage:
+            return result.response.cost_usd
+        return self._price(result.token_usage)
+
+    def _counted(self, step: StepPlan, result: StepResult | None, state: State) -> StepOutcome:
+        if result is None or state == "skipped":
+            return StepOutcome(step.id, "skipped")
+        usage = result.token_usage
+        return StepOutcome(
+            step.id,
+            state,
+            asked=result.attempts > 0 or _attempts_of(result) > 0,
+            attempts=max(result.attempts, _attempts_of(result)),
+            cached=bool(result.response and result.response.cached),
+            tokens_prompt=usage.prompt_tokens if usage else 0,
+            tokens_completion=usage.completion_tokens if usage else 0,
+            cost_usd=self._cost(result),
+            answered=usage is not None,
+        )
+
+    def _failure(self, step: StepPlan, subject: Subject, error: ErrorInfo, attempts: int) -> Failure:
+        row = step_error_row(self._facts, step.id, subject, error, attempts)
+        return Failure(row, _EXIT.get(Code(error.code), _EXIT_ASKING) if error.code in set(Code) else _EXIT_ASKING)
+
+
+def _state_of(result: StepResult | None) -> State:
+    from generative_ai_workflow.state import StepStatus
+
+    if result is None or result.status in (StepStatus.SKIPPED, StepStatus.PENDING):
+        return "skipped"
+    if result.status is StepStatus.COMPLETED:
+        return "ok"
+    return "skipped" if result.error_info is not None and result.error_info.op == NEVER_ASKED else "failed"
+
+
+def _attempts_of(result: StepResult) -> int:
+    return (result.error_info.attempts or 0) if result.error_info else 0
+
+
+def _error_of(result: StepResult) -> ErrorInfo:
+    from generative_ai_workflow.state import ErrorInfo
+
+    return result.error_info or ErrorInfo(kind="StepError", message=result.error or "the step failed")

@@ -1,0 +1,37 @@
+"""The last door before a model call: closed as soon as the run is to stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from chatmodels.errors import ChatModelError
+from chatmodels.iface import ChatModel
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from chatmodels.wrappers import WrappedModel
+from fmf.chains.stop import Stop
+from fmf_core.errors import Code
+
+OP = "run.stopping"
+"""The `op` of the error that a closed gate raises: what it refused was never asked."""
+
+
+class GatedModel(WrappedModel):
+    """Lets no new call through once `stop` is requested; calls in flight go on."""
+
+    def __init__(self, inner: ChatModel, stop: Stop) -> None:
+        super().__init__(inner)
+        self._stop = stop
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`, unless the run is stopping."""
+        self._check()
+        return await self.inner.complete_async(request)
+
+    def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece, unless the run is stopping."""
+        self._check()
+        return self.inner.stream_async(request)
+
+    def _check(self) -> None:
+        if self._stop.requested:
+            raise ChatModelError("the run is stopping, so this was not asked", op=OP, code=Code.CANCELLED)

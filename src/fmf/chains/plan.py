@@ -1,0 +1,52 @@
+"""A chain that is ready to run: its steps by level, with their prompts, and the workflows made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fmf.chains.references import Level, Mode
+
+if TYPE_CHECKING:
+    from fmf.prompts.prompt import Prompt
+    from generative_ai_workflow.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step as its records tell of it."""
+
+    id: str
+    output: str
+    """What `${steps....}` and `${all....}` call its answer."""
+    level: Level
+    prompt: Prompt
+    inputs: Mapping[str, Any]
+    """What the template's names stand for, with references compiled."""
+    model: str | None = None
+    """The model that the step asks for; `None` is the configuration's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run."""
+
+    chain: str
+    """The chain's name, `${chain_id}`."""
+    mode: Mode
+    steps: tuple[StepPlan, ...]
+    workflows: Mapping[Level, Workflow]
+    """One for each level that has steps."""
+    wants_text: bool = False
+    """Whether a step mentions the whole text of the document."""
+    collected: Mapping[Level, tuple[str, ...]] = field(default_factory=dict)
+    """`DOCUMENT` and `ONCE` to the outputs that their steps collect."""
+
+    def steps_of(self, level: Level) -> tuple[StepPlan, ...]:
+        """The steps of one level, in order."""
+        return tuple(step for step in self.steps if step.level is level)
+
+    def producer(self, output: str) -> StepPlan:
+        """The step whose answer is called `output`."""
+        return next(step for step in self.steps if step.output == output)

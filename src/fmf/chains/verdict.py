@@ -1,0 +1,45 @@
+"""How a run ended, in one word and as the exit status of `fmf`."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from fmf.chains.stop import StopReason
+from fmf.chains.tally import Tally
+from fmf.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, exit_status
+
+Status = Literal["completed", "partial", "failed", "cancelled", "interrupted"]
+
+
+class Verdict(NamedTuple):
+    """How a run ended."""
+
+    status: Status
+    exit_status: int
+
+
+def verdict(tally: Tally, reason: StopReason | None, error: BaseException | None = None) -> Verdict:
+    """Judge a run.
+
+    Args:
+        tally: what became of documents, items and steps.
+        reason: why it stopped before its end; `None` when it did not.
+        error: what ended it, when it was no failure of a document or an item.
+    """
+    if error is not None:
+        return Verdict("failed", exit_status(error))
+    if reason is StopReason.INTERRUPTED:
+        return Verdict("interrupted", INTERRUPTED)
+    if reason is StopReason.CANCELLED:
+        return Verdict("cancelled", INTERRUPTED)
+    if not tally.failures:
+        return Verdict("completed", DONE)
+    if reason is StopReason.FAILED or not _any_good(tally):
+        kind = tally.exit_kinds.most_common(1)
+        return Verdict("failed", kind[0][0] if kind else UNEXPECTED)
+    return Verdict("partial", PARTIAL)
+
+
+def _any_good(tally: Tally) -> bool:
+    """Whether anything came out well: an item where there were items, else a document."""
+    return tally.items.ok > 0 if tally.items.total else tally.documents.ok > 0

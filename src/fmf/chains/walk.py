@@ -1,0 +1,233 @@
+"""The walk of a run: read, ask and write as stages of their own, joined by bounded queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from fmf.chains.asking import NOT_BEGUN, Asker, Failure, Outcome
+from fmf.chains.grace import CutOffError, Grace
+from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Intake, ItemRead, take
+from fmf.chains.items import ContentDigest, Item, document_names
+from fmf.chains.plan import Plan
+from fmf.chains.records import Subject, document_error_row
+from fmf.chains.references import Level
+from fmf.chains.scribe import Scribe
+from fmf.chains.stop import Stop, StopReason
+from fmf.chains.tally import Tally
+from fmf.chains.window import Window
+from fmf.errors import ProcessingError, exit_status
+from fmf.types import Document
+from fmf_core.errors import FrameworkError
+from fmf_core.portal import in_thread
+
+READ_AT_ONCE = 32
+READ_PATIENCE_S = 0.01
+_LAST = 1 << 62
+
+
+@dataclass
+class _Group:
+    """The items of one document that are under way, for the steps that run after them."""
+
+    open: int = 0
+    answers: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    closing: _Unit | None = None
+
+    def collected(self, output: str) -> list[Any]:
+        """The answers called `output`, in the order of their items."""
+        in_order = sorted(self.answers, key=lambda answer: answer[0])
+        return [values[output] for _, values in in_order if output in values]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One thing to ask about, and its place in the output."""
+
+    number: int
+    level: Level
+    document: Document
+    group: _Group
+    item: Item | None = None
+
+    @property
+    def weight(self) -> int:
+        return len(self.item.text) if self.item else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The stages that a walk joins, and what they share."""
+
+    intake: Intake
+    asker: Asker
+    scribe: Scribe
+    window: Window
+    grace: Grace
+    tally: Tally
+    stop: Stop
+
+
+class Walk:
+    """Takes every item through the steps that run once per item, every document through those that run per document.
+
+    Args:
+        plan: the chain.
+        crew: reads, asks and writes.
+        run_names: what `${run_id}` and its like stand for.
+        concurrency: how many subjects are asked about at once.
+        continue_on_error: whether a failure leaves the others alone; otherwise it stops the run.
+    """
+
+    def __init__(
+        self, plan: Plan, crew: Crew, run_names: Mapping[str, Any], *, concurrency: int, continue_on_error: bool
+    ) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._run_id = str(run_names["run_id"])
+        self._run_names = run_names
+        self._concurrency = concurrency
+        self._continue = continue_on_error
+        self._ready: asyncio.PriorityQueue[tuple[int, _Unit | None]] = asyncio.PriorityQueue()
+        self._numbers = 0
+        self._pending = 0
+        self._fed = False
+        self._group = _Group()
+        self._failure: FrameworkError | None = None
+        self.content = ContentDigest()
+        """The identity of everything that was asked about."""
+
+    async def run(self) -> None:
+        """Walk to the end of the input, or until the stop.
+
+        Raises:
+            FrameworkError: the listing broke off, or a file could not be written; what was answered until then is on
+                disk, unless the disk is the reason.
+        """
+        try:
+            async with asyncio.TaskGroup() as stages:
+                for _ in range(self._concurrency):
+                    stages.create_task(self._work())
+                stages.create_task(self._crew.scribe.run())
+                stages.create_task(self._feed())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        failure = self._crew.scribe.failure or self._failure
+        if failure is not None:
+            raise failure
+
+    async def _feed(self) -> None:
+        events = self._crew.intake.events()
+        try:
+            while batch := await in_thread(take, events, READ_AT_ONCE, READ_PATIENCE_S):
+                for event in batch:
+                    await self._accept(event)
+            await in_thread(self._crew.intake.flush)
+        except FrameworkError as error:
+            self._failure = error
+            self._crew.stop.request(StopReason.FAILED)
+        finally:
+            with suppress(ValueError):  # cancelled while a thread is still inside it; it ends with its batch
+                events.close()
+        self._fed = True
+        self._end_if_done()
+
+    async def _accept(self, event: Event) -> None:
+        match event:
+            case DocumentRead(document):
+                self._crew.tally.count_document(document)
+                if document.status == "failed":
+                    self._refuse(document)
+            case ItemRead(item):
+                if self._crew.stop.requested:
+                    self._crew.tally.items.skipped += 1
+                    return
+                await self._crew.window.enter(len(item.text))
+                self.content.add(item)
+                self._crew.tally.items_read += 1
+                self._group.open += 1
+                self._begin(self._unit(Level.ITEM, item.document, self._group, item))
+            case DocumentClosed(document):
+                group, self._group = self._group, _Group()
+                if Level.DOCUMENT in self._plan.workflows and not self._crew.stop.requested:
+                    await self._crew.window.enter(0)
+                    group.closing = self._unit(Level.DOCUMENT, document, group)
+                    self._close_if_done(group)
+
+    def _refuse(self, document: Document) -> None:
+        error = document.error or ProcessingError(document.reason or "")
+        failure = Failure(document_error_row(self._run_id, document), exit_status(error))
+        self._crew.tally.count_problem(failure.row, failure.status)
+        self._crew.scribe.put(self._number(), Outcome("failed", failures=[failure]), None)
+        if not self._continue:
+            self._crew.stop.request(StopReason.FAILED)
+
+    def _unit(self, level: Level, document: Document, group: _Group, item: Item | None = None) -> _Unit:
+        self._pending += 1
+        return _Unit(self._number(), level, document, group, item)
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers - 1
+
+    def _begin(self, unit: _Unit) -> None:
+        # The smallest number first: a document is closed before items of the next ones are begun.
+        self._ready.put_nowait((unit.number, unit))
+
+    async def _work(self) -> None:
+        while (unit := (await self._ready.get())[1]) is not None:
+            self._settle(unit, await self._outcome(unit))
+
+    async def _outcome(self, unit: _Unit) -> Outcome:
+        if self._crew.stop.requested:
+            return NOT_BEGUN
+        asker = self._crew.asker
+        if unit.item is not None:
+            subject = self._item_subject(unit.item)
+        else:
+            subject, answers = self._document_subject(unit)
+            if not answers:
+                return asker.skipped(unit.level, subject)
+        try:
+            return await self._crew.grace.allow(asker.ask(unit.level, subject))
+        except CutOffError as error:
+            return asker.failed(unit.level, subject, error)
+
+    def _item_subject(self, item: Item) -> Subject:
+        chunk_id = item.chunk.chunk_id if item.chunk else None
+        names = {**self._run_names, **item.names()}
+        return Subject(item.item_id, item.text, names, item.document.source_uri, item.document.doc_id, chunk_id)
+
+    def _document_subject(self, unit: _Unit) -> tuple[Subject, bool]:
+        """What a document is about after its items, and whether there is any answer to go on."""
+        document, outputs = unit.document, self._plan.collected[Level.DOCUMENT]
+        collected = {output: unit.group.collected(output) for output in outputs}
+        names = {**self._run_names, "document": {**document_names(document), "all": collected}}
+        subject = Subject(document.doc_id, "", names, document.source_uri, document.doc_id)
+        return subject, any(collected.values())
+
+    def _settle(self, unit: _Unit, outcome: Outcome) -> None:
+        self._crew.tally.count_outcome(outcome, item=unit.item is not None)
+        if unit.item is not None:
+            unit.group.open -= 1
+            if outcome.values and Level.DOCUMENT in self._plan.workflows:
+                unit.group.answers.append((unit.number, outcome.values))
+            self._close_if_done(unit.group)
+        if outcome.state == "failed" and not self._continue:
+            self._crew.stop.request(StopReason.FAILED)
+        self._crew.scribe.put(unit.number, outcome, unit.weight)
+        self._pending -= 1
+        self._end_if_done()
+
+    def _close_if_done(self, group: _Group) -> None:
+        if group.closing is not None and group.open == 0:
+            self._begin(group.closing)
+
+    def _end_if_done(self) -> None:
+        if self._fed and self._pending == 0:
+            self._crew.scribe.end()
+            for number in range(self._concurrency):
+                self._ready.put_nowait((_LAST + number, None))
