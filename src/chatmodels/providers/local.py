@@ -11,6 +11,7 @@ import orjson
 
 from chatmodels import weights
 from chatmodels.errors import ChatModelError
+from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.local_engine import (
     Engine,
@@ -128,6 +129,7 @@ class LocalChatModel(ChatModel):
         return engine_for(EngineKey(path.resolve(), self.context, self.threads), self)
 
     async def _chunks(self, call: Call, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
+        check_allowed(self.provider_name, call.request.model)
         body = _body(call)
         with _translated(call):
             engine = await in_thread(self._engine, call)

@@ -15,6 +15,7 @@ import openai
 from pydantic import SecretStr
 
 from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.openai_wire import (
     MAX_REPLY_BYTES,
@@ -179,6 +180,7 @@ class OpenAIChatModel(ChatModel):
     @asynccontextmanager
     async def _posted(self, body: dict[str, Any], deadline: float | None = None) -> AsyncIterator[Any]:
         """The open reply to `body`; leaving the context releases its connection."""
+        check_allowed(self.provider_name, self.model)
         client = await self._client()
         # Everything beyond the two required arguments goes as it is: `encode` owns the body, not the SDK's signatures.
         model, messages = body.pop("model"), body.pop("messages")
@@ -230,6 +232,7 @@ class _LoopClient:
 
     def __init__(self, settings: tuple[str, str | None], more: Mapping[str, Any]) -> None:
         self.settings = settings
+        self._process = os.getpid()
         key, base_url = settings
         self.client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, **more)
         self._guard = self._closed_with_loop()
@@ -240,6 +243,8 @@ class _LoopClient:
 
     async def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the connections in the loop that opened them; nothing is left to do when that loop has ended."""
+        if self._process != os.getpid():
+            return  # inherited by a fork: the connections are the parent's
         if loop is asyncio.get_running_loop():
             await self._guard.aclose()
         elif loop.is_running():
