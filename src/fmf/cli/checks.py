@@ -82,7 +82,7 @@ def _guarded(name: str, look: Callable[[], Check], limit_s: float) -> Check:
 def _configuration(session: Session) -> Check:
     loaded = session.loaded
     where = str(loaded.path) if loaded.path else "defaults only, there is no fmf.yaml here"
-    return Check("configuration", "ok", f"{where}, profile {loaded.profile}")
+    return Check("configuration", "ok", f"{where}, project {loaded.value.project}, profile {loaded.profile}")
 
 
 def _needed_extras(session: Session) -> set[str]:

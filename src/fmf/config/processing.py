@@ -18,8 +18,8 @@ class ChunkingConfig(Section):
 
     strategy: Literal["recursive"] = "recursive"
     """Cut at the largest boundaries that fit: headings, paragraphs, sentences, words."""
-    max_tokens: int = Field(default=800, ge=1)
-    """No chunk is longer, in tokens."""
+    max_tokens: int = Field(default=800, ge=4)
+    """No chunk is longer, in tokens; one character may need four."""
     overlap: int = Field(default_factory=_overlap, ge=0)
     """Tokens at the start of a chunk that repeat the end of the one before, at most; must be less than max_tokens."""
     splitter: Literal["by_sentence"] = "by_sentence"

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -38,6 +38,11 @@ def json_schema() -> dict[str, Any]:
 def leaves() -> Iterator[str]:
     """The path of every setting that is no section; items of a list stand as `connectors[TYPE].root`."""
     return _leaves(FmfConfig, "")
+
+
+def choices() -> Iterator[str]:
+    """The settings that leave a choice: those of `leaves` that may have more than one value."""
+    return _leaves(FmfConfig, "", fixed=False)
 
 
 def descriptions(section: type[BaseModel]) -> dict[str, str]:
@@ -83,18 +88,22 @@ def _sections(section: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[
             yield from _sections(inner, seen)
 
 
-def _leaves(section: type[BaseModel], path: str) -> Iterator[str]:
+def _leaves(section: type[BaseModel], path: str, *, fixed: bool = True) -> Iterator[str]:
     for name, field in section.model_fields.items():
         deeper = f"{path}.{field.alias or name}" if path else field.alias or name
         inner = list(_models_in(field.annotation))
-        if not inner or _is_mapping(field.annotation):
+        if (not inner or _is_mapping(field.annotation)) and (fixed or not _is_fixed(field.annotation)):
             yield deeper
         for model in [] if _is_mapping(field.annotation) else inner:
             kind = model.model_fields.get("type")
             if kind is None:
-                yield from _leaves(model, deeper)
+                yield from _leaves(model, deeper, fixed=fixed)
             elif kind.annotation is not str:
-                yield from _leaves(model, f"{deeper}[{kind.annotation.__args__[0]}]")  # type: ignore[union-attr]
+                yield from _leaves(model, f"{deeper}[{kind.annotation.__args__[0]}]", fixed=fixed)  # type: ignore[union-attr]
+
+
+def _is_fixed(annotation: Any) -> bool:
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
 
 
 def _is_mapping(annotation: Any) -> bool:

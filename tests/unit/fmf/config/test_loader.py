@@ -199,7 +199,8 @@ def test_profiles_that_are_not_active_are_checked_too(file):
 
 def test_settings_are_shown_with_origin_and_without_secrets(file):
     file.write_text(
-        "project: p\nexport: {sinks: [{name: d, type: delta, path: t, storage_options: {aws_secret_access_key: hushhush}}]}\n"
+        "project: p\n"
+        "export: {sinks: [{name: d, type: delta, path: t, storage_options: {aws_secret_access_key: hushhush}}]}\n"
     )
     shown = settings(load_config(environ={}))
     assert ("project", "p") in [(path, value) for path, value, _ in shown]

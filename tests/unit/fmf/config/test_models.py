@@ -73,7 +73,7 @@ def test_an_unregistered_type_is_refused():
 
 def test_small_chunks_bring_their_own_overlap():
     assert ChunkingConfig(max_tokens=100).overlap < 100
-    assert ChunkingConfig(max_tokens=1).overlap == 0
+    assert ChunkingConfig(max_tokens=4).overlap == 0
     assert ChunkingConfig(max_tokens=4000).overlap == 150
 
 
