@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +12,16 @@ from fmf.config.models import ChunkingConfig
 from fmf.errors import ConfigError
 from fmf.processing import tokens
 from fmf.processing.fences import Fence, fence_at, fence_end
-from fmf.processing.sentences import CONTEXT, LOOKAHEAD, ends, last_word_end, rank, whole_characters
+from fmf.processing.sentences import CONTEXT, LOOKAHEAD, UNDER_HEADING, ends, last_word_end, whole_characters
 
 LEAST_TOKENS: Final = 4
 """A character may take up that many tokens, so no limit can be lower."""
 
 _BLOCK: Final = 1 << 18
-_TAIL: Final = 0.3
+_TAIL: Final = 0.33
 """The part of a chunk, at its end, in which a better place to cut is preferred to a later one."""
-_CHARS_PER_TOKEN: Final = 8
-"""How far back an overlap is looked for."""
 _INDENT: Final = 64
+_BLANK: Final = re.compile(r"\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Chunker:
         self._start = 0  # where the next chunk starts, with its overlap
         self._new = 0  # up to where the text is in chunks
         self._fence: Fence | None = None  # the one that is open at `_new`
+        self._seen: tuple[int, list[tuple[int, int]]] = (0, [])  # from where on which ends are known
         self._reach = 5 * self._max + LOOKAHEAD  # how many characters surely hold a chunk, to begin with
 
     def feed(self, text: str) -> Iterator[Piece]:
@@ -96,7 +97,7 @@ class Chunker:
             end, piece = found
             if piece and piece.end - self._base > self._new:
                 yield piece
-            self._advance(end)
+            self._advance(end, piece)
 
     def _take_waiting(self) -> None:
         done = max(0, self._start - CONTEXT)
@@ -111,7 +112,8 @@ class Chunker:
 
     def _next(self) -> tuple[int, Piece | None] | None:
         """Where the next chunk ends, and the chunk unless it is blank; nothing while that depends on text yet to come."""
-        limit = self._max
+        limit, begun = self._max, (self._start, self._reach)
+        self._seen = (len(self._text), [])
         while (cut := self._furthest(limit)) is not None:
             end = self._end(cut, limit)
             if end is None:
@@ -121,6 +123,8 @@ class Chunker:
                 return end, piece
             # What is cut and stripped may need a token or two more than it did in its context.
             limit -= piece.tokens - self._max
+        # Begun anew when there is more, so that the outcome does not depend on when it came.
+        self._start, self._reach = begun
         return None
 
     def _furthest(self, limit: int) -> int | None:
@@ -132,6 +136,7 @@ class Chunker:
             window = self._text[self._start : self._start + self._reach]
             kept, total = tokens.truncate(window, max(limit, 0), self._tokenizer)
             if total > limit:
+                self._reach = len(kept) * 17 // 16 + LOOKAHEAD
                 break
             if self._start + self._reach >= len(self._text):
                 return len(self._text)
@@ -164,12 +169,15 @@ class Chunker:
         if self._markdown and (fence := fence_at(self._text, self._new, cut, self._fence)):
             return self._end_at_fence(fence, cut)
         tail = max(self._new, cut - int((cut - self._start) * _TAIL))
-        ranked = [(rank(self._text, at, markdown=self._markdown), at) for at in ends(self._text, tail, cut)]
-        best = max(ranked, default=(0, 0))
-        if best[0]:
+        places = ends(self._text, tail, cut, markdown=self._markdown)
+        self._seen = (tail, places)
+        best = max(places, default=(UNDER_HEADING, 0))
+        if best[0] > UNDER_HEADING:
             return best[1]
-        before = [at for at in ends(self._text, self._new, tail) if rank(self._text, at, markdown=self._markdown)]
-        return before[-1] if before else best[1] or None
+        for quality, at in reversed(ends(self._text, self._new, tail, markdown=self._markdown)):
+            if quality > UNDER_HEADING:
+                return at
+        return best[1] or None
 
     def _end_at_fence(self, fence: Fence, cut: int) -> int | None:
         """Before the code where all of it may fit into the next chunk, else after one of its lines."""
@@ -196,38 +204,42 @@ class Chunker:
         end = self._start + len(body)
         begin = end - len(text)
         line = self._text.rfind("\n", max(0, self._start - 1), begin) + 1
-        if begin - _INDENT <= line < begin and (line or not self._base):
+        if begin - _INDENT <= line < begin and (line or self._base + self._start == 0):
             begin, text = line, self._text[line:end]
         return Piece(self._base + begin, self._base + end, text, self._count(text))
 
     def _count(self, text: str) -> int:
         return tokens.count_one(text, self._tokenizer)
 
-    def _advance(self, end: int) -> None:
+    def _advance(self, end: int, piece: Piece | None) -> None:
         if self._markdown:
             self._fence = fence_at(self._text, self._new, end, self._fence)
-        self._reach = (end - self._start) * 5 // 4 + LOOKAHEAD
-        self._new = end
-        self._start = self._overlap_start(self._start + 1, end) if self._overlap else end
+        self._start = self._new = end
+        if self._overlap and piece:
+            # As far back as an overlap goes at the density of this chunk, and half as far again.
+            far = 3 * self._overlap * len(piece.text) // (2 * piece.tokens) + 1
+            begin, end = piece.start - self._base, piece.end - self._base
+            self._start = self._overlap_start(max(begin + 1, end - far), end)
 
     def _overlap_start(self, least: int, end: int) -> int:
         """Where the sentences or else the words start that end at `end` and fit into the overlap."""
-        least = max(least, end - _CHARS_PER_TOKEN * self._overlap)
-        starts = [at for at in ends(self._text, least, end) if at < end]
-        if not starts or self._count(self._text[starts[-1] : end]) > self._overlap:
-            first = bisect_left(range(least, end), True, key=lambda at: self._fits_overlap(at, end))
-            return self._word_start(least + first, end)
-        return starts[bisect_left(starts, True, key=lambda at: self._fits_overlap(at, end))]
+        known, places = self._seen
+        if known > least:
+            places = ends(self._text, least, end)
+        starts = [at for _, at in places if least <= at < end]
+        found = bisect_left(starts, True, key=lambda at: self._fits_overlap(at, end))
+        if found < len(starts):
+            return starts[found]
+        first = bisect_left(range(least, end), True, key=lambda at: self._fits_overlap(at, end))
+        return self._part_start(least + first, end)
 
     def _fits_overlap(self, at: int, end: int) -> bool:
         return self._count(self._text[at:end]) <= self._overlap
 
-    def _word_start(self, start: int, end: int) -> int:
-        """The first line start in `text[start:end]`, else the first word, else the first visible character."""
-        line = self._text.find("\n", start, end - 1) + 1
-        if line:
+    def _part_start(self, start: int, end: int) -> int:
+        """The first line in `text[start:end]`, else the first word, else the first visible character."""
+        if line := self._text.find("\n", start, end) + 1:
             return line
-        blanks = [at for at in range(start, end) if self._text[at].isspace()]
-        if blanks:
-            return blanks[0]
+        if blank := _BLANK.search(self._text, start, end):
+            return blank.start()
         return next((at for at in range(start, end) if whole_characters(self._text, start - 1, at) == at), end)

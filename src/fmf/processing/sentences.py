@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
-SENTENCE, PARAGRAPH, SECTION = 1, 2, 3
-"""How good a place to cut is: after a sentence, item or table row; after a paragraph; before a heading."""
+UNDER_HEADING, SENTENCE, PARAGRAPH, SECTION = range(4)
+"""How good a place to cut is: right behind a heading; after a sentence, item or row; after a paragraph; before a heading."""
 LOOKAHEAD = 64
 """Characters behind a place that may decide how good it is."""
 
-_LOWER = "a-zß-öø-ÿα-ωа-яё"
-_BLOCK_START = r"[ \t]*+(?:[-*+•][ \t]|[|#>]|\d{1,9}[.)][ \t]|```|~~~)"
+_STOPS = ".!?\u2026"
+_WIDE_STOPS = "\u3002\uff01\uff1f\uff61"
+_CLOSERS = "\"'\u201d\u2019\u00bb)\\]*_`"
+_WIDE_CLOSERS = "\u300d\u300f\uff09\u3011\u201d\u2019"
+_LOWER = "a-z\u00df-\u00f6\u00f8-\u00ff\u03b1-\u03c9\u0430-\u045f"
+_BLOCK_START = r"[ \t]*+(?:[-*+\u2022][ \t]|[|#>]|\d{1,9}[.)][ \t]|```|~~~)"
+_NEWLINES = r"(?:[^\S\n]*+\n)"
 _ENDS = re.compile(
     # A first character class of its own lets the search skip all others quickly; what it found is looked at afterwards.
-    r"[.!?…。！？｡\n](?:"
+    rf"[{_STOPS}{_WIDE_STOPS}\n](?:"
     # a newline before a blank line, a list item, a table row, a heading, a quotation or a fence
-    rf"(?<=\n)(?:(?:[^\S\n]*+\n)++|(?={_BLOCK_START}))"
-    # closing marks, then blanks; not before a small letter, which stands after an abbreviation
-    rf"|(?<=[.!?…])[.!?…]*+[\"'”’»)\]*_`]*+(?=\s)(?!\s++[{_LOWER}])(?:[^\S\n]*+\n)*+"
+    rf"(?<=\n)(?:{_NEWLINES}++|(?={_BLOCK_START}))"
+    # closing marks, then blanks; not before a small letter, which stands after an abbreviation; runs are tried but once
+    rf"|(?<=[{_STOPS}])(?<![{_STOPS}]{{2}})[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
     # scripts that put no blank between sentences
-    r"|(?<=[。！？｡])[。！？｡]*+[」』）】”’]*+(?:[^\S\n]*+\n)*+)"
+    rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
 )
 CONTEXT = 4_200
 """Characters before a place that may decide how good it is."""
@@ -33,34 +37,36 @@ _JOINED_ON = re.compile(
 )
 _FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
 _BREAKS = (" ", "\n", "\t", "\u3000", "\u200b")
-_CLAUSES = ("，", "、", "；", "：")
+_CLAUSES = ("\uff0c", "\u3001", "\uff1b", "\uff1a")
 
 
-def ends(text: str, start: int, stop: int) -> Iterator[int]:
-    """The places behind `start`, up to `stop`, that follow a sentence, a paragraph, a list item or a table row."""
+def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> list[tuple[int, int]]:
+    """The places behind `start`, up to `stop`, that follow a sentence, paragraph, item or row: how good each is, and where.
+
+    Only white space may stand between `stop` and a place behind it.
+    """
+    rows = text.find("|", max(0, start - _LONGEST_LINE), stop) >= 0
+    headings = markdown and text.find("#", max(0, start - _LONGEST_LINE), stop + LOOKAHEAD) >= 0
+    places = []
     for found in _ENDS.finditer(text, start, stop + LOOKAHEAD):
-        at = found.end()
+        first, at = found.span()
         if at > stop and not text[stop:at].isspace():
-            return
-        if at > start and not _inside_row(text, found.start()):
-            yield at
-
-
-def rank(text: str, at: int, *, markdown: bool) -> int:
-    """How good a place to cut `at` is, when it is one of `ends`; 0 right behind a heading."""
-    before = text.rfind("\n", max(0, at - LOOKAHEAD), at)
-    blank_above = before >= 0 and not text[before:at].strip() and _blank_line_above(text, before)
-    if not markdown:
-        return PARAGRAPH if blank_above else SENTENCE
-    if text.startswith("#", at):
-        return SECTION
-    if blank_above and _is_heading(text, at):
-        return 0
-    return PARAGRAPH if blank_above else SENTENCE
+            break
+        line = _line_start(text, first) if rows or headings else None
+        if line is not None and rows and text[first] != "\n" and text.startswith("|", line):
+            continue
+        if headings and text.startswith("#", at):
+            places.append((SECTION, at))
+        elif line is not None and headings and text.startswith("#", line):
+            places.append((UNDER_HEADING, at))
+        else:
+            paragraph = text[at - 1] == "\n" and text.find("\n", first, at - 1) >= 0
+            places.append((PARAGRAPH if paragraph else SENTENCE, at))
+    return places
 
 
 def last_word_end(text: str, start: int, end: int) -> int:
-    """The last place in `text[start:end]` to cut without cutting a word: before a blank or after a CJK comma; or `start`."""
+    """The last place in `text[start:end]` that cuts no word: before a blank or after a CJK comma; `start` if there is none."""
     blank = max(text.rfind(mark, start + 1, end + 1) for mark in _BREAKS)
     return max(start, blank, *(text.rfind(mark, start, end) + 1 for mark in _CLAUSES))
 
@@ -74,25 +80,6 @@ def whole_characters(text: str, start: int, end: int) -> int:
         if not _inside_cluster(text, at, start):
             return at
     return end
-
-
-def _blank_line_above(text: str, newline: int) -> bool:
-    """Whether only blanks stand between the newline and the one before."""
-    above = text.rfind("\n", max(0, newline - LOOKAHEAD), newline)
-    return above >= 0 and not text[above:newline].strip()
-
-
-def _is_heading(text: str, at: int) -> bool:
-    """Whether the last line before `at` that is not blank is a heading."""
-    first = max(0, at - LOOKAHEAD)
-    line = _line_start(text, first + len(text[first:at].rstrip()))
-    return line is not None and text.startswith("#", line)
-
-
-def _inside_row(text: str, at: int) -> bool:
-    """Whether the end of a sentence stands inside a row of a Markdown table, which is better kept whole."""
-    line = None if text[at] == "\n" else _line_start(text, at)
-    return line is not None and text.startswith("|", line)
 
 
 def _line_start(text: str, at: int) -> int | None:
