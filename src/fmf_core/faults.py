@@ -265,5 +265,5 @@ def _quoted(value: Any) -> str:
         return MASK
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    text = str(repr(value))
+    text: str = repr(value)
     return text if len(text) <= LONGEST_VALUE + 2 else f"{text[:LONGEST_VALUE]}…"

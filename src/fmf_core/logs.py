@@ -43,8 +43,20 @@ class _Output:
         self.stream = stream
 
 
-_output: _Output | None = None
-_lock = threading.Lock()
+class _State:
+    """What `configure_logging` set, and the lock around the stream."""
+
+    __slots__ = ("lock", "output")
+
+    def __init__(self) -> None:
+        self.output: _Output | None = None
+        self.lock = threading.Lock()
+
+    def renew_lock(self) -> None:
+        self.lock = threading.Lock()
+
+
+_state = _State()
 
 
 def configure_logging(
@@ -62,7 +74,6 @@ def configure_logging(
     Raises:
         ConfigurationError: the level or the format is none of these.
     """
-    global _output
     threshold = LEVELS.get(_NAMES.get(level, "").upper() if isinstance(level, int) else str(level).strip().upper())
     if threshold is None:
         raise ConfigurationError(
@@ -70,13 +81,12 @@ def configure_logging(
         )
     if format not in ("json", "human"):
         raise ConfigurationError(f"Invalid log format {format!r}", op="logs.configure", hint="use json or human")
-    _output = _Output(threshold, format == "json", stream)
+    _state.output = _Output(threshold, format == "json", stream)
 
 
 def reset_logging() -> None:
     """Return to the state before `configure_logging`: lines go to the host's `logging`, if it listens."""
-    global _output
-    _output = None
+    _state.output = None
 
 
 class log_context:  # noqa: N801 - used like a function
@@ -151,11 +161,11 @@ class Logger:
             self._log(40, event, fields)
 
     def _enabled(self, level: int) -> bool:
-        output = _output
+        output = _state.output
         return level >= output.threshold if output is not None else self._host.isEnabledFor(level)
 
     def _log(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        output = _output
+        output = _state.output
         if output is None:
             self._to_host(level, event, fields)
             return
@@ -264,7 +274,7 @@ def _write(output: _Output, line: str) -> None:
     if stream is None:
         return
     try:
-        with _lock:
+        with _state.lock:
             try:
                 stream.write(line)
             except UnicodeEncodeError:
@@ -274,10 +284,5 @@ def _write(output: _Output, line: str) -> None:
         return
 
 
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_state.renew_lock)

@@ -121,7 +121,7 @@ class Attempts:
 
 
 def attempts(policy: RetryPolicy) -> Attempts:
-    """Try until one try succeeds or the last one raises: `async for attempt in attempts(policy): with attempt: ...`.
+    """Give the tries of one call: `async for attempt in ...:` and inside it `with attempt:`, until one succeeds.
 
     Only a `FrameworkError` that is `retryable` is tried again; its `retry_after` is the least wait. The error that is
     raised in the end carries the number of tries as `fields["attempts"]`.
@@ -130,5 +130,5 @@ def attempts(policy: RetryPolicy) -> Attempts:
 
 
 def attempts_blocking(policy: RetryPolicy) -> Attempts:
-    """Do the same for blocking code, sleeping in the calling thread: `for attempt in attempts_blocking(policy): ...`."""
+    """Give the tries of one blocking call, waiting in the calling thread: `for attempt in ...:`, `with attempt:`."""
     return Attempts(policy)

@@ -182,8 +182,11 @@ def counter(name: str, *, unit: str = "", description: str = "") -> Counter:
     return Counter("counter", name, unit, description, None)
 
 
-_known_provider: Any = None
-_known_tracer: Any = None
+class _Known:
+    """The provider that was looked at last, and its tracer."""
+
+    provider: Any = None
+    tracer: Any = None
 
 
 def _tracer() -> Any:
@@ -191,16 +194,15 @@ def _tracer() -> Any:
 
     A provider can only have been set by somebody who imported the API, so nothing is imported to look.
     """
-    global _known_provider, _known_tracer
     api = sys.modules.get("opentelemetry.trace")
     if api is None or not hasattr(api, "get_tracer_provider"):
         return None
     provider = api.get_tracer_provider()
-    if provider is not _known_provider:
+    if provider is not _Known.provider:
         silent = isinstance(provider, api.ProxyTracerProvider | api.NoOpTracerProvider)
-        _known_tracer = None if silent else provider.get_tracer(SCOPE)
-        _known_provider = provider
-    return _known_tracer
+        _Known.tracer = None if silent else provider.get_tracer(SCOPE)
+        _Known.provider = provider
+    return _Known.tracer
 
 
 def _meter_provider() -> Any:
