@@ -69,7 +69,8 @@ def _tell_errors(run: Callable[[], Any], session: Session, args: Sequence[str]) 
 
 
 def _usage(error: click.ClickException, session: Session, args: Sequence[str]) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    # Older releases of click show the help by themselves.
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         error.show()
         return USAGE
     context = getattr(error, "ctx", None)

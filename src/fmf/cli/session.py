@@ -212,7 +212,7 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], Comm
 def _write_options(command: click.Command, context: click.Context, formatter: click.HelpFormatter) -> None:
     parts: dict[str, list[tuple[str, str]]] = {"Options": [], "Global options": []}
     for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
         if record is not None:
             parts["Global options" if isinstance(parameter, GlobalOption) else "Options"].append(record)
     for title, records in parts.items():
