@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+
+# The portal's loop may have to be started when the process ends, and by then this module cannot be imported any more.
+import concurrent.futures.thread as _needed_in_the_end  # noqa: F401
 import os
 import threading
 import weakref
 from collections import deque
+from contextlib import suppress
 
 from chatmodels.iface import ChatModel
-from fmf_core.portal import at_exit, run_sync
+from fmf_core.portal import at_exit, in_thread, run_sync
 
 
 class _Ward:
@@ -23,44 +27,50 @@ class _Ward:
         self.models: dict[int, ChatModel] = {}
         # Filled by the garbage collector, which may interrupt any code: an append is all that is safe there.
         self.dropped: deque[int] = deque()
+        self.sweeps: list[threading.Thread] = []
         self.lock = threading.Lock()
+        self.promised = False
 
     def add(self, model: ChatModel) -> None:
         """Clean `model` up at the end of the process."""
-        with self.lock:
-            if not self.models:
-                at_exit(self.clean_up_all)
-            self.models[id(model)] = model
+        if not self.promised:
+            self.promised = True
+            at_exit(self.clean_up_all)
+        self.models[id(model)] = model
 
     def sweep(self) -> None:
         """Clean up what nobody can use any more, in the background."""
-        orphans: list[ChatModel] = []
-        while self.dropped:
-            with self.lock:
-                model = self.models.get(self.dropped.popleft())
-            if model is not None:
-                orphans.append(model)
-        if orphans:
-            threading.Thread(target=self._clean_up, args=(orphans,), name="chatmodels-cleanup", daemon=True).start()
+        orphans = [self.models.pop(self.dropped.popleft(), None) for _ in range(len(self.dropped))]
+        models = [model for model in orphans if model is not None]
+        self.sweeps = [thread for thread in self.sweeps if thread.is_alive()]
+        if models:
+            # A daemon: a cleanup that hangs must not hold up the end of the process.
+            thread = threading.Thread(target=_clean_up_now, args=(models,), name="chatmodels-cleanup", daemon=True)
+            self.sweeps.append(thread)
+            thread.start()
 
     async def clean_up_all(self) -> None:
-        """Clean up all models at once; the failure of one does not concern the others."""
+        """Clean up all models at once, and wait for what is being cleaned up."""
         with self.lock:
             models = list(self.models.values())
             self.models.clear()
-        await asyncio.gather(*(model.cleanup() for model in models), return_exceptions=True)
+        await _clean_up(models)
+        for thread in self.sweeps:
+            await in_thread(thread.join)
 
-    def _clean_up(self, models: list[ChatModel]) -> None:
-        async def go() -> None:
-            await asyncio.gather(*(model.cleanup() for model in models), return_exceptions=True)
 
-        try:
-            run_sync(go())
-        except RuntimeError:
-            return  # the process is ending: clean_up_all has them all
-        with self.lock:
-            for model in models:
-                self.models.pop(id(model), None)
+async def _clean_up(models: list[ChatModel]) -> None:
+    """Clean up `models` together; the failure of one does not concern the others."""
+
+    async def clean_up(model: ChatModel) -> None:
+        await model.cleanup()
+
+    await asyncio.gather(*map(clean_up, models), return_exceptions=True)
+
+
+def _clean_up_now(models: list[ChatModel]) -> None:
+    with suppress(RuntimeError):  # the process has ended in the meantime
+        run_sync(_clean_up(models))
 
 
 _ward = _Ward()
@@ -75,8 +85,9 @@ def clean_up_in_the_end(model: ChatModel, *, owner: ChatModel | None = None) -> 
     """
     if type(model).cleanup is ChatModel.cleanup:
         return
-    _ward.sweep()
-    _ward.add(model)
+    with _ward.lock:
+        _ward.sweep()
+        _ward.add(model)
     if owner is not None:
         weakref.finalize(owner, _ward.dropped.append, id(model)).atexit = False
 

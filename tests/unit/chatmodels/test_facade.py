@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import chatmodels
+
+CONTRACT = """ChatModel, MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChecker, Runnable, Message, TextPart,
+ImagePart, ToolCall, ChatRequest, ChatResponse, ChatChunk, TokenUsage, ModelInfo, HealthStatus, ChatModelConfig,
+ChatModelError, ErrorCode, create_chat_model, register_chat_model, list_chat_models, get_chat_model_metadata,
+unregister_chat_model, MockChatModel, AdvancedMockChatModel, RecordingModel, ReplayModel, cost_of, ProviderAuthError,
+Price, RateLimit, RetryPolicy, Tool, ResponseFormat"""
+
+
+def test_the_facade_hands_out_exactly_the_promised_names():
+    assert sorted(chatmodels.__all__) == sorted(name.strip() for name in CONTRACT.split(","))
+    assert all(hasattr(chatmodels, name) for name in chatmodels.__all__)
+
+
+def test_importing_it_brings_no_heavy_package():
+    code = (
+        "import sys, chatmodels\n"
+        "heavy = {'openai', 'xllamacpp', 'jsonschema', 'rich', 'yaml', 'opentelemetry', 'orjson', 'httpx', 'click'}\n"
+        "found = heavy & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
