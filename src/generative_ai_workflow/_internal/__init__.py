@@ -1,0 +1,1 @@
+"""Names of the first plan; no code lives here."""

@@ -1,0 +1,1 @@
+"""What can be seen of runs: log lines, metrics, tokens and cost."""

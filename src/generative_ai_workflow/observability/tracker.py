@@ -1,0 +1,189 @@
+"""Tokens and cost, added up over any number of calls and runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from chatmodels.config import Price
+from chatmodels.pricing import cost_of
+from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
+from generative_ai_workflow.exceptions import AbortError, BudgetExceededError, ConfigurationError
+from generative_ai_workflow.middleware.base import Middleware
+from generative_ai_workflow.state import WorkflowResult
+
+Countable = TokenUsage | ChatResponse | WorkflowResult
+"""What has used tokens: one call, its answer, or a whole run."""
+
+
+class TokenUsageTracker(Middleware):
+    """Adds up tokens, from any thread. Give it what was used, or put it to work as middleware.
+
+        tracker = TokenUsageTracker()
+        engine = WorkflowEngine().use(tracker)
+        ...
+        print(tracker.total_tokens, tracker.by_model)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums: dict[tuple[str, str], TokenUsage] = {}
+        self._calls = 0
+
+    def record(self, used: Countable | None) -> None:
+        """Count what was used: a `TokenUsage`, a response, or the result of a run; `None` counts nothing."""
+        usages = _usages(used)
+        with self._lock:
+            for usage in usages:
+                key = (usage.provider, usage.model)
+                known = self._sums.get(key)
+                self._sums[key] = usage if known is None else known + usage
+            self._calls += len(usages)
+
+    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+        """Count one call."""
+        self.record(response)
+
+    @property
+    def calls(self) -> int:
+        """How many records were counted."""
+        return self._calls
+
+    @property
+    def total(self) -> TokenUsage | None:
+        """Everything together; `None` before the first record."""
+        together: TokenUsage | None = None
+        for usage in self._copy().values():
+            together = usage if together is None else together + usage
+        return together
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens in prompts."""
+        return sum(usage.prompt_tokens for usage in self._copy().values())
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens in answers."""
+        return sum(usage.completion_tokens for usage in self._copy().values())
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in all."""
+        return sum(usage.total_tokens for usage in self._copy().values())
+
+    @property
+    def by_model(self) -> dict[str, TokenUsage]:
+        """The sums by model."""
+        return self._grouped(1)
+
+    @property
+    def by_provider(self) -> dict[str, TokenUsage]:
+        """The sums by provider."""
+        return self._grouped(0)
+
+    def reset(self) -> None:
+        """Begin at zero."""
+        with self._lock:
+            self._sums.clear()
+            self._calls = 0
+
+    def _copy(self) -> dict[tuple[str, str], TokenUsage]:
+        with self._lock:
+            return dict(self._sums)
+
+    def _grouped(self, place: int) -> dict[str, TokenUsage]:
+        sums: dict[str, TokenUsage] = {}
+        for key, usage in self._copy().items():
+            sums[key[place]] = sums[key[place]] + usage if key[place] in sums else usage
+        return sums
+
+
+class CostTracker(Middleware):
+    """Adds up what calls cost, and watches a budget; for tests that call real models, and for runs that must not.
+
+        costs = CostTracker(limit_usd=0.10)
+        costs.record(result.metrics.token_usage_total)
+        costs.assert_within_budget()
+
+    As middleware it refuses every call that begins when the budget is spent; the run then ends as FAILED.
+
+    Args:
+        limit_usd: the budget in US dollars; `None` is no limit.
+        prices: model name to `Price` or its keys; looked at before the shipped table.
+    """
+
+    def __init__(
+        self, limit_usd: float | None = None, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
+    ) -> None:
+        if limit_usd is not None and not limit_usd >= 0:
+            raise ConfigurationError(f"limit_usd must be 0 or more, got {limit_usd!r}", op="cost_tracker.create")
+        self.limit_usd = limit_usd
+        self._prices = dict(prices or {})
+        self._lock = threading.Lock()
+        self._cost = 0.0
+        self._unpriced: set[str] = set()
+
+    def record(self, used: Countable | None) -> None:
+        """Count what was used: a `TokenUsage`, a response, or the result of a run; `None` counts nothing.
+
+        An answer from a cache or a recording costs nothing. Models without a known price are kept in `unpriced_models`.
+        """
+        if isinstance(used, ChatResponse) and used.cached:
+            return
+        for usage in _usages(used):
+            cost = cost_of(usage, self._prices)
+            with self._lock:
+                if cost is None:
+                    self._unpriced.add(usage.model)
+                else:
+                    self._cost += cost
+
+    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:
+        """Stop the run when the budget is spent."""
+        if self.limit_usd is not None and self._cost >= self.limit_usd:
+            raise AbortError(self._complaint(), op="cost_tracker", code=BudgetExceededError.default_code)
+
+    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+        """Count one call."""
+        self.record(response)
+
+    @property
+    def estimated_cost_usd(self) -> float:
+        """What the recorded calls cost, in US dollars, as far as their prices are known."""
+        return self._cost
+
+    @property
+    def unpriced_models(self) -> tuple[str, ...]:
+        """Models that were used and have no known price."""
+        with self._lock:
+            return tuple(sorted(self._unpriced))
+
+    def assert_within_budget(self) -> None:
+        """Raise when more was spent than the budget.
+
+        Raises:
+            BudgetExceededError: an `AssertionError` as well; says what was spent and what was allowed.
+        """
+        if self.limit_usd is not None and self._cost > self.limit_usd:
+            raise BudgetExceededError(self._complaint(), op="cost_tracker", hint="raise limit_usd or ask for less")
+
+    def reset(self) -> None:
+        """Begin at zero."""
+        with self._lock:
+            self._cost = 0.0
+            self._unpriced.clear()
+
+    def _complaint(self) -> str:
+        return f"${self._cost:.6f} were spent of a budget of ${self.limit_usd:.6f}"
+
+
+def _usages(used: Countable | None) -> list[TokenUsage]:
+    if used is None:
+        return []
+    if isinstance(used, TokenUsage):
+        return [used]
+    if isinstance(used, ChatResponse):
+        return [used.usage]
+    return list(used.metrics.step_token_usage.values())

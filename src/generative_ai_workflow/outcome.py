@@ -1,0 +1,109 @@
+"""What a step left, as a record: whatever a plugin may have returned or raised."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from generative_ai_workflow.exceptions import StepError
+from generative_ai_workflow.plan import Part
+from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record
+from generative_ai_workflow.workflow_step import sum_of_usages
+
+
+async def called(function: Callable[[], Any]) -> None:
+    """Call a hook of a step that may or may not be a coroutine function."""
+    answer = function()
+    if inspect.isawaitable(answer):
+        await answer
+
+
+def output_of(part: Part, returned: Any) -> tuple[dict[str, Any], StepResult | None]:
+    """The output in what a step returned, and the record if it returned one.
+
+    Raises:
+        StepError: it returned something else, or a record that says FAILED.
+    """
+    if type(returned) is dict:
+        return returned, None
+    if isinstance(returned, StepResult):
+        if returned.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
+            return dict(returned.output or {}), returned
+        raise StepError(returned.error or f"it reported {returned.status}", op=part.plugin)
+    if isinstance(returned, Mapping):
+        return dict(returned), None
+    raise StepError(
+        f"it returned {'None' if returned is None else type(returned).__name__}",
+        op=part.plugin,
+        hint="return a StepResult, or a dict with the step's output",
+    )
+
+
+def as_error(raised: BaseException) -> Exception:
+    """What a step raised, as an exception that ends nothing but the step."""
+    if isinstance(raised, SystemExit):
+        error = StepError(f"it tried to end the process (SystemExit: {raised.code})")
+    elif isinstance(raised, asyncio.CancelledError):
+        error = StepError("something that it waited for was cancelled")
+    else:
+        return raised if isinstance(raised, Exception) else StepError(f"{type(raised).__name__}: {raised}")
+    error.__cause__ = raised
+    return error
+
+
+def completed(
+    part: Part, context: StepContext, duration_ms: float, output: dict[str, Any], given: StepResult | None
+) -> StepResult:
+    """The record of a step that went well."""
+    fields = _facts(part, context, duration_ms)
+    fields["status"] = StepStatus.COMPLETED
+    fields["output"] = output
+    if given is not None:
+        fields["status"] = given.status
+        if not context.calls:
+            fields["token_usage"] = given.token_usage
+            fields["response"] = given.response
+            fields["attempts"] = given.attempts
+    return record(StepResult, fields)
+
+
+def failed(part: Part, context: StepContext, duration_ms: float, error: BaseException) -> StepResult:
+    """The record of a step that did not."""
+    fields = _facts(part, context, duration_ms)
+    info = ErrorInfo.of(error)
+    fields["status"] = StepStatus.FAILED
+    fields["error"] = reason_of(error)
+    fields["error_info"] = info
+    fields["attempts"] = max(fields["attempts"], info.attempts or 0) if not context.calls else fields["attempts"]
+    return record(StepResult, fields)
+
+
+def skipped(part: Part) -> StepResult:
+    """The record of a step that did not run."""
+    return record(StepResult, {**_NOTHING, "step_id": part.step_id, "status": StepStatus.SKIPPED, "name": part.name})
+
+
+_NOTHING: Mapping[str, Any] = {
+    "step_id": "",
+    "status": StepStatus.PENDING,
+    "output": None,
+    "error": None,
+    "duration_ms": 0.0,
+    "token_usage": None,
+    "name": "",
+    "response": None,
+    "attempts": 0,
+    "error_info": None,
+}
+
+
+def _facts(part: Part, context: StepContext, duration_ms: float) -> dict[str, Any]:
+    fields = {**_NOTHING, "step_id": part.step_id, "name": part.name, "duration_ms": duration_ms}
+    calls = context.calls
+    if calls:
+        fields["token_usage"] = sum_of_usages(calls)
+        fields["response"] = calls[-1]
+        fields["attempts"] = sum(call.attempts for call in calls)
+    return fields

@@ -1,0 +1,1 @@
+"""The chat layer under its workflow names; no code lives here."""

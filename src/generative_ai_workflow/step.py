@@ -1,0 +1,290 @@
+"""The steps that the house ships: asking a model, and applying a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from chatmodels.iface import ChatModel
+from chatmodels.types import ChatRequest, ChatResponse, Message
+from fmf_core.portal import in_thread
+from fmf_core.value import Value
+from generative_ai_workflow.config import WorkflowConfig
+from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.reference import Path, compile_value, evaluate, references, text_of
+from generative_ai_workflow.state import StepContext, record
+from generative_ai_workflow.template import Syntax, Template
+from generative_ai_workflow.workflow_step import BuiltInStep, check_name
+from generative_ai_workflow.workflow_step import WorkflowStep as WorkflowStep
+
+class TransformStep(BuiltInStep):
+    """Applies a function to everything known so far.
+
+    The function takes one dict: the input, the variables and the keys of all earlier outputs, later ones winning. A dict
+    that it returns is the step's output; any other value stands under the step's name; both stand under `{name}_output`
+    as well. A plain function runs in a thread, so that it may block; a coroutine function is awaited.
+
+        TransformStep("clean", lambda names: {"text": names["text"].strip()})
+
+    Args:
+        name: the step's name.
+        transform: the function.
+        is_critical: whether its failure ends the run.
+        inline: run a plain function on the event loop instead, which saves some 50 microseconds; only for functions that
+            return at once, for nothing else runs meanwhile and no time-out can interrupt it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        transform: Callable[[dict[str, Any]], Any],
+        is_critical: bool = True,
+        *,
+        inline: bool = False,
+    ) -> None:
+        super().__init__(check_name(name), is_critical)
+        if not callable(transform):
+            raise DefinitionError(
+                f"step {name!r}: the transform must be a function, got {transform!r}", op="transform_step.define"
+            )
+        self.transform = transform
+        self.output_key = f"{name}_output"
+        self._on_loop = inline or _is_async(transform)
+
+    async def perform(self, context: StepContext) -> dict[str, Any]:
+        """What the function makes of the names."""
+        names = dict(context.names)
+        value = self.transform(names) if self._on_loop else await in_thread(self.transform, names)
+        if inspect.isawaitable(value):
+            value = await value
+        if isinstance(value, dict):
+            return {**value, f"{self.name}_output": value}
+        return {self.name: value, f"{self.name}_output": value}
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+class OutputSpec(Value):
+    """What a step's answer is called and what it must look like."""
+
+    model_config = Value.model_config | {"populate_by_name": True}
+
+    name: str | None = Field(default=None, min_length=1)
+    """The key of the answer; default is the step's name."""
+    expects: Literal["text", "json"] = "text"
+    json_schema: dict[str, Any] | None = Field(default=None, alias="schema")
+    """A JSON Schema that the answer must fit; implies `expects: json`."""
+    parse_retries: int = Field(default=1, ge=0, le=10)
+    """How often the model is asked again when its answer cannot be used."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schema_means_json(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "expects" not in data and (data.get("schema") or data.get("json_schema")):
+            return {**data, "expects": "json"}
+        return data
+
+
+Example = tuple[Any, Any] | Mapping[str, Any]
+"""A few-shot turn: (input, output), or a mapping with these two keys."""
+
+
+class LLMStep(BuiltInStep):
+    """Fills a prompt and asks a chat model.
+
+    Its outputs: the answer under the name of `output` (default: the step's name) and under `{name}_output`, and the
+    answer's text under `llm_response`.
+
+        LLMStep("summary", "Sum up in one sentence: {text}", provider="openai", temperature=0.0)
+
+    Args:
+        name: the step's name.
+        prompt: a template; `{name}` and `{{ name }}` are filled from input, variables and earlier outputs.
+        provider: the name of a registered provider, or a chat model; default is the workflow's, then the engine's, then
+            `openai`.
+        model: the model to ask for.
+        temperature: from 0.0 to 2.0.
+        max_tokens: the longest answer, in tokens.
+        system_prompt: a template as well.
+        is_critical: whether its failure ends the run.
+        inputs: further names for the template; a text may hold references (`"${steps.clean}"`).
+        examples: few-shot turns before the prompt; an input that is a mapping fills the template, a text is the turn.
+        seed: for repeatable answers where the provider knows them.
+        stop: texts that end the answer.
+        output: the answer's name, or an `OutputSpec`.
+        syntax: `"double"` leaves `{name}` alone and fills `{{ name }}` only.
+        metadata: facts about the prompt for hooks and records, such as its id and version.
+
+    Raises:
+        DefinitionError: a setting is out of its range; the message names all faults.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prompt: str | Template,
+        provider: str | ChatModel | None = None,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        system_prompt: str | None = None,
+        is_critical: bool = True,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        examples: Iterable[Example] = (),
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        output: str | OutputSpec | Mapping[str, Any] | None = None,
+        syntax: Syntax = "both",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(check_name(name), is_critical)
+        self.template = _as_template(name, prompt, syntax)
+        self.provider = _as_provider(name, provider)
+        self.settings = _as_settings(
+            name, {"model": model, "temperature": temperature, "max_tokens": max_tokens, "seed": seed, "stop": stop}
+        )
+        self.system = None if system_prompt is None else Template(system_prompt, syntax)
+        self.inputs = {key: compile_value(value) for key, value in (inputs or {}).items()}
+        self.examples = tuple(turn for example in examples for turn in self._turns(example))
+        self.output = _as_output(name, output)
+        self.output_key = self.output.name or name
+        self.metadata = dict(metadata or {})
+        self._syntax: Syntax = syntax
+        self._prepared: _Prepared | None = None
+
+    @property
+    def prompt(self) -> str:
+        """The template's text."""
+        return self.template.text
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The `${...}` paths that the inputs mention."""
+        return tuple(dict.fromkeys(path for value in self.inputs.values() for path in references(value)))
+
+    async def perform(self, context: StepContext) -> dict[str, Any]:
+        """The model's answer."""
+        request = self.request(context)
+        spec = self.output
+        value: Any
+        if spec.expects == "json":
+            value, text = await self._ask_for_json(context, request)
+        else:
+            value = text = (await context.ask(request, self.provider)).content
+        return {str(self.output_key): value, f"{self.name}_output": value, "llm_response": text}
+
+    async def _ask_for_json(self, context: StepContext, request: ChatRequest) -> tuple[Any, str]:
+        from chatmodels.structured import answer_json
+
+        async def ask(asked: ChatRequest) -> ChatResponse:
+            return await context.ask(asked, self.provider)
+
+        answer = await answer_json(
+            ask, request, schema=self.output.json_schema, parse_retries=self.output.parse_retries
+        )
+        return answer.value, answer.response.content
+
+    def request(self, context: StepContext) -> ChatRequest:
+        """What the model will be asked.
+
+        Raises:
+            TemplateError: the prompt or an input mentions something that nothing provides.
+            StepError: the prompt came out empty.
+        """
+        prepared = self._prepared
+        if prepared is None or prepared.config is not context.config:
+            prepared = self._prepared = _Prepared(self, context.config, self._syntax)
+        names = context.names
+        if self.inputs:
+            roots = context.roots
+            names = {**names, **{key: evaluate(value, roots) for key, value in self.inputs.items()}}
+        prompt = self.template.render(names)
+        if not prompt or prompt.isspace():
+            raise StepError("the prompt came out empty", op="llm_step.render", hint="look at what its names stand for")
+        system = prepared.system.render(names) if prepared.system is not None else None
+        return prepared.request(prompt, system, self.examples)
+
+    def _turns(self, example: Example) -> tuple[Message, Message]:
+        if isinstance(example, Mapping):
+            given, answer = example["input"], example["output"]
+        else:
+            given, answer = example
+        asked = self.template.render(given) if isinstance(given, Mapping) else text_of(given)
+        return _message("user", asked), _message("assistant", text_of(answer))
+
+
+class _Prepared:
+    """What all requests of a step have in common under one configuration."""
+
+    __slots__ = ("config", "fields", "given", "system")
+
+    def __init__(self, step: LLMStep, config: WorkflowConfig, syntax: Syntax) -> None:
+        self.config = config
+        configured = {name: getattr(config, name) for name in ("model", "temperature", "max_tokens")}
+        if configured["model"] is None:
+            del configured["model"]
+        self.fields = dict(ChatRequest(prompt="-", **{**configured, **step.settings}).__dict__)
+        self.given = {*step.settings, *(config.model_fields_set & configured.keys())}
+        inherited = None if config.system_prompt is None else Template(config.system_prompt, syntax)
+        self.system = step.system if step.system is not None else inherited
+
+    def request(self, prompt: str, system: str | None, examples: tuple[Message, ...]) -> ChatRequest:
+        fields = self.fields.copy()
+        turns = [_message("system", system)] if system else []
+        turns += examples
+        turns.append(_message("user", prompt))
+        fields["prompt"] = prompt
+        fields["system_prompt"] = system
+        fields["messages"] = tuple(turns)
+        return record(ChatRequest, fields, {*self.given, "messages"} if examples else {*self.given, "prompt", "system_prompt"})
+
+
+def _message(role: str, text: str) -> Message:
+    return record(Message, {"role": role, "content": text, "tool_calls": (), "tool_call_id": None}, {"role", "content"})
+
+
+def _as_template(name: str, prompt: str | Template, syntax: Syntax) -> Template:
+    if isinstance(prompt, Template):
+        return prompt
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise DefinitionError(f"step {name!r}: the prompt must be a non-empty text, got {prompt!r}", op="llm_step.define")
+    return Template(prompt, syntax)
+
+
+def _as_provider(name: str, provider: str | ChatModel | None) -> str | ChatModel | None:
+    if provider is None or isinstance(provider, ChatModel) or (isinstance(provider, str) and provider):
+        return provider
+    raise DefinitionError(
+        f"step {name!r}: provider must be a registered name or a chat model, got {provider!r}",
+        op="llm_step.define",
+        hint="give an instance, or register the class with PluginRegistry.register_provider and give its name",
+    )
+
+
+def _as_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key: value for key, value in settings.items() if value is not None and value != ()}
+    try:
+        request = ChatRequest(prompt="-", **given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors(include_url=False)
+        )
+        hint = "a chat model goes to provider=" if isinstance(given.get("model"), ChatModel) else ""
+        raise DefinitionError(f"step {name!r}: {faults}", op="llm_step.define", hint=hint) from None
+    return {key: getattr(request, key) for key in given}
+
+
+def _as_output(name: str, output: str | OutputSpec | Mapping[str, Any] | None) -> OutputSpec:
+    if isinstance(output, OutputSpec):
+        return output
+    try:
+        return OutputSpec.model_validate(output or {}) if not isinstance(output, str) else OutputSpec(name=output)
+    except ValidationError as error:
+        raise DefinitionError(f"step {name!r}: output: {error}", op="llm_step.define") from None

@@ -1,0 +1,129 @@
+"""Time limits and cancellation of a run: its walk in a task of its own, and its model calls in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+SLACK = 0.05
+"""The share of a time limit that a late walk gets to clean up, and what comes after a late run as well."""
+LONGEST_SLACK_S = 0.5
+ABANDON_S = 1.0
+"""How long a cancelled walk may take to end before it is left alone, in seconds."""
+
+_left_alone: set[asyncio.Future[Any]] = set()
+
+
+class Ending(Enum):
+    """How a watched walk ended when it did not come to its own end."""
+
+    STOPPED = "stopped"
+    LATE = "late"
+
+
+class Supervision(Generic[T]):
+    """Watches one walk; nothing is paid for it until `watch` or `stop` is called."""
+
+    __slots__ = ("_given_up", "_in_flight", "_loop", "_task", "stopping")
+
+    def __init__(self) -> None:
+        self.stopping = False
+        """Whether the walk is to end: nothing new may begin."""
+        self._in_flight: set[object] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[T] | None = None
+        self._given_up: asyncio.Future[None] | None = None
+
+    def take_off(self) -> object:
+        """Say that a model call begins; what is returned goes to `land`."""
+        flight = object()
+        self._in_flight.add(flight)
+        return flight
+
+    def land(self, flight: object) -> None:
+        """Say that a model call has ended and is counted."""
+        self._in_flight.discard(flight)
+        if self.stopping and not self._in_flight and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def stop(self, grace_s: float) -> None:
+        """End the walk once no call is in flight, after `grace_s` seconds at the latest; to be called on its loop."""
+        if self.stopping:
+            return
+        self.stopping = True
+        if self._loop is None:
+            return
+        if self._in_flight:
+            self._loop.call_later(grace_s, self._cancel)
+        else:
+            self._cancel()
+
+    async def watch(self, walk: Coroutine[Any, Any, T], limit: float | None) -> T | Ending:
+        """What `walk` returns, or how it was ended; a step that will not end is left behind.
+
+        Args:
+            walk: what is watched.
+            limit: seconds; `None` is no limit.
+        """
+        self._loop = loop = asyncio.get_running_loop()
+        if self.stopping:
+            walk.close()
+            return Ending.STOPPED
+        self._given_up = loop.create_future()
+        self._task = task = loop.create_task(walk)
+        try:
+            await asyncio.wait({task, self._given_up}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not task.cancelled():
+                return task.result()
+            if self.stopping:
+                return Ending.STOPPED
+            self.stopping = True
+            task.cancel()
+            await asyncio.wait({task}, timeout=slack_of(limit))
+            return Ending.LATE
+        finally:
+            self._given_up.cancel()
+            if not task.done():
+                task.cancel()
+                leave_alone(task)
+
+    def _cancel(self) -> None:
+        if self._task is not None and self._loop is not None and not self._task.done():
+            self._task.cancel()
+            self._loop.call_later(ABANDON_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._given_up is not None and not self._given_up.done():
+            self._given_up.set_result(None)
+
+
+def slack_of(limit: float | None) -> float | None:
+    """How long what follows a time limit of `limit` seconds may take, in seconds."""
+    return None if limit is None else min(LONGEST_SLACK_S, SLACK * limit)
+
+
+async def at_most(work: Coroutine[Any, Any, Any], seconds: float | None) -> None:
+    """Await `work` for `seconds`; then it goes on by itself."""
+    if seconds is None:
+        await work
+        return
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        leave_alone(task)
+
+
+def leave_alone(task: asyncio.Future[Any]) -> None:
+    """Let `task` go on with nobody waiting for it; whatever becomes of it is nobody's business."""
+    _left_alone.add(task)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _left_alone.discard(task)
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,160 @@
+"""A workflow: named steps in their order, and their settings. It holds no state of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
+from generative_ai_workflow.engine import default_engine
+from generative_ai_workflow.exceptions import DefinitionError
+from generative_ai_workflow.handle import WorkflowHandle
+from generative_ai_workflow.state import WorkflowResult, new_id
+from generative_ai_workflow.workflow_step import WorkflowStep
+
+
+class Workflow:
+    """Steps that run in order, each seeing what came before; one workflow may be run many times at once.
+
+        workflow = Workflow([
+            LLMStep("summary", "Sum up: {text}"),
+            TransformStep("length", lambda names: len(names["summary"])),
+        ], config=WorkflowConfig(provider="openai"))
+        result = workflow.execute({"text": "..."})
+
+    Args:
+        steps: at least one; no two of the same name.
+        name: for logs and traces.
+        config: settings that the steps have in common.
+
+    Raises:
+        DefinitionError: there is no step, a name is taken twice, a reference leads to a later step, or something is no
+            step at all.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[WorkflowStep],
+        name: str = "",
+        config: WorkflowConfig | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.workflow_id = new_id()
+        self.name = name
+        self.config = _as_config(config)
+        self._steps = _checked_steps(steps)
+
+    @property
+    def steps(self) -> tuple[WorkflowStep, ...]:
+        """The steps in their order."""
+        return self._steps
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Workflow:
+        """Read a workflow file: the grammar of a chain file without `inputs` and `outputs`.
+
+        Raises:
+            ConfigurationError: the file is missing or wrong; all faults with line and column.
+        """
+        from generative_ai_workflow.definition import load_workflow
+
+        return load_workflow(path)
+
+    async def execute_async(
+        self,
+        input_data: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        correlation_id: str | None = None,
+    ) -> WorkflowResult:
+        """Run to the end on the engine of the environment's settings; see `WorkflowEngine.run_async`."""
+        return await default_engine().run_async(self, input_data, timeout=timeout, correlation_id=correlation_id)
+
+    def execute(
+        self,
+        input_data: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        correlation_id: str | None = None,
+    ) -> WorkflowResult:
+        """Run to the end, blocking; works in any thread, also inside a running event loop. See `WorkflowEngine.run`."""
+        return default_engine().run(self, input_data, timeout=timeout, correlation_id=correlation_id)
+
+    def start(
+        self,
+        input_data: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        correlation_id: str | None = None,
+    ) -> WorkflowHandle:
+        """Start and return at once; await the handle, or ask it for `.result()`. See `WorkflowEngine.start`."""
+        return default_engine().start(self, input_data, timeout=timeout, correlation_id=correlation_id)
+
+    def __call__(self, input_data: Mapping[str, Any] | None = None) -> WorkflowHandle | WorkflowResult:
+        """Run in the default mode of the configuration: `async` starts, `sync` runs to the end."""
+        if default_engine().config.default_execution_mode == "sync":
+            return self.execute(input_data)
+        return self.start(input_data)
+
+    def __repr__(self) -> str:
+        return f"Workflow({self.name!r}, {[step.name for step in self.steps]})"
+
+
+def _as_config(config: WorkflowConfig | Mapping[str, Any] | None) -> WorkflowConfig:
+    if isinstance(config, WorkflowConfig):
+        return config
+    try:
+        return WorkflowConfig() if config is None else WorkflowConfig.model_validate(dict(config))
+    except (ValidationError, TypeError, ValueError) as error:
+        raise DefinitionError(f"the workflow's config is wrong: {error}", op="workflow.define") from None
+
+
+def _checked_steps(steps: Iterable[WorkflowStep]) -> tuple[WorkflowStep, ...]:
+    found = tuple(steps) if isinstance(steps, Iterable) and not isinstance(steps, str | bytes) else (steps,)
+    if not found:
+        raise DefinitionError("a workflow needs at least one step", op="workflow.define", hint="give a list of steps")
+    for step in found:
+        _check_step(step)
+    names: set[str] = set()
+    for step in _with_parts(found):
+        if not step.name:
+            step.name = type(step).__name__
+        if step.name in names:
+            raise DefinitionError(
+                f"Duplicate step name {step.name!r}", op="workflow.define", hint="every step needs a name of its own"
+            )
+        names.add(step.name)
+    _check_references(found)
+    return found
+
+
+def _check_step(step: Any) -> None:
+    if isinstance(step, WorkflowStep):
+        return
+    hint = f"make one: {step.__name__}(...)" if isinstance(step, type) else "LLMStep, TransformStep, or a subclass of WorkflowStep"
+    raise DefinitionError(f"{step!r} is no step", op="workflow.define", hint=hint)
+
+
+def _with_parts(steps: Sequence[WorkflowStep]) -> Iterator[WorkflowStep]:
+    for step in steps:
+        yield step
+        yield from _with_parts(step.parts)
+
+
+def _check_references(steps: Sequence[WorkflowStep]) -> None:
+    """Refuse `${steps.X}` where X is the step itself or comes later: it could never be there."""
+    order = list(_with_parts(steps))
+    made: dict[str, int] = {}
+    for position, step in enumerate(order):
+        for key in {step.name, step.output_key or step.name}:
+            made.setdefault(key, position)
+    for position, step in enumerate(order):
+        for path in step.references:
+            if path[0] == "steps" and len(path) > 1 and made.get(path[1], -1) >= position:
+                raise DefinitionError(
+                    f"step {step.name!r} refers to {path[1]!r}, which comes only later",
+                    op="workflow.define",
+                    hint="a step can use what earlier steps made",
+                )

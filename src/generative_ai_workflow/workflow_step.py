@@ -1,0 +1,136 @@
+"""The interface of a step: write `execute_async` or `execute`; everything else has a default."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chatmodels.types import ChatResponse, TokenUsage
+from fmf_core.portal import in_thread, run_sync
+from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.reference import Path
+from generative_ai_workflow.state import StepContext, StepResult, StepStatus, new_id
+
+Decision = Callable[[Mapping[str, Any]], Any]
+"""Decides from all names (see `StepContext.roots`); what it returns counts as true or false."""
+
+
+class WorkflowStep(ABC):
+    """One named operation of a workflow.
+
+    A custom step writes `execute_async`, or a blocking `execute`, which runs in a thread; a class with neither is
+    refused when it is defined. It returns a `StepResult`, or a dict, which stands for a completed step with that output;
+    anything it raises fails the step and nothing else. `name` and `is_critical` may be class attributes.
+
+        class Count(WorkflowStep):
+            name = "count"
+
+            def execute(self, context):
+                return {"words": len(context.names["text"].split())}
+
+    Args:
+        name: how the step is called in its workflow; default is the class's `name`, or the class's own name.
+        is_critical: whether its failure ends the run.
+    """
+
+    name: str = ""
+    is_critical: bool = True
+    when: Decision | None = None
+    """Decides whether the step runs; where it says no, the step is SKIPPED."""
+    output_key: str | None = None
+    """The key of its output that `${steps.NAME}` stands for; `None` is the whole output."""
+
+    def __init__(self, name: str | None = None, is_critical: bool | None = None) -> None:
+        if name is not None:
+            self.name = name
+        if is_critical is not None:
+            self.is_critical = is_critical
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        written = cls.execute is not WorkflowStep.execute or cls.execute_async is not WorkflowStep.execute_async
+        if not written and ABC not in cls.__bases__:
+            raise TypeError(f"{cls.__name__} must define execute_async or execute")
+
+    @property
+    def step_id(self) -> str:
+        """The step's id: a UUID."""
+        found: str = self.__dict__.get("_step_id") or self.__dict__.setdefault("_step_id", new_id())
+        return found
+
+    @step_id.setter
+    def step_id(self, value: str) -> None:
+        self.__dict__["_step_id"] = value
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The `${...}` paths that the step mentions."""
+        return ()
+
+    @property
+    def parts(self) -> tuple[WorkflowStep, ...]:
+        """The steps inside this one."""
+        return ()
+
+    async def execute_async(self, context: StepContext) -> StepResult | dict[str, Any]:
+        """Do the work."""
+        return await in_thread(self.execute, context)
+
+    def execute(self, context: StepContext) -> StepResult | dict[str, Any]:
+        """Do the work, blocking."""
+        return run_sync(_as_coroutine(self.execute_async(context)))
+
+    def initialize(self) -> Any:
+        """Get ready: called before the step's work in every run; may be a coroutine function."""
+
+    def cleanup(self) -> Any:
+        """Put away what `initialize` got ready: called at the end of every run that began it; may be a coroutine function."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+async def _as_coroutine(work: Any) -> Any:
+    return await work if inspect.isawaitable(work) else work
+
+
+class BuiltInStep(WorkflowStep, ABC):
+    """A step that only says which outputs it makes; the record around them is made here or by the engine."""
+
+    async def perform(self, context: StepContext) -> dict[str, Any]:
+        """The outputs of the step."""
+        raise StepError(f"{type(self).__name__} has no work to do")
+
+    async def execute_async(self, context: StepContext) -> StepResult:
+        """Do the work; raises what fails."""
+        output = await self.perform(context)
+        return StepResult(
+            step_id=context.step_id,
+            status=StepStatus.COMPLETED,
+            output=output,
+            name=self.name,
+            token_usage=sum_of_usages(context.calls),
+            response=context.calls[-1] if context.calls else None,
+            attempts=sum(call.attempts for call in context.calls),
+        )
+
+
+def sum_of_usages(calls: Sequence[ChatResponse]) -> TokenUsage | None:
+    """What `calls` took together."""
+    total: TokenUsage | None = None
+    for call in calls:
+        total = call.usage if total is None else total + call.usage
+    return total
+
+
+def check_name(name: str) -> str:
+    """`name`, when it can be the name of a step.
+
+    Raises:
+        DefinitionError: it is empty or no text.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise DefinitionError(f"a step needs a non-empty name, got {name!r}", op="step.define")
+    return name
