@@ -31,19 +31,18 @@ class TestOutcome:
 
 
 def check_names(prompt: Prompt) -> None:
-    """Refuse a template that uses a name which nobody is told to give.
+    """Refuse a prompt that uses a name which nobody is told to give.
 
     Raises:
-        PromptError: names the template uses and `inputs.required` does not list.
+        PromptError: the template or the system text uses a name that `inputs.required` does not list.
     """
     unlisted = sorted(prompt.names - set(prompt.required))
     if unlisted:
         listed = ", ".join(prompt.required) or "nothing"
         raise PromptError(
-            f"the template of {prompt.ref!r} uses {', '.join(map(repr, unlisted))}, "
-            "which inputs.required does not list",
+            f"prompt {prompt.ref!r} uses {', '.join(map(repr, unlisted))}, which inputs.required does not list",
             op="prompts.check",
-            hint=f"add it to inputs.required, which lists {listed}, or correct the template",
+            hint=f"add it to inputs.required, which lists {listed}, or correct the prompt",
         )
 
 

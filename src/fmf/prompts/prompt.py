@@ -42,14 +42,14 @@ class Prompt:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name that the template uses."""
-        return template_names(self.template)
+        """Every name that the template or the system text uses."""
+        return template_names(self.template) | template_names(self.system or "")
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The user's turn for `values`.
 
         Raises:
-            PromptError: a required name, or one that the template uses, is missing.
+            PromptError: a required name, or one that the template or the system text uses, is missing.
         """
         missing = sorted(name for name in {*self.required, *self.names} if name not in values)
         if missing:

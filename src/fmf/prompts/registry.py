@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from fmf_core.logs import get_logger
-
 from fmf.errors import ConfigError, PromptError
 from fmf.prompts.checks import TestOutcome, TokenCounter, check_names, run_tests
 from fmf.prompts.compare import unified_diff
@@ -18,6 +16,7 @@ from fmf.prompts.index import IndexVersion, PromptIndex, locked, read_index, wri
 from fmf.prompts.prompt import INLINE, Prompt, build_prompt, content_hash, inline_prompt
 from fmf.prompts.store import PromptStore
 from fmf_core.errors import Code
+from fmf_core.logs import get_logger
 
 if TYPE_CHECKING:
     from fmf.config.models import PromptRegistryConfig
@@ -55,6 +54,7 @@ class Registration:
 class _Found:
     prompt: Prompt
     declared: PromptVersion
+    path: Path
 
 
 class PromptRegistry:
@@ -101,7 +101,7 @@ class PromptRegistry:
                 text; then both hashes are named.
         """
         prompt = self.read(ref)
-        if prompt.id == INLINE and not prompt.version:
+        if not prompt.version:
             return prompt
         registered = self._index().hash_of(prompt.id, prompt.version)
         if registered is None:
@@ -116,10 +116,15 @@ class PromptRegistry:
         Raises:
             PromptError: as for `resolve`, but for the change.
         """
-        kind, _, text = ref.partition(":")
-        if kind.strip() == INLINE and _:
+        kind, colon, text = ref.partition(":")
+        if colon and kind.strip() == INLINE:
             return inline_prompt(text)
         return self._find(ref).prompt
+
+    def state_of(self, prompt: Prompt) -> State:
+        """Whether a prompt is registered as it is, registered with another text, or not registered."""
+        registered = self._index().hash_of(prompt.id, prompt.version)
+        return _state(registered, prompt.content_hash)
 
     def list(self) -> tuple[PromptListing, ...]:
         """Every version in the folder of prompts and in the index, sorted by id and place in its file.
@@ -127,20 +132,19 @@ class PromptRegistry:
         A file in the folder that is no prompt file is named in a warning and left out.
         """
         index = self._index()
-        files: dict[str, tuple[PromptFile, Path]] = {}
-        for path, file in self._store.files():
-            files.setdefault(file.id, (file, path))
+        files = dict(self._store.files())
         for entry in index.prompts:
-            if entry.id not in files and (path := self._store.existing(entry.path)) is not None:
-                files[entry.id] = (load_prompt_file(path), path)
-        lines = [line for file, path in files.values() for line in self._listed(file, path, index)]
-        for entry in index.prompts:
-            present = set(files[entry.id][0].version_names()) if entry.id in files else set()
-            lines += [
-                PromptListing(entry.id, item.version, "missing", item.content_hash, entry.path)
-                for item in entry.versions
-                if item.version not in present
-            ]
+            path = self._store.existing(entry.path)
+            if path is not None and path not in files:
+                files[path] = load_prompt_file(path)
+        lines = [line for path, file in files.items() for line in self._listed(file, path, index)]
+        present = {(line.id, line.version) for line in lines}
+        lines += [
+            PromptListing(entry.id, item.version, "missing", item.content_hash, entry.path)
+            for entry in index.prompts
+            for item in entry.versions
+            if (entry.id, item.version) not in present
+        ]
         return tuple(sorted(lines, key=lambda line: line.id))
 
     def test(self, ref: str) -> tuple[TestOutcome, ...]:
@@ -177,14 +181,14 @@ class PromptRegistry:
                 fields={"failures": failed},
             )
         with locked(self.index_file):
-            return self._add(prompt, tests)
+            return self._add(found, tests)
 
-    def _add(self, prompt: Prompt, tests: tuple[TestOutcome, ...]) -> Registration:
+    def _add(self, found: _Found, tests: tuple[TestOutcome, ...]) -> Registration:
         index = self._index()
-        path = self._store.relative(prompt.path)
+        prompt, path = found.prompt, self._store.relative(found.path)
         entry = index.entry(prompt.id)
         before = self._store.existing(entry.path) if entry else None
-        if entry and before and prompt.path and before.resolve() != prompt.path.resolve():
+        if entry and before and before.resolve() != found.path.resolve():
             raise PromptError(
                 f"prompt {prompt.id!r} of {path!r} is registered from {entry.path!r}",
                 op="prompts.register",
@@ -218,7 +222,7 @@ class PromptRegistry:
                 hint=f"write {name}#{file.version_names()[-1]}",
                 fields={"versions": file.version_names()},
             )
-        return _Found(build_prompt(file.id, declared, path), declared)
+        return _Found(build_prompt(file.id, declared, path), declared, path)
 
     def _path_of(self, prompt_id: str) -> Path:
         entry = self._index().entry(prompt_id)
@@ -261,10 +265,14 @@ class PromptRegistry:
         for version in file.versions:
             digest = content_hash(version)
             registered = index.hash_of(file.id, version.version)
-            state: State = "unregistered" if registered is None else "registered"
-            if registered not in (None, digest):
-                state = "changed"
+            state = _state(registered, digest)
             yield PromptListing(file.id, version.version, state, digest, self._store.relative(path))
+
+
+def _state(registered: str | None, now: str) -> State:
+    if registered is None:
+        return "unregistered"
+    return "registered" if registered == now else "changed"
 
 
 def _changed(prompt: Prompt, registered: str) -> PromptError:

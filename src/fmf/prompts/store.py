@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from fmf_core.logs import get_logger
-
 from fmf.errors import PromptError
 from fmf.prompts.file import SUFFIXES, PromptFile, load_prompt_file
 from fmf_core.errors import Code
+from fmf_core.logs import get_logger
 
 log = get_logger("fmf.prompts")
 
@@ -43,7 +42,7 @@ class PromptStore:
                     hint=f"prompt files lie under {str(self.root)!r} or under prompt_registry.path",
                 )
             if path.is_file():
-                return path
+                return path.resolve()
         known = ", ".join(self.relative(path) for path in self._paths()) or "none"
         raise PromptError(
             f"there is no prompt file {name!r}",
@@ -55,7 +54,7 @@ class PromptStore:
     def existing(self, name: str) -> Path | None:
         """The file of a path in the index; `None` when it is gone or lies outside."""
         paths = (self.root / name, self.folder / name)
-        return next((path for path in paths if path.is_file() and self._inside(path)), None)
+        return next((path.resolve() for path in paths if path.is_file() and self._inside(path)), None)
 
     def files(self) -> Iterator[tuple[Path, PromptFile]]:
         """Every prompt file in the folder of prompts, hidden ones excepted, sorted by path.
@@ -65,13 +64,15 @@ class PromptStore:
         """
         for path in self._paths():
             try:
-                yield path, load_prompt_file(path)
+                yield path.resolve(), load_prompt_file(path)
             except PromptError as error:
                 log.warning("prompt.unreadable", path=str(path), reason=error.message)
 
     def relative(self, path: Path) -> str:
-        """How messages and the index name a file: from the configuration's folder, with `/`."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        """How messages and the index name a file: from the configuration's folder, else from that of prompts, with `/`."""
+        real = path.resolve()
+        bases = (base.resolve() for base in (self.root, self.folder))
+        return next((real.relative_to(base).as_posix() for base in bases if real.is_relative_to(base)), str(path))
 
     def _inside(self, path: Path) -> bool:
         real = path.resolve()
