@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from chatmodels.testing import allow_model_requests
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -163,6 +165,9 @@ class ScriptedServer:
 
     def start(self) -> Self:
         """Listen on a free port of the loopback interface."""
+        # Whoever starts this server wants a model to ask it, whatever ban on requests is in force.
+        self._allowance = allow_model_requests()
+        self._allowance.__enter__()
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
         self._thread.start()
         if not self._ready.wait(10):
@@ -176,6 +181,7 @@ class ScriptedServer:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
         self._loop = self._thread = None
+        self._allowance.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self.start()

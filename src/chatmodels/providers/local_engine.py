@@ -29,8 +29,8 @@ from fmf_core.portal import at_exit, in_thread
 PROMPT_STEP_TOKENS = 64
 """Prompt tokens worked through between two looks at whether to stop; smaller is not slower, larger reacts later."""
 KEPT_PROMPTS = 2
-"""Prompts that the engine remembers: one that begins like a remembered one skips the work for that beginning. Each costs
-the memory of one whole context (94 MB for 4096 tokens of a 135M model)."""
+"""Prompts that the engine remembers: one that begins like them skips the work for that beginning. Each costs the memory
+of a whole context (94 MB for 4096 tokens of a 135M model)."""
 MOST_WAITING = 1000
 """Calls that may wait for the engine; more are refused."""
 
@@ -167,6 +167,7 @@ class _Engines:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.loaded: dict[EngineKey, Engine] = {}
+        self.exit_prepared = False
         self.loading: dict[EngineKey, threading.Lock] = {}
 
 
@@ -182,15 +183,15 @@ def engine_for(key: EngineKey, user: object) -> Engine:
     engines = _engines
     with engines.lock:
         gate = engines.loading.setdefault(key, threading.Lock())
+    # One gate per engine: loading takes a while, and who wants another engine need not wait for it.
     with gate:
-        engine = engines.loaded.get(key)
-        if engine is None:
-            engine = Engine(key)
-            with engines.lock:
-                if not engines.loaded:
-                    at_exit(_stop_all)
-                engines.loaded[key] = engine
-        engine.users.add(user)
+        engine = engines.loaded.get(key) or Engine(key)
+        with engines.lock:
+            engines.loaded[key] = engine
+            engine.users.add(user)
+            if not engines.exit_prepared:
+                engines.exit_prepared = True
+                at_exit(_stop_all)
         return engine
 
 
