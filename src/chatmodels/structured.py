@@ -24,10 +24,11 @@ MOST_CANDIDATES = 100
 BYTE_ORDER_MARK = "\ufeff"
 
 _KINDS: Mapping[str, tuple[type, ...]] = {"object": (dict,), "array": (list,)}
-_WHOLE_FENCE = re.compile(r"\A\s*```(?:[\w+-]*[ \t]*\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
-_FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
+_WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*[\w+-]*[ \t]*\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OPENING = re.compile(r"[\[{]")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)
+_CLOSED_BY = {"[": "]", "{": "}"}
 # An opening bracket that is certainly meant as JSON: what follows it is then no place to look for other values.
 _MEANT = re.compile(r'\{\s*"[^"\n]*"\s*:|\[\s*[\[{]')
 
@@ -149,7 +150,9 @@ def _embedded(text: str) -> Iterator[tuple[int, Any]]:
         start = opening.start()
         try:
             value, end = _decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            return
+        except ValueError as error:
             start = _behind_broken(text, start, getattr(error, "pos", start))
             continue
         if _is_encodable(value, text):
@@ -159,14 +162,15 @@ def _embedded(text: str) -> Iterator[tuple[int, Any]]:
 
 def _behind_broken(text: str, start: int, stuck: int) -> int:
     """Where to look on after the text from `start` could not be read beyond `stuck`."""
-    depth = 0
+    open_brackets: list[str] = []
     for token in _TOKEN.finditer(text, start):
         bracket = token[0]
-        if bracket in "[{":
-            depth += 1
+        if bracket in _CLOSED_BY:
+            open_brackets.append(_CLOSED_BY[bracket])
         elif bracket in "]}":
-            depth -= 1
-            if not depth:
+            if open_brackets.pop() != bracket:
+                break
+            if not open_brackets:
                 return token.end()
     return max(start + 1, stuck) if _MEANT.match(text, start) else start + 1
 
@@ -228,8 +232,16 @@ def _fault(value: Any, schema: Mapping[str, Any] | None, expects: Expected) -> M
     if schema is None:
         return None
     from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
-    error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    try:
+        error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
+    except Unresolvable as reference:
+        raise ConfigurationError(
+            f"the JSON Schema refers to {reference.ref!r}, which it does not contain",
+            op="chatmodels.answer_json",
+            hint="put the schema it refers to under $defs",
+        ) from reference
     return None if error is None else MisfitError(_described(error))
 
 

@@ -19,7 +19,6 @@ from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus,
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.retry import RetryPolicy, attempts
 
-
 LOOK_AGAIN_S = 1.0
 """How often a caller who waits for its turn looks whether those before it are still there."""
 

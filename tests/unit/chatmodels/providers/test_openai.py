@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from email.utils import formatdate
+from typing import Any
+
+import openai
+import pytest
+from peers.embedded_server import EmbeddedServer
+from peers.scripted_server import Reply, ScriptedServer
+
+from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.iface import ChatModel
+from chatmodels.providers.openai import OpenAIChatModel, seconds_to_wait
+from chatmodels.testing import ChatModelExam, forbid_model_requests
+from chatmodels.types import ChatRequest, ResponseFormat
+from fmf_core.errors import Code
+from fmf_core.portal import run_sync
+
+Server = ScriptedServer
+
+
+@pytest.fixture
+def server(scripted_server: Server) -> Server:
+    return scripted_server
+
+
+def model_of(server: Server, **settings: Any) -> OpenAIChatModel:
+    return OpenAIChatModel(**{"base_url": server.base_url, "timeout_s": 5.0, "model": "m", **settings})
+
+
+def failure(model: ChatModel, prompt: str = "x") -> ChatModelError:
+    with pytest.raises(ChatModelError) as caught:
+        model.invoke(prompt)
+    return caught.value
+
+
+# --------------------------------------------------------------------------------------------- keys and addresses
+
+
+def test_without_key_and_server_the_error_names_the_variable() -> None:
+    model = OpenAIChatModel()
+    with pytest.raises(ProviderAuthError, match="OPENAI_API_KEY") as caught:
+        with _allowed():
+            model.invoke("x")
+    assert caught.value.code is Code.AUTH
+
+
+def _allowed() -> Any:
+    from chatmodels.testing import allow_model_requests
+
+    return allow_model_requests()
+
+
+def test_a_server_of_ones_own_needs_no_key(server: Server) -> None:
+    model_of(server).invoke("x")
+    assert server.chats[0].headers["authorization"] == "Bearer none"
+
+
+def test_the_environment_counts_when_it_is_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = OpenAIChatModel(model="m")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "first-key-of-the-environment")
+    model.invoke("x")
+    monkeypatch.setenv("OPENAI_API_KEY", "second-key-of-the-environment")
+    model.invoke("x")
+    sent = [chat.headers["authorization"] for chat in server.chats]
+    assert sent == ["Bearer first-key-of-the-environment", "Bearer second-key-of-the-environment"]
+
+
+def test_arguments_beat_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-the-environment")
+    model_of(server, api_key="key-of-the-argument", organization="org-1", default_headers={"X-Team": "t"}).invoke("x")
+    headers = server.chats[0].headers
+    assert headers["authorization"] == "Bearer key-of-the-argument"
+    assert (headers["openai-organization"], headers["x-team"]) == ("org-1", "t")
+
+
+def test_the_key_is_in_no_text(server: Server) -> None:
+    key = "very-private-key-4711"
+    model = model_of(server, api_key=key)
+    server.add(Reply(status=401, body={"error": {"message": f"Incorrect API key provided: {key}"}}))
+    error = failure(model)
+    assert key not in repr(model) + str(error) + repr(error.fields)
+    assert "Incorrect API key" in str(error)
+
+
+def test_a_client_of_ones_own_is_used_without_its_retries(server: Server) -> None:
+    server.add(Reply(status=500))
+    client = openai.AsyncOpenAI(api_key="own-client-key", base_url=server.base_url, max_retries=5)
+
+    async def go() -> None:
+        model = OpenAIChatModel(model="m", client=client)
+        with pytest.raises(ChatModelError):
+            await model.ainvoke("x")
+        assert (await model.ainvoke("x")).content == "Scripted reply"
+        await model.cleanup()
+        assert not client.is_closed()
+        await client.close()
+
+    asyncio.run(go())
+    assert server.count == 2
+
+
+def test_forbidden_requests_are_not_made(server: Server) -> None:
+    with forbid_model_requests(), pytest.raises(ChatModelError, match="forbidden"):
+        model_of(server).invoke("x")
+    assert server.count == 0
+
+
+# ------------------------------------------------------------------------------------------------------- one call
+
+
+def test_the_model_and_the_sampling_of_the_request_reach_the_server(server: Server) -> None:
+    model_of(server).invoke("x")
+    model_of(server).invoke("x", model="other", temperature=0.0, max_tokens=7, seed=3, stop=("END",))
+    first, second = server.bodies
+    assert first == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "x"}],
+        "temperature": 0.7,
+        "max_tokens": 1024,
+    }
+    assert second == {
+        "model": "other",
+        "messages": [{"role": "user", "content": "x"}],
+        "temperature": 0.0,
+        "max_tokens": 7,
+        "seed": 3,
+        "stop": ["END"],
+    }
+
+
+def test_unknown_parameters_reach_the_server(server: Server) -> None:
+    model_of(server).invoke("x", extra_params={"top_k": 5, "chat_template_kwargs": {"a": True}, "model": "forced"})
+    body = server.bodies[0]
+    assert (body["top_k"], body["chat_template_kwargs"], body["model"]) == (5, {"a": True}, "forced")
+
+
+def test_the_response_tells_model_usage_and_latency(server: Server) -> None:
+    server.add(Reply(text="Hi", model="m-2026-11", latency_s=0.05))
+    response = model_of(server).invoke("x")
+    assert (response.content, response.model, response.usage.total_tokens) == ("Hi", "m-2026-11", 18)
+    assert 40 < response.latency_ms < 4000
+
+
+def test_a_compressed_reply(server: Server) -> None:
+    server.add(Reply(text="Hi", gzip=True))
+    assert model_of(server).invoke("x").content == "Hi"
+
+
+FAULTS = [
+    (Reply(status=400, body={"error": {"message": "bad temperature"}}), Code.INVALID, "bad temperature"),
+    (Reply(status=401), Code.AUTH, "OPENAI_API_KEY"),
+    (Reply(status=403), Code.AUTH, "403"),
+    (Reply(status=404, body={"error": {"message": "no model m"}}), Code.NOT_FOUND, "base_url"),
+    (Reply(status=404, body="<html>nginx</html>", content_type="text/html"), Code.NOT_FOUND, "nginx"),
+    (Reply(status=408), Code.TIMEOUT, "408"),
+    (Reply(status=409), Code.CONFLICT, "409"),
+    (Reply(status=422), Code.INVALID, "422"),
+    (Reply(status=429), Code.RATE_LIMIT, "429"),
+    (
+        Reply(status=429, body={"error": {"message": "no money", "code": "insufficient_quota"}}),
+        Code.BUDGET,
+        "billing",
+    ),
+    (Reply(status=400, body={"error": {"message": "policy", "code": "content_filter"}}), Code.REFUSED, "policy"),
+    (Reply(status=500), Code.UNAVAILABLE, "500"),
+    (Reply(status=502, body="Bad Gateway", content_type="text/plain"), Code.UNAVAILABLE, "Bad Gateway"),
+    (Reply(status=503, body=""), Code.UNAVAILABLE, "503"),
+    (Reply(status=529), Code.UNAVAILABLE, "529"),
+    (Reply(body="<html>Sign in</html>", content_type="text/html"), Code.BAD_REPLY, "Sign in"),
+    (Reply(body="<html>Sign in</html>"), Code.BAD_REPLY, "Sign in"),
+    (Reply(body="pong", content_type="text/plain"), Code.BAD_REPLY, "pong"),
+    (Reply(body=""), Code.BAD_REPLY, "empty"),
+    (Reply(body="[" * 100_000), Code.BAD_REPLY, "JSON"),
+    (Reply(body={"choices": []}), Code.BAD_REPLY, "choices"),
+    (Reply(body={"error": {"message": "overloaded", "code": 503}}), Code.UNAVAILABLE, "overloaded"),
+    (Reply(text=""), Code.BAD_REPLY, "empty"),
+    (Reply(text=None), Code.BAD_REPLY, "empty"),
+    (Reply(text="half", finish_reason="content_filter"), Code.REFUSED, "half"),
+    (Reply(body=b"no gzip", headers={"content-encoding": "gzip"}), Code.BAD_REPLY, "decompress"),
+    (Reply(drop=True), Code.UNAVAILABLE, "disconnected"),
+    (Reply(cut_after=20), Code.UNAVAILABLE, "closed"),
+]
+
+
+@pytest.mark.parametrize(("reply", "code", "said"), FAULTS, ids=lambda value: str(value)[:40])
+def test_faults(server: Server, reply: Reply, code: Code, said: str) -> None:
+    server.add(reply)
+    error = failure(model_of(server))
+    assert (error.code, server.count) == (code, 1)
+    assert said in str(error)
+    assert error.fields["provider"] == "openai"
+    assert error.fields["model"] == "m"
+    assert error.op == "openai.complete"
+
+
+@pytest.mark.parametrize(("reply", "code", "said"), FAULTS, ids=lambda value: str(value)[:40])
+def test_faults_of_streams(server: Server, reply: Reply, code: Code, said: str) -> None:
+    if reply.status == 200 and reply.body is None and reply.cut_after:
+        reply = Reply(cut_after=1)
+    server.add(reply)
+    with pytest.raises(ChatModelError) as caught:
+        list(model_of(server).stream("x"))
+    assert (caught.value.code, server.count) == (code, 1)
+    assert caught.value.op == "openai.stream"
+
+
+def test_nobody_listens() -> None:
+    with ScriptedServer() as gone:
+        pass
+    with _allowed():
+        error = failure(OpenAIChatModel(base_url=gone.base_url, model="m"))
+    assert error.code is Code.UNAVAILABLE
+    assert "is the server up" in error.hint
+
+
+@pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://127.0.0.1/v1", "http://[bad/v1"])
+def test_an_address_that_is_none(address: str) -> None:
+    with _allowed():
+        error = failure(OpenAIChatModel(base_url=address, model="m"))
+    assert error.code is Code.INVALID
+    assert not error.retryable
+
+
+def test_how_long_to_wait_is_read_from_the_reply(server: Server) -> None:
+    for headers, least, most in (
+        ({"Retry-After": "3"}, 3, 3),
+        ({"Retry-After": "0.5"}, 0.5, 0.5),
+        ({"retry-after-ms": "250", "Retry-After": "9"}, 0.25, 0.25),
+        ({"Retry-After": formatdate(time.time() + 60, usegmt=True)}, 55, 61),
+        ({"Retry-After": formatdate(time.time() - 60, usegmt=True)}, 0, 0),
+    ):
+        server.add(Reply(status=429, headers=headers))
+        waiting = failure(model_of(server)).retry_after
+        assert waiting is not None
+        assert least <= waiting <= most
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "1.2.3", "Wed, 99 Foo"])
+def test_a_wait_that_is_none(text: str) -> None:
+    assert seconds_to_wait({"retry-after": text}) is None
+
+
+# ------------------------------------------------------------------------------------------------------ time-outs
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(hang=True), Reply(drip=True, pace_s=0.02), Reply(latency_s=10)], ids=["hangs", "drips", "late"]
+)
+def test_time_is_counted_to_the_last_byte(server: Server, reply: Reply) -> None:
+    server.add(reply)
+    started = time.monotonic()
+    error = failure(model_of(server, timeout_s=0.3))
+    assert error.code is Code.TIMEOUT
+    assert "0.3 s" in str(error)
+    assert time.monotonic() - started < 2
+    server.wait_for(lambda s: s.requests[0].closed_early)
+
+
+def test_a_slow_stream_times_out_after_its_first_pieces(server: Server) -> None:
+    server.add(Reply(deltas=("a", "b", "c", "d", "e"), pace_s=0.15))
+    seen = []
+    with pytest.raises(ChatModelError) as caught:
+        for chunk in model_of(server, timeout_s=0.5).stream("x"):
+            seen.append(chunk.text)
+    assert caught.value.code is Code.TIMEOUT
+    assert seen[:1] == ["a"]
+    server.wait_for(lambda s: s.requests[0].closed_early)
+
+
+def test_a_cancelled_call_leaves_its_connection(server: Server) -> None:
+    server.add(Reply(hang=True))
+
+    async def go() -> None:
+        task = asyncio.create_task(model_of(server).ainvoke("x"))
+        await asyncio.get_running_loop().run_in_executor(None, server.wait_for, lambda s: s.count == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(go())
+    server.wait_for(lambda s: s.requests[0].closed_early)
+
+
+# -------------------------------------------------------------------------------------------------------- streams
+
+
+def test_pieces_arrive_before_the_end(server: Server) -> None:
+    server.add(Reply(deltas=("one ", "two ", "three"), pace_s=0.1))
+    arrivals = []
+    chunks = []
+    for chunk in model_of(server).stream("x"):
+        arrivals.append(time.monotonic())
+        chunks.append(chunk)
+    assert [chunk.text for chunk in chunks] == ["one ", "two ", "three", ""]
+    assert arrivals[-1] - arrivals[0] > 0.15
+    assert chunks[-1].finish_reason == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 18
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert server.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+def test_a_stream_without_counts_is_estimated(server: Server) -> None:
+    server.add(Reply(text="eight characters and more", usage=None))
+    last = list(model_of(server).stream("x"))[-1]
+    assert last.usage is not None
+    assert last.usage.completion_tokens == 7
+
+
+def test_a_stream_left_early_releases_its_connection(server: Server) -> None:
+    server.add(Reply(deltas=("a",) * 100, pace_s=0.05))
+    stream = model_of(server).stream("x")
+    assert next(stream).text == "a"
+    stream.close()  # type: ignore[attr-defined]
+    server.wait_for(lambda s: s.requests[0].closed_early)
+
+
+def test_a_server_that_does_not_stream_answers_in_one_piece(server: Server) -> None:
+    whole = {"choices": [{"message": {"content": "Hi there"}, "finish_reason": "stop"}]}
+    server.add(Reply(body=whole))
+    assert [chunk.text for chunk in model_of(server).stream("x")] == ["Hi there", ""]
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        (("{}",), Code.BAD_REPLY),
+        (("not json",), Code.BAD_REPLY),
+        (("[1]",), Code.BAD_REPLY),
+        (({"error": {"message": "out of memory"}},), Code.BAD_REPLY),
+        (({"error": {"message": "slow down", "code": 429}},), Code.RATE_LIMIT),
+        ((b'event: error\ndata: {"message": "x"}\n\n',), Code.BAD_REPLY),
+        (({"choices": [{"delta": {"content": "a"}}]}, "[DONE]"), Code.UNAVAILABLE),
+        (({"choices": [{"delta": {}, "finish_reason": "stop"}]}, "[DONE]"), Code.BAD_REPLY),
+        ((), Code.UNAVAILABLE),
+    ],
+)
+def test_broken_streams(server: Server, events: tuple[Any, ...], code: Code) -> None:
+    server.add(Reply(events=events))
+    with pytest.raises(ChatModelError) as caught:
+        list(model_of(server).stream("x"))
+    assert caught.value.code is code
+
+
+# ------------------------------------------------------------------------------------------------- loops, threads
+
+
+def test_one_model_serves_many_loops_one_after_the_other(server: Server) -> None:
+    model = model_of(server)
+    for _ in range(3):
+        assert asyncio.run(model.ainvoke("x")).content == "Scripted reply"
+    server.wait_for(lambda s: s.open_connections == 0)
+    model.invoke("x")
+    run_sync(model.cleanup())
+    server.wait_for(lambda s: s.open_connections == 0)
+
+
+def test_cleanup_from_another_loop_closes_the_connections(server: Server) -> None:
+    model = model_of(server)
+    model.invoke("x")
+    server.wait_for(lambda s: s.open_connections == 1)
+    asyncio.run(model.cleanup())
+    server.wait_for(lambda s: s.open_connections == 0)
+    assert model.invoke("x").content == "Scripted reply"
+
+
+def test_blocking_calls_keep_their_connection(server: Server) -> None:
+    model = model_of(server)
+    for _ in range(5):
+        model.invoke("x")
+    assert server.connections == 1
+
+
+def test_many_threads_share_one_model(server: Server) -> None:
+    model = model_of(server)
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(model.invoke("x").content)) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["Scripted reply"] * 64
+
+
+# --------------------------------------------------------------------------------------------------------- health
+
+
+def test_health(server: Server) -> None:
+    model = model_of(server)
+    assert model.check_health().status == "healthy"
+    assert server.count == 0
+    with ScriptedServer() as gone:
+        pass
+    assert model_of(gone).check_health().status == "unhealthy"
+    info = model.get_model_info()
+    assert (info.name, info.provider) == ("m", "openai")
+
+
+# ------------------------------------------------------------------------------------------------------- the exam
+
+
+class TestScriptedExam(ChatModelExam):
+    model = "m"
+
+    @pytest.fixture(autouse=True)
+    def _server(self, scripted_server: Server) -> None:
+        self.server = scripted_server
+
+    def make_model(self) -> ChatModel:
+        return model_of(self.server)
+
+    def make_failing_model(self) -> ChatModel:
+        with ScriptedServer() as gone:
+            pass
+        return model_of(gone)
+
+
+@pytest.mark.peer
+@pytest.mark.model
+class TestEmbeddedExam(ChatModelExam):
+    model = "smollm2-135m-instruct"
+    threads = 3
+
+    @pytest.fixture(autouse=True)
+    def _server(self, embedded_server: EmbeddedServer) -> None:
+        self.server = embedded_server
+
+    def make_model(self) -> ChatModel:
+        return OpenAIChatModel(base_url=self.server.base_url, api_key=self.server.api_key, model=self.model)
+
+    def make_failing_model(self) -> ChatModel:
+        return OpenAIChatModel(base_url=self.server.base_url, api_key="wrong", model=self.model)
+
+    def test_a_schema_holds(self) -> None:
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        wanted = ResponseFormat(type="json_schema", json_schema={**schema, "additionalProperties": False})
+        answer = self.make_model().complete(self.ask("Give a number.", response_format=wanted))
+        assert answer.content.replace(" ", "").startswith('{"n":')
+
+    def test_its_own_errors_are_understood(self) -> None:
+        too_long = ChatRequest(prompt="word " * 3000, model=self.model)
+        with pytest.raises(ChatModelError, match="context") as caught:
+            self.make_model().complete(too_long)
+        assert caught.value.code is Code.INVALID
+        with pytest.raises(ProviderAuthError):
+            self.make_failing_model().invoke("x")
+
+    def test_a_stream_and_an_answer_are_the_same_text(self) -> None:
+        model = self.make_model()
+        request = self.ask("Name three colours.")
+        assert "".join(chunk.text for chunk in model.stream(request)) == model.complete(request).content

@@ -1,0 +1,374 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatmodels.errors import ChatModelError
+from chatmodels.providers.openai_wire import (
+    Call,
+    EventLines,
+    StreamDecoder,
+    code_of_status,
+    decode,
+    encode,
+    fits_strict,
+    parse_body,
+    reported,
+)
+from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
+from fmf_core.errors import Code
+
+JSON = "application/json"
+
+
+def call(**settings: object) -> Call:
+    return Call("openai", "openai.complete", ChatRequest(**{"prompt": "hello", "model": "m", **settings}))
+
+
+def payload(**choice: object) -> dict[str, object]:
+    message = {"role": "assistant", "content": "Hi"}
+    return {
+        "id": "r1",
+        "model": "m-2026",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", **choice}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- requests
+
+
+def test_zero_is_sent_and_none_is_left_out() -> None:
+    body = encode(ChatRequest(prompt="x", temperature=0.0, max_tokens=None, seed=0))
+    assert body["temperature"] == 0.0
+    assert body["seed"] == 0
+    assert "max_tokens" not in body
+    assert set(encode(ChatRequest(prompt="x", temperature=None, max_tokens=None))) == {"model", "messages"}
+
+
+def test_every_default_stands_in_the_body() -> None:
+    body = encode(ChatRequest(prompt="x"))
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("gpt-4o-mini", 0.7, 1024)
+
+
+def test_system_prompt_and_turns_keep_their_order() -> None:
+    turns = [("system", "s"), ("user", "u"), ("assistant", "a"), ("user", "again")]
+    request = ChatRequest(messages=tuple(Message(role=role, content=text) for role, text in turns))
+    assert [(m["role"], m["content"]) for m in encode(request)["messages"]] == turns
+    short = encode(ChatRequest(prompt="u", system_prompt="s"))
+    assert [m["role"] for m in short["messages"]] == ["system", "user"]
+
+
+def test_images_go_as_urls_and_bytes_as_data_urls() -> None:
+    parts = (TextPart(text="look"), ImagePart(data=b"\x01"), ImagePart(url="https://example.org/a.png"))
+    content = encode(ChatRequest(messages=(Message(role="user", content=parts),)))["messages"][0]["content"]
+    assert content == [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AQ=="}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+    ]
+
+
+def test_tools_their_calls_and_their_answers() -> None:
+    request = ChatRequest(
+        messages=(
+            Message(role="user", content="weather?"),
+            Message(role="assistant", tool_calls=(ToolCall(id="c1", name="weather", arguments={"city": "Köln"}),)),
+            Message(role="tool", content="rain", tool_call_id="c1"),
+        ),
+        tools=(Tool(name="weather", description="d"),),
+        tool_choice="weather",
+    )
+    body = encode(request)
+    assistant, answer = body["messages"][1:]
+    assert assistant["content"] is None
+    assert json.loads(assistant["tool_calls"][0]["function"]["arguments"]) == {"city": "Köln"}
+    assert answer == {"role": "tool", "content": "rain", "tool_call_id": "c1"}
+    assert body["tools"][0]["function"]["name"] == "weather"
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+    assert encode(ChatRequest(prompt="x", tool_choice="auto"))["tool_choice"] == "auto"
+
+
+@pytest.mark.parametrize("model", ["o1", "o3-mini", "gpt-5", "gpt-5-mini", "openai/gpt-5"])
+def test_thinking_models_take_another_limit_and_no_default_temperature(model: str) -> None:
+    body = encode(ChatRequest(prompt="x", model=model))
+    assert body["max_completion_tokens"] == 1024
+    assert "max_tokens" not in body
+    assert "temperature" not in body
+    assert encode(ChatRequest(prompt="x", model=model, temperature=0.3))["temperature"] == 0.3
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "openhermes", "o-mini-local", "llama3"])
+def test_other_models_take_max_tokens(model: str) -> None:
+    body = encode(ChatRequest(prompt="x", model=model))
+    assert body["max_tokens"] == 1024
+    assert body["temperature"] == 0.7
+
+
+def test_extra_parameters_win() -> None:
+    body = encode(ChatRequest(prompt="x", seed=1, extra_params={"seed": 2, "top_k": 5}), stream=True)
+    assert (body["seed"], body["top_k"], body["stream"]) == (2, 5, True)
+    assert body["stream_options"] == {"include_usage": True}
+
+
+def test_a_schema_is_strict_only_where_the_provider_would_take_it() -> None:
+    closed = {"type": "object", "properties": {"a": {}}, "required": ["a"], "additionalProperties": False}
+    open_inside = {**closed, "properties": {"a": {"type": "array", "items": {"type": "object"}}}}
+    for schema, strict in ((closed, True), (open_inside, False), ({"type": "object"}, False)):
+        assert fits_strict(schema) is strict
+        wanted = ResponseFormat(type="json_schema", json_schema=schema, name="my answer!")
+        sent = encode(ChatRequest(prompt="x", response_format=wanted))["response_format"]["json_schema"]
+        assert sent == {"name": "my_answer_", "schema": schema, "strict": strict}
+    text = encode(ChatRequest(prompt="x", response_format=ResponseFormat(type="json_object")))
+    assert text["response_format"] == {"type": "json_object"}
+
+
+# -------------------------------------------------------------------------------------------------------- replies
+
+
+def test_a_good_reply() -> None:
+    response = decode(parse_body(json.dumps(payload()).encode(), JSON, call()), call())
+    assert (response.content, response.model, response.finish_reason, response.response_id) == (
+        "Hi",
+        "m-2026",
+        "stop",
+        "r1",
+    )
+    assert response.usage.total_tokens == 5
+    assert response.usage.provider == "openai"
+
+
+def test_details_of_usage_are_kept() -> None:
+    reply = payload()
+    reply["usage"] = {
+        "prompt_tokens": 9,
+        "completion_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
+    usage = decode(reply, call()).usage
+    assert (usage.cached_tokens, usage.reasoning_tokens) == (4, 5)
+
+
+@pytest.mark.parametrize("usage", [None, [], "many", {"prompt_tokens": -1}, {"prompt_tokens": True}])
+def test_missing_counts_are_estimated(usage: object) -> None:
+    counted = decode({**payload(), "usage": usage}, call(prompt="x" * 40)).usage
+    assert (counted.prompt_tokens, counted.completion_tokens) == (10, 1)
+
+
+def test_tool_calls_of_a_reply() -> None:
+    wanted = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    reply = payload(message={"content": None, "tool_calls": [wanted]}, finish_reason="tool_calls")
+    response = decode(reply, call())
+    assert response.tool_calls == (ToolCall(id="c", name="f", arguments={"a": 1}),)
+    assert response.content == ""
+
+
+def test_content_in_parts_is_joined() -> None:
+    assert decode(payload(message={"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), call()).content == "ab"
+
+
+def test_a_cut_answer_keeps_its_reason() -> None:
+    assert decode(payload(finish_reason="length"), call()).finish_reason == "length"
+    assert decode(payload(message={"content": None}, finish_reason="length"), call()).content == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "said"),
+    [
+        (b"<!doctype html><html>Sign in</html>", "text/html; charset=utf-8", "web page"),
+        (b"\n <html>", JSON, "web page"),
+        (b"", JSON, "empty"),
+        (b"pong", "text/plain", "no valid JSON"),
+        (b'{"choices": [', JSON, "no valid JSON"),
+        (b"\xff\xfe", JSON, "no valid JSON"),
+        (b'{"choices": [{"message": {"content": "\\ud800"}}]}', JSON, "no valid JSON"),
+        (b"[" * 100_000, JSON, "no valid JSON"),
+        (b"[]", JSON, "type list"),
+        (b'"text"', JSON, "type str"),
+        (b"null", JSON, "type NoneType"),
+        (b"{}", JSON, "no choices"),
+        (b'{"choices": []}', JSON, "no choices"),
+        (b'{"choices": null}', JSON, "no choices"),
+        (b'{"choices": {}}', JSON, "no choices"),
+        (b'{"choices": ["x"]}', JSON, "no object"),
+        (b'{"choices": [{}]}', JSON, "no message"),
+        (b'{"choices": [{"message": "x"}]}', JSON, "no message"),
+        (b'{"choices": [{"message": {}}]}', JSON, "empty"),
+        (b'{"choices": [{"message": {"content": null}, "finish_reason": "stop"}]}', JSON, "empty"),
+        (b'{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}', JSON, "empty"),
+        (b'{"choices": [{"message": {"content": 7}}]}', JSON, "type int"),
+        (b'{"choices": [{"message": {"tool_calls": [{}]}}]}', JSON, "names no function"),
+        (
+            b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}}]}',
+            JSON,
+            "no valid JSON",
+        ),
+        (
+            b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}}]}',
+            JSON,
+            "no JSON object",
+        ),
+        (b'{"error": "boom"}', JSON, "boom"),
+        (b'{"error": {"message": "model is loading"}}', JSON, "model is loading"),
+    ],
+)
+def test_what_is_no_answer_is_refused_with_what_was_seen(body: bytes, content_type: str, said: str) -> None:
+    with pytest.raises(ChatModelError, match=said) as caught:
+        decode(parse_body(body, content_type, call()), call())
+    assert caught.value.code is Code.BAD_REPLY
+    assert not caught.value.retryable
+    assert caught.value.fields == {"provider": "openai", "model": "m"}
+    assert caught.value.op == "openai.complete"
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_no_bytes_raise_anything_else(body: bytes) -> None:
+    with pytest.raises(ChatModelError):
+        decode(parse_body(body, JSON, call()), call())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5) | st.sampled_from(["stop", "length"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["choices", "message", "content", "delta", "tool_calls", "function", "name", "arguments", "index"]
+                + ["usage", "prompt_tokens", "finish_reason", "id", "error", "code", "model", "text"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["choices", "usage", "id", "model", "error"]), json_values), json_values)
+def test_no_shape_raises_anything_else(reply: dict[str, object], choice: object) -> None:
+    for shape in (reply, {**reply, "choices": [choice]}):
+        try:
+            decode(parse_body(json.dumps(shape).encode(), JSON, call()), call())
+        except ChatModelError:
+            pass
+        decoder = StreamDecoder(call())
+        try:
+            decoder.feed_event(json.dumps(shape).encode())
+            decoder.finish()
+        except ChatModelError:
+            pass
+
+
+def test_what_was_seen_is_short_and_without_secrets() -> None:
+    body = b"oops sk-proj-abcdefghijklmnopqrstuvwxyz012345 " + b"x" * 5000
+    with pytest.raises(ChatModelError) as caught:
+        parse_body(body, "text/plain", call())
+    assert "sk-proj" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_refusals_and_filters() -> None:
+    for reply in (
+        payload(finish_reason="content_filter"),
+        payload(message={"content": None, "refusal": "I will not."}),
+    ):
+        with pytest.raises(ChatModelError) as caught:
+            decode(reply, call())
+        assert caught.value.code is Code.REFUSED
+
+
+def test_cut_tool_arguments_are_called_truncated() -> None:
+    wanted = {"function": {"name": "f", "arguments": '{"a": '}}
+    with pytest.raises(ChatModelError) as caught:
+        decode(payload(message={"tool_calls": [wanted]}, finish_reason="length"), call())
+    assert caught.value.code is Code.TRUNCATED
+
+
+# -------------------------------------------------------------------------------------------------------- streams
+
+EVENTS = b'data: {"a": 1}\r\n\r\n: ping\n\nevent: x\ndata: one\ndata:two\n\nid: 7\ndata: [DONE]\n\ndata: rest'
+DATA = [b'{"a": 1}', b"one\ntwo", b"[DONE]", b"rest"]
+
+
+@given(st.lists(st.integers(0, len(EVENTS)), max_size=12))
+def test_events_are_found_wherever_the_bytes_were_cut(cuts: list[int]) -> None:
+    lines = EventLines(call())
+    edges = [0, *sorted(cuts), len(EVENTS)]
+    found = [data for a, b in zip(edges, edges[1:], strict=False) for data in lines.feed(EVENTS[a:b])]
+    assert found + list(lines.close()) == DATA
+
+
+def delta(text: str | None = None, finish: str | None = None, **more: object) -> dict[str, object]:
+    return {"model": "m", "choices": [{"delta": {"content": text, **more}, "finish_reason": finish}]}
+
+
+def test_a_stream_of_tool_calls_is_put_together() -> None:
+    decoder = StreamDecoder(call())
+    first = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": '{"a"'}}
+    second = {"index": 1, "id": "c2", "function": {"name": "g", "arguments": ""}}
+    third = {"index": 0, "function": {"arguments": ": 1}"}}
+    for item in (first, second, third):
+        assert decoder.feed(delta(tool_calls=[item])) is None
+    decoder.feed(delta(finish="tool_calls"))
+    assert decoder.finish().tool_calls == (
+        ToolCall(id="c1", name="f", arguments={"a": 1}),
+        ToolCall(id="c2", name="g", arguments={}),
+    )
+
+
+def test_a_stream_ends_with_its_reason_and_counts() -> None:
+    decoder = StreamDecoder(call())
+    chunk = decoder.feed(delta("Hi"))
+    assert chunk is not None
+    assert (chunk.text, chunk.finish_reason, chunk.usage) == ("Hi", None, None)
+    decoder.feed(delta(finish="stop"))
+    decoder.feed({"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 1}})
+    last = decoder.finish()
+    assert (last.text, last.finish_reason) == ("", "stop")
+    assert last.usage is not None
+    assert last.usage.total_tokens == 5
+
+
+def test_a_stream_without_its_end_may_be_tried_again() -> None:
+    decoder = StreamDecoder(call())
+    decoder.feed(delta("Hi"))
+    with pytest.raises(ChatModelError, match="after 2 characters") as caught:
+        decoder.finish()
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+# --------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, Code.INVALID),
+        (401, Code.AUTH),
+        (402, Code.BUDGET),
+        (403, Code.AUTH),
+        (404, Code.NOT_FOUND),
+        (408, Code.TIMEOUT),
+        (409, Code.CONFLICT),
+        (413, Code.INVALID),
+        (422, Code.INVALID),
+        (429, Code.RATE_LIMIT),
+        (500, Code.UNAVAILABLE),
+        (503, Code.UNAVAILABLE),
+        (529, Code.UNAVAILABLE),
+        (304, Code.BAD_REPLY),
+    ],
+)
+def test_statuses(status: int, code: Code) -> None:
+    assert code_of_status(status) is code
+
+
+def test_what_an_error_says_beats_its_status() -> None:
+    assert reported({"code": "insufficient_quota"}, call(), status=429).code is Code.BUDGET
+    assert reported({"code": "content_filter"}, call(), status=400).code is Code.REFUSED
+    assert reported({"code": 503, "message": "Loading model"}, call()).code is Code.UNAVAILABLE
+    assert "Loading model" in str(reported({"code": 503, "message": "Loading model"}, call()))
