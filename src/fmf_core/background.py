@@ -49,7 +49,8 @@ class Background:
                 raise RuntimeError("the interpreter is ending: no more work can be started")
             if self.loop is None:
                 loop = asyncio.new_event_loop()
-                loop.set_default_executor(_executor())
+                with contextlib.suppress(RuntimeError):  # the executor cannot be imported once the interpreter ends
+                    loop.set_default_executor(_executor())
                 self._thread = threading.Thread(target=_turn, args=(loop,), name="fmf-portal", daemon=True)
                 self._thread.start()
                 self.loop = loop

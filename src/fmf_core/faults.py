@@ -260,10 +260,10 @@ def _shown(value: Any, path: KeyPath, shape: Any) -> Any:
     return clean
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     if value is MASK:
         return MASK
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
-    text: str = repr(value)
+    text = f"{value!r}"
     return text if len(text) <= LONGEST_VALUE + 2 else f"{text[:LONGEST_VALUE]}…"

@@ -10,6 +10,17 @@ IDLE_S = 30.0
 """How long a thread without work is kept, in seconds."""
 
 
+class _Seat:
+    """Where one idle thread waits for work."""
+
+    __slots__ = ("ready", "work")
+
+    def __init__(self) -> None:
+        self.work: Callable[[], None] | None = None
+        self.ready = threading.Lock()
+        self.ready.acquire()
+
+
 class ThreadPool:
     """Runs functions in at most `limit` daemon threads, in the order they were given.
 
@@ -24,48 +35,58 @@ class ThreadPool:
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
-        self._work: deque[Callable[[], None]] = deque()
-        self._change = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], None]] = deque()
+        # The thread that became idle last works first, so that the others get old and end.
+        self._idle: list[_Seat] = []
         self._threads = 0
-        self._idle = 0
         self._made = 0
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Run `work`, which must not raise, in one of the threads as soon as one is free."""
-        with self._change:
-            self._work.append(work)
-            if self._idle >= len(self._work):
-                self._change.notify()
+        """Run `work`, which must not raise, in one of the threads as soon as one is free.
+
+        Raises:
+            RuntimeError: there is no thread, and the system cannot start one.
+        """
+        with self._lock:
+            if self._idle:
+                seat = self._idle.pop()
+                seat.work = work
+                seat.ready.release()
                 return
             if self._threads >= self._limit:
+                self._waiting.append(work)
                 return
             self._threads += 1
             self._made += 1
             name = f"{self._name}-{self._made}"
         try:
-            threading.Thread(target=self._serve, name=name, daemon=True).start()
+            threading.Thread(target=self._serve, args=(work,), name=name, daemon=True).start()
         except RuntimeError:
-            self._not_started(work)
+            with self._lock:
+                self._threads -= 1
+                if self._threads == 0:
+                    raise
+                self._waiting.append(work)
 
-    def _not_started(self, work: Callable[[], None]) -> None:
-        with self._change:
-            self._threads -= 1
-            if self._threads == 0 and work in self._work:
-                self._work.remove(work)
-                raise RuntimeError(f"no thread can be started for {self._name}")
-
-    def _serve(self) -> None:
-        while (work := self._next()) is not None:
+    def _serve(self, first: Callable[[], None]) -> None:
+        work: Callable[[], None] | None = first
+        del first
+        while work is not None:
             work()
-            del work
+            work = None  # let go of it while waiting
+            work = self._next()
 
     def _next(self) -> Callable[[], None] | None:
-        with self._change:
-            while not self._work:
-                self._idle += 1
-                heard = self._change.wait(IDLE_S)
-                self._idle -= 1
-                if not heard and not self._work:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            seat = _Seat()
+            self._idle.append(seat)
+        if not seat.ready.acquire(timeout=IDLE_S):
+            with self._lock:
+                if seat in self._idle:
+                    self._idle.remove(seat)
                     self._threads -= 1
                     return None
-            return self._work.popleft()
+        return seat.work
