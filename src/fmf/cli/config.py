@@ -38,9 +38,9 @@ def check(session: Session) -> None:
     checked += [f"profile {name}" for name in check_profiles(session.loaded, sets=session.sets)]
     chain = session.config.run.chain_config
     if chain is not None:
-        from fmf.cli.chain_file import check_chain
+        from fmf.cli.chain_check import check_chain
 
-        checked.append(f"chain {check_chain(session, session.root / chain)}")
+        checked.append(f"chain {check_chain(session, chain)}")
     session.warn_of_planned()
     if session.json:
         emit_json({"ok": True, "checked": checked, "without_effect": session.planned()})

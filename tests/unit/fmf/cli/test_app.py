@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
@@ -83,7 +82,6 @@ def test_the_reader_may_leave_early(tmp_path):
     assert process.returncode == 141
 
 
-@pytest.mark.skipif(find_spec("fmf.cli.infer") is None, reason="needs a command that waits")
 def test_ctrl_c_ends_with_130_and_no_traceback(tmp_path):
     command = [sys.executable, "-m", "fmf", "--set", "inference.provider=mock", "infer", "--prompt", "inline: x"]
     with subprocess.Popen(

@@ -7,6 +7,11 @@ import jsonschema
 from fmf_core.settings import load_yaml
 
 FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
+CHAIN = """\
+name: c
+inputs: {connector: docs}
+steps: [{id: s, prompt: 'inline: x {{ text }}', inputs: {text: '${chunk.text}'}}]
+"""
 
 
 def test_show_gives_value_and_origin_of_every_setting(fmf, tmp_path):
@@ -68,3 +73,15 @@ def test_a_fault_in_a_profile_that_is_not_active_is_found(fmf, tmp_path):
 def test_the_schema_accepts_the_file(fmf, tmp_path):
     schema = json.loads(fmf("config", "schema").stdout)
     jsonschema.validate(load_yaml(FILE, source="fmf.yaml").data, schema)
+
+
+def test_check_loads_the_chain_that_the_file_names(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE + "run: {chain_config: chains/c.yaml}\n")
+    missing = fmf("config", "check")
+    assert missing.exit_code == 2
+    assert "c.yaml" in missing.stderr
+    (tmp_path / "chains").mkdir()
+    (tmp_path / "chains" / "c.yaml").write_text(CHAIN)
+    assert "c, 1 step" in fmf("config", "check").stdout
+    (tmp_path / "chains" / "c.yaml").write_text(CHAIN.replace("docs", "dcos"))
+    assert "did you mean 'docs'" in fmf("config", "check").stderr
