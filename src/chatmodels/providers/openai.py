@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
 from time import time
@@ -34,6 +36,8 @@ from fmf_core.redact import add_secret, redact
 
 NO_KEY = "none"
 """What goes out as key to a server of one's own when no key is set: such servers want the header, not its value."""
+
+_Settings = tuple[str, str | None]
 
 HEALTH_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 2.0
@@ -93,8 +97,10 @@ class OpenAIChatModel(ChatModel):
         self._base_url = base_url
         self._own_client = client.with_options(max_retries=0) if client is not None else None
         self._more = {"organization": organization, "project": project, "default_headers": default_headers}
-        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
+        self._clients: dict[tuple[asyncio.AbstractEventLoop, _Settings], _LoopClient] = {}
         self._lock = threading.Lock()
+        # At the end of the process the loops close what is left; until then a model that nobody has any more does.
+        weakref.finalize(self, _abandon, self._clients).atexit = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, base_url={self._base_url!r})"
@@ -156,10 +162,10 @@ class OpenAIChatModel(ChatModel):
     async def cleanup(self) -> None:
         """Close the connections of every event loop that used this model."""
         with self._lock:
-            clients = list(self._clients.items())
+            clients = list(self._clients.values())
             self._clients.clear()
-        for loop, client in clients:
-            await client.close(loop)
+        for client in clients:
+            await client.close()
 
     async def _health(self) -> HealthStatus:
         call = self._call("health", ChatRequest(prompt="health", model=self.model))
@@ -197,21 +203,17 @@ class OpenAIChatModel(ChatModel):
     async def _client(self) -> openai.AsyncOpenAI:
         if self._own_client is not None:
             return self._own_client
-        loop = asyncio.get_running_loop()
+        key = (asyncio.get_running_loop(), self._settings())
         with self._lock:
-            known = self._clients.get(loop)
-        settings = self._settings()
-        if known is None or known.settings != settings:
-            known = _LoopClient(settings, self._more)
-            await known.follow_loop()
-            with self._lock:
-                ended = [other for other in self._clients if other.is_closed()]
-                for other in ended:
-                    del self._clients[other]
-                self._clients[loop] = known
+            known = self._clients.get(key)
+            if known is None:
+                for ended in [other for other in self._clients if other[0].is_closed()]:
+                    del self._clients[ended]
+                known = self._clients[key] = _LoopClient(*key, self._more)
+        await known.follow_loop()
         return known.client
 
-    def _settings(self) -> tuple[str, str | None]:
+    def _settings(self) -> _Settings:
         """Key and address as they hold now: arguments, then the environment."""
         base_url = self._base_url or os.environ.get("OPENAI_BASE_URL") or None
         key = self._api_key.get_secret_value() if self._api_key else os.environ.get("OPENAI_API_KEY", "")
@@ -230,32 +232,46 @@ class OpenAIChatModel(ChatModel):
 class _LoopClient:
     """The SDK client of one event loop; its connections end with the loop."""
 
-    def __init__(self, settings: tuple[str, str | None], more: Mapping[str, Any]) -> None:
-        self.settings = settings
-        self._process = os.getpid()
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: _Settings, more: Mapping[str, Any]) -> None:
         key, base_url = settings
         self.client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, **more)
+        self._loop = loop
+        self._process = os.getpid()
         self._guard = self._closed_with_loop()
+        self._followed = False
 
     async def follow_loop(self) -> None:
         """Have the connections closed when the running loop shuts down its generators, as `asyncio.run` does."""
-        await anext(self._guard)
+        if not self._followed:
+            self._followed = True
+            await anext(self._guard)
 
-    async def close(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def close(self) -> None:
         """Close the connections in the loop that opened them; nothing is left to do when that loop has ended."""
-        if self._process != os.getpid():
-            return  # inherited by a fork: the connections are the parent's
-        if loop is asyncio.get_running_loop():
-            await self._guard.aclose()
-        elif loop.is_running():
-            closing = asyncio.run_coroutine_threadsafe(self._guard.aclose(), loop)
-            await asyncio.wait_for(asyncio.wrap_future(closing), CLOSE_TIMEOUT_S)
+        closing = self.close_soon()
+        if closing is not None:
+            await asyncio.wait({asyncio.wrap_future(closing)}, timeout=CLOSE_TIMEOUT_S)
+
+    def close_soon(self) -> Future[None] | None:
+        """Begin to close the connections, from any thread; `None` when there is nothing to close."""
+        # After a fork the connections are the parent's.
+        if self._process != os.getpid() or not self._loop.is_running():
+            return None
+        return asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+
+    async def _close(self) -> None:
+        await self._guard.aclose()
 
     async def _closed_with_loop(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
             await self.client.close()
+
+
+def _abandon(clients: dict[Any, _LoopClient]) -> None:
+    for client in clients.values():
+        client.close_soon()
 
 
 async def _whole(pieces: AsyncIterator[bytes], call: Call) -> bytes:

@@ -3,21 +3,22 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Coroutine
 from email.utils import formatdate
 from typing import Any
 
 import openai
 import pytest
-from peers.embedded_server import EmbeddedServer
-from peers.scripted_server import Reply, ScriptedServer
 
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.iface import ChatModel
 from chatmodels.providers.openai import OpenAIChatModel, seconds_to_wait
-from chatmodels.testing import ChatModelExam, forbid_model_requests
+from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from chatmodels.types import ChatRequest, ResponseFormat
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
+from peers.embedded_server import EmbeddedServer
+from peers.scripted_server import Reply, ScriptedServer
 
 Server = ScriptedServer
 
@@ -31,6 +32,11 @@ def model_of(server: Server, **settings: Any) -> OpenAIChatModel:
     return OpenAIChatModel(**{"base_url": server.base_url, "timeout_s": 5.0, "model": "m", **settings})
 
 
+def in_own_loop(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner() as runner:
+        return runner.run(work)
+
+
 def failure(model: ChatModel, prompt: str = "x") -> ChatModelError:
     with pytest.raises(ChatModelError) as caught:
         model.invoke(prompt)
@@ -41,17 +47,9 @@ def failure(model: ChatModel, prompt: str = "x") -> ChatModelError:
 
 
 def test_without_key_and_server_the_error_names_the_variable() -> None:
-    model = OpenAIChatModel()
-    with pytest.raises(ProviderAuthError, match="OPENAI_API_KEY") as caught:
-        with _allowed():
-            model.invoke("x")
+    with allow_model_requests(), pytest.raises(ProviderAuthError, match="OPENAI_API_KEY") as caught:
+        OpenAIChatModel().invoke("x")
     assert caught.value.code is Code.AUTH
-
-
-def _allowed() -> Any:
-    from chatmodels.testing import allow_model_requests
-
-    return allow_model_requests()
 
 
 def test_a_server_of_ones_own_needs_no_key(server: Server) -> None:
@@ -101,7 +99,7 @@ def test_a_client_of_ones_own_is_used_without_its_retries(server: Server) -> Non
         assert not client.is_closed()
         await client.close()
 
-    asyncio.run(go())
+    in_own_loop(go())
     assert server.count == 2
 
 
@@ -213,7 +211,7 @@ def test_faults_of_streams(server: Server, reply: Reply, code: Code, said: str) 
 def test_nobody_listens() -> None:
     with ScriptedServer() as gone:
         pass
-    with _allowed():
+    with allow_model_requests():
         error = failure(OpenAIChatModel(base_url=gone.base_url, model="m"))
     assert error.code is Code.UNAVAILABLE
     assert "is the server up" in error.hint
@@ -221,7 +219,7 @@ def test_nobody_listens() -> None:
 
 @pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://127.0.0.1/v1", "http://[bad/v1"])
 def test_an_address_that_is_none(address: str) -> None:
-    with _allowed():
+    with allow_model_requests():
         error = failure(OpenAIChatModel(base_url=address, model="m"))
     assert error.code is Code.INVALID
     assert not error.retryable
@@ -264,12 +262,11 @@ def test_time_is_counted_to_the_last_byte(server: Server, reply: Reply) -> None:
 
 def test_a_slow_stream_times_out_after_its_first_pieces(server: Server) -> None:
     server.add(Reply(deltas=("a", "b", "c", "d", "e"), pace_s=0.15))
-    seen = []
+    stream = model_of(server, timeout_s=0.5).stream("x")
+    assert next(stream).text == "a"
     with pytest.raises(ChatModelError) as caught:
-        for chunk in model_of(server, timeout_s=0.5).stream("x"):
-            seen.append(chunk.text)
+        list(stream)
     assert caught.value.code is Code.TIMEOUT
-    assert seen[:1] == ["a"]
     server.wait_for(lambda s: s.requests[0].closed_early)
 
 
@@ -283,7 +280,7 @@ def test_a_cancelled_call_leaves_its_connection(server: Server) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(go())
+    in_own_loop(go())
     server.wait_for(lambda s: s.requests[0].closed_early)
 
 
@@ -354,7 +351,7 @@ def test_broken_streams(server: Server, events: tuple[Any, ...], code: Code) -> 
 def test_one_model_serves_many_loops_one_after_the_other(server: Server) -> None:
     model = model_of(server)
     for _ in range(3):
-        assert asyncio.run(model.ainvoke("x")).content == "Scripted reply"
+        assert in_own_loop(model.ainvoke("x")).content == "Scripted reply"
     server.wait_for(lambda s: s.open_connections == 0)
     model.invoke("x")
     run_sync(model.cleanup())
@@ -365,7 +362,7 @@ def test_cleanup_from_another_loop_closes_the_connections(server: Server) -> Non
     model = model_of(server)
     model.invoke("x")
     server.wait_for(lambda s: s.open_connections == 1)
-    asyncio.run(model.cleanup())
+    in_own_loop(model.cleanup())
     server.wait_for(lambda s: s.open_connections == 0)
     assert model.invoke("x").content == "Scripted reply"
 
