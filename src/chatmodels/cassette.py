@@ -164,6 +164,8 @@ class _Recorded:
         self._chunks = [ChatChunk.model_validate(chunk) for chunk in line.get("chunks", ())]
         self._error: Mapping[str, Any] | None = line.get("error")
         self._response: ChatResponse | None = None
+        if not {"response", "chunks", "error"} & set(line):
+            raise ValueError("it has no response, chunks or error")
         if "response" in line:
             self._response = ChatResponse.model_validate({**line["response"], "cached": True, "cost_usd": 0.0})
 
@@ -212,10 +214,25 @@ class _Writer:
 def request_facts(request: ChatRequest) -> dict[str, Any]:
     """What of `request` decides the answer, as JSON values and with every secret blanked."""
     facts = request.model_dump(mode="json", include=set(REQUEST_FIELDS))
+    facts["messages"] = [_without_bytes(message) for message in facts["messages"]]
     blanked: dict[str, Any] = redact_value(
         {name: facts[name] for name in REQUEST_FIELDS if facts[name] not in (None, [], {})}
     )
     return blanked
+
+
+def _without_bytes(message: dict[str, Any]) -> dict[str, Any]:
+    """The message without what it leaves open, and with the hash of each picture instead of its bytes."""
+    content = message["content"]
+    if not isinstance(content, str):
+        content = [_hashed(part) if part.get("data") else part for part in content]
+    return {name: value for name, value in {**message, "content": content}.items() if value not in (None, [])}
+
+
+def _hashed(picture: dict[str, Any]) -> dict[str, Any]:
+    from hashlib import sha256
+
+    return {**picture, "data": f"sha256:{sha256(picture['data'].encode()).hexdigest()}"}
 
 
 def _read(path: Path) -> list[_Recorded]:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from fmf_core.value import Value
 
@@ -23,6 +23,8 @@ class TextPart(Value):
 
 class ImagePart(Value):
     """A picture inside a message: its bytes, or the address where the provider finds it."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     type: Literal["image"] = "image"
     data: bytes | None = Field(default=None, repr=False)

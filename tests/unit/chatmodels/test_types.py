@@ -103,6 +103,10 @@ class TestMessage:
     def test_bytes_become_a_data_address(self):
         assert ImagePart(data=b"abc", media_type="image/jpeg").as_url() == "data:image/jpeg;base64,YWJj"
 
+    def test_pictures_survive_json(self):
+        message = Message(role="user", content=(ImagePart(data=bytes(range(256))),))
+        assert Message.model_validate_json(message.model_dump_json()) == message
+
     def test_a_picture_has_one_source(self):
         with pytest.raises(ValidationError):
             ImagePart()

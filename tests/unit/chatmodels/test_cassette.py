@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+from chatmodels import (
+    ChatModelError,
+    ChatRequest,
+    ErrorCode,
+    ImagePart,
+    Message,
+    MockChatModel,
+    ProviderAuthError,
+    RecordingModel,
+    ReplayModel,
+    ResponseFormat,
+    Tool,
+    ToolCall,
+    create_chat_model,
+)
+from chatmodels.testing import ChatModelExam, forbid_model_requests
+from fmf_core.errors import ConfigurationError, FrameworkError
+from fmf_core.redact import add_secret
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "calls.jsonl"
+
+
+@pytest.fixture
+def no_sockets(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a socket was connected")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with forbid_model_requests():
+        yield
+
+
+def record(path, model, *calls):
+    recorder = RecordingModel(model, path)
+    for call in calls:
+        call(recorder)
+    return recorder
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class Anything(ReplayModel):
+    """Replays one recorded call for whatever is asked."""
+
+    def _next(self, request, *, streamed):
+        return next(iter(self._calls.values()))[0]
+
+
+class TestExam(ChatModelExam):
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path):
+        self.path = tmp_path / "calls.jsonl"
+        record(self.path, MockChatModel("Hello to you."), lambda m: m.invoke("x"))
+
+    def make_model(self):
+        return Anything(self.path)
+
+    def make_failing_model(self):
+        return ReplayModel(self.path)
+
+
+class TestRecorderExam(ChatModelExam):
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path):
+        self.path = tmp_path / "calls.jsonl"
+
+    def make_model(self):
+        return RecordingModel(MockChatModel("Hello to you."), self.path)
+
+    def make_failing_model(self):
+        failure = ChatModelError("no", op="mock.complete", code=ErrorCode.INVALID)
+        return RecordingModel(MockChatModel(fail_with=failure), self.path)
+
+
+def test_sync_async_and_streams_replay_alike(path, no_sockets):
+    model = create_chat_model("mock", responses=lambda r: f"answer to {r.prompt}", model="gpt-4o-mini")
+    recorder = RecordingModel(model, path)
+    whole = recorder.invoke("a")
+    awaited = asyncio.run(recorder.ainvoke("b"))
+    pieces = list(recorder.stream("c"))
+    replay = ReplayModel(path)
+    for prompt, expected in [("a", whole), ("b", awaited)]:
+        for response in (replay.invoke(prompt), asyncio.run(replay.ainvoke(prompt))):
+            assert (response.content, response.usage, response.model) == (
+                expected.content,
+                expected.usage,
+                expected.model,
+            )
+            assert (response.cached, response.cost_usd) == (True, 0.0)
+    assert list(replay.stream("c")) == pieces
+    assert asyncio.run(collect(replay.astream("c"))) == pieces
+
+
+async def collect(stream):
+    return [chunk async for chunk in stream]
+
+
+def test_a_whole_answer_can_be_streamed_and_a_stream_taken_whole(path):
+    record(path, MockChatModel("one two"), lambda m: m.invoke("whole"), lambda m: list(m.stream("pieces")))
+    replay = ReplayModel(path)
+    chunks = list(replay.stream("whole"))
+    assert "".join(c.text for c in chunks) == "one two"
+    assert chunks[-1].usage == replay.invoke("whole").usage
+    assert replay.invoke("pieces").content == "one two"
+    assert replay.invoke("pieces").cost_usd == 0.0
+
+
+def test_equal_requests_replay_in_order_and_then_again(path):
+    record(path, MockChatModel(["1", "2", "3"]), *[lambda m: m.invoke("x")] * 3)
+    replay = ReplayModel(path)
+    assert [replay.invoke("x").content for _ in range(7)] == ["1", "2", "3", "1", "2", "3", "1"]
+
+
+def test_errors_are_part_of_the_record(path):
+    failures = [
+        ChatModelError("slow down", op="v.c", code=ErrorCode.RATE_LIMIT, retry_after=2.0, fields={"attempts": 3}),
+        ProviderAuthError("no", op="v.c"),
+    ]
+    recorder = RecordingModel(MockChatModel(failures), path)
+    for _ in failures:
+        with pytest.raises(ChatModelError):
+            recorder.invoke("x")
+    replay = ReplayModel(path)
+    with pytest.raises(ChatModelError, match="slow down") as caught:
+        replay.invoke("x")
+    assert (caught.value.code, caught.value.retry_after) == (ErrorCode.RATE_LIMIT, 2.0)
+    assert caught.value.fields == {"attempts": 3}
+    with pytest.raises(ProviderAuthError):
+        asyncio.run(replay.ainvoke("x"))
+
+
+def test_a_stream_that_broke_replays_its_pieces_and_its_error(path):
+    class Breaking(MockChatModel):
+        async def stream_async(self, request):
+            async for chunk in super().stream_async(request):
+                yield chunk
+                raise ChatModelError("cut", op="v.s", code=ErrorCode.UNAVAILABLE)
+
+    with pytest.raises(ChatModelError):
+        list(RecordingModel(Breaking("a b"), path).stream("x"))
+    got = []
+    with pytest.raises(ChatModelError, match="cut"):
+        for chunk in ReplayModel(path).stream("x"):
+            got.append(chunk.text)
+    assert got == ["a "]
+
+
+def test_a_stream_that_was_left_early_is_not_on_record(path):
+    recorder = RecordingModel(MockChatModel("a b c"), path)
+    stream = recorder.stream("x")
+    next(stream)
+    stream.close()
+    recorder.invoke("y")
+    assert len(lines(path)) == 1
+
+
+def test_an_unmatched_request_says_what_differs(path):
+    record(path, MockChatModel(), lambda m: m.invoke("Summarise the report", temperature=0.0), lambda m: m.invoke("zzz"))
+    with pytest.raises(FrameworkError) as caught:
+        ReplayModel(path).invoke("Summarise the report", temperature=0.5)
+    text = str(caught.value)
+    assert caught.value.code is ErrorCode.NOT_FOUND
+    assert "'Summarise the report'" in text
+    assert '-  "temperature": 0.0' in text
+    assert '+  "temperature": 0.5' in text
+    assert "zzz" not in text
+
+
+def test_an_empty_record_matches_nothing(path):
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    with pytest.raises(FrameworkError, match="'x' is not on record"):
+        ReplayModel(path).invoke("x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"temperature": None},
+        {"max_tokens": 5},
+        {"seed": 1},
+        {"stop": ("END",)},
+        {"tools": (Tool(name="t"),)},
+        {"tool_choice": "none"},
+        {"response_format": ResponseFormat(type="json_object")},
+        {"extra_params": {"top_p": 0.1}},
+        {"system_prompt": "S"},
+    ],
+)
+def test_everything_that_decides_the_answer_is_compared(path, change):
+    record(path, MockChatModel(), lambda m: m.invoke("x"))
+    with pytest.raises(FrameworkError):
+        ReplayModel(path).invoke("x", **change)
+
+
+def test_a_prompt_and_its_messages_are_the_same_request(path):
+    record(path, MockChatModel("a"), lambda m: m.invoke("x"))
+    assert ReplayModel(path).invoke([Message(role="user", content="x")]).content == "a"
+
+
+def test_tool_calls_and_pictures_survive(path):
+    picture = Message(role="user", content=(ImagePart(data=bytes(range(256))),))
+    record(path, MockChatModel(ToolCall(id="1", name="t", arguments={"a": [1]})), lambda m: m.invoke([picture]))
+    replay = ReplayModel(path)
+    assert replay.invoke([picture]).tool_calls[0].arguments == {"a": [1]}
+    assert list(replay.stream([picture]))[-1].tool_calls[0].name == "t"
+    with pytest.raises(FrameworkError):
+        replay.invoke([Message(role="user", content=(ImagePart(data=b"other"),))])
+
+
+def test_no_secret_reaches_the_file(path):
+    key = "sk-proj-" + "a1B2c3D4" * 6
+    add_secret("hunter2-hunter2")
+    record(
+        path,
+        MockChatModel("your key is " + key),
+        lambda m: m.invoke(f"my password is hunter2-hunter2 and {key}", extra_params={"api_key": "abcdefgh1234"}),
+        lambda m: list(m.stream(f"again {key}")),
+    )
+    text = path.read_text()
+    assert not [secret for secret in (key, "hunter2-hunter2", "abcdefgh1234") if secret in text]
+    replay = ReplayModel(path)
+    assert replay.invoke(f"my password is hunter2-hunter2 and {key}", extra_params={"api_key": "abcdefgh1234"}).content
+
+
+def test_a_new_recorder_begins_anew_unless_told_to_append(path):
+    record(path, MockChatModel("old"), lambda m: m.invoke("x"))
+    record(path, MockChatModel("new"), lambda m: m.invoke("x"), lambda m: m.invoke("y"))
+    assert len(lines(path)) == 2
+    RecordingModel(MockChatModel("more"), path, append=True).invoke("z")
+    assert len(lines(path)) == 3
+    assert ReplayModel(path).invoke("x").content == "new"
+
+
+def test_many_threads_write_whole_lines(path):
+    recorder = RecordingModel(MockChatModel(lambda r: r.prompt * 50), path)
+    recorder.batch([f"p{number}" for number in range(100)], max_concurrency=16)
+    assert len(lines(path)) == 100
+    replay = ReplayModel(path)
+    assert all(replay.invoke(f"p{number}").content == f"p{number}" * 50 for number in range(100))
+    assert "100" in replay.check_health().detail
+
+
+def test_a_record_that_is_not_there(tmp_path):
+    with pytest.raises(FrameworkError, match=r"nothing\.jsonl") as caught:
+        ReplayModel(tmp_path / "nothing.jsonl")
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("bad", ["{", "[]", "{}", '{"request": {}, "response": {"content": 1}}', '{"request": {}}'])
+def test_a_broken_record_names_its_line(path, bad):
+    record(path, MockChatModel(), lambda m: m.invoke("x"))
+    with path.open("a") as file:
+        file.write(bad + "\n")
+    with pytest.raises(ConfigurationError, match=r"calls\.jsonl:2"):
+        ReplayModel(path)
