@@ -38,7 +38,7 @@ class EnvSecrets:
             raise SecretNotFoundError(
                 f"secret {name} is missing: looked in the environment and in {where}",
                 op="auth.env",
-                hint=f"export {name}, or write the line {name}=... into {self._file}",
+                hint=f"export {name}, or give it a line in {self._file}",
                 fields={"secret": name},
             )
         return SecretStr(value)

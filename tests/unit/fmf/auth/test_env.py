@@ -47,7 +47,7 @@ def test_a_missing_secret_says_where_it_was_looked_for(tmp_path):
     assert "NOPE" in caught.value.message
     assert "environment" in caught.value.message
     assert str(tmp_path / ".env") in caught.value.message
-    assert "NOPE=" in caught.value.hint
+    assert "export NOPE" in caught.value.hint
     assert exit_status(caught.value) == 3
 
 
