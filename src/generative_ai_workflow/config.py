@@ -155,6 +155,10 @@ class WorkflowConfig(Value):
     """How long model calls in flight may finish after a cancel, in seconds."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """Names for templates that every run knows; the input of a run wins over them."""
+    concurrency: int = Field(default=8, ge=1)
+    """How many runs of `run_many` go on at once."""
+    continue_on_error: bool = True
+    """Whether `run_many` goes on with the next input after a run that did not complete."""
 
     def merged(self, framework: FrameworkConfig, *, sampling: bool = True) -> WorkflowConfig:
         """These settings with those of `framework` where they are silent.
@@ -202,7 +206,7 @@ def _with_variable_names(error: ValidationError, taken: Mapping[str, str]) -> Va
     for fault in error.errors(include_url=False):
         field = fault["loc"][0] if fault["loc"] else ""
         where = (*fault["loc"], ENVIRONMENT[str(field)]) if field in taken else fault["loc"]
-        message = PydanticCustomError(fault["type"], fault["msg"])  # type: ignore[arg-type]
+        message = PydanticCustomError(fault["type"], fault["msg"])
         shown = "**********" if field == "openai_api_key" else fault["input"]
         lines.append(InitErrorDetails(type=message, loc=where, input=shown))
     return ValidationError.from_exception_data(error.title, lines)

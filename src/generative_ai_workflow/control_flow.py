@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from generative_ai_workflow.exceptions import DefinitionError, StepError
-from generative_ai_workflow.exceptions import ExpressionError as ExpressionError
-from generative_ai_workflow.expression import Condition as Condition
+from generative_ai_workflow.exceptions import DefinitionError, ExpressionError, StepError
+from generative_ai_workflow.expression import Condition
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus
 from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+
+__all__ = ["Condition", "ConditionalStep", "ExpressionError"]
 
 
 class ConditionalStep(BuiltInStep):
@@ -65,7 +66,7 @@ class ConditionalStep(BuiltInStep):
         met = bool(self.condition(context.roots))
         steps = self.true_steps if met else self.false_steps
         if context.host is not None:
-            await context.host.run_steps(context, steps)
+            await context.host.run_steps(steps)
         else:
             await _run_alone(context, steps)
         branch = "true" if met else "false"
@@ -77,13 +78,13 @@ async def _run_alone(context: StepContext, steps: Iterable[WorkflowStep]) -> Non
     outputs = dict(context.previous_outputs)
     for step in steps:
         inner = StepContext(
-            context.workflow_id,
-            step.step_id,
-            context.correlation_id,
-            context.input_data,
-            context.variables,
-            outputs,
-            context.config,
+            workflow_id=context.workflow_id,
+            step_id=step.step_id,
+            correlation_id=context.correlation_id,
+            input_data=context.input_data,
+            variables=context.variables,
+            previous_outputs=outputs,
+            config=context.config,
             step_name=step.name,
         )
         result = await step.execute_async(inner)

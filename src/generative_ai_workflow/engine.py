@@ -79,7 +79,7 @@ class WorkflowEngine:
         workflow: Runnable,
         input_data: Input | None = None,
         *,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a result, not an exception, tells of it
         correlation_id: str | None = None,
     ) -> WorkflowResult:
         """Run `workflow` to its end.
@@ -130,7 +130,12 @@ class WorkflowEngine:
         return WorkflowHandle(Run(plan, input_data, correlation_id)).launch(limit)
 
     def run_many(
-        self, workflow: Runnable, inputs: Iterable[Input], concurrency: int = 8, *, timeout: float | None = None
+        self,
+        workflow: Runnable,
+        inputs: Iterable[Input],
+        concurrency: int | None = None,
+        *,
+        timeout: float | None = None,
     ) -> RunMany:
         """Run `workflow` once for each of `inputs`, at most `concurrency` at the same time.
 
@@ -144,16 +149,19 @@ class WorkflowEngine:
         Args:
             workflow: what to run.
             inputs: one dict for each run.
-            concurrency: how many runs may go on at once, from 1.
+            concurrency: how many runs may go on at once, from 1; default is the workflow's, which is 8 unless set.
             timeout: the longest single run, in seconds.
 
         Raises:
             ConfigurationError: `concurrency` is no positive whole number.
         """
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-            raise ConfigurationError(f"concurrency must be a whole number from 1, got {concurrency!r}", op="engine.run_many")
         plan = self._plan(workflow)
-        return RunMany(plan, inputs, concurrency, _limit(timeout, plan))
+        at_once = plan.config.concurrency if concurrency is None else concurrency
+        if type(at_once) is not int or at_once < 1:
+            raise ConfigurationError(
+                f"concurrency must be a whole number from 1, got {at_once!r}", op="engine.run_many"
+            )
+        return RunMany(plan, inputs, at_once, _limit(timeout, plan))
 
     def _plan(self, workflow: Runnable) -> Plan:
         plan = self._plans.get(workflow)
@@ -172,7 +180,7 @@ HOOKS = ("before_llm_call", "after_llm_call", "on_workflow_start", "on_workflow_
 def _limit(timeout: float | None, plan: Plan) -> float | None:
     if timeout is None:
         return plan.config.timeout
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    if type(timeout) not in (int, float) or not timeout > 0:
         raise ConfigurationError(f"timeout must be a positive number of seconds, got {timeout!r}", op="workflow.run")
     return float(timeout)
 

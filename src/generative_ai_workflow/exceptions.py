@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from chatmodels.errors import ChatModelError as ProviderError
-from chatmodels.errors import ProviderAuthError as ProviderAuthError
-from fmf_core.errors import Code as Code
-from fmf_core.errors import FrameworkError as FrameworkError
-from fmf_core.errors import ConfigurationError as ConfigurationError
-from fmf_core.errors import PluginError as PluginError
-from fmf_core.errors import PluginNotFoundError as PluginNotFoundError
-from fmf_core.errors import PluginRegistrationError as PluginRegistrationError
+from chatmodels.errors import ProviderAuthError
+from fmf_core.errors import (
+    Code,
+    ConfigurationError,
+    FrameworkError,
+    PluginError,
+    PluginNotFoundError,
+    PluginRegistrationError,
+)
 
 __all__ = [
     "AbortError",
     "BudgetExceededError",
+    "Code",
     "ConfigurationError",
     "DefinitionError",
     "ExpressionError",
@@ -62,6 +65,6 @@ class ExpressionError(WorkflowError, ConfigurationError):
 
 
 class BudgetExceededError(WorkflowError, AssertionError):
-    """More was spent than a `CostTracker` allows; an `AssertionError` too, so that a test budget reads as a failed test."""
+    """More was spent than a `CostTracker` allows; an `AssertionError` too, so that in a test it reads as a failure."""
 
     default_code = Code.BUDGET

@@ -37,7 +37,7 @@ class Condition:
     __slots__ = ("_node", "references", "text")
 
     def __init__(self, text: str) -> None:
-        if not isinstance(text, str) or not text.strip():
+        if not text.strip():
             raise ExpressionError(f"a condition must be a non-empty text, got {text!r}", op="condition.parse")
         if len(text) > LONGEST_TEXT:
             raise ExpressionError(
@@ -209,31 +209,31 @@ class _Parser:
 
     def _operand(self) -> Node:
         token = self._peek()
-        if token.kind == "number":
-            self.position += 1
-            return _constant(_number(token.text))
-        if token.kind == "text":
-            self.position += 1
-            return _constant(re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL))
+        if token.kind in {"number", "text"} or token.text == "-":
+            return _constant(self._literal())
         if token.kind == "name":
             return self._name(token)
-        if self._take("-"):
-            number = self._peek()
-            if number.kind != "number":
-                raise self._fault("a number is missing behind '-'")
-            self.position += 1
-            return _constant(-_number(number.text))
+        if self._take("["):
+            return self._list()
         if self._take("${"):
             node = self._path()
             self._expect("}")
-            return node
-        if self._take("("):
+        elif self._take("("):
             node = self._either()
             self._expect(")")
-            return node
-        if self._take("["):
-            return self._list()
-        raise self._fault("a value is missing" if token is _END else f"{token.text!r} is not expected here")
+        else:
+            raise self._fault("a value is missing" if token is _END else f"{token.text!r} is not expected here")
+        return node
+
+    def _literal(self) -> str | int | float:
+        negative = self._take("-")
+        token = self._peek()
+        if negative and token.kind != "number":
+            raise self._fault("a number is missing behind '-'")
+        self.position += 1
+        if token.kind == "text":
+            return re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
+        return -_number(token.text) if negative else _number(token.text)
 
     def _name(self, token: _Token) -> Node:
         if token.text in _CONSTANTS:

@@ -20,9 +20,9 @@ _running: set[asyncio.Task[None]] = set()
 class WorkflowHandle:
     """A started run. Its result is kept for as long as the handle is.
 
-        handle = workflow.start({"text": "..."})
-        result = await handle             # in a coroutine
-        result = handle.result(timeout=5)  # in blocking code
+    handle = workflow.start({"text": "..."})
+    result = await handle             # in a coroutine
+    result = handle.result(timeout=5)  # in blocking code
     """
 
     def __init__(self, run: Run) -> None:

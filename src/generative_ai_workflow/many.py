@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -24,9 +24,7 @@ class RunMany:
     Made by `WorkflowEngine.run_many`. Every iteration takes what is left of the inputs.
     """
 
-    def __init__(
-        self, plan: Plan, inputs: Iterable[Mapping[str, Any]], concurrency: int, limit: float | None
-    ) -> None:
+    def __init__(self, plan: Plan, inputs: Iterable[Mapping[str, Any]], concurrency: int, limit: float | None) -> None:
         self._plan = plan
         self._inputs = iter(inputs)
         self._concurrency = concurrency
@@ -45,7 +43,7 @@ class RunMany:
         async with aclosing(self._results()) as results:
             return [result async for result in results]
 
-    async def _results(self) -> Any:
+    async def _results(self) -> AsyncGenerator[WorkflowResult, None]:
         turn = asyncio.Semaphore(self._concurrency)
         pending: deque[asyncio.Task[WorkflowResult]] = deque()
         try:
@@ -57,7 +55,9 @@ class RunMany:
                     if pending and pending[0].done():
                         break
                 if pending:
-                    yield await pending.popleft()
+                    result = await pending.popleft()
+                    more = more and (result.succeeded or self._plan.config.continue_on_error)
+                    yield result
         finally:
             for task in pending:
                 task.cancel()

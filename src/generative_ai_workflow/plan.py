@@ -44,7 +44,18 @@ class Runnable(Protocol):
 class Part:
     """One step, ready to be run."""
 
-    __slots__ = ("cleanup", "initialize", "is_critical", "metadata", "name", "output_key", "plugin", "step_id", "when", "work")
+    __slots__ = (
+        "cleanup",
+        "initialize",
+        "is_critical",
+        "metadata",
+        "name",
+        "output_key",
+        "plugin",
+        "step_id",
+        "when",
+        "work",
+    )
 
     def __init__(self, step: WorkflowStep) -> None:
         kind = type(step)

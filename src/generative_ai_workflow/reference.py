@@ -82,7 +82,11 @@ def look_up(path: Path, names: Mapping[str, Any]) -> Any:
 def dotted(path: Path) -> str:
     """`path` as it is written."""
     return "".join(
-        part if not index else f".{part}" if _PLAIN_PART.fullmatch(part) else f"[{json.dumps(part, ensure_ascii=False)}]"
+        part
+        if not index
+        else f".{part}"
+        if _PLAIN_PART.fullmatch(part)
+        else f"[{json.dumps(part, ensure_ascii=False)}]"
         for index, part in enumerate(path)
     )
 

@@ -34,6 +34,7 @@ from generative_ai_workflow.workflow_step import WorkflowStep
 
 Verdict = tuple[WorkflowStatus, str | None]
 
+
 class Run:
     """The state of one execution; steps reach it through their context.
 
@@ -148,13 +149,13 @@ class Run:
         if self.supervision.stopping:
             raise asyncio.CancelledError
         context = StepContext(
-            self.plan.workflow_id,
-            part.step_id,
-            self.correlation_id,
-            self.input_data,
-            self.variables,
-            self.outputs,
-            self.plan.config,
+            workflow_id=self.plan.workflow_id,
+            step_id=part.step_id,
+            correlation_id=self.correlation_id,
+            input_data=self.input_data,
+            variables=self.variables,
+            previous_outputs=self.outputs,
+            config=self.plan.config,
             step_name=part.name,
             host=self,
             names=self.names,
@@ -171,11 +172,10 @@ class Run:
                 return {}
             output, given = output_of(part, await self._work(part, context))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if self.supervision.stopping or task is None or task.cancelling():
+            if self._ending():
                 raise
             failure = as_error(error)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it fails the step and nothing else
             failure = as_error(error)
         else:
             self._completed(part, context, began, output, given)
@@ -184,6 +184,11 @@ class Run:
             return output
         await self._failed(part, context, began, failure)
         return {}
+
+    def _ending(self) -> bool:
+        """Whether the run is being ended from outside."""
+        task = asyncio.current_task()
+        return self.supervision.stopping or (task is not None and task.cancelling() > 0)
 
     async def _work(self, part: Part, context: StepContext) -> Any:
         if part.initialize is not None:
@@ -274,8 +279,8 @@ class Run:
             raise asyncio.CancelledError("the run was stopped")
         return response
 
-    async def run_steps(self, context: StepContext, steps: Sequence[WorkflowStep]) -> dict[str, Any]:
-        """Run `steps` in order as parts of the step that `context` belongs to; their outputs together."""
+    async def run_steps(self, steps: Sequence[WorkflowStep]) -> dict[str, Any]:
+        """Run `steps` in order as parts of another one; their outputs together."""
         together: dict[str, Any] = {}
         for step in steps:
             together.update(await self._one(self.plan.part_of(step)))
@@ -289,10 +294,16 @@ class Run:
             error: why it did not complete.
             slack: how long middleware and clean-up may keep the caller waiting, in seconds; `None` is for ever.
         """
-        if not self._conclusion.acquire(blocking=False):
-            while self.result is None:
-                await asyncio.sleep(0.001)
-            return self.result
+        with self._conclusion:
+            if self.result is not None:
+                return self.result
+            result = self.result = self._close(status, error)
+        if self.plan.hooks.end or self._initialized:
+            await at_most(self._after_the_end(result), slack)
+        return result
+
+    def _close(self, status: WorkflowStatus, error: str | None) -> WorkflowResult:
+        """Settle what is still open and make the result."""
         for part, context, began in list(self._open.values()):
             ended = StepError(f"{status} while it ran" if status is not WorkflowStatus.FAILED else "given up")
             self.results[part.name] = failed(part, context, 1000 * (perf_counter() - began), ended)
@@ -303,10 +314,7 @@ class Run:
         result = self._make_result(status, error)
         if self._verbose or status is not WorkflowStatus.COMPLETED:
             self.plan.log.ended(result)
-        self.result = result
         self.status = status
-        if self.plan.hooks.end or self._initialized:
-            await at_most(self._after_the_end(result), slack)
         return result
 
     def _make_result(self, status: WorkflowStatus, error: str | None) -> WorkflowResult:
@@ -336,7 +344,7 @@ class Run:
                 continue
             try:
                 await called(part.cleanup)
-            except (Exception, SystemExit) as error:
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the result stands
                 self.plan.log.cleanup_failed(part.name, part.plugin, reason_of(error))
 
     def _skip(self, part: Part, why: str) -> None:
@@ -347,7 +355,11 @@ class Run:
 
     def _facts(self, part: Part | None) -> dict[str, Any]:
         """What a middleware hook learns about where it is."""
-        facts: dict[str, Any] = {"workflow": self.plan.name, "workflow_id": self.plan.workflow_id, "correlation_id": self.correlation_id}
+        facts: dict[str, Any] = {
+            "workflow": self.plan.name,
+            "workflow_id": self.plan.workflow_id,
+            "correlation_id": self.correlation_id,
+        }
         if part is not None:
             facts.update(step=part.name, step_id=part.step_id, metadata=part.metadata)
         return facts
@@ -362,9 +374,10 @@ class Run:
 def _checked_input(data: Mapping[str, Any] | None) -> dict[str, Any]:
     if data is None:
         return {}
-    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+    kind: type = type(data)
+    if not issubclass(kind, Mapping) or not all(type(name) is str for name in data):
         raise ConfigurationError(
-            f"the input of a workflow is a dict with text keys, got {type(data).__name__}",
+            f"the input of a workflow is a dict with text keys, got {kind.__name__}",
             op="workflow.run",
             hint="give {'text': ...}; a template names the keys",
         )

@@ -89,8 +89,8 @@ class StepHost(Protocol):
         """Put `request` to a model: hooks, retries and accounting included."""
         ...
 
-    async def run_steps(self, context: StepContext, steps: Sequence[Any]) -> dict[str, Any]:
-        """Run `steps` in order as parts of the step that `context` belongs to."""
+    async def run_steps(self, steps: Sequence[Any]) -> dict[str, Any]:
+        """Run `steps` in order as parts of another one."""
         ...
 
 
@@ -129,6 +129,7 @@ class StepContext:
 
     def __init__(
         self,
+        *,
         workflow_id: str = "",
         step_id: str = "",
         correlation_id: str = "",
@@ -136,7 +137,6 @@ class StepContext:
         variables: dict[str, Any] | None = None,
         previous_outputs: dict[str, Any] | None = None,
         config: WorkflowConfig | None = None,
-        *,
         step_name: str = "",
         host: StepHost | None = None,
         names: dict[str, Any] | None = None,
@@ -297,11 +297,11 @@ class ByStep(dict[str, Any]):
         raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (name in self._ids and super().__contains__(self._ids[name]))  # type: ignore[index]
+        return super().__contains__(name) or super().__contains__(self._ids.get(str(name)))
 
     def get(self, name: str, default: Any = None) -> Any:
         """The fact of the step with this id or name."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 - get is what is defined here
 
 
 class ExecutionMetrics(Value):

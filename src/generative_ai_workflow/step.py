@@ -15,17 +15,28 @@ from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path, compile_value, evaluate, references, text_of
-from generative_ai_workflow.state import StepContext, record
+from generative_ai_workflow.state import StepContext, StepResult, StepStatus, record
 from generative_ai_workflow.template import Syntax, Template
-from generative_ai_workflow.workflow_step import BuiltInStep, check_name
-from generative_ai_workflow.workflow_step import WorkflowStep as WorkflowStep
+from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+
+__all__ = [
+    "Example",
+    "LLMStep",
+    "OutputSpec",
+    "StepContext",
+    "StepResult",
+    "StepStatus",
+    "TransformStep",
+    "WorkflowStep",
+]
+
 
 class TransformStep(BuiltInStep):
     """Applies a function to everything known so far.
 
-    The function takes one dict: the input, the variables and the keys of all earlier outputs, later ones winning. A dict
-    that it returns is the step's output; any other value stands under the step's name; both stand under `{name}_output`
-    as well. A plain function runs in a thread, so that it may block; a coroutine function is awaited.
+    The function takes one dict: the input, the variables and the keys of all earlier outputs, later ones winning. A
+    dict that it returns is the step's output; any other value stands under the step's name; both stand under
+    `{name}_output` as well. A plain function runs in a thread, so that it may block; a coroutine function is awaited.
 
         TransformStep("clean", lambda names: {"text": names["text"].strip()})
 
@@ -33,8 +44,8 @@ class TransformStep(BuiltInStep):
         name: the step's name.
         transform: the function.
         is_critical: whether its failure ends the run.
-        inline: run a plain function on the event loop instead, which saves some 50 microseconds; only for functions that
-            return at once, for nothing else runs meanwhile and no time-out can interrupt it.
+        inline: run a plain function on the event loop instead, which saves some 50 microseconds; only for functions
+            that return at once, for nothing else runs meanwhile and no time-out can interrupt it.
     """
 
     def __init__(
@@ -124,7 +135,7 @@ class LLMStep(BuiltInStep):
         DefinitionError: a setting is out of its range; the message names all faults.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the order is part of the contract
         self,
         name: str,
         prompt: str | Template,
@@ -242,7 +253,9 @@ class _Prepared:
         fields["prompt"] = prompt
         fields["system_prompt"] = system
         fields["messages"] = tuple(turns)
-        return record(ChatRequest, fields, {*self.given, "messages"} if examples else {*self.given, "prompt", "system_prompt"})
+        return record(
+            ChatRequest, fields, {*self.given, "messages"} if examples else {*self.given, "prompt", "system_prompt"}
+        )
 
 
 def _message(role: str, text: str) -> Message:
@@ -252,14 +265,16 @@ def _message(role: str, text: str) -> Message:
 def _as_template(name: str, prompt: str | Template, syntax: Syntax) -> Template:
     if isinstance(prompt, Template):
         return prompt
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise DefinitionError(f"step {name!r}: the prompt must be a non-empty text, got {prompt!r}", op="llm_step.define")
+    if not str(prompt or "").strip():
+        raise DefinitionError(
+            f"step {name!r}: the prompt must be a non-empty text, got {prompt!r}", op="llm_step.define"
+        )
     return Template(prompt, syntax)
 
 
 def _as_provider(name: str, provider: str | ChatModel | None) -> str | ChatModel | None:
-    if provider is None or isinstance(provider, ChatModel) or (isinstance(provider, str) and provider):
-        return provider
+    if provider is None or isinstance(provider, ChatModel | str):
+        return provider or None
     raise DefinitionError(
         f"step {name!r}: provider must be a registered name or a chat model, got {provider!r}",
         op="llm_step.define",

@@ -76,10 +76,11 @@ class Supervision(Generic[T]):
         self._given_up = loop.create_future()
         self._task = task = loop.create_task(walk)
         try:
-            await asyncio.wait({task, self._given_up}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {task, self._given_up}
+            await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if task.done() and not task.cancelled():
                 return task.result()
-            if self.stopping:
+            if self._stopped():
                 return Ending.STOPPED
             self.stopping = True
             task.cancel()
@@ -90,6 +91,9 @@ class Supervision(Generic[T]):
             if not task.done():
                 task.cancel()
                 leave_alone(task)
+
+    def _stopped(self) -> bool:
+        return self.stopping
 
     def _cancel(self) -> None:
         if self._task is not None and self._loop is not None and not self._task.done():

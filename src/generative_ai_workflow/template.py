@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from generative_ai_workflow.exceptions import DefinitionError, TemplateError
-from generative_ai_workflow.reference import Expression as Expression
-from generative_ai_workflow.reference import known_names, text_of
+from generative_ai_workflow.reference import Expression, known_names, text_of
+
+__all__ = ["Expression", "Syntax", "Template"]
 
 Syntax = Literal["both", "double"]
 

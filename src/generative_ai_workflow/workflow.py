@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
+from chatmodels.iface import ChatModel
+from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.state import WorkflowResult, new_id
 from generative_ai_workflow.workflow_step import WorkflowStep
+
+if TYPE_CHECKING:
+    from generative_ai_workflow.definition import Draft, ResolvedPrompt
+
+__all__ = ["Workflow", "WorkflowConfig", "WorkflowHandle", "WorkflowResult"]
 
 
 class Workflow:
@@ -37,7 +43,7 @@ class Workflow:
 
     def __init__(
         self,
-        steps: Iterable[WorkflowStep],
+        steps: Iterable[WorkflowStep] | WorkflowStep,
         name: str = "",
         config: WorkflowConfig | Mapping[str, Any] | None = None,
     ) -> None:
@@ -52,21 +58,45 @@ class Workflow:
         return self._steps
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> Workflow:
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        resolve: Callable[[str], ResolvedPrompt] | None = None,
+        provider: str | ChatModel | None = None,
+    ) -> Self:
         """Read a workflow file: the grammar of a chain file without `inputs` and `outputs`.
+
+        Args:
+            path: the file.
+            resolve: finds prompts by what the file says; default knows `inline: text`, and `path.yaml#version` beside
+                the file.
+            provider: a registered name or a chat model; wins over that of the file.
 
         Raises:
             ConfigurationError: the file is missing or wrong; all faults with line and column.
         """
         from generative_ai_workflow.definition import load_workflow
 
-        return load_workflow(path)
+        return cls.of(load_workflow(path, resolve=resolve, provider=provider))
+
+    @classmethod
+    def of(cls, draft: Draft) -> Self:
+        """Make the workflow that was read from a file.
+
+        Raises:
+            ConfigurationError: the steps do not make a workflow; with the place in the file.
+        """
+        try:
+            return cls(draft.steps, draft.name, draft.config)
+        except DefinitionError as error:
+            raise draft.blame(error) from None
 
     async def execute_async(
         self,
         input_data: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a result, not an exception, tells of it
         correlation_id: str | None = None,
     ) -> WorkflowResult:
         """Run to the end on the engine of the environment's settings; see `WorkflowEngine.run_async`."""
@@ -111,8 +141,8 @@ def _as_config(config: WorkflowConfig | Mapping[str, Any] | None) -> WorkflowCon
         raise DefinitionError(f"the workflow's config is wrong: {error}", op="workflow.define") from None
 
 
-def _checked_steps(steps: Iterable[WorkflowStep]) -> tuple[WorkflowStep, ...]:
-    found = tuple(steps) if isinstance(steps, Iterable) and not isinstance(steps, str | bytes) else (steps,)
+def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep) -> tuple[WorkflowStep, ...]:
+    found = (steps,) if isinstance(steps, WorkflowStep) else tuple(steps)
     if not found:
         raise DefinitionError("a workflow needs at least one step", op="workflow.define", hint="give a list of steps")
     for step in found:
@@ -133,7 +163,11 @@ def _checked_steps(steps: Iterable[WorkflowStep]) -> tuple[WorkflowStep, ...]:
 def _check_step(step: Any) -> None:
     if isinstance(step, WorkflowStep):
         return
-    hint = f"make one: {step.__name__}(...)" if isinstance(step, type) else "LLMStep, TransformStep, or a subclass of WorkflowStep"
+    hint = (
+        f"make one: {step.__name__}(...)"
+        if isinstance(step, type)
+        else "use LLMStep, TransformStep or your own subclass"
+    )
     raise DefinitionError(f"{step!r} is no step", op="workflow.define", hint=hint)
 
 

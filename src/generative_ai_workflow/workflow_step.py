@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.portal import in_thread, run_sync
-from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, new_id
 
@@ -17,12 +16,12 @@ Decision = Callable[[Mapping[str, Any]], Any]
 """Decides from all names (see `StepContext.roots`); what it returns counts as true or false."""
 
 
-class WorkflowStep(ABC):
+class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, not a certain one
     """One named operation of a workflow.
 
     A custom step writes `execute_async`, or a blocking `execute`, which runs in a thread; a class with neither is
-    refused when it is defined. It returns a `StepResult`, or a dict, which stands for a completed step with that output;
-    anything it raises fails the step and nothing else. `name` and `is_critical` may be class attributes.
+    refused when it is defined. It returns a `StepResult`, or a dict, which stands for a completed step with that
+    output; anything it raises fails the step and nothing else. `name` and `is_critical` may be class attributes.
 
         class Count(WorkflowStep):
             name = "count"
@@ -80,28 +79,24 @@ class WorkflowStep(ABC):
 
     def execute(self, context: StepContext) -> StepResult | dict[str, Any]:
         """Do the work, blocking."""
-        return run_sync(_as_coroutine(self.execute_async(context)))
+        return run_sync(self.execute_async(context))
 
-    def initialize(self) -> Any:
+    def initialize(self) -> Any:  # noqa: B027 - nothing to do unless it is written
         """Get ready: called before the step's work in every run; may be a coroutine function."""
 
-    def cleanup(self) -> Any:
-        """Put away what `initialize` got ready: called at the end of every run that began it; may be a coroutine function."""
+    def cleanup(self) -> Any:  # noqa: B027 - nothing to do unless it is written
+        """Put away what `initialize` got ready, at the end of every run that began it; may be a coroutine function."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
 
-async def _as_coroutine(work: Any) -> Any:
-    return await work if inspect.isawaitable(work) else work
-
-
 class BuiltInStep(WorkflowStep, ABC):
     """A step that only says which outputs it makes; the record around them is made here or by the engine."""
 
+    @abstractmethod
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """The outputs of the step."""
-        raise StepError(f"{type(self).__name__} has no work to do")
 
     async def execute_async(self, context: StepContext) -> StepResult:
         """Do the work; raises what fails."""
@@ -131,6 +126,6 @@ def check_name(name: str) -> str:
     Raises:
         DefinitionError: it is empty or no text.
     """
-    if not isinstance(name, str) or not name.strip():
+    if not name or not str(name).strip():
         raise DefinitionError(f"a step needs a non-empty name, got {name!r}", op="step.define")
     return name

@@ -1,4 +1,5 @@
-"""Names only: the house's retries."""
+"""Names only: the house"s retries."""
 
-from fmf_core.retry import RetryPolicy as RetryPolicy
-from fmf_core.retry import attempts as attempts
+from fmf_core.retry import RetryPolicy, attempts
+
+__all__ = ["RetryPolicy", "attempts"]

@@ -34,11 +34,9 @@ class Middleware:
 
     async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest | None:
         """Return a request to ask that instead."""
-        return None
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse | None:
         """Return a response to go on with that instead; the tokens of the real one are counted all the same."""
-        return None
 
     async def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> None:
         """A run begins; the context also holds `input_data`."""
@@ -115,7 +113,7 @@ async def _call(hook: Hook, *arguments: Any) -> Any:
         return await answer if inspect.isawaitable(answer) else answer
     except AbortError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook must never cost a result
         _complain(hook, error)
         return None
 
@@ -132,4 +130,6 @@ def _replaced(current: T, answer: Any, hook: Hook) -> T:
 def _complain(hook: Hook, error: BaseException) -> None:
     owner = getattr(hook, "__self__", None)
     name = getattr(hook, "__name__", "hook")
-    _log.error("middleware.failed", middleware=type(owner).__name__ if owner else name, hook=name, error=reason_of(error))
+    _log.error(
+        "middleware.failed", middleware=type(owner).__name__ if owner else name, hook=name, error=reason_of(error)
+    )

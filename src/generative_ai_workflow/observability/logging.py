@@ -1,4 +1,5 @@
-"""Names only: the house's logging."""
+"""Names only: the house"s logging."""
 
-from fmf_core.logs import configure_logging as configure_logging
-from fmf_core.logs import get_logger as get_logger
+from fmf_core.logs import configure_logging, get_logger
+
+__all__ = ["configure_logging", "get_logger"]

@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from fmf_core.telemetry import histogram
-from generative_ai_workflow.state import ExecutionMetrics as ExecutionMetrics
-from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
+from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowResult, WorkflowStatus
+
+__all__ = ["ExecutionMetrics", "StepResult", "StepTimer", "publish"]
 
 _BUCKETS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _duration = histogram(

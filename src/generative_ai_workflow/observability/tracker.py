@@ -20,10 +20,10 @@ Countable = TokenUsage | ChatResponse | WorkflowResult
 class TokenUsageTracker(Middleware):
     """Adds up tokens, from any thread. Give it what was used, or put it to work as middleware.
 
-        tracker = TokenUsageTracker()
-        engine = WorkflowEngine().use(tracker)
-        ...
-        print(tracker.total_tokens, tracker.by_model)
+    tracker = TokenUsageTracker()
+    engine = WorkflowEngine().use(tracker)
+    ...
+    print(tracker.total_tokens, tracker.by_model)
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class TokenUsageTracker(Middleware):
                 self._sums[key] = usage if known is None else known + usage
             self._calls += len(usages)
 
-    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count one call."""
         self.record(response)
 
@@ -140,12 +140,12 @@ class CostTracker(Middleware):
                 else:
                     self._cost += cost
 
-    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:
+    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stop the run when the budget is spent."""
         if self.limit_usd is not None and self._cost >= self.limit_usd:
             raise AbortError(self._complaint(), op="cost_tracker", code=BudgetExceededError.default_code)
 
-    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count one call."""
         self.record(response)
 

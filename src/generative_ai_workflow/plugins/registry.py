@@ -40,9 +40,7 @@ def _check(name: str, item: Any) -> None:
     )
 
 
-steps: Registry[RegisteredStep] = Registry(
-    "step type", BUILTIN, group="generative_ai_workflow.steps", check=_check
-)
+steps: Registry[RegisteredStep] = Registry("step type", BUILTIN, group="generative_ai_workflow.steps", check=_check)
 
 
 class PluginRegistry:
