@@ -24,8 +24,8 @@ class DataConnector(Protocol):
     def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
         """The resources that match the connector's own patterns and, where given, one of `select`.
 
-        They come one by one, sorted by id, and none of them is opened. Faulty patterns and an unreachable place are raised by
-        the call itself, not by the first step of the iterator.
+        They come one by one, sorted by id, and none of them is opened. Faulty patterns and an unreachable place are
+        raised by the call itself, not by the first step of the iterator.
 
         Raises:
             ConfigError: a pattern is malformed or leaves the root.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from fmf.errors import ConfigError
 from fmf_core.errors import Code
@@ -19,9 +20,9 @@ _NEVER = "(?!)"
 class GlobSet:
     """A set of patterns that an id may match.
 
-    An id is a path with `/` between its parts, relative to a root. A pattern matches whole ids: `*.md` is a file at the top,
-    `**/*.md` one at any depth, `docs/` the same as `docs/**`. A backslash takes the next character literally. Upper and lower
-    case differ on every system.
+    An id is a path with `/` between its parts, relative to a root. A pattern matches whole ids: `*.md` is a file at
+    the top, `**/*.md` one at any depth, `docs/` the same as `docs/**`. A backslash takes the next character literally.
+    Upper and lower case differ on every system.
 
     Args:
         patterns: at least the syntax above.
@@ -45,7 +46,8 @@ class GlobSet:
 
         Args:
             resource_id: the path below the root.
-            hidden: let wildcards match parts that begin with a dot; otherwise only a pattern part that begins with one does.
+            hidden: let wildcards match parts that begin with a dot; otherwise only a pattern part that begins with one
+                does.
         """
         return (self._relaxed if hidden else self._strict).fullmatch(resource_id) is not None
 
@@ -127,7 +129,7 @@ def _group_at(pattern: str, start: int) -> tuple[int, int, list[str]] | None:
             marks.append(at)
         if depth == 0:
             marks.append(at)
-            choices = [pattern[left + 1 : right] for left, right in zip(marks, marks[1:], strict=False)]
+            choices = [pattern[left + 1 : right] for left, right in pairwise(marks)]
             return (start, at + 1, choices) if len(choices) > 1 else None
     return None
 

@@ -33,10 +33,10 @@ _STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 class LocalConnector:
     r"""Lists and opens the files below a folder.
 
-    Ids are paths below the root with `/` between the parts. Bytes of a name that are no UTF-8, and control characters, stand
-    in an id as `\xNN`, so that an id is always one printable line. Hidden files and folders are left out unless a pattern
-    names them. Links to files are followed while they stay inside the root; links to folders never, so a loop cannot be
-    entered and nothing is listed twice.
+    Ids are paths below the root with `/` between the parts. Bytes of a name that are no UTF-8, and control characters,
+    stand in an id as `\xNN`, so that an id is always one printable line. Hidden files and folders are left out unless a
+    pattern names them. Links to files are followed while they stay inside the root; links to folders never, so a loop
+    cannot be entered and nothing is listed twice.
 
     Args:
         name: the connector's name in the configuration.
@@ -234,12 +234,12 @@ def _inside(path: str, real_root: str) -> bool:
 
 
 def _open_inside(real_root: str, path: str) -> int:
-    """Open a resolved path step by step from the root, following no link: nothing can be swapped for a link meanwhile."""
+    """Open a resolved path step by step from the root, following no link, so that nothing can be swapped for one."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     if not _STEPWISE:
         return os.open(path, flags)
     flags |= os.O_NOFOLLOW
-    *folders, name = os.path.relpath(path, real_root).split(os.sep)
+    *folders, name = Path(path).relative_to(real_root).parts
     holder = os.open(real_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for folder in folders:

@@ -39,11 +39,11 @@ class Piece:
 class Chunker:
     """Cuts one text into chunks of at most `max_tokens` tokens.
 
-    A chunk ends before a heading or after a paragraph where there is one in its last third, else after a sentence (or table
-    row or list item), else after a line, a word or, in the end, a visible character. It begins with the last whole sentences
-    of the one before, as many as `overlap` tokens hold, or with its last words where a sentence is longer. Blanks at both
-    ends are left out; every other character is in some chunk. The result depends on the text alone, not on the pieces in
-    which it was fed. Time grows with the length of the text; memory does not.
+    A chunk ends before a heading or after a paragraph where there is one in its last third, else after a sentence (or
+    table row or list item), else after a line, a word or, in the end, a visible character. It begins with the last
+    whole sentences of the one before, as many as `overlap` tokens hold, or with its last words where a sentence is
+    longer. Blanks at both ends are left out; every other character is in some chunk. The result depends on the text
+    alone, not on the pieces in which it was fed. Time grows with the length of the text; memory does not.
 
     Args:
         settings: the section `processing.text.chunking`.
@@ -56,7 +56,7 @@ class Chunker:
     def __init__(self, settings: ChunkingConfig, *, markdown: bool = False) -> None:
         if settings.max_tokens < LEAST_TOKENS:
             raise ConfigError(
-                f"processing.text.chunking.max_tokens is {settings.max_tokens}; one character may take {LEAST_TOKENS} tokens",
+                f"processing.text.chunking.max_tokens is {settings.max_tokens}; a character may take {LEAST_TOKENS}",
                 op="processing.chunk",
                 hint=f"set it to {LEAST_TOKENS} or more; usual values are 200 to 2000",
             )
@@ -111,7 +111,7 @@ class Chunker:
         self._waiting_chars = 0
 
     def _next(self) -> tuple[int, Piece | None] | None:
-        """Where the next chunk ends, and the chunk unless it is blank; nothing while that depends on text yet to come."""
+        """Where the next chunk ends, and it unless it is blank; `None` while that depends on text yet to come."""
         limit, begun = self._max, (self._start, self._reach)
         self._seen = (len(self._text), [])
         while (cut := self._furthest(limit)) is not None:
@@ -227,10 +227,10 @@ class Chunker:
         if known > least:
             places = ends(self._text, least, end)
         starts = [at for _, at in places if least <= at < end]
-        found = bisect_left(starts, True, key=lambda at: self._fits_overlap(at, end))
+        found = bisect_left(starts, 1, key=lambda at: self._fits_overlap(at, end))
         if found < len(starts):
             return starts[found]
-        first = bisect_left(range(least, end), True, key=lambda at: self._fits_overlap(at, end))
+        first = bisect_left(range(least, end), 1, key=lambda at: self._fits_overlap(at, end))
         return self._part_start(least + first, end)
 
     def _fits_overlap(self, at: int, end: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +20,18 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ZEROS: Final = (
+    ("utf-32-le", ((0, 0, 0.1), (2, 0.9, 1), (3, 0.9, 1))),
+    ("utf-32-be", ((0, 0.9, 1), (1, 0.9, 1), (3, 0, 0.1))),
+    ("utf-16-le", ((0, 0, 0.02), (1, 0.6, 1), (2, 0, 0.02), (3, 0.6, 1))),
+    ("utf-16-be", ((0, 0.6, 1), (1, 0, 0.02), (2, 0.6, 1), (3, 0, 0.02))),
+)
+"""Encodings by the share of NUL bytes, from and to, at some of four places."""
 _BLOCK: Final = 1 << 16
 _SAMPLE: Final = 1 << 15
+_TRIES: Final = 3
+_HIGH: Final = bytes(range(0x80, 0x100))
+_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
 _MULTIBYTE: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
@@ -38,8 +49,8 @@ class Encoding:
 def encoding_of(source: Source) -> Encoding:
     """The encoding in which all of the file can be read.
 
-    A byte order mark is believed; then strict UTF-8; then UTF-16 and UTF-32 by the pattern of their NUL bytes; then a guess
-    from a sample, which must hold for the whole file.
+    A byte order mark is believed; then UTF-16 and UTF-32 by the pattern of their NUL bytes; then strict UTF-8; then a
+    guess from a sample, which must hold for the whole file.
 
     Raises:
         ProcessingError: the file is binary, damaged, or in an encoding that cannot be told.
@@ -54,7 +65,7 @@ def encoding_of(source: Source) -> Encoding:
         raise _binary(source, source.first_zero)
     if source.utf8_fault is None:
         return Encoding("utf-8")
-    return _checked(source, _guess(source, source.utf8_fault))
+    return _guess(source, source.utf8_fault)
 
 
 def decoded(source: Source, encoding: Encoding) -> Iterator[str]:
@@ -85,17 +96,8 @@ def wide_encoding(head: bytes) -> str | None:
     if len(head) < 4 or 0 not in head:
         return None
     head = head[: len(head) // 4 * 4]
-    quarters = [head[place::4].count(0) / (len(head) / 4) for place in range(4)]
-    if quarters[2] > 0.9 and quarters[3] > 0.9 and quarters[0] < 0.1:
-        return "utf-32-le"
-    if quarters[0] > 0.9 and quarters[1] > 0.9 and quarters[3] < 0.1:
-        return "utf-32-be"
-    even, odd = (quarters[0] + quarters[2]) / 2, (quarters[1] + quarters[3]) / 2
-    if odd > 0.6 and even < 0.02:
-        return "utf-16-le"
-    if even > 0.6 and odd < 0.02:
-        return "utf-16-be"
-    return None
+    zeros = [head[place::4].count(0) / (len(head) / 4) for place in range(4)]
+    return next((name for name, pattern in _ZEROS if all(low <= zeros[at] <= high for at, low, high in pattern)), None)
 
 
 def _checked(source: Source, encoding: Encoding) -> Encoding:
@@ -114,26 +116,33 @@ def _guess(source: Source, fault: int) -> Encoding:
     sample = source.head[:_SAMPLE]
     if fault > len(sample) - 4:
         sample += source.window(max(0, fault - _SAMPLE // 2), _SAMPLE)
-    whole = _MULTIBYTE.findall(sample)
-    broken = sum(byte >= 0x80 for byte in sample) - sum(map(len, whole))
-    if len(whole) > 2 * broken or (source.size - fault < 4 and whole):
+    if looks_binary(sample):
+        raise _binary(source, fault)
+    characters = _MULTIBYTE.findall(sample)
+    broken = len(sample) - len(sample.translate(None, _HIGH)) - sum(map(len, characters))
+    if len(characters) > 2 * broken:
+        # Damaged UTF-8: in any other encoding so many bytes would not make valid characters.
         raise _undecodable(source, "utf-8", fault)
-    return Encoding(_best_guess(source, sample, fault), guessed=True)
-
-
-def _best_guess(source: Source, sample: bytes, fault: int) -> str:
     # Imported when a file needs it: most never do.
-    from charset_normalizer import from_bytes
+    from fmf.processing.legacy import likely_encodings
 
-    best = from_bytes(sample).best()
-    if best is None:
-        raise _undecodable(source, "utf-8", fault)
-    return best.encoding
+    for name in likely_encodings(sample)[:_TRIES]:
+        with suppress(ProcessingError):
+            return _checked(source, Encoding(name, guessed=True))
+    raise _undecodable(source, "utf-8", fault)
+
+
+def looks_binary(head: bytes) -> bool:
+    """Whether the bytes are text in no encoding: NUL bytes outside UTF-16 and UTF-32, or many control characters."""
+    if wide_encoding(head):
+        return False
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls > len(head) // 50 or 0 in head
 
 
 def _binary(source: Source, at: int) -> ProcessingError:
     return ProcessingError(
-        f"{source.ref.uri} is binary, not text: there is a NUL character at {at}",
+        f"{source.ref.uri} is binary, not text: look at byte {at}",
         op="processing.decode",
         code=Code.UNSUPPORTED,
         hint="exclude it, or give it the ending of its kind",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fmf.processing.decode import looks_binary
+
 Family = Literal["text", "table", "image", "document"]
 
 
@@ -44,17 +46,8 @@ def _documents() -> dict[str, Kind]:
 
 
 def _images() -> dict[str, Kind]:
-    names = {
-        "png": "png",
-        "jpg": "jpeg",
-        "jpeg": "jpeg",
-        "gif": "gif",
-        "bmp": "bmp",
-        "tif": "tiff",
-        "tiff": "tiff",
-        "webp": "webp",
-    }
-    return {ending: Kind("image", f"image/{name}", "image", "ocr") for ending, name in names.items()}
+    types = {"jpg": "jpeg", "tif": "tiff"} | {name: name for name in ("png", "jpeg", "gif", "bmp", "tiff", "webp")}
+    return {name: Kind("image", f"image/{media_type}", "image", "ocr") for name, media_type in types.items()}
 
 
 def _plain(media_types: dict[str, str], endings: str) -> dict[str, Kind]:
@@ -86,7 +79,8 @@ KINDS: Final[dict[str, Kind]] = {
             "vtt": "text/vtt",
         },
         "txt text log adoc asciidoc ini cfg conf properties env bib css diff patch po pot tmpl jinja "
-        "sh bash zsh ps1 bat c h cc cpp hpp cs go java js jsx ts tsx kt lua m pl pm php r rb rs scala swift pyi pyx proto graphql",
+        "sh bash zsh ps1 bat c h cc cpp hpp cs go java js jsx ts tsx kt lua m pl pm php r rb rs scala swift pyi pyx "
+        "proto graphql",
     ),
     "md": MARKDOWN,
     "markdown": MARKDOWN,
@@ -122,8 +116,8 @@ def ending(name: str) -> str:
 def detect(name: str, head: bytes) -> Kind | None:
     """The kind of a file, or nothing where it is not known.
 
-    The first bytes win over a name that claims text: a PDF called `notes.txt` is a PDF. A name without an ending, and one
-    whose ending is not known, is plain text when the first bytes are not binary.
+    The first bytes win over a name that claims text: a PDF called `notes.txt` is a PDF. A file whose name has no ending
+    is plain text when its first bytes are not binary.
 
     Args:
         name: the file's name.
@@ -146,16 +140,3 @@ def _by_magic(head: bytes) -> Kind | None:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return KINDS["webp"]
     return None
-
-
-_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
-
-
-def looks_binary(head: bytes) -> bool:
-    """Whether the bytes are no text in any encoding: NUL bytes outside UTF-16 and UTF-32, or many control characters."""
-    from fmf.processing.decode import wide_encoding
-
-    if wide_encoding(head):
-        return False
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    return controls > len(head) // 50 or 0 in head

@@ -15,7 +15,7 @@ _HELD: Final = 1 << 16
 
 
 def line_ends(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text with `\\n` at the end of every line."""
+    r"""The same text with `\n` at the end of every line."""
     held = ""
     for piece in pieces:
         text = held + piece
@@ -27,7 +27,7 @@ def line_ends(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def normalized(pieces: Iterable[str], *, markdown: bool = False) -> Iterator[str]:
-    """The same text with `\\n` line ends, no blanks at the ends of lines and never more than one blank line in a row.
+    r"""The same text with `\n` line ends, no blanks at the ends of lines and never more than one blank line in a row.
 
     In Markdown, fenced code keeps all of its white space, and two or more blanks that force a line break stay, as two.
     """

@@ -10,9 +10,10 @@ from typing import Any
 
 from fmf.config.models import ProcessingConfig
 from fmf.connectors.base import DataConnector
-from fmf.errors import ConfigError, ProcessingError
+from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.detect import Kind, detect, ending, looks_binary
+from fmf.processing.decode import looks_binary
+from fmf.processing.detect import Kind, detect, ending
 from fmf.processing.loaders.base import Loaded, loaders
 from fmf.processing.source import MEGABYTE, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
@@ -29,9 +30,9 @@ class _Skipped(Exception):  # noqa: N818 - a decision, not an error
 class Reader:
     """Reads resources of one connector, each into a document and its chunks; every method blocks.
 
-    A document ends in one of three states. `ok`: all of its text is in its chunks. `skipped`: by rule, without an error: an
-    empty file, one of a kind that is not known, a picture while OCR is off, a table of a format that is not wanted.
-    `failed`: it should have been read and could not, which includes a file that holds bytes but no text.
+    A document ends in one of three states. `ok`: all of its text is in its chunks. `skipped`: by rule, without an
+    error: an empty file, one of a kind that is not known, a picture while OCR is off, a table of a format that is not
+    wanted. `failed`: it should have been read and could not; a file that holds bytes but no text is one of these.
 
     Args:
         connector: opens the resources.
@@ -49,12 +50,13 @@ class Reader:
     def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
         """The document that is open, then its chunks, then the document in its final state.
 
-        A resource that cannot be opened gives the final document alone. Nothing is raised for a bad file: the final document
-        says why in `reason` and carries the error.
+        A resource that cannot be opened gives the final document alone. Nothing is raised for a bad file: the final
+        document says why in `reason` and carries the error. A document that fails half-way has given chunks before.
 
         Args:
             ref: the resource.
-            want_text: let the final document carry its text however long it is; otherwise up to `SHORT_TEXT` characters.
+            want_text: let the final document carry its text however long it is; otherwise up to `SHORT_TEXT`
+                characters.
         """
         return _Reading(self._connector, self._settings, ref).events(want_text=want_text)
 
@@ -92,13 +94,10 @@ class _Reading:
         """See `Reader.read`."""
         clock = _Clock(self.settings.limits.max_seconds_per_file, self.ref)
         try:
-            for event in clock.timed(self._opened(want_text=want_text, chunked=chunked)):
-                yield event
+            yield from clock.timed(self._opened(want_text=want_text, chunked=chunked))
             self.document = replace(self.document, status="ok")
         except _Skipped as rule:
             self.document = replace(self.document, status="skipped", reason=str(rule))
-        except ConfigError:
-            raise
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
             failure = error if isinstance(error, FrameworkError) else _unexpected(self.ref, error)
             self.document = replace(self.document, status="failed", reason=failure.message, error=failure)
@@ -113,13 +112,6 @@ class _Reading:
             yield self.document
             yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
             self.document = replace(self.document, metadata={**known, **loaded.metadata})
-        if not self.document.text_chars:
-            raise ProcessingError(
-                f"{self.ref.uri} has {source.size} bytes and no text",
-                op="processing.load",
-                code=Code.INVALID,
-                hint="look whether it was damaged; exclude it if it is meant to be blank",
-            )
 
     def _identify(self, source: Source) -> None:
         self.document = replace(
@@ -147,12 +139,12 @@ class _Reading:
         if kind.name in {"csv", "xlsx", "parquet"} and kind.name not in self.settings.tables.formats:
             raise _Skipped(f"{kind.name} is not among processing.tables.formats")
         if kind.name not in loaders:
-            what = f".{ending(self.ref.name)}" if ending(self.ref.name) else kind.media_type
+            what = "pictures" if kind.family == "image" else f"{kind.name} files"
             raise ProcessingError(
-                f"{self.ref.uri}: {what} files are not read by this version; they need the extra {kind.extra!r}",
+                f"{self.ref.uri}: {what} are not read by this version; that needs the extra {kind.extra!r}",
                 op="processing.load",
                 code=Code.UNSUPPORTED,
-                hint=f"pip install 'frontier-model-framework[{kind.extra}]' once a version brings it, or exclude '**/*{what}'",
+                hint=f"exclude it; a later version brings pip install 'frontier-model-framework[{kind.extra}]'",
                 fields={"extra": kind.extra},
             )
 
@@ -173,8 +165,15 @@ class _Reading:
         for cut in chunker.finish():
             yield _chunk(document, index, cut)
             index += 1
+        if blank:
+            raise ProcessingError(
+                f"{self.ref.uri} has {document.bytes} bytes and no text",
+                op="processing.load",
+                code=Code.INVALID,
+                hint="look whether it was damaged; exclude it if it is meant to be blank",
+            )
         text = None if kept is None else "".join(kept)
-        self.document = replace(document, text=text, text_chars=0 if blank else chars, chunks=index)
+        self.document = replace(document, text=text, text_chars=chars, chunks=index)
 
 
 class _Clock:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 UNDER_HEADING, SENTENCE, PARAGRAPH, SECTION = range(4)
-"""How good a place to cut is: right behind a heading; after a sentence, item or row; after a paragraph; before a heading."""
+"""How good a place to cut is: right behind a heading; after a sentence or row; after a paragraph; before a heading."""
 LOOKAHEAD = 64
 """Characters behind a place that may decide how good it is."""
 
@@ -41,7 +41,7 @@ _CLAUSES = ("\uff0c", "\u3001", "\uff1b", "\uff1a")
 
 
 def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> list[tuple[int, int]]:
-    """The places behind `start`, up to `stop`, that follow a sentence, paragraph, item or row: how good each is, and where.
+    """The ends of sentences, paragraphs, items and rows behind `start`, up to `stop`: how good each is, and where.
 
     Only white space may stand between `stop` and a place behind it.
     """
@@ -66,7 +66,7 @@ def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> list[tu
 
 
 def last_word_end(text: str, start: int, end: int) -> int:
-    """The last place in `text[start:end]` that cuts no word: before a blank or after a CJK comma; `start` if there is none."""
+    """The last place in `text[start:end]` that cuts no word: before a blank, after a CJK comma; `start` if none."""
     blank = max(text.rfind(mark, start + 1, end + 1) for mark in _BREAKS)
     return max(start, blank, *(text.rfind(mark, start, end) + 1 for mark in _CLAUSES))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import shutil
 import tempfile
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
@@ -94,22 +92,17 @@ def fetch(connector: DataConnector, ref: ResourceRef, *, max_bytes: float) -> It
             yield _measure(ref, stream, max_bytes)
         else:
             with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spooled:
-                shutil.copyfileobj(_Bounded(ref, stream, max_bytes), spooled, BLOCK)
+                spooled.writelines(_bounded(ref, stream, max_bytes))
                 yield _measure(ref, spooled, max_bytes)  # type: ignore[arg-type]  # has all of BinaryIO that is used
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than a number of bytes."""
-
-    def __init__(self, ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> None:
-        self._ref, self._stream, self._max_bytes, self._given = ref, stream, max_bytes, 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        block = self._stream.read(size)
-        self._given += len(block)
-        if self._given > self._max_bytes:
-            raise _too_large(self._ref, self._given, self._max_bytes)
-        return block
+def _bounded(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Iterator[bytes]:
+    size = 0
+    while block := stream.read(BLOCK):
+        size += len(block)
+        if size > max_bytes:
+            raise _too_large(ref, size, max_bytes)
+        yield block
 
 
 def _measure(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Source:
@@ -117,13 +110,11 @@ def _measure(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Source:
     utf8 = _Utf8Check()
     head, size, first_zero = b"", 0, None
     stream.seek(0)
-    while block := stream.read(BLOCK):
+    for block in _bounded(ref, stream, max_bytes):
         head = head or block
         if first_zero is None and (at := block.find(0)) >= 0:
             first_zero = size + at
         size += len(block)
-        if size > max_bytes:
-            raise _too_large(ref, size, max_bytes)
         digest.update(block)
         utf8.feed(block)
     utf8.finish()

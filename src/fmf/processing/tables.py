@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+_BLOCK: Final = 1 << 16
+_LINE_END: Final = re.compile(r"\r\n?|\n")
+_SPECIAL: Final = re.compile(r"[|\r\n]")
+_SEPARATOR: Final = re.compile(r"[\t\r\n]")
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:
     """Names for columns: an empty one is called after its number, one that was there before gets a number behind it."""
     names: list[str] = []
     taken: set[str] = set()
+    again: dict[str, int] = {}
     for number, cell in enumerate(cells, 1):
-        wanted = " ".join(cell.split()) or f"column_{number}"
-        name, again = wanted, 1
+        wanted = name = " ".join(cell.split()) or f"column_{number}"
         while name in taken:
-            again += 1
-            name = f"{wanted}_{again}"
+            again[wanted] = again.get(wanted, 1) + 1
+            name = f"{wanted}_{again[wanted]}"
         taken.add(name)
         names.append(name)
     return names
@@ -22,33 +29,41 @@ def unique_names(cells: Sequence[str]) -> list[str]:
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines of a Markdown table, one at a time; line ends inside a cell become `<br>`, a `|` in it is escaped."""
-    yield _row(names) + "|" + " --- |" * len(names) + "\n"
+    yield _markdown_row(names)
+    yield "|" + " --- |" * len(names) + "\n"
     for row in rows:
-        yield _row(row)
+        yield _markdown_row(row)
 
 
 def tabbed_lines(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """The lines of a table with a tab between the cells; tabs and line ends inside a cell become blanks."""
-    for row in (names, *[]):
-        yield _tabbed(row)
+    yield _tabbed_row(names)
     for row in rows:
-        yield _tabbed(row)
+        yield _tabbed_row(row)
 
 
-def _row(cells: Sequence[str]) -> str:
-    line = " | ".join(cells)
-    if line.count("|") != max(0, len(cells) - 1) or "\n" in line or "\r" in line or "\\" in line:
-        line = " | ".join(map(_cell, cells))
-    return f"| {line} |\n"
+def in_blocks(lines: Iterable[str]) -> Iterator[str]:
+    """The same text in fewer, larger pieces."""
+    block: list[str] = []
+    chars = 0
+    for line in lines:
+        block.append(line)
+        chars += len(line)
+        if chars >= _BLOCK:
+            yield "".join(block)
+            block.clear()
+            chars = 0
+    if block:
+        yield "".join(block)
 
 
-def _cell(text: str) -> str:
-    text = text.strip().replace("\\", "\\\\").replace("|", "\\|")
-    return text.replace("\r\n", "<br>").replace("\n", "<br>").replace("\r", "<br>")
+def _markdown_row(cells: Sequence[str]) -> str:
+    if _SPECIAL.search("".join(cells)):
+        cells = [_LINE_END.sub("<br>", cell.replace("|", "\\|")) for cell in cells]
+    return f"| {' | '.join(cells)} |\n"
 
 
-def _tabbed(cells: Sequence[str]) -> str:
-    line = "\t".join(cells)
-    if line.count("\t") != max(0, len(cells) - 1) or "\n" in line or "\r" in line:
-        line = "\t".join(" ".join(cell.split()) for cell in cells)
-    return f"{line}\n"
+def _tabbed_row(cells: Sequence[str]) -> str:
+    if _SEPARATOR.search("".join(cells)):
+        cells = [" ".join(cell.split()) for cell in cells]
+    return "\t".join(cells) + "\n"

@@ -39,7 +39,7 @@ def count(texts: Sequence[str], tokenizer: str) -> list[int]:
 
 
 def truncate(text: str, max_tokens: int, tokenizer: str) -> tuple[str, int]:
-    """The longest beginning of `text` that ends between two tokens and two characters, and the tokens of all of `text`."""
+    """The longest beginning of `text` of at most that many tokens and whole characters, and the tokens of all of it."""
     import toktok
 
     return toktok.truncate(text, max_tokens, tokenizer)  # type: ignore[no-any-return]

@@ -21,8 +21,6 @@ def read_text(source: Source, settings: ProcessingConfig, *, markdown: bool) -> 
     """The decoded text in pieces, its white space as the settings want it, and what is to be noted of its encoding."""
     encoding = encoding_of(source)
     pieces = decoded(source, encoding)
-    if settings.text.normalize_whitespace:
-        pieces = normalized(pieces, markdown=markdown)
-    else:
-        pieces = line_ends(pieces)
+    tidy = settings.text.normalize_whitespace
+    pieces = normalized(pieces, markdown=markdown) if tidy else line_ends(pieces)
     return pieces, {} if encoding.name == "utf-8" else {"encoding": encoding.name}
