@@ -97,7 +97,9 @@ def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     presets = {name: getattr(config, name) for name in PRESETS if name in config.model_fields_set}
     if presets.get("model") is None:
         presets.pop("model", None)
-        default = get_chat_model_metadata(config.provider)["default_model"] if config.provider in models else None
+        # Whoever wraps a ready model without saying whose it is leaves the choice of the model to that model.
+        named = "provider" in config.model_fields_set and config.provider in models
+        default = get_chat_model_metadata(config.provider)["default_model"] if named else None
         if default:
             presets["model"] = default
     return PresetModel(model, presets) if presets else model

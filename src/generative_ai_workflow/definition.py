@@ -24,12 +24,23 @@ from generative_ai_workflow.step import LLMStep, OutputSpec, WorkflowStep
 INLINE = "inline:"
 
 
+class SharedParams(Value):
+    """Sampling settings of all steps of a workflow."""
+
+    model: str | None = Field(default=None, min_length=1)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """Written as `null`, it is left out of the requests altogether."""
+    max_tokens: int | None = Field(default=None, ge=1, le=128_000)
+    """The longest answer, in tokens; written as `null`, it is left out of the requests."""
+
+
 class StepParams(Value):
     """Sampling settings of one step; what is not given is the workflow's."""
 
     model: str | None = Field(default=None, min_length=1)
     temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     max_tokens: int | None = Field(default=None, ge=1, le=128_000)
+    """The longest answer, in tokens."""
     seed: int | None = None
     stop: str | tuple[str, ...] = ()
 
@@ -76,8 +87,8 @@ class WorkflowDefinition(Value):
     """For steps that have none of their own; in any form that a prompt may have."""
     provider: str | None = None
     """The name of a registered provider."""
-    params: StepParams = StepParams()
-    """For steps that have none of their own; `model`, `temperature` and `max_tokens` only."""
+    params: SharedParams = SharedParams()
+    """For steps that have none of their own."""
     timeout: float | None = Field(default=None, gt=0)
     """The longest run, in seconds."""
     variables: dict[str, Any] = Field(default_factory=dict)

@@ -68,6 +68,7 @@ class Run:
         self._conclusion = threading.Lock()
         self._created_at = datetime.now(UTC)
         self._began = perf_counter()
+        self._traced = recording()
         self._verbose = plan.log.listens
         if self._verbose:
             with log_context(correlation_id=self.correlation_id):
@@ -81,7 +82,7 @@ class Run:
             stoppable: whether `stop` may be called.
         """
         with log_context(correlation_id=self.correlation_id):
-            if not recording():
+            if not self._traced:
                 return await self._go(limit, stoppable)
             title = f"invoke_workflow {self.plan.name}".rstrip()
             attributes = {
@@ -194,7 +195,7 @@ class Run:
         if part.initialize is not None:
             self._initialized.append(part)
             await called(part.initialize)
-        if not recording():
+        if not self._traced:
             result = part.work(context)
             return await result if inspect.isawaitable(result) else result
         attributes = {"fmf.step.name": part.name, "fmf.step.type": part.plugin.rpartition(".")[2]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse, Message
+from chatmodels.types import ChatRequest, ChatResponse, Message, ResponseFormat
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
@@ -240,8 +241,9 @@ class _Prepared:
         configured = {name: getattr(config, name) for name in ("model", "temperature", "max_tokens")}
         if configured["model"] is None:
             del configured["model"]
-        self.fields = dict(ChatRequest(prompt="-", **{**configured, **step.settings}).__dict__)
-        self.given = {*step.settings, *(config.model_fields_set & configured.keys())}
+        settings = {**step.settings, **_response_format(step)}
+        self.fields = dict(ChatRequest(prompt="-", **{**configured, **settings}).__dict__)
+        self.given = {*settings, *(config.model_fields_set & configured.keys())}
         inherited = None if config.system_prompt is None else Template(config.system_prompt, syntax)
         self.system = step.system if step.system is not None else inherited
 
@@ -256,6 +258,21 @@ class _Prepared:
         return record(
             ChatRequest, fields, {*self.given, "messages"} if examples else {*self.given, "prompt", "system_prompt"}
         )
+
+
+def _response_format(step: LLMStep) -> dict[str, Any]:
+    """What the provider is told of the shape of the answer; the answer is checked all the same."""
+    if step.output.expects != "json":
+        return {}
+    schema = step.output.json_schema
+    if schema is not None and schema.get("type") == "object":
+        name = re.sub(r"[^a-zA-Z0-9_-]", "_", str(step.output_key))[:64]
+        return {"response_format": ResponseFormat(type="json_schema", json_schema=schema, name=name)}
+    said = step.template.text + (step.system.text if step.system is not None else "")
+    if schema is None and "json" in said.lower():
+        # OpenAI refuses this format where no message says the word.
+        return {"response_format": ResponseFormat(type="json_object")}
+    return {}
 
 
 def _message(role: str, text: str) -> Message:
