@@ -124,7 +124,7 @@ class Asker:
             left = result.steps.get(step.id)
             state = _state_of(left)
             states.add(state)
-            value = (left.output or {}).get(step.output) if left and state == "ok" else None
+            value = _answer_of(step, left) if left and state == "ok" else None
             end = StepEnd(state, left, value, self._cost(left))
             outcome.rows.append(output_row(self._facts, step, subject, end))
             outcome.steps.append(self._counted(step, left, state))
@@ -132,8 +132,9 @@ class Asker:
                 values[step.output] = value
             elif state == "failed" and left is not None:
                 outcome.failures.append(self._failure(step, subject, _error_of(left), left.attempts))
-        state = "failed" if "failed" in states else "skipped" if "skipped" in states else "ok"
-        return Outcome(state, outcome.rows, outcome.failures, outcome.steps, values)
+        refused = any(_refused(left) for left in result.steps.values())
+        ended: State = "failed" if "failed" in states else "skipped" if refused else "ok"
+        return Outcome(ended, outcome.rows, outcome.failures, outcome.steps, values)
 
     def _cost(self, result: StepResult | None) -> float | None:
         """What all answers of the step cost together: an answer that was asked for again was paid as well."""
@@ -171,7 +172,18 @@ def _state_of(result: StepResult | None) -> State:
         return "skipped"
     if result.status is StepStatus.COMPLETED:
         return "ok"
-    return "skipped" if result.error_info is not None and result.error_info.op == NEVER_ASKED else "failed"
+    return "skipped" if _refused(result) else "failed"
+
+
+def _refused(result: StepResult) -> bool:
+    """Whether the step would have asked when the run was already stopping."""
+    return result.error_info is not None and result.error_info.op == NEVER_ASKED
+
+
+def _answer_of(step: StepPlan, result: StepResult) -> Any:
+    """What the step answered: its output of that name, or all of it where a step of another type names none."""
+    output = result.output or {}
+    return output.get(step.output, output)
 
 
 def _attempts_of(result: StepResult) -> int:

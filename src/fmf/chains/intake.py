@@ -22,7 +22,7 @@ DOCS, CHUNKS = "docs.jsonl", "chunks.jsonl"
 class DocumentReader(Protocol):
     """What the intake needs of `fmf.processing.reader.Reader`; both methods block and raise for no bad file."""
 
-    def read(self, ref: ResourceRef, want_text: bool = False) -> Iterator[Document | Chunk]:
+    def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
         """The open document, its chunks, then the document in its final state."""
         ...
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fmf.chains.references import Level, Mode
+from fmf.chains.saves import Form
 
 if TYPE_CHECKING:
     from fmf.prompts.prompt import Prompt
@@ -21,11 +22,22 @@ class StepPlan:
     output: str
     """What `${steps....}` and `${all....}` call its answer."""
     level: Level
-    prompt: Prompt
+    prompt: Prompt | None
+    """`None` for a step that asks no model."""
     inputs: Mapping[str, Any]
     """What the template's names stand for, with references compiled."""
     model: str | None = None
     """The model that the step asks for; `None` is the configuration's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavePlan:
+    """A file that the run writes at its end."""
+
+    save: str
+    """The path as the chain has it, with `${run_id}` and its like."""
+    step_id: str
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +50,13 @@ class Plan:
     steps: tuple[StepPlan, ...]
     workflows: Mapping[Level, Workflow]
     """One for each level that has steps."""
+    prompts: tuple[Prompt, ...] = ()
+    """Every prompt that is used, each once."""
     wants_text: bool = False
     """Whether a step mentions the whole text of the document."""
     collected: Mapping[Level, tuple[str, ...]] = field(default_factory=dict)
     """`DOCUMENT` and `ONCE` to the outputs that their steps collect."""
+    saves: tuple[SavePlan, ...] = ()
 
     def steps_of(self, level: Level) -> tuple[StepPlan, ...]:
         """The steps of one level, in order."""

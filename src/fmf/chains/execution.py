@@ -1,0 +1,197 @@
+"""The part of a run that has a folder: walk, ask once, save, and write the record however that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmf.artefacts.folder import RunFolder, file_facts
+from fmf.artefacts.run_id import timestamp
+from fmf.chains.asking import Asker, Outcome
+from fmf.chains.collect import collect
+from fmf.chains.gate import GatedModel
+from fmf.chains.grace import CutOffError, Grace
+from fmf.chains.intake import Intake, Wishes
+from fmf.chains.items import run_names
+from fmf.chains.records import RunFacts, Stage, Subject, run_error_row
+from fmf.chains.references import Level
+from fmf.chains.run_yaml import RunEnd, record_of
+from fmf.chains.saves import Save, save_path, write_save
+from fmf.chains.scribe import ERRORS, OUTPUTS, Scribe
+from fmf.chains.stop import Stop, StopReason
+from fmf.chains.tally import StepCount, Tally
+from fmf.chains.verdict import Status, verdict
+from fmf.chains.walk import Crew, Walk
+from fmf.chains.window import Window
+from fmf.errors import ConnectorError, exit_status
+from fmf.types import ResourceRef, Row
+from fmf_core.errors import FrameworkError
+from fmf_core.portal import in_thread
+
+if TYPE_CHECKING:
+    from fmf.chains.prepare import Prepared
+
+WINDOW_PER_WORKER, WINDOW_LEAST = 8, 64
+WINDOW_CHARS = 32_000_000
+"""How much text may be under way between reading and writing; one longer document alone may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended and what it left."""
+
+    run_id: str
+    run_dir: Path
+    status: Status
+    exit_status: int
+    record: Row
+    """The content of `run.yaml`."""
+    tally: Tally
+    saved: tuple[Path, ...] = ()
+    """What the chain saved."""
+    error: FrameworkError | None = None
+    """What ended the run, when it was no failure of a document or an item."""
+
+
+class Execution:
+    """One run in its folder.
+
+    Args:
+        prepared: the chain and what it needs.
+        folder: belongs to this run alone.
+        stop: ends the run early.
+        tally: is kept up to date.
+    """
+
+    def __init__(self, prepared: Prepared, folder: RunFolder, stop: Stop, tally: Tally) -> None:
+        self._prepared = prepared
+        self._plan = prepared.plan
+        self._folder = folder
+        self._stop = stop
+        self._tally = tally
+        self._names = run_names(folder.run_id, prepared.plan.chain, timestamp(folder.started_at))
+        self._grace = Grace(stop, prepared.loaded.value.inference.cancel_grace_s)
+        self._asker = self._make_asker()
+        self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), WINDOW_CHARS)
+        self._scribe = Scribe(folder, self._window, stop)
+        self._saved: dict[Path, tuple[int, str]] = {}
+        tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
+
+    async def run(self, refs: Iterator[ResourceRef]) -> RunReport:
+        """Run over `refs` to the end, or until the stop."""
+        self._grace.watch()
+        error: FrameworkError | None = None
+        try:
+            walk = self._make_walk(refs)
+            await walk.run()
+            if not self._stop.requested:
+                await self._ask_once(walk.content.value)
+            if not self._stop.requested:
+                await in_thread(self._save)
+        except FrameworkError as failure:
+            error = failure
+            self._note(failure)
+        except BaseException:
+            self._stop.request(StopReason.CANCELLED)
+            self._finish(None)
+            raise
+        return await in_thread(self._finish, error)
+
+    def _make_asker(self) -> Asker:
+        from chatmodels.pricing import cost_of
+        from generative_ai_workflow.engine import WorkflowEngine
+
+        prepared = self._prepared
+        facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
+        engine = WorkflowEngine(model=GatedModel(prepared.model, self._stop))
+        prices = prepared.loaded.value.inference.prices
+        return Asker(self._plan, engine, facts, lambda usage: cost_of(usage, prices))
+
+    def _make_walk(self, refs: Iterator[ResourceRef]) -> Walk:
+        from fmf.processing.reader import Reader
+
+        prepared = self._prepared
+        wishes = Wishes(
+            whole=self._plan.mode == "documents",
+            text=self._plan.wants_text,
+            limit=prepared.limit,
+            all_first=not prepared.continue_on_error,
+        )
+        reader = Reader(prepared.connector, prepared.loaded.value.processing)
+        crew = Crew(
+            intake=Intake(reader, refs, self._folder, wishes, self._stop),
+            asker=self._asker,
+            scribe=self._scribe,
+            window=self._window,
+            grace=self._grace,
+            tally=self._tally,
+            stop=self._stop,
+        )
+        return Walk(
+            self._plan,
+            crew,
+            self._names,
+            concurrency=prepared.concurrency,
+            continue_on_error=prepared.continue_on_error,
+        )
+
+    async def _ask_once(self, content: str) -> None:
+        """The steps over everything; they are skipped when there is no answer to go on."""
+        if Level.ONCE not in self._plan.workflows:
+            return
+        wanted = [(output, self._plan.producer(output).id) for output in self._plan.collected[Level.ONCE]]
+        answers = await in_thread(collect, self._folder.path / OUTPUTS, wanted)
+        subject = Subject("all", content, {**self._names, "all": answers})
+        outcome = await self._once(subject, any(answers.values()))
+        self._tally.count_outcome(outcome, item=False)
+        await self._scribe.write(outcome)
+
+    async def _once(self, subject: Subject, any_answer: bool) -> Outcome:
+        if not any_answer:
+            return self._asker.skipped(Level.ONCE, subject)
+        try:
+            return await self._grace.allow(self._asker.ask(Level.ONCE, subject))
+        except CutOffError as error:
+            return self._asker.failed(Level.ONCE, subject, error)
+
+    def _save(self) -> None:
+        loaded = self._prepared.loaded
+        for output in self._plan.saves:
+            path = save_path(output.save, self._names, loaded.root, self._folder.root)
+            if write_save(Save(path, output.step_id, output.form), self._folder.path / OUTPUTS):
+                self._saved[path] = file_facts(path)
+
+    def _note(self, error: FrameworkError) -> None:
+        """Give what ended the run its line in `errors.jsonl`, if that can still be written."""
+        stage: Stage = "connect" if isinstance(error, ConnectorError) else "save"
+        row = run_error_row(self._folder.run_id, stage, error)
+        self._tally.count_problem(row, exit_status(error))
+        self._folder.lines(ERRORS).write(row)
+
+    def _finish(self, error: FrameworkError | None) -> RunReport:
+        status, exit_code = verdict(self._tally, self._stop.reason, error)
+        try:
+            self._folder.close()
+        except FrameworkError as failure:
+            error = error or failure
+            status, exit_code = "failed", exit_status(error)
+        end = RunEnd(status, self._tally, self._folder, self._saved)
+        record = record_of(self._prepared, end)
+        try:
+            facts = {"status": status, "ended_at": record["ended_at"], "items": record["counts"]["items"]}
+            self._folder.finish(record, facts)
+        except FrameworkError as failure:
+            error = error or failure
+            status, exit_code = "failed", exit_status(error)
+        return RunReport(
+            self._folder.run_id,
+            self._folder.path,
+            status,
+            exit_code,
+            record,
+            self._tally,
+            tuple(self._saved),
+            error,
+        )

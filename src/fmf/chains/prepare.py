@@ -1,0 +1,148 @@
+"""Everything that a chain needs, found and checked before the first document is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fmf.chains.compile import compile_chain
+from fmf.chains.plan import Plan
+from fmf.chains.spec import ChainSpec, LoadedChain, load_chain
+from fmf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chatmodels.iface import ChatModel
+    from fmf.config.loader import LoadedConfig
+    from fmf.connectors.base import DataConnector
+    from fmf.inference.client import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a caller may say about one run, over what the chain says."""
+
+    limit: int | None = None
+    """How many items to take, in input order; `None` is all."""
+    concurrency: int | None = None
+    """How many calls at once; `None` is what the chain says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A chain that fits its configuration, with everything that it needs to run."""
+
+    loaded: LoadedConfig
+    chain: LoadedChain
+    plan: Plan
+    connector: DataConnector
+    select: tuple[str, ...]
+    model: ChatModel
+    provider: str
+    """The model's provider, as the configuration names it."""
+    model_name: str
+    """The model where a step names none."""
+    options: RunOptions = RunOptions()
+
+    @property
+    def limit(self) -> int | None:
+        """How many items to take; `None` is all."""
+        return self.options.limit
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls at once."""
+        return self.options.concurrency or self.chain.spec.concurrency
+
+    @property
+    def continue_on_error(self) -> bool:
+        """Whether a failure leaves the others alone."""
+        return self.chain.spec.continue_on_error
+
+
+def prepare(
+    loaded: LoadedConfig, secrets: Keys, chain: str | Path | Mapping[str, Any], options: RunOptions | None = None
+) -> Prepared:
+    """Find and check everything that `chain` needs; nothing is asked and nothing is written.
+
+    Args:
+        loaded: the configuration.
+        secrets: where the model's key is found.
+        chain: a chain file, or a mapping of the same shape.
+        options: what the caller says about this run.
+
+    Raises:
+        ConfigError: something in the chain or the configuration is wrong.
+        PromptError: a prompt is missing, or not the one that was registered.
+        AuthError: the model's key is missing.
+    """
+    from chatmodels.factory import create_chat_model
+    from fmf.config.lookup import connector_named
+    from fmf.connectors.base import build_connector
+    from fmf.inference.client import chat_model_config
+    from fmf.prompts.registry import PromptRegistry
+
+    config = loaded.value
+    found = load_chain(chain)
+    spec = connector_named(config, _connector_name(loaded, found.spec))
+    prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
+    sinks = [sink.name for sink in config.export.sinks]
+    plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
+    settings = chat_model_config(config, secrets, root=loaded.root)
+    model = create_chat_model(settings)
+    return Prepared(
+        loaded,
+        found,
+        plan,
+        build_connector(spec, root=loaded.root),
+        _select(loaded, found.spec),
+        model,
+        settings.provider,
+        settings.model or model.get_model_info().name,
+        options or RunOptions(),
+    )
+
+
+def chain_path(loaded: LoadedConfig, given: str | None) -> Path:
+    """The chain file that a command means.
+
+    Args:
+        loaded: the configuration, whose `run.chain_config` is meant when nothing is given.
+        given: a path from the working directory; one that does not exist there counts from the configuration's folder.
+
+    Raises:
+        ConfigError: neither says which chain.
+    """
+    if given is not None:
+        here = Path(given).expanduser()
+        there = loaded.root / here
+        return there if not here.exists() and there.exists() else here
+    named = loaded.value.run.chain_config
+    if named is None:
+        raise ConfigError(
+            "no chain to run: neither --chain nor run.chain_config of fmf.yaml names one",
+            op="chain.load",
+            hint="give --chain FILE",
+        )
+    return loaded.root / named
+
+
+def _connector_name(loaded: LoadedConfig, chain: ChainSpec) -> str:
+    name = chain.inputs.connector or loaded.value.run.inputs.connector
+    if name is None:
+        known = ", ".join(connector.name for connector in loaded.value.connectors) or "none"
+        raise ConfigError(
+            f"chain {chain.name!r} names no connector, and neither does run.inputs of fmf.yaml",
+            op="chain.load",
+            hint=f"write `inputs: {{connector: NAME}}`; known: {known}",
+        )
+    return name
+
+
+def _select(loaded: LoadedConfig, chain: ChainSpec) -> tuple[str, ...]:
+    """The chain's patterns; where it has none and reads what the configuration reads, the configuration's."""
+    given = loaded.value.run.inputs
+    if chain.inputs.select or chain.inputs.connector not in (None, given.connector):
+        return chain.inputs.select
+    return given.select

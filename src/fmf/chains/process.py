@@ -1,0 +1,94 @@
+"""Turning documents into chunks without asking anything: the work of `fmf process`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmf.chains.execution import RunReport
+from fmf.chains.intake import Intake, Wishes
+from fmf.chains.records import document_error_row, run_error_row
+from fmf.chains.run import begin, seen
+from fmf.chains.run_yaml import RunEnd, process_record_of
+from fmf.chains.scribe import ERRORS
+from fmf.chains.stop import Stop
+from fmf.chains.tally import Tally
+from fmf.chains.verdict import verdict
+from fmf.errors import ProcessingError, exit_status
+from fmf.types import Document
+from fmf_core.errors import FrameworkError
+
+if TYPE_CHECKING:
+    from fmf.artefacts.folder import RunFolder
+    from fmf.config.loader import LoadedConfig
+
+
+@dataclass
+class ProcessRun:
+    """One run that reads and asks nothing; a bad document never ends it.
+
+    Args:
+        loaded: the configuration.
+        connector: the name of the source.
+        select: patterns; none is everything that the source includes.
+        stop: request it, from any thread, to end the run early; what was read is kept.
+        tally: the numbers so far.
+    """
+
+    loaded: LoadedConfig
+    connector: str
+    select: Sequence[str] = ()
+    stop: Stop = field(default_factory=Stop)
+    tally: Tally = field(default_factory=Tally)
+
+    def execute(self) -> RunReport:
+        """Read everything, blocking.
+
+        Raises:
+            ConfigError: there is no such connector, or the folder of artefacts cannot be created.
+            NothingMatchedError: the selection matches no resource; there are no artefacts then.
+            ConnectorError: the source cannot be listed; there are no artefacts then.
+        """
+        from fmf.config.lookup import connector_named
+        from fmf.connectors.base import build_connector
+        from fmf.processing.reader import Reader
+
+        spec = connector_named(self.loaded.value, self.connector)
+        connector = build_connector(spec, root=self.loaded.root)
+        reader = Reader(connector, self.loaded.value.processing)
+        refs = seen(connector, tuple(self.select))
+        folder = begin(self.loaded, None)
+        error: FrameworkError | None = None
+        try:
+            folder.lines(ERRORS)
+            for document in Intake(reader, refs, folder, Wishes(), self.stop).documents():
+                self._count(document, folder)
+        except FrameworkError as failure:
+            error = failure
+            row = run_error_row(folder.run_id, "connect", failure)
+            self.tally.count_problem(row, exit_status(failure))
+            folder.lines(ERRORS).write(row)
+        return self._finish(folder, error)
+
+    def _count(self, document: Document, folder: RunFolder) -> None:
+        self.tally.count_document(document)
+        if document.status == "failed":
+            row = document_error_row(folder.run_id, document)
+            folder.lines(ERRORS).write(row)
+            self.tally.count_problem(row, exit_status(document.error or ProcessingError("")))
+
+    def _finish(self, folder: RunFolder, error: FrameworkError | None) -> RunReport:
+        try:
+            folder.close()
+        except FrameworkError as failure:
+            error = error or failure
+        status, exit_code = verdict(self.tally, self.stop.reason, error)
+        source = {"connector": self.connector, "select": list(self.select)}
+        record = process_record_of(self.loaded, RunEnd(status, self.tally, folder), source)
+        try:
+            folder.finish(record, {"status": status, "ended_at": record["ended_at"]})
+        except FrameworkError as failure:
+            error = error or failure
+            status, exit_code = "failed", exit_status(error)
+        return RunReport(folder.run_id, folder.path, status, exit_code, record, self.tally, (), error)

@@ -1,0 +1,94 @@
+"""One run of one chain: from the first look at the source to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
+from fmf.chains.execution import Execution, RunReport
+from fmf.chains.stop import Stop
+from fmf.chains.tally import Tally
+from fmf.errors import NothingMatchedError
+from fmf.types import ResourceRef
+from fmf_core.portal import in_thread, run_sync
+
+if TYPE_CHECKING:
+    from fmf.chains.prepare import Prepared
+    from fmf.config.loader import LoadedConfig
+    from fmf.connectors.base import DataConnector
+
+
+@dataclass
+class ChainRun:
+    """One run of a chain.
+
+    Args:
+        prepared: the chain and what it needs.
+        stop: request it, from any thread, to end the run early; what was answered is kept.
+        tally: the numbers so far, for whoever wants to look.
+    """
+
+    prepared: Prepared
+    stop: Stop = field(default_factory=Stop)
+    tally: Tally = field(default_factory=Tally)
+
+    def execute(self) -> RunReport:
+        """`execute_async` for blocking code."""
+        return run_sync(self.execute_async())
+
+    async def execute_async(self) -> RunReport:
+        """Run to the end; failures of documents and items are in the report, and so is what ended the run.
+
+        Raises:
+            NothingMatchedError: the selection matches no resource; there are no artefacts then.
+            ConnectorError: the source cannot be listed; there are no artefacts then.
+            InferenceError: the model cannot be made ready; there are no artefacts then.
+            ConfigError: the folder of artefacts cannot be created.
+        """
+        prepared = self.prepared
+        refs = await in_thread(seen, prepared.connector, prepared.select)
+        await prepared.model.initialize()
+        try:
+            folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
+            return await Execution(prepared, folder, self.stop, self.tally).run(refs)
+        finally:
+            await prepared.model.cleanup()
+
+
+def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[ResourceRef]:
+    """What `connector` lists, once its first resource has been seen.
+
+    Raises:
+        NothingMatchedError: there is none; says where was looked and for what.
+        ConnectorError: the source cannot be listed.
+    """
+    refs = iter(connector.list(select))
+    first = next(refs, None)
+    if first is None:
+        root = getattr(connector, "root", None)
+        where = f" ({root})" if root is not None else ""
+        patterns = ", ".join(map(repr, select)) or "everything that the connector includes"
+        raise NothingMatchedError(
+            f"nothing in connector {connector.name!r}{where} matches {patterns}",
+            op="connectors.list",
+            hint=f"look at what is there with: fmf connect ls {connector.name}",
+        )
+    return _joined(first, refs)
+
+
+def _joined(first: ResourceRef, rest: Iterator[ResourceRef]) -> Iterator[ResourceRef]:
+    yield first
+    yield from rest
+
+
+def begin(loaded: LoadedConfig, chain: str | None) -> RunFolder:
+    """A fresh folder for a run, announced in the index.
+
+    Raises:
+        ConfigError: it cannot be created.
+    """
+    folder = create_run(artefacts_root(loaded.value.artefacts_dir, loaded.root))
+    folder.announce({"chain": chain})
+    return folder

@@ -1,0 +1,85 @@
+"""The content of `run.yaml`: what a run was, with what it worked, and what came of it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmf.artefacts.folder import RunFolder
+from fmf.artefacts.run_id import timestamp
+from fmf.chains.tally import Tally
+from fmf.types import Row
+from fmf_core.redact import redact_value
+
+if TYPE_CHECKING:
+    from fmf.chains.prepare import Prepared
+    from fmf.config.loader import LoadedConfig
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """What is known of a run at its end."""
+
+    status: str
+    tally: Tally
+    folder: RunFolder
+    saved: Mapping[Path, tuple[int, str]] = field(default_factory=dict)
+    """What the chain saved: path to (bytes, sha256)."""
+
+
+def record_of(prepared: Prepared, end: RunEnd) -> Row:
+    """The record of the run of a chain."""
+    chain = prepared.chain
+    path = str(chain.path) if chain.path else None
+    return _record(
+        prepared.loaded,
+        end,
+        chain={"name": prepared.plan.chain, "path": path, "hash": chain.hash},
+        source={"connector": prepared.connector.name, "select": list(prepared.select)},
+        model={"name": prepared.provider, "model": prepared.model_name},
+        prompts=[
+            {"id": prompt.id, "version": prompt.version, "content_hash": prompt.content_hash}
+            for prompt in prepared.plan.prompts
+        ],
+    )
+
+
+def process_record_of(loaded: LoadedConfig, end: RunEnd, source: Row) -> Row:
+    """The record of a run that reads and asks nothing; `source` says which connector and patterns."""
+    return _record(loaded, end, chain=None, source=source, model=None, prompts=[])
+
+
+def _record(
+    loaded: LoadedConfig, end: RunEnd, *, chain: Row | None, source: Row, model: Row | None, prompts: list[Row]
+) -> Row:
+    from fmf import __version__
+
+    ended_at = datetime.now(UTC)
+    folder, tally = end.folder, end.tally
+    record: Row = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": folder.run_id,
+        "status": end.status,
+        "started_at": timestamp(folder.started_at),
+        "ended_at": timestamp(ended_at),
+        "profile": loaded.profile,
+        "config_hash": loaded.config_hash,
+        "chain": chain,
+        "versions": {"fmf": __version__, "python": platform.python_version()},
+        "inputs": {**source, "documents": tally.documents.total, "bytes": tally.bytes},
+        "provider": model,
+        "prompts_used": prompts,
+        "counts": tally.counts(),
+        "metrics": tally.metrics((ended_at - folder.started_at).total_seconds() * 1000),
+        "errors": tally.errors(),
+        "exports": [],
+        "artefacts": folder.artefacts(end.saved),
+    }
+    redacted: Row = redact_value(record)
+    return redacted

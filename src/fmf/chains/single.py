@@ -1,0 +1,159 @@
+"""One question outside any chain: a prompt, a text, and the answer whole or in pieces."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from fmf.errors import ConfigError
+from fmf.types import ResourceRef
+from fmf_core.errors import Code
+
+if TYPE_CHECKING:
+    from chatmodels.iface import ChatModel
+    from chatmodels.types import ChatRequest, ChatResponse
+    from fmf.auth.base import Secrets
+    from fmf.config.loader import LoadedConfig
+    from fmf.prompts.prompt import Prompt
+
+STDIN = "-"
+
+
+@dataclass
+class Question:
+    """A request that is ready to be sent, and the model that answers it."""
+
+    request: ChatRequest
+    model: ChatModel
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+    def ask(self) -> ChatResponse:
+        """The whole answer, blocking.
+
+        Raises:
+            InferenceError: the model could not answer.
+        """
+        return self.model.complete(self.request)
+
+    def stream(self) -> Iterator[str | ChatResponse]:
+        """The pieces of the answer as they come, then the answer as a whole; blocking.
+
+        Raises:
+            InferenceError: the model could not answer, or broke off.
+        """
+        from chatmodels.pricing import cost_of
+        from chatmodels.types import ChatResponse, TokenUsage
+
+        begun = time.perf_counter()
+        pieces: list[str] = []
+        finish_reason, usage = "stop", None
+        for chunk in self.model.stream(self.request):
+            if chunk.text:
+                pieces.append(chunk.text)
+                yield chunk.text
+            finish_reason = chunk.finish_reason or finish_reason
+            usage = chunk.usage or usage
+        name = usage.model if usage else self.model.get_model_info().name
+        yield ChatResponse(
+            content="".join(pieces),
+            model=name,
+            usage=usage
+            or TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=self.model.provider_name),
+            latency_ms=1000 * (time.perf_counter() - begun),
+            finish_reason=finish_reason if pieces else "length",
+            cost_usd=cost_of(usage, self.prices) if usage else None,
+        )
+
+
+def question(loaded: LoadedConfig, secrets: Secrets, prompt: str, values: Mapping[str, str]) -> Question:
+    """The request that `prompt` makes of `values`, and the configured model.
+
+    Args:
+        loaded: the configuration.
+        secrets: where the model's key is found.
+        prompt: `id#version`, `path.yaml#version` or `inline: text`.
+        values: what stands for the names of the template.
+
+    Raises:
+        PromptError: there is no such prompt, or it has changed since it was registered.
+        ConfigError: a name of the template has no value.
+        AuthError: the model's key is missing.
+    """
+    from chatmodels.types import ChatRequest, Message
+    from fmf.inference.client import build_client
+    from fmf.prompts.registry import PromptRegistry
+
+    found = PromptRegistry.from_config(loaded.value.prompt_registry, loaded.root).resolve(prompt)
+    check_names(found, values, "give it with --var {name}=...")
+    system = found.system if found.system is not None else loaded.value.inference.system_prompt
+    turns = [Message(role="system", content=_filled(system, values))] if system else []
+    for asked, answered in found.examples:
+        turns += [Message(role="user", content=asked), Message(role="assistant", content=answered)]
+    text = found.render(values)
+    if not text.strip():
+        raise ConfigError(
+            f"prompt {found.ref!r} came out empty", op="infer", hint="look at the input and the variables"
+        )
+    request = ChatRequest(messages=(*turns, Message(role="user", content=text)))
+    model = build_client(loaded.value, secrets, root=loaded.root)
+    return Question(request, model, loaded.value.inference.prices)
+
+
+def check_names(prompt: Prompt, values: Mapping[str, Any], advice: str) -> None:
+    """Refuse a prompt that mentions or requires a name which nothing provides.
+
+    Raises:
+        ConfigError: names the prompt, the names and what is provided; `advice` may use `{name}`.
+    """
+    missing = sorted({*prompt.names, *prompt.required} - set(values))
+    if missing:
+        raise ConfigError(
+            f"prompt {prompt.ref!r} needs {', '.join(map(repr, missing))}, which nothing provides; "
+            f"provided: {', '.join(sorted(values)) or 'nothing'}",
+            op="prompts.check",
+            hint=advice.format(name=missing[0]),
+        )
+
+
+def read_text(path: str, max_file_mb: float) -> str:
+    """The text of a file in any text encoding; `-` is stdin.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be opened.
+        ProcessingError: it is too large, or no text.
+    """
+    from fmf.processing.decode import decoded, encoding_of
+    from fmf.processing.source import MEGABYTE, fetch
+
+    ref = ResourceRef(path, "stdin" if path == STDIN else Path(path).absolute().as_uri(), Path(path).name)
+    with fetch(_OneFile(), ref, max_bytes=max_file_mb * MEGABYTE) as source:  # type: ignore[arg-type]  # only opens
+        return "".join(decoded(source, encoding_of(source)))
+
+
+class _OneFile:
+    """Opens the file or the stream that a command names."""
+
+    def open(self, ref: ResourceRef) -> BinaryIO:
+        if ref.id == STDIN:
+            return io.BytesIO(sys.stdin.buffer.read())
+        try:
+            return Path(ref.id).open("rb")
+        except OSError as error:
+            code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.INVALID
+            raise ConfigError(
+                f"the input {ref.id!r} cannot be opened: {error.strerror}",
+                op="infer",
+                code=code,
+                hint="check the path after --input; - is stdin",
+            ) from error
+
+
+def _filled(system: str, values: Mapping[str, str]) -> str:
+    from generative_ai_workflow.template import Template
+
+    return Template(system, syntax="double").render(values)

@@ -1,0 +1,121 @@
+"""The schema of a chain file: which documents, which steps, which outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fmf.chains.saves import Form
+from fmf_core.value import Value
+from generative_ai_workflow.definition import StepDefinition
+
+Name = str
+LATER_MODES: Final = ("table_rows", "images_group")
+
+
+class ChainInputs(Value):
+    """What a chain reads."""
+
+    connector: str | None = Field(default=None, min_length=1)
+    """The name of a connector; default is `run.inputs.connector` of fmf.yaml."""
+    select: tuple[str, ...] = ()
+    """Patterns; default is `run.inputs.select` of fmf.yaml, then everything that the connector includes."""
+    mode: Literal["chunks", "documents"] = "chunks"
+    """What an item is: a chunk of a document, or a whole document."""
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _one_pattern(cls, select: Any) -> Any:
+        return (select,) if isinstance(select, str) else select
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _in_this_version(cls, mode: Any) -> Any:
+        if mode in LATER_MODES:
+            raise ValueError(f"mode {mode!r} is not in this version; use chunks or documents")
+        return mode
+
+
+class ChainOutput(Value):
+    """Something that a run leaves besides its records: a file (`save`), or rows in a sink (`export`)."""
+
+    model_config = Value.model_config | {"populate_by_name": True}
+
+    save: str | None = Field(default=None, min_length=1)
+    """The file, from the folder of fmf.yaml; `${run_id}`, `${chain_id}`, `${date}` and `${now}` are filled in."""
+    export: str | None = Field(default=None, min_length=1)
+    """The name of a sink of fmf.yaml."""
+    source: str = Field(alias="from", min_length=1)
+    """The output, or the id of the step, whose answers are written."""
+    form: Form | None = Field(default=None, alias="as")
+    """How a file is written: jsonl, csv, parquet or text; default is what its ending says."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.save is None) == (self.export is None):
+            raise ValueError("an output has either save or export, and not both")
+        if self.export is not None and self.form is not None:
+            raise ValueError("as belongs to save: a sink has a format of its own")
+        return self
+
+
+class ChainSpec(Value):
+    """A chain file."""
+
+    name: str = Field(min_length=1)
+    """What records call the chain, and `${chain_id}`."""
+    description: str | None = None
+    inputs: ChainInputs = ChainInputs()
+    concurrency: int = Field(default=8, ge=1, le=1024)
+    """How many items are asked about at once."""
+    continue_on_error: bool = True
+    """Whether a failure leaves the other items alone; otherwise no call starts after it."""
+    system_prompt: str | None = None
+    """What the model is told first: a text, or any form that a step's prompt may have."""
+    steps: tuple[StepDefinition, ...] = Field(min_length=1)
+    outputs: tuple[ChainOutput, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedChain:
+    """A chain, and where it came from."""
+
+    spec: ChainSpec
+    source: str
+    """What messages call it."""
+    path: Path | None
+    """The file; `None` for a chain that was given as a mapping."""
+    hash: str
+    """`sha256:` and the hash of the file's bytes, or of the mapping as canonical JSON."""
+    yaml: Any = None
+    """The text with its lines and columns, where there is one."""
+
+
+def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
+    """Read a chain file, or take a mapping of the same shape.
+
+    Raises:
+        ConfigError: there is no such file, it is no YAML, or something in it is wrong; all faults with line and column.
+    """
+    import orjson
+
+    from fmf_core.settings import load_yaml, load_yaml_file, validate
+
+    if isinstance(chain, Mapping):
+        raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+        spec = validate(ChainSpec, dict(chain), source="the chain")
+        return LoadedChain(spec, "the chain", None, _hash(raw))
+    path = Path(chain)
+    raw = path.read_bytes() if path.is_file() else b""
+    yaml = load_yaml(raw, source=str(chain)) if raw else load_yaml_file(path)
+    spec = validate(ChainSpec, yaml.data, source=str(chain), yaml=yaml)
+    return LoadedChain(spec, str(chain), path.absolute(), _hash(raw), yaml)
+
+
+def _hash(raw: bytes) -> str:
+    return "sha256:" + hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,89 @@
+"""`fmf infer`: one question."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from fmf.cli.output import emit_json, emit_text, escape, note, warn
+from fmf.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from chatmodels.types import ChatResponse
+    from fmf.chains.single import Question
+
+
+@command("infer", help="Ask the model once: the input fills {{ text }} of the prompt, the answer goes to stdout.")
+@click.option("--prompt", metavar="REF", required=True, help="id#version, path.yaml#version or 'inline: text'.")
+@click.option("--input", "source", metavar="FILE", help="The file that fills {{ text }}; - is stdin.")
+@click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A further name of the prompt.")
+@click.option("--stream", is_flag=True, help="Write the answer as it comes.")
+def infer(session: Session, prompt: str, source: str | None, variables: tuple[str, ...], stream: bool) -> None:
+    """Ask once and tell what it took."""
+    from fmf.chains.single import question, read_text
+
+    values = dict(_variable(given) for given in variables)
+    loaded = session.loaded
+    if source is not None:
+        values = {"text": read_text(source, loaded.value.processing.limits.max_file_mb), **values}
+    asked = question(loaded, session.secrets, prompt, values)
+    session.warn_of_planned()
+    response = _streamed(asked, silent=session.json) if stream else asked.ask()
+    if session.json:
+        emit_json(_as_json(response))
+    elif not stream:
+        emit_text(response.content)
+    note(_telemetry(response))
+    if response.finish_reason == "length":
+        warn("the answer was cut by max_tokens")
+
+
+def _variable(given: str) -> tuple[str, str]:
+    name, sign, value = given.partition("=")
+    if not sign or not name.strip():
+        raise click.BadParameter(f"{given!r} is not NAME=VALUE", param_hint="--var")
+    return name.strip(), value
+
+
+def _streamed(asked: Question, *, silent: bool) -> ChatResponse:
+    show = escape if sys.stdout.isatty() else str
+    whole = None
+    for piece in asked.stream():
+        if not isinstance(piece, str):
+            whole = piece
+        elif not silent:
+            sys.stdout.write(show(piece))
+            sys.stdout.flush()
+    if whole is None:
+        raise RuntimeError("a stream ends with the whole answer")
+    if not silent:
+        emit_text("")
+    return whole
+
+
+def _as_json(response: ChatResponse) -> dict[str, object]:
+    usage = response.usage
+    return {
+        "text": response.content,
+        "model": response.model,
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+        },
+        "cost_usd": response.cost_usd,
+        "finish_reason": response.finish_reason,
+        "latency_ms": round(response.latency_ms, 3),
+        "attempts": response.attempts,
+    }
+
+
+def _telemetry(response: ChatResponse) -> str:
+    cost = "unknown" if response.cost_usd is None else f"${response.cost_usd:.6f}"
+    usage = response.usage
+    return (
+        f"model={response.model} tokens={usage.prompt_tokens}+{usage.completion_tokens} cost={cost} "
+        f"latency={response.latency_ms:.0f}ms attempts={response.attempts} finish_reason={response.finish_reason}"
+    )

@@ -1,0 +1,32 @@
+"""`fmf process`: documents into chunks."""
+
+from __future__ import annotations
+
+import click
+
+from fmf.cli.session import Session, command
+
+
+@command("process", help="Turn documents into chunks: docs.jsonl and chunks.jsonl in a folder of their own.")
+@click.option("--connector", metavar="NAME", required=True, help="Where the documents come from.")
+@click.option("--select", metavar="GLOB", multiple=True, help="Only paths that match; may be given several times.")
+def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
+    """Read documents and tell what came of it."""
+    from fmf.chains.process import ProcessRun
+    from fmf.cli.progress import watching
+    from fmf.cli.signals import stopping
+    from fmf.cli.telling import tell
+
+    reading = ProcessRun(session.loaded, connector, select)
+    with stopping(reading.stop), watching(reading.tally, shown=session.interactive):
+        report = reading.execute()
+    documents = report.tally.documents
+    lines = [
+        f"run_id={report.run_id}",
+        f"run_dir={report.run_dir}",
+        f"docs={documents.ok}",
+        f"chunks={report.tally.chunks}",
+        f"skipped={documents.skipped}",
+        f"failed={documents.failed}",
+    ]
+    return tell(session, report, lines)

@@ -1,0 +1,36 @@
+"""`fmf run`: a chain over documents."""
+
+from __future__ import annotations
+
+import click
+
+from fmf.cli.session import Session, command
+
+
+@command("run", help="Run a chain: read documents, ask the model about each item, write the answers as records.")
+@click.option("--chain", metavar="FILE", help="The chain file.  [default: run.chain_config of fmf.yaml]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take the first N items (chunks, or documents where inputs.mode is documents) and read no further.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Calls at once.  [default: the chain's, or 8]"
+)
+def run(session: Session, chain: str | None, limit: int | None, concurrency: int | None) -> int:
+    """Run a chain and tell what came of it."""
+    from fmf.chains.prepare import RunOptions, chain_path, prepare
+    from fmf.chains.run import ChainRun
+    from fmf.cli.progress import watching
+    from fmf.cli.signals import stopping
+    from fmf.cli.telling import tell
+
+    session.warn_of_planned()
+    path = chain_path(session.loaded, chain)
+    prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency))
+    chain_run = ChainRun(prepared)
+    with stopping(chain_run.stop), watching(chain_run.tally, shown=session.interactive, total=limit):
+        report = chain_run.execute()
+    lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
+    return tell(session, report, lines)

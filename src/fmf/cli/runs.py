@@ -1,0 +1,65 @@
+"""`fmf runs`: past runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fmf.cli.output import emit_json, emit_text, note, table
+from fmf.cli.session import Group, Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+runs = Group("runs", help="Look at past runs.")
+
+_COLUMNS = ("run", "status", "chain", "started", "ok", "failed")
+
+
+@runs.command("ls")
+def ls(session: Session) -> None:
+    """List all runs, newest first: id, status, chain, start, items that are ok and that failed."""
+    from fmf.artefacts.history import list_runs
+
+    root = _root(session)
+    entries = list_runs(root)
+    if session.json:
+        emit_json({"artefacts_dir": str(root), "runs": entries})
+        return
+    table(_COLUMNS, [_cells(entry) for entry in entries])
+    if not entries:
+        note(f"no run is recorded under {root}")
+
+
+@runs.command("show")
+@click.argument("run_id")
+def show(session: Session, run_id: str) -> None:
+    """Show the record of one run; RUN_ID may be cut short, and `last` is the latest run."""
+    from fmf.artefacts.folder import RECORD_NAME
+    from fmf.artefacts.history import find_run, read_record
+
+    root = _root(session)
+    entry = find_run(root, run_id)
+    record = read_record(root, entry["run_id"])
+    path = root / entry["run_id"]
+    if session.json:
+        emit_json({**(record or entry), "run_dir": str(path)})
+    elif record is None:
+        emit_text("\n".join(f"{key}: {value}" for key, value in entry.items()))
+        note(f"the run has written no {RECORD_NAME}: it is still going on, or was ended from outside")
+    else:
+        emit_text((path / RECORD_NAME).read_text(encoding="utf-8"), end="")
+        note(f"in {path}")
+
+
+def _root(session: Session) -> Path:
+    from fmf.artefacts.folder import artefacts_root
+
+    return artefacts_root(session.config.artefacts_dir, session.root)
+
+
+def _cells(entry: dict[str, Any]) -> tuple[Any, ...]:
+    items = entry.get("items") or {}
+    known = ("run_id", "status", "chain", "started_at")
+    return (*(entry.get(key) for key in known), items.get("ok"), items.get("failed"))

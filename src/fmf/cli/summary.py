@@ -1,0 +1,123 @@
+"""What a run did, for people: read, asked, written, spent, failed, and where it all lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fmf.chains.execution import RunReport
+    from fmf.chains.tally import Tally
+
+_SHOWN_PROBLEMS = 8
+_SHOWN_CHARS = 300
+
+
+def summary_lines(report: RunReport) -> Iterator[str]:
+    """The summary of a run, line by line."""
+    tally = report.tally
+    seconds = report.record["metrics"]["duration_ms"] / 1000
+    yield f"{report.status} in {duration(seconds)}"
+    yield f"  read     {read_text(tally)}"
+    if tally.steps:
+        yield f"  asked    {asked_text(tally)}"
+        yield f"  spent    {spent_text(tally)}"
+    if tally.failures:
+        yield f"  failed   {tally.failures:,}"
+        yield from _problem_lines(tally)
+    for path in report.saved:
+        yield f"  saved    {path}"
+    yield f"  in       {report.run_dir}"
+
+
+def read_text(tally: Tally) -> str:
+    """How many documents were read and what became of them."""
+    documents = tally.documents
+    parts = [f"{count(documents.total, 'document')} ({size(tally.bytes)})"]
+    if tally.chunks:
+        parts.append(count(tally.chunks, "chunk"))
+    parts += [f"{number:,} {state}" for state in ("skipped", "failed") if (number := getattr(documents, state))]
+    return ", ".join(parts)
+
+
+def asked_text(tally: Tally) -> str:
+    """How many calls were made, and what became of the items."""
+    calls = sum(step.calls for step in tally.steps.values())
+    items = tally.items
+    states = [f"{number:,} {state}" for state in ("ok", "failed", "skipped") if (number := getattr(items, state))]
+    parts = [f"{count(calls, 'call')} for {count(items.total, 'item')} ({', '.join(states) or 'none'})"]
+    if tally.retries:
+        parts.append(count(tally.retries, "retry", "retries"))
+    missing = items.failed + items.skipped
+    if missing and items.ok and any(step.calls and step.calls < items.ok for step in tally.steps.values()):
+        parts.append(f"steps over all items are missing {missing:,}")
+    return ", ".join(parts)
+
+
+def spent_text(tally: Tally) -> str:
+    """Tokens and money."""
+    cost = tally.cost_estimate_usd
+    money = "price unknown" if cost is None else f"about ${cost:.4f}" if cost else "$0"
+    return f"{tally.tokens_prompt:,} prompt + {tally.tokens_completion:,} answer tokens, {money}"
+
+
+def _problem_lines(tally: Tally) -> Iterator[str]:
+    problems = sorted(tally.problems.values(), key=lambda problem: -problem.count)
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        yield f"    {problem.count:,} x {problem.code}{f' ({problem.op})' if problem.op else ''}"
+        yield f"      first: {problem.where}: {cut(problem.message)}"
+        if problem.hint:
+            yield f"      hint: {cut(problem.hint)}"
+    if len(problems) > _SHOWN_PROBLEMS:
+        yield f"    and {len(problems) - _SHOWN_PROBLEMS} more kinds: see errors.jsonl"
+
+
+def machine_result(report: RunReport) -> dict[str, Any]:
+    """The result of a run as `--json` writes it; its numbers are those of `run.yaml`."""
+    record = report.record
+    result = {
+        "run_id": report.run_id,
+        "run_dir": str(report.run_dir),
+        "status": report.status,
+        "exit_status": report.exit_status,
+        **{key: record[key] for key in ("inputs", "counts", "metrics", "errors")},
+        "saved": [str(path) for path in report.saved],
+    }
+    if report.error is not None:
+        error = report.error
+        result["error"] = {
+            "op": error.op,
+            "code": str(error.code),
+            "message": error.message,
+            "hint": error.hint,
+            "exit_status": report.exit_status,
+        }
+    return result
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 document`, `2,000 documents`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def size(number: float) -> str:
+    """Bytes as people say them."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def cut(text: str) -> str:
+    """`text` on one line, and not too long for it."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else f"{line[:_SHOWN_CHARS]}…"
