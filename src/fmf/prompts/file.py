@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from fmf.errors import ConfigError, PromptError
 from fmf_core.errors import Code
 from fmf_core.value import Value
 
-ID_PATTERN = r"^[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_-])?$"
-VERSION_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9_.-]*)$"
+_ID = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_./-]*[A-Za-z0-9_-])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -51,7 +52,7 @@ class PromptTest(Value):
 class PromptVersion(Value):
     """One version of a prompt."""
 
-    version: str = Field(pattern=VERSION_PATTERN)
+    version: str
     template: str = Field(min_length=1)
     system: str | None = None
     inputs: PromptInputs = PromptInputs()
@@ -61,19 +62,28 @@ class PromptVersion(Value):
     author: str | None = None
     created_at: str | None = None
 
+    @field_validator("version")
+    @classmethod
+    def _nameable(cls, value: str) -> str:
+        if not _VERSION.fullmatch(value):
+            raise ValueError(f"{value!r} is no version: use letters, digits and . _ -, such as v1")
+        return value
+
 
 class PromptFile(Value):
     """All versions of one prompt."""
 
-    id: str = Field(pattern=ID_PATTERN)
+    id: str
     description: str | None = None
     owner: str | None = None
     tags: tuple[str, ...] = ()
-    versions: tuple[PromptVersion, ...] = Field(min_length=1)
+    versions: tuple[PromptVersion, ...]
 
     @field_validator("id")
     @classmethod
-    def _not_a_path(cls, value: str) -> str:
+    def _nameable(cls, value: str) -> str:
+        if not _ID.fullmatch(value):
+            raise ValueError(f"{value!r} is no id: use letters, digits and . _ - /")
         if value.endswith(SUFFIXES):
             raise ValueError("an id that ends like a file name cannot be told from a path")
         return value
@@ -81,6 +91,8 @@ class PromptFile(Value):
     @field_validator("versions")
     @classmethod
     def _each_once(cls, versions: tuple[PromptVersion, ...]) -> tuple[PromptVersion, ...]:
+        if not versions:
+            raise ValueError("there must be at least one version")
         names = [item.version for item in versions]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -69,7 +69,7 @@ class PromptStore:
                 log.warning("prompt.unreadable", path=str(path), reason=error.message)
 
     def relative(self, path: Path) -> str:
-        """How messages and the index name a file: from the configuration's folder, else from that of prompts, with `/`."""
+        """How messages and the index name a file: from the configuration's folder, else from that of prompts."""
         real = path.resolve()
         bases = (base.resolve() for base in (self.root, self.folder))
         return next((real.relative_to(base).as_posix() for base in bases if real.is_relative_to(base)), str(path))

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from fmf.errors import PromptError
+from fmf.prompts.store import PromptStore
+
+
+@pytest.fixture
+def store(project):
+    return PromptStore(project.root, project.root / "prompts", skip=project.index)
+
+
+def test_paths_start_at_the_root_then_at_the_prompts(project, store):
+    expected = project.root / "prompts/summarise.yaml"
+    for name in ("prompts/summarise.yaml", "summarise.yaml", "prompts/../prompts/summarise.yaml", str(expected)):
+        assert store.locate(name) == expected
+    other = project.write("summarise.yaml", "id: x")
+    assert store.locate("summarise.yaml") == other
+
+
+@pytest.mark.parametrize("name", ["../p.yaml", "prompts/../../p.yaml", "/etc/p.yaml", "link/p.yaml"])
+def test_a_path_never_leaves_the_project(project, store, name, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "p.yaml").write_text("id: p")
+    (project.root / "link").symlink_to(outside)
+    with pytest.raises(PromptError, match="outside the project"):
+        store.locate(name)
+    assert store.existing(name) is None
+
+
+def test_a_missing_file_lists_those_that_are_there(store):
+    with pytest.raises(PromptError, match=r"prompts/summarise\.yaml"):
+        store.locate("nope.yaml")
+
+
+def test_files_leaves_out_hidden_broken_and_foreign_ones(project, store):
+    project.write("prompts/deep/more.yml", "id: more\nversions: [{version: v1, template: t}]")
+    project.write("prompts/.hidden.yaml", "id: hidden\nversions: [{version: v1, template: t}]")
+    project.write("prompts/.git/x.yaml", "id: x\nversions: [{version: v1, template: t}]")
+    project.write("prompts/broken.yaml", "id: [")
+    project.write("prompts/index.yaml", "prompts: []")
+    project.write("prompts/readme.md", "# Prompts")
+    assert [file.id for _, file in store.files()] == ["more", "summarise"]
+
+
+def test_a_folder_of_prompts_elsewhere(tmp_path, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("shared")
+    (elsewhere / "p.yaml").write_text("id: p\nversions: [{version: v1, template: t}]")
+    store = PromptStore(tmp_path, elsewhere, skip=elsewhere / "index.yaml")
+    found = store.locate("p.yaml")
+    assert found == elsewhere / "p.yaml"
+    assert store.relative(found) == "p.yaml"
+    assert store.existing("p.yaml") == found
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    store = PromptStore(tmp_path, tmp_path / "prompts", skip=tmp_path / "prompts/index.yaml")
+    assert list(store.files()) == []
