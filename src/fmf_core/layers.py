@@ -256,10 +256,9 @@ def _spelled(layers: Layers, path: KeyPath) -> KeyPath:
         if isinstance(data, list) or (str(part).isdigit() and not isinstance(data, dict)):
             key = int(part) if str(part).isdigit() else part
         else:
-            model = shapes.model_of(shapes.container(shape, data))
-            names = shapes.fields_of(model) if model is not None else {}
+            names = shapes.keys_of(shapes.container(shape, data))
             present = data if isinstance(data, dict) else {}
-            key = _matching(str(part), names) or _matching(str(part), present) or (str(part).lower() if model else part)
+            key = _matching(str(part), names) or _matching(str(part), present) or (str(part).lower() if names else part)
         shape = shapes.child(shape, key, data)
         if isinstance(data, dict):
             data = data.get(str(key))

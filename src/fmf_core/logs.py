@@ -183,7 +183,7 @@ class Logger:
     def _to_host(self, level: int, event: str, fields: dict[str, Any]) -> None:
         merged = redact_value({**_context.get(), **self._fields, **fields})
         text = redact(event) + _pairs(merged)
-        self._host.log(level, "%s", text, extra={"event": redact(event), "fields": merged}, stacklevel=3)
+        self._host.log(level, "%s", text, extra={"event": redact(event), "fields": merged}, stacklevel=4)
 
 
 def get_logger(name: str) -> Logger:
@@ -241,7 +241,8 @@ def _keyed(value: Any) -> Any:
 
 def _human_line(record: dict[str, Any]) -> str:
     clean = redact_value(record)
-    head = f"{clean.pop('timestamp'):%H:%M:%S} {clean.pop('level').upper():<7} {clean.pop('event')}"
+    event = clean.pop("event")
+    head = f"{clean.pop('timestamp'):%H:%M:%S} {clean.pop('level').upper():<7} {event if event.isprintable() else repr(event)}"
     del clean["logger"]
     return f"{head}{_pairs(clean)}\n"
 
@@ -269,6 +270,12 @@ def _stamp(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+def _ascii(line: str, as_json: bool) -> str:
+    import json
+
+    return json.dumps(json.loads(line)) + "\n" if as_json else line.encode("ascii", "backslashreplace").decode()
+
+
 def _write(output: _Output, line: str) -> None:
     stream = output.stream if output.stream is not None else sys.stderr
     if stream is None:
@@ -278,7 +285,7 @@ def _write(output: _Output, line: str) -> None:
             try:
                 stream.write(line)
             except UnicodeEncodeError:
-                stream.write(line.encode("ascii", "backslashreplace").decode())
+                stream.write(_ascii(line, output.as_json))
     except (OSError, ValueError):
         # The stream is closed or its reader is gone: work must not fail because nobody reads its log.
         return

@@ -84,7 +84,8 @@ def _is_address(text: str) -> bool:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return any(character.isalnum() for character in text)
+    # `a::b` is an address to the letter, but mostly a name in a program.
+    return any(character.isdigit() for character in text)
 
 
 def _is_phone(text: str) -> bool:

@@ -33,8 +33,12 @@ _END = r"""[^\s,;&"'<>)\]}\\]"""
 _PLAIN = r"(?!\$\{|\[REDACTED|\*\*|None\b|null\b|true\b|false\b|True\b|False\b|SecretStr)"
 _WORD = r"""(?![A-Za-z]+[.!?:]*(?:[\s,;"')\]}]|$))"""
 _BYTES = r"""(?:b(?=["']))?"""
-# What stands between quotes, the opening one in the group before; the closing one stays, so that JSON stays JSON.
-_IN_QUOTES = r"""(?:(?<=")(?:[^"\\\n]|\\[^"\n]){1,4096}(?=\\?")|(?<=')(?:[^'\\\n]|\\[^'\n]){1,4096}(?=\\?'))"""
+# What stands between quotes, the opening one in the group before; the closing one stays, so that JSON stays JSON. After
+# an escaped quote, as in JSON inside JSON, an escaped quote is the end; otherwise it is part of the value.
+_IN_QUOTES = "(?:" + "|".join(
+    rf"(?<=\\{quote_})(?:[^{quote_}\\\n]|\\[^{quote_}\n]){{1,4096}}|(?<!\\)(?<={quote_})(?<!\\{quote_})(?:[^{quote_}\\\n]|\\[^\n]){{1,4096}}"
+    for quote_ in ('"', "'")
+) + ")"  # fmt: skip
 _NAMES = (
     r"(?:[A-Za-z0-9]{1,32}[_-]){0,4}"
     r"(?:password|passwd|passphrase|pwd|secret|api[_-]?key|apikey|access[_-]?key|secret[_-]?key|account[_-]?key"
@@ -86,10 +90,10 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("://", re.compile(r"(://[^\s:/@\"'<>]{0,256}:)(?!\$\{)[^\s/\"'<>]{1,512}@"), rf"\1{MASK}@"),
     (
         "sig",
-        re.compile(rf"(?i)([?&;](?:sig|signature|x-amz-signature|x-amz-security-token)=){_END}{{8,}}"),
+        re.compile(rf"(?i)([?&;](?:sig|signature|x-amz-signature|x-amz-security-token)=){_PLAIN}{_END}{{8,}}"),
         rf"\1{MASK}",
     ),
-    ("token=", re.compile(rf"(?i)([?&;]token=){_END}{{8,}}"), rf"\1{MASK}"),
+    ("token=", re.compile(rf"(?i)([?&;]token=){_PLAIN}{_END}{{8,}}"), rf"\1{MASK}"),
     *((mark, _NAMED, _VALUE) for mark in ("password", "passwd", "passphrase", "pwd", "secret")),
     *((mark, _NAMED, _VALUE) for mark in ("api_key", "api-key", "apikey", "access_key", "access-key", "accesskey")),
     *((mark, _NAMED, _VALUE) for mark in ("account_key", "account-key", "accountkey", "private_key", "privatekey")),

@@ -177,6 +177,11 @@ def container(shape: Any, data: Any) -> Any:
     return found[0] if len(found) == 1 else shape
 
 
+def keys_of(shape: Any) -> dict[str, Any]:
+    """Key to shape of every field that a model of this shape, or some member of it, has."""
+    return {key: value for member in reversed(members(shape)) for key, value in _keys_of(member).items()}
+
+
 def labelled(shape: Any, label: Any) -> Any:
     """The member of a union that pydantic calls `label` in the place of an error."""
     for member in members(shape):

@@ -256,7 +256,7 @@ class _Reader:
     def _scalar(self, event: Any) -> Any:
         text: str = event.value
         if event.tag in (None, "!"):
-            return _plain(text) if event.implicit[0] else text
+            return _plain(text) if event.implicit[0] and event.tag is None else text
         kind = event.tag.removeprefix(_TAG)
         if kind == "str":
             return text

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
+
+from fmf_core import redact as module
+from fmf_core.redact import MASK, add_secret, redact, redact_value, secret_key, suspicious
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_left_behind(monkeypatch):
+    monkeypatch.setattr(module, "_known", type(module._known)())
+
+
+SHAPES = [
+    ("sk-abcdefghijklmnopqrstuvwx", ""),
+    ("sk-proj-abc_DEF-123456789", ""),
+    ("sk-ant-api03-abcdef-123", ""),
+    ("AKIAIOSFODNN7EXAMPLE", ""),
+    ("ASIAIOSFODNN7EXAMPLE", ""),
+    ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", ""),
+    ("gho_abcdefghijklmnopqrstuvwxyz0123456789", ""),
+    ("github_pat_11ABCDEFG_abcdefghijklmnop", ""),
+    ("glpat-abcdefghij0123456789", ""),
+    ("hf_abcdefghijklmnopqrstuvwx", ""),
+    ("xoxb-123456789012-abcdefghij", ""),
+    ("AIzaSyA-abcdefghijklmnopqrstuvwxyz01234", ""),
+    ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-DEF_123", ""),
+    ("-----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADANB\n-----END PRIVATE KEY-----", ""),
+    ("-----BEGIN RSA PRIVATE KEY-----\\nMIIEvQ\\n-----END RSA PRIVATE KEY-----", ""),
+    ("abcdef123456", "Bearer {}"),
+    ("dXNlcjpwYXNzd29yZA==", "Authorization: Basic {}"),
+    ("abc.def.ghi-jkl", "authorization: bearer {}"),
+    ("abcdef123456", '{{"Authorization": "Bearer {}"}}'),
+    ("abcdef123456", '{{\\"authorization\\": \\"{}\\"}}'),
+    ("abcdef123456", "[(b'authorization', b'{}')]"),
+    ("p4ss:w0rd", "postgres://user:{}@host:5432/db"),
+    ("hunter2", "redis://:{}@cache"),
+    ("abc+/def==", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey={};EndpointSuffix=core"),
+    ("S3cret!", "Server=tcp:x;User ID=u;Password={};Encrypt=yes"),
+    ("hunter2", "pwd={}"),
+    ("hunter2", '{{"password": "{}", "user": "u"}}'),
+    ("hunter 2, with words", "{{'client_secret': '{}'}}"),
+    ("wJalrXUtnFEMI/K7MDENG", "AWS_SECRET_ACCESS_KEY={}"),
+    ("abcd1234", "api_key: {}"),
+    ("abcd1234", "x-api-key: {}"),
+    ("FwoGZXIvYXdz", "aws_session_token={}"),
+    ("abcdefgh12", "https://host/path?sig={}&x=1"),
+    ("abcdefgh12", "https://host/path?token={}"),
+]
+
+
+@pytest.mark.parametrize(("secret", "frame"), SHAPES)
+@pytest.mark.parametrize("around", ["{}", "before {} after", "error: {}, retry", "({})"])
+def test_what_looks_like_a_secret_is_blanked(secret, frame, around):
+    text = around.format(frame.format(secret) if frame else secret)
+    assert suspicious(text)
+    assert secret not in redact(text)
+    assert MASK in redact(text)
+    assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The token count is 5: max_tokens=100, prompt_tokens: 20, tokens_per_minute=1000",
+        "A task-based, risk-averse approach with sk-learn in Asia and the bearer of good news",
+        "Enter your password, dear secretary; the password must be long",
+        "Bearer authentication failed: the bearer token is missing",
+        "The secret of success: hard work. Author: Ann",
+        "https://example.com:8080/path?x=1#y and mail ann@example.com",
+        "keys: monkey, donkey; key=value; turnkey: yes",
+        "api_key: ${OPENAI_API_KEY} password=None secret=null",
+        "high through eight; ghost; xoxo; signature dish; insignificant",
+        "a token: hello",
+        "git@github.com:owner/name.git",
+    ],
+)
+def test_ordinary_words_stay(text):
+    assert redact(text) == text
+
+
+def test_json_stays_json():
+    text = json.dumps({"password": 'a"b\\c', "n": [{"api_key": "xyz", "text": "Bearer abcdefgh123"}]})
+    assert json.loads(redact(text)) == {"password": MASK, "n": [{"api_key": MASK, "text": f"Bearer {MASK}"}]}
+
+
+class TestRegisteredValues:
+    SECRET = 'my "own" sécret/+?&\\value'
+
+    @pytest.mark.parametrize(
+        "spelled",
+        [
+            lambda secret: secret,
+            lambda secret: quote(secret, safe=""),
+            lambda secret: quote_plus(secret),
+            lambda secret: json.dumps(secret),
+            lambda secret: json.dumps(secret, ensure_ascii=False),
+            lambda secret: json.dumps({"deep": [secret]}),
+            repr,
+            lambda secret: base64.b64encode(secret.encode()).decode(),
+            lambda secret: base64.urlsafe_b64encode(secret.encode()).decode(),
+            lambda secret: base64.b64encode(f"user:{secret}".encode()).decode(),
+            lambda secret: base64.b64encode(f"some:{secret}:more".encode()).decode(),
+            lambda secret: base64.b64encode(f"us:{secret}".encode()).decode(),
+        ],
+    )
+    def test_are_blanked_however_they_are_spelled(self, spelled):
+        add_secret(self.SECRET)
+        text = f"before {spelled(self.SECRET)} after"
+        assert suspicious(text)
+        assert MASK in redact(text)
+        for form in (self.SECRET, quote(self.SECRET), base64.b64encode(self.SECRET.encode()).decode()):
+            assert form not in redact(text)
+
+    @pytest.mark.parametrize("value", ["", "abc", b"abc", SecretStr("x")])
+    def test_short_ones_are_ignored(self, value):
+        add_secret(value)
+        assert redact("abc x") == "abc x"
+
+    def test_the_longest_goes_first(self):
+        add_secret("hunter")
+        add_secret(SecretStr("hunter-and-gatherer"))
+        assert redact("a hunter-and-gatherer, a hunter") == f"a {MASK}, a {MASK}"
+
+    def test_white_space_around_does_not_matter(self):
+        add_secret(b"  hunter2000\n")
+        assert redact("x hunter2000 y") == f"x {MASK} y"
+
+    def test_lines_of_a_long_one_are_blanked_on_their_own(self):
+        add_secret("-----BEGIN THING-----\nabcdefghijklmnop0123\nqrst\n-----END THING-----")
+        assert redact("only abcdefghijklmnop0123 here") == f"only {MASK} here"
+        assert redact("-----BEGIN THING-----") == "-----BEGIN THING-----"
+
+
+class Credentials(BaseModel):
+    user: str
+    password: SecretStr
+    api_key: str = "plain-text-key"
+
+
+@dataclasses.dataclass
+class Login:
+    user: str
+    token: str
+
+
+class TestValues:
+    def test_every_depth_and_kind(self):
+        add_secret("hunter2000")
+        value = {
+            "list": [{"Authorization": "anything"}, ("a hunter2000", {"deep hunter2000": 1})],
+            "model": Credentials(user="u", password="x"),
+            "data": Login("u", "abc"),
+            "error": ValueError("no hunter2000"),
+            "bytes": b"x hunter2000 \xff",
+            "set": {"hunter2000"},
+            "secret": {"a": ["b", 3, True, None, ""]},
+        }
+        clean = redact_value(value)
+        assert "hunter2000" not in repr(clean)
+        assert clean["list"] == [{"Authorization": MASK}, (f"a {MASK}", {f"deep {MASK}": 1})]
+        assert clean["model"] == {"user": "u", "password": MASK, "api_key": MASK}
+        assert clean["data"] == {"user": "u", "token": MASK}
+        assert clean["error"] == f"ValueError: no {MASK}"
+        assert clean["bytes"] == f"x {MASK} ".encode() + b"\xff"
+        assert clean["set"] == [MASK]
+        assert clean["secret"] == {"a": [MASK, MASK, True, None, ""]}
+        assert value["list"][0] == {"Authorization": "anything"}
+
+    def test_counts_stay(self):
+        usage = {"max_tokens": 5, "prompt_tokens": 6, "tokens_per_minute": 7, "token_count": 8, "completion_tokens": 9}
+        assert redact_value(usage) == usage
+
+    def test_circles_end(self):
+        circle: list[object] = []
+        circle.append(circle)
+        assert MASK in repr(redact_value(circle))
+        knot: dict[str, object] = {}
+        knot["password"] = knot
+        assert MASK in repr(redact_value(knot))
+
+    def test_foreign_objects_are_left_as_they_are(self):
+        thing = object()
+        assert redact_value([thing]) == [thing]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["password", "PASSWORD", "db_password", "api_key", "apiKey", "X-Api-Key", "Authorization", "client_secret", "token",
+     "access_token", "refreshToken", "aws_secret_access_key", "AccountKey", "private_key", "credentials", "Set-Cookie"],
+)  # fmt: skip
+def test_keys_that_hold_secrets(key):
+    assert secret_key(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["max_tokens", "tokens", "prompt_tokens", "tokens_per_minute", "next_token", "page_token", "token_count", "key",
+     "key_fields", "primary_key", "secret_mapping", "author", "passed", "kms_key_id", "eos_token", "tokenizer", ""],
+)  # fmt: skip
+def test_keys_that_do_not(key):
+    assert not secret_key(key)
+
+
+@given(st.text())
+@example("private key-----")
+def test_text_that_is_not_suspicious_is_not_changed(text):
+    assert suspicious(text) or redact(text) == text
+
+
+@given(st.text(), st.sampled_from(SHAPES), st.text())
+def test_nothing_around_a_secret_protects_it(before, shape, after):
+    secret, frame = shape
+    text = f"{before} {frame.format(secret) if frame else secret} {after}"
+    assert suspicious(text)
+    if not any(mark in before for mark in "\"'\\"):
+        assert secret not in redact(text)
+
+
+@given(st.text(min_size=4), st.text(), st.text())
+def test_a_registered_value_never_gets_through(secret, before, after):
+    known = module._known
+    module._known = type(known)()
+    try:
+        add_secret(secret)
+        assert secret in MASK or secret not in redact(before + secret + after).replace(MASK, "\0")
+    finally:
+        module._known = known
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "sk-", "eyJ", "password", "password=", "a_", "://", "://a:", "Bearer ", '"password": "',
+     "-----BEGIN PRIVATE KEY-----", "authorization: ", "secret_" * 3, "token", "\\", "a-a_"],
+)  # fmt: skip
+def test_hostile_text_costs_no_more_than_its_length(unit):
+    text = unit * (200_000 // len(unit)) + " password sk- :// bearer authorization secret"
+    before = time.process_time()
+    redact(text)
+    assert time.process_time() - before < 5
