@@ -36,8 +36,8 @@ class ChatModelConfig(Value):
     seed: int | None = None
     api_key: SecretStr | None = None
     base_url: str | None = None
-    timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds for one attempt, from its start to its last byte."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
     rate_limit: RateLimit = Field(default_factory=RateLimit)
     prices: dict[str, Price] = Field(default_factory=dict)

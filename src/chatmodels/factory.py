@@ -14,7 +14,7 @@ from chatmodels.config import ChatModelConfig, Price, RateLimit
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
-from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, WrappedModel
+from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, TimedModel, WrappedModel
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.redact import add_secret
 from fmf_core.retry import RetryPolicy
@@ -38,7 +38,8 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
         provider: a name of `list_chat_models()`, or a whole `ChatModelConfig`.
         settings: fields of `ChatModelConfig`, on top of those of a given config, and the provider's own settings.
             `retry` takes a `RetryPolicy`, a mapping with its keys, or `None` for a single attempt; `rate_limit` a
-            `RateLimit`, a mapping or `None`; `prices` a mapping from model names to prices.
+            `RateLimit`, a mapping or `None`; `prices` a mapping from model names to prices; `timeout_s` is the time
+            of one attempt, in seconds.
             A sampling setting (`temperature`, `max_tokens`, `seed`) is used where a request leaves it open; given as
             `None`, it is left out of such requests.
 
@@ -49,6 +50,8 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
     """
     config = _as_config(provider, settings)
     item = models.get(config.provider)
+    if config.model is None:
+        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
     if isinstance(item, ChatModel):
         _refuse_unknown(config, set())
         return wrap(item, config)
@@ -73,7 +76,13 @@ def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     if _is_wrapped(model):
         return model
     clean_up_in_the_end(model)
-    return preset(measure(limit(retry(model, config), config), config), config)
+    return preset(measure(limit(retry(time(model, config), config), config), config), config)
+
+
+def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
+    keeps_time = getattr(model, "timeout_s", None) is not None
+    return model if config.timeout_s is None or keeps_time else TimedModel(model, config.timeout_s)
 
 
 def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -95,13 +104,8 @@ def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the sampling settings that `config` gives; itself when it gives none."""
     presets = {name: getattr(config, name) for name in PRESETS if name in config.model_fields_set}
-    if presets.get("model") is None:
-        presets.pop("model", None)
-        # Whoever wraps a ready model without saying whose it is leaves the choice of the model to that model.
-        named = "provider" in config.model_fields_set and config.provider in models
-        default = get_chat_model_metadata(config.provider)["default_model"] if named else None
-        if default:
-            presets["model"] = default
+    if config.model is None:
+        presets.pop("model", None)  # a request always names a model
     return PresetModel(model, presets) if presets else model
 
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from chatmodels.config import Price, RateLimit
 from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.gate import Gate
 from chatmodels.iface import ChatModel
 from chatmodels.limits import Pace, expected_tokens, taken_tokens
 from chatmodels.metrics import Call, Subject
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.retry import RetryPolicy, attempts
-
-LOOK_AGAIN_S = 1.0
-"""How often a caller who waits for its turn looks whether those before it are still there."""
 
 
 class WrappedModel(ChatModel):
@@ -91,6 +86,53 @@ class PresetModel(WrappedModel):
     def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece, with the presets for what it leaves open."""
         return self.inner.stream_async(request.filled(self.presets))
+
+
+class TimedModel(WrappedModel):
+    """Gives one attempt, a stream from its start to its end, `timeout_s` seconds; for models that keep no time."""
+
+    def __init__(self, inner: ChatModel, timeout_s: float) -> None:
+        super().__init__(inner)
+        self.timeout_s = timeout_s
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request` in time."""
+        limit = asyncio.timeout(self.timeout_s)
+        try:
+            async with limit:
+                return await self.inner.complete_async(request)
+        except TimeoutError as error:
+            self._raise_late(limit, error)
+            raise
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece, all of them in time."""
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
+        stream = self.inner.stream_async(request)
+        try:
+            while True:
+                # Not around the yield: nobody may interrupt what the consumer does with a piece.
+                limit = asyncio.timeout_at(deadline)
+                try:
+                    async with limit:
+                        chunk = await anext(stream, None)
+                except TimeoutError as error:
+                    self._raise_late(limit, error)
+                    raise
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            await close_stream(stream)
+
+    def _raise_late(self, limit: asyncio.Timeout, error: TimeoutError) -> None:
+        if limit.expired():
+            raise ChatModelError(
+                f"{type(self.unwrapped).__name__} gave no complete answer within {self.timeout_s:g} s",
+                op=f"{self.provider_name}.complete",
+                code=Code.TIMEOUT,
+                hint="raise timeout_s, or ask for less",
+            ) from error
 
 
 class RetryingModel(WrappedModel):
@@ -203,7 +245,7 @@ class LimitingModel(WrappedModel):
     def __init__(self, inner: ChatModel, limit: RateLimit, *, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(inner)
         self.limit = limit
-        self._gate = _Gate(Pace(limit), clock)
+        self._gate = Gate(Pace(limit), clock)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come."""
@@ -255,90 +297,6 @@ class MeasuredModel(WrappedModel):
             finally:
                 await close_stream(stream)
             call.done_streaming(last)
-
-
-class _Gate:
-    """A queue of callers before a `Pace`; only the caller at its head looks at the clock, and wakes the next one."""
-
-    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
-        self._pace = pace
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._queue: deque[_Waiter] = deque()
-
-    async def pass_through(self, tokens: int) -> None:
-        """Return when the caller may start a request of `tokens`."""
-        with self._lock:
-            now = self._clock()
-            if not self._queue and self._pace.delay(now) <= 0:
-                self._pace.start(now, tokens)
-                return
-            waiter = _Waiter()
-            self._queue.append(waiter)
-        try:
-            while (delay := self._try(waiter, tokens)) != 0:
-                await waiter.wait(delay)
-        except BaseException:
-            with self._lock:
-                with suppress(ValueError):
-                    self._queue.remove(waiter)
-                self._wake_head()
-            raise
-
-    def settle(self, expected: int, taken: int) -> None:
-        """Correct what was expected of a start; the head may be due earlier now."""
-        with self._lock:
-            self._pace.settle(expected, taken)
-            self._wake_head()
-
-    def _try(self, waiter: _Waiter, tokens: int) -> float:
-        """Start if `waiter` is at the head and its time has come (0); else give the seconds to wait or be woken."""
-        with self._lock:
-            if self._head() is not waiter:
-                return LOOK_AGAIN_S
-            now = self._clock()
-            delay = self._pace.delay(now)
-            if delay > 0:
-                return delay
-            self._pace.start(now, tokens)
-            self._queue.remove(waiter)
-            self._wake_head()
-            return 0.0
-
-    def _head(self) -> _Waiter | None:
-        """The first whose event loop runs: a loop that was stopped or closed must not hold up the others."""
-        while self._queue and self._queue[0].loop.is_closed():
-            self._queue.popleft()
-        return next((waiter for waiter in self._queue if waiter.loop.is_running()), None)
-
-    def _wake_head(self) -> None:
-        head = self._head()
-        if head is not None:
-            head.wake()
-
-
-class _Waiter:
-    """One caller in the queue, wherever its event loop runs."""
-
-    __slots__ = ("_event", "loop")
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-
-    def wake(self) -> None:
-        """Have the caller look again."""
-        with suppress(RuntimeError):  # its loop has just been closed: whoever is next looks by itself
-            self.loop.call_soon_threadsafe(self._event.set)
-
-    async def wait(self, seconds: float) -> None:
-        """Until woken, `seconds` at most."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-        self._event.clear()
 
 
 async def close_stream(stream: AsyncIterator[ChatChunk]) -> None:

@@ -38,7 +38,7 @@ class MockChatModel(ChatModel):
             turn, the last one again and again; or one answer for everything. Answers are texts, `ChatResponse`s,
             `ToolCall`s, errors to raise and functions of the request.
         fail_with: an exception, or a class of one, that every call raises.
-        model: the name that answers carry; default is the one that was asked for.
+        model: the name that answers carry when a request names none.
         latency_s: seconds that every answer takes.
         chunk_delay_s: seconds between the pieces of a stream, on top of `latency_s` before the first.
         error_rate: the share of calls, from 0 to 1, that fail with `Code.UNAVAILABLE` instead of answering.
@@ -153,7 +153,7 @@ class MockChatModel(ChatModel):
             return given
         calls = (given,) if isinstance(given, ToolCall) else ()
         content = "" if isinstance(given, ToolCall) else given
-        model = self._model or request.model
+        model = request.model if self._model is None or "model" in request.model_fields_set else self._model
         usage = TokenUsage(
             prompt_tokens=sum(count_words(message.text) for message in request.messages),
             completion_tokens=count_words(content) + len(calls),

@@ -167,7 +167,9 @@ def test_a_stream_that_was_left_early_is_not_on_record(path):
 
 
 def test_an_unmatched_request_says_what_differs(path):
-    record(path, MockChatModel(), lambda m: m.invoke("Summarise the report", temperature=0.0), lambda m: m.invoke("zzz"))
+    record(
+        path, MockChatModel(), lambda m: m.invoke("Summarise the report", temperature=0.0), lambda m: m.invoke("zzz")
+    )
     with pytest.raises(FrameworkError) as caught:
         ReplayModel(path).invoke("Summarise the report", temperature=0.5)
     text = str(caught.value)

@@ -20,7 +20,7 @@ from chatmodels import (
 )
 from chatmodels.factory import wrap
 from chatmodels.registry import models
-from chatmodels.wrappers import LimitingModel, MeasuredModel, RetryingModel, WrappedModel
+from chatmodels.wrappers import LimitingModel, MeasuredModel, RetryingModel, TimedModel, WrappedModel
 from fmf_core.errors import ConfigurationError, PluginError
 from pydantic import SecretStr
 
@@ -134,6 +134,23 @@ class TestSettings:
         assert (Vendor.last["base_url"], Vendor.last["timeout_s"]) == ("http://127.0.0.1:1/v1", 3.0)
         assert (Vendor.last["region"], Vendor.last["model"]) == ("us", None)
 
+    def test_a_timeout_is_kept_for_models_that_keep_none(self):
+        quick = create_chat_model("mock", latency_s=5, timeout_s=0.01, retry=None)
+        with pytest.raises(ChatModelError, match=r"within 0\.01 s") as caught:
+            quick.invoke("x")
+        assert caught.value.code is ErrorCode.TIMEOUT
+
+    def test_a_model_that_keeps_its_time_is_left_to_it(self):
+        class Punctual(MockChatModel):
+            def __init__(self, *, timeout_s=1.0):
+                super().__init__()
+                self.timeout_s = timeout_s
+
+        register_chat_model("punctual", Punctual)
+        assert TimedModel not in layers(create_chat_model("punctual", timeout_s=3))
+        assert create_chat_model("punctual", timeout_s=3).timeout_s == 3.0
+        assert create_chat_model("punctual").timeout_s == 1.0
+
     def test_a_factory_function_may_take_everything(self):
         given = {}
 
@@ -143,7 +160,7 @@ class TestSettings:
 
         register_chat_model("made", make)
         create_chat_model("made", anything=1)
-        assert given == {"anything": 1, "timeout_s": 60.0}
+        assert given == {"anything": 1}
 
 
 class TestFaults:

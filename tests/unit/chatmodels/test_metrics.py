@@ -55,8 +55,11 @@ def observed(monkeypatch):
 @pytest.fixture
 def log_lines():
     stream = io.StringIO()
-    yield lambda level: configure_logging(level, stream=stream) or (
-        lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    yield (
+        lambda level: (
+            configure_logging(level, stream=stream)
+            or (lambda: [json.loads(line) for line in stream.getvalue().splitlines()])
+        )
     )
     reset_logging()
 

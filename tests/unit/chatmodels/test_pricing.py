@@ -25,7 +25,8 @@ def test_a_snapshot_may_have_a_price_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "model", ["gpt-4o-audio-preview", "gpt-4o-minimal", "gpt-4o-mini-tts", "my-gpt-4o", "gpt", "gpt-4-1106-preview", "mixed"]
+    "model",
+    ["gpt-4o-audio-preview", "gpt-4o-minimal", "gpt-4o-mini-tts", "my-gpt-4o", "gpt", "gpt-4-1106-preview", "mixed"],
 )
 def test_a_similar_name_is_no_match(model):
     assert cost_of(usage(model)) is None

@@ -37,7 +37,9 @@ def test_any_value_comes_back_equal(value, style):
     assert parse_json(write(value, style)) == value
 
 
-@given(values, st.sampled_from(sorted(written)), st.sampled_from(["```json\n", "```\n", "``` json\n", "\n```JSON \r\n"]))
+@given(
+    values, st.sampled_from(sorted(written)), st.sampled_from(["```json\n", "```\n", "``` json\n", "\n```JSON \r\n"])
+)
 def test_any_value_comes_out_of_a_fence(value, style, fence):
     assert parse_json(f"{fence}{write(value, style)}\n```\n") == value
 

@@ -18,7 +18,7 @@ from chatmodels import (
     TokenUsage,
 )
 from chatmodels.testing import ChatModelExam
-from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, WrappedModel
+from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, TimedModel, WrappedModel
 from fmf_core.errors import FrameworkError
 
 FAST = RetryPolicy(max_attempts=3, first_wait_s=0.0)
@@ -109,6 +109,26 @@ class TestPresetModel:
         inner = MockChatModel()
         list(PresetModel(inner, {"temperature": 0.0}).stream("x", temperature=0.4))
         assert inner.call_log[0].temperature == 0.4
+
+
+class TestTimedModel:
+    def test_an_answer_in_time(self):
+        assert TimedModel(MockChatModel("a"), 5).complete(REQUEST).content == "a"
+        assert "".join(c.text for c in TimedModel(MockChatModel("a b"), 5).stream(REQUEST)) == "a b"
+
+    @pytest.mark.parametrize("slow", [{"latency_s": 5}, {"chunk_delay_s": 5}])
+    def test_a_late_stream_is_closed(self, slow):
+        model = RetryingModel(
+            TimedModel(MockChatModel("a b", **slow), 0.02), RetryPolicy(max_attempts=2, first_wait_s=0)
+        )
+        with pytest.raises(ChatModelError) as caught:
+            list(model.stream(REQUEST))
+        assert caught.value.code is ErrorCode.TIMEOUT
+        assert model.call_count == (2 if "latency_s" in slow else 1)
+
+    def test_a_time_out_of_the_models_own_is_no_other(self):
+        with pytest.raises(TimeoutError, match="own"):
+            TimedModel(MockChatModel(fail_with=TimeoutError("own")), 5).complete(REQUEST)
 
 
 class TestRetryingModel:
@@ -357,8 +377,8 @@ class TestLimitingModel:
 
 class TestMeasuredModel:
     def test_the_answer_knows_time_and_price(self):
-        model = MeasuredModel(MockChatModel("a", latency_s=0.02, model="gpt-4o-mini"))
-        response = model.complete(REQUEST)
+        model = MeasuredModel(MockChatModel("a", latency_s=0.02))
+        response = model.complete(ChatRequest(prompt="x", model="gpt-4o-mini"))
         assert response.latency_ms >= 20
         assert response.cost_usd == pytest.approx((1 * 0.15 + 1 * 0.6) / 1e6)
 

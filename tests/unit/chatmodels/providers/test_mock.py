@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+
 from chatmodels import (
     AdvancedMockChatModel,
     ChatModelError,
@@ -100,7 +101,8 @@ def test_tokens_are_words():
 
 def test_the_answer_names_the_model_that_was_asked_for():
     assert MockChatModel().complete(request(model="gpt-4o")).usage.model == "gpt-4o"
-    assert MockChatModel(model="own").complete(request(model="gpt-4o")).model == "own"
+    assert MockChatModel(model="own").complete(request(model="gpt-4o")).model == "gpt-4o"
+    assert MockChatModel(model="own").complete(request()).model == "own"
 
 
 def test_a_stream_comes_in_pieces_that_keep_every_space():
