@@ -5,9 +5,9 @@ import json
 import socket
 
 import pytest
+
 from chatmodels import (
     ChatModelError,
-    ChatRequest,
     ErrorCode,
     ImagePart,
     Message,
@@ -23,6 +23,11 @@ from chatmodels import (
 from chatmodels.testing import ChatModelExam, forbid_model_requests
 from fmf_core.errors import ConfigurationError, FrameworkError
 from fmf_core.redact import add_secret
+
+
+def in_own_loop(work):
+    with asyncio.Runner() as runner:
+        return runner.run(work)
 
 
 @pytest.fixture
@@ -88,11 +93,11 @@ def test_sync_async_and_streams_replay_alike(path, no_sockets):
     model = create_chat_model("mock", responses=lambda r: f"answer to {r.prompt}", model="gpt-4o-mini")
     recorder = RecordingModel(model, path)
     whole = recorder.invoke("a")
-    awaited = asyncio.run(recorder.ainvoke("b"))
+    awaited = in_own_loop(recorder.ainvoke("b"))
     pieces = list(recorder.stream("c"))
     replay = ReplayModel(path)
     for prompt, expected in [("a", whole), ("b", awaited)]:
-        for response in (replay.invoke(prompt), asyncio.run(replay.ainvoke(prompt))):
+        for response in (replay.invoke(prompt), in_own_loop(replay.ainvoke(prompt))):
             assert (response.content, response.usage, response.model) == (
                 expected.content,
                 expected.usage,
@@ -100,7 +105,7 @@ def test_sync_async_and_streams_replay_alike(path, no_sockets):
             )
             assert (response.cached, response.cost_usd) == (True, 0.0)
     assert list(replay.stream("c")) == pieces
-    assert asyncio.run(collect(replay.astream("c"))) == pieces
+    assert in_own_loop(collect(replay.astream("c"))) == pieces
 
 
 async def collect(stream):
@@ -138,7 +143,7 @@ def test_errors_are_part_of_the_record(path):
     assert (caught.value.code, caught.value.retry_after) == (ErrorCode.RATE_LIMIT, 2.0)
     assert caught.value.fields == {"attempts": 3}
     with pytest.raises(ProviderAuthError):
-        asyncio.run(replay.ainvoke("x"))
+        in_own_loop(replay.ainvoke("x"))
 
 
 def test_a_stream_that_broke_replays_its_pieces_and_its_error(path):

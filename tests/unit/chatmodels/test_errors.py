@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
 from chatmodels.errors import chat_model_error, translated
 

@@ -5,6 +5,8 @@ import sys
 import textwrap
 
 import pytest
+from pydantic import SecretStr
+
 from chatmodels import (
     ChatModelConfig,
     ChatModelError,
@@ -22,7 +24,6 @@ from chatmodels.factory import wrap
 from chatmodels.registry import models
 from chatmodels.wrappers import LimitingModel, MeasuredModel, RetryingModel, TimedModel, WrappedModel
 from fmf_core.errors import ConfigurationError, PluginError
-from pydantic import SecretStr
 
 
 @pytest.fixture(autouse=True)

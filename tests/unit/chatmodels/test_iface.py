@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+
 from chatmodels import (
     ChatModel,
     ChatModelError,
@@ -18,6 +19,11 @@ from chatmodels import (
     StreamMessageHandler,
     TokenUsage,
 )
+
+
+def in_own_loop(work):
+    with asyncio.Runner() as runner:
+        return runner.run(work)
 
 
 def answer(request: ChatRequest, text: str | None = None) -> ChatResponse:
@@ -53,7 +59,7 @@ def test_a_blocking_model_can_be_awaited_without_blocking_the_loop():
     async def go():
         return await Blocking().complete_async(ChatRequest(prompt="x"))
 
-    assert asyncio.run(go()).content != threading.current_thread().name
+    assert in_own_loop(go()).content != threading.current_thread().name
 
 
 def test_an_awaited_model_can_block():
@@ -64,7 +70,7 @@ def test_blocking_works_inside_a_running_loop():
     async def go():
         return Awaited().complete(ChatRequest(prompt="x")).content
 
-    assert asyncio.run(go()) == "<x>"
+    assert in_own_loop(go()) == "<x>"
 
 
 def test_a_prompt_a_conversation_and_a_request_are_all_inputs():
@@ -72,7 +78,7 @@ def test_a_prompt_a_conversation_and_a_request_are_all_inputs():
     assert model.invoke("a").content == "<a>"
     assert model.invoke([Message(role="user", content="b")]).content == "<b>"
     assert model.invoke(ChatRequest(prompt="c", temperature=0.1), temperature=0.0).content == "<c>"
-    assert asyncio.run(model.ainvoke("d", max_tokens=5)).content == "<d>"
+    assert in_own_loop(model.ainvoke("d", max_tokens=5)).content == "<d>"
 
 
 def test_options_go_on_top_of_a_request_and_keep_the_rest_unset():
@@ -148,5 +154,5 @@ def test_a_model_is_an_async_context():
         async with Tracked() as model:
             await model.ainvoke("x")
 
-    asyncio.run(go())
+    in_own_loop(go())
     assert events == ["initialize", "cleanup"]

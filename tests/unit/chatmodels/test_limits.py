@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from chatmodels import ChatRequest, RateLimit, TokenUsage
-from chatmodels.limits import Pace, expected_tokens, taken_tokens
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chatmodels import ChatRequest, RateLimit, TokenUsage
+from chatmodels.limits import Pace, expected_tokens, taken_tokens
 
 
 def starts(pace, arrivals, tokens=0.0):

@@ -5,10 +5,6 @@ import json
 import logging
 
 import pytest
-from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage, ToolCall, create_chat_model
-from chatmodels.metrics import DURATION_BUCKETS, TOKEN_BUCKETS
-from fmf_core import telemetry
-from fmf_core.logs import configure_logging, log_context, reset_logging
 from opentelemetry import metrics as metrics_api
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.metrics import MeterProvider
@@ -17,6 +13,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
+
+from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage, ToolCall, create_chat_model
+from chatmodels.metrics import DURATION_BUCKETS, TOKEN_BUCKETS
+from fmf_core import telemetry
+from fmf_core.logs import configure_logging, log_context, reset_logging
 
 KEY = "sk-proj-" + "a1B2c3D4" * 6
 
@@ -218,8 +219,9 @@ class TestHistograms:
     def test_the_buckets_are_those_of_the_conventions(self):
         assert TOKEN_BUCKETS[:5] == (1, 4, 16, 64, 256)
         assert TOKEN_BUCKETS[-1] == 67108864
-        assert DURATION_BUCKETS == pytest.approx(
-            [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+        assert (
+            pytest.approx([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92])
+            == DURATION_BUCKETS
         )
 
 

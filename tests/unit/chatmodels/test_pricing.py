@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
+
 from chatmodels import Price, TokenUsage, cost_of
 from chatmodels.pricing import PRICES_AS_OF, TABLE
-from pydantic import ValidationError
 
 
 def usage(model, prompt=1_000_000, completion=1_000_000, provider="openai", **more):

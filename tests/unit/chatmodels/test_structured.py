@@ -5,11 +5,12 @@ import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, ToolCall
 from chatmodels.structured import MisfitError, answer_json, parse_json
 from fmf_core.errors import ConfigurationError
-from hypothesis import given
-from hypothesis import strategies as st
 
 PERSON = {
     "type": "object",
@@ -26,6 +27,11 @@ values = st.recursive(
 containers = st.lists(values, max_size=4) | st.dictionaries(texts, values, max_size=4)
 prose = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}[]`"), max_size=60)
 written = {"compact": {"separators": (",", ":")}, "indented": {"indent": 2}, "unicode": {"ensure_ascii": False}}
+
+
+def in_own_loop(work):
+    with asyncio.Runner() as runner:
+        return runner.run(work)
 
 
 def write(value, style):
@@ -173,7 +179,7 @@ def test_a_schema_that_is_none():
 
 def ask(model, *, prompt="Who?", **settings):
     request = ChatRequest(prompt=prompt, system_prompt="Answer in JSON", temperature=0.0)
-    return asyncio.run(answer_json(model.complete_async, request, **settings))
+    return in_own_loop(answer_json(model.complete_async, request, **settings))
 
 
 class TestAnswerJson:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from chatmodels import ChatChunk, ChatModel, ChatModelError, ErrorCode, MockChatModel
 from chatmodels.guard import check_allowed, requests_allowed
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests

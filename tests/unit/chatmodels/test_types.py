@@ -3,6 +3,8 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from pydantic import ValidationError
+
 from chatmodels import (
     ChatRequest,
     ChatResponse,
@@ -12,7 +14,6 @@ from chatmodels import (
     TextPart,
     TokenUsage,
 )
-from pydantic import ValidationError
 
 
 def usage(prompt: int = 3, completion: int = 2, model: str = "m", provider: str = "p", **more: int) -> TokenUsage:

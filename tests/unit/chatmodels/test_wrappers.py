@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from chatmodels import (
     ChatChunk,
     ChatModel,
@@ -23,6 +24,11 @@ from fmf_core.errors import FrameworkError
 
 FAST = RetryPolicy(max_attempts=3, first_wait_s=0.0)
 REQUEST = ChatRequest(prompt="x", model="m-1")
+
+
+def in_own_loop(work):
+    with asyncio.Runner() as runner:
+        return runner.run(work)
 
 
 def failure(code=ErrorCode.UNAVAILABLE, **more):
@@ -89,8 +95,8 @@ class TestWrappedModel:
         assert model.check_health().status == "healthy"
         assert (model.provider_name, model.in_process, model.call_count) == ("mock", True, 2)
         assert isinstance(model.unwrapped, Tracked)
-        asyncio.run(model.initialize())
-        asyncio.run(model.cleanup())
+        in_own_loop(model.initialize())
+        in_own_loop(model.cleanup())
         assert events == ["initialize", "cleanup"]
 
     def test_what_nobody_knows_is_an_attribute_error(self):
@@ -196,7 +202,7 @@ class TestRetryingModel:
             await RetryingModel(MockChatModel(fail_with=passing), FAST).complete_async(REQUEST)
 
         with pytest.raises(passing):
-            asyncio.run(go())
+            in_own_loop(go())
 
     def test_errors_of_other_rooms_keep_their_class(self):
         class AbortedError(FrameworkError):
@@ -260,7 +266,7 @@ class TestStreamsThroughAll:
             await stream.aclose()
             return first.text, seen
 
-        assert asyncio.run(go()) == ("a", ["a"])
+        assert in_own_loop(go()) == ("a", ["a"])
 
     def test_leaving_early_closes_the_vendors_stream_at_once(self):
         inner = Streaming(["a", "b", end()])
@@ -271,7 +277,7 @@ class TestStreamsThroughAll:
             await stream.aclose()
             return inner.closed
 
-        assert asyncio.run(go()) == 1
+        assert in_own_loop(go()) == 1
 
     def test_leaving_early_from_blocking_code_closes_it_too(self):
         inner = Streaming(["a", "b", end()])
@@ -310,7 +316,7 @@ class TestLimitingModel:
             model = LimitingModel(Ordered(), RateLimit(requests_per_minute=6000))
             await asyncio.gather(*(model.ainvoke(str(number)) for number in range(20)))
 
-        asyncio.run(go())
+        in_own_loop(go())
         assert order == [str(number) for number in range(20)]
 
     def test_a_cancelled_caller_gives_up_its_place(self):
@@ -325,7 +331,7 @@ class TestLimitingModel:
             await tasks[-1]
             return time.monotonic() - started, model.inner.call_count
 
-        waited, calls = asyncio.run(go())
+        waited, calls = in_own_loop(go())
         assert calls == 2
         assert waited < 1.0
 
@@ -335,7 +341,7 @@ class TestLimitingModel:
 
         def work(own_loop):
             for _ in range(5):
-                asyncio.run(model.ainvoke("x")) if own_loop else model.invoke("x")
+                in_own_loop(model.ainvoke("x")) if own_loop else model.invoke("x")
 
         threads = [threading.Thread(target=work, args=(number % 2 == 0,)) for number in range(6)]
         for thread in threads:
