@@ -157,8 +157,7 @@ def test_a_stream_that_broke_replays_its_pieces_and_its_error(path):
         list(RecordingModel(Breaking("a b"), path).stream("x"))
     got = []
     with pytest.raises(ChatModelError, match="cut"):
-        for chunk in ReplayModel(path).stream("x"):
-            got.append(chunk.text)
+        got.extend(chunk.text for chunk in ReplayModel(path).stream("x"))
     assert got == ["a "]
 
 

@@ -5,7 +5,8 @@ import sys
 
 import chatmodels
 
-CONTRACT = """ChatModel, MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChecker, Runnable, Message, TextPart,
+CONTRACT = """
+ChatModel, MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChecker, Runnable, Message, TextPart,
 ImagePart, ToolCall, ChatRequest, ChatResponse, ChatChunk, TokenUsage, ModelInfo, HealthStatus, ChatModelConfig,
 ChatModelError, ErrorCode, create_chat_model, register_chat_model, list_chat_models, get_chat_model_metadata,
 unregister_chat_model, MockChatModel, AdvancedMockChatModel, RecordingModel, ReplayModel, cost_of, ProviderAuthError,

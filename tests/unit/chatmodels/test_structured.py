@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -62,10 +63,8 @@ def test_any_object_or_array_comes_out_of_a_fence_amid_prose(value, before, afte
 
 @given(st.text(st.sampled_from('{}[]",:\\ab1 \n`'), max_size=60))
 def test_garbage_gives_a_value_or_a_misfit(text):
-    try:
+    with suppress(MisfitError):
         parse_json(text)
-    except MisfitError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_formats_are_checked():
 def test_references_inside_the_schema_work_and_others_are_never_fetched():
     schema = {"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}}
     assert parse_json("[1, 2]", schema=schema) == [1, 2]
-    with pytest.raises(ConfigurationError, match="127.0.0.1"):
+    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1"):
         parse_json("[1]", schema={"items": {"$ref": "http://127.0.0.1:9/schema.json"}})
 
 

@@ -230,8 +230,7 @@ class TestRetryingModel:
         inner = Streaming(["a", failure()], ["b", end()])
         got = []
         with pytest.raises(ChatModelError) as caught:
-            for chunk in RetryingModel(inner, FAST).stream(REQUEST):
-                got.append(chunk.text)
+            got.extend(chunk.text for chunk in RetryingModel(inner, FAST).stream(REQUEST))
         assert got == ["a"]
         assert (inner.opened, inner.closed, caught.value.fields["provider"]) == (1, 1, "unknown")
 
