@@ -155,6 +155,7 @@ class _Parser:
         while position < end:
             match = _TOKEN.match(self.text, position)
             if match is None:
+                position += len(self.text[position:]) - len(self.text[position:].lstrip())
                 raise self._fault_at(position, f"{self.text[position:].lstrip()[:10]!r} means nothing here")
             kind = str(match.lastgroup)
             found.append(_Token(kind, match[kind], match.start(kind)))

@@ -308,7 +308,7 @@ class Run:
         for part, context, began in list(self._open.values()):
             ended = StepError(f"{status} while it ran" if status is not WorkflowStatus.FAILED else "given up")
             self.results[part.name] = failed(part, context, 1000 * (perf_counter() - began), ended)
-        if len(self.results) < len(self.plan.parts):
+        if status is not WorkflowStatus.COMPLETED:
             for part in self.plan.parts:
                 if part.name not in self.results:
                     self._skip(part, "an earlier step ended the run")

@@ -17,6 +17,7 @@ from fmf_core.errors import FrameworkError
 from fmf_core.redact import redact
 from fmf_core.value import Value
 from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
+from generative_ai_workflow.exceptions import StepError
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -254,6 +255,8 @@ class ErrorInfo(Value):
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line for people, every known secret blanked."""
+    if isinstance(error, StepError) and not error.op and not error.hint:
+        return redact(error.message)
     if isinstance(error, FrameworkError):
         return redact(str(error))
     said = str(error)
