@@ -242,7 +242,8 @@ def _keyed(value: Any) -> Any:
 def _human_line(record: dict[str, Any]) -> str:
     clean = redact_value(record)
     event = clean.pop("event")
-    head = f"{clean.pop('timestamp'):%H:%M:%S} {clean.pop('level').upper():<7} {event if event.isprintable() else repr(event)}"
+    shown = event if event.isprintable() else repr(event)
+    head = f"{clean.pop('timestamp'):%H:%M:%S} {clean.pop('level').upper():<7} {shown}"
     del clean["logger"]
     return f"{head}{_pairs(clean)}\n"
 

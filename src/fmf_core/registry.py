@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -168,6 +167,8 @@ class Registry(Generic[T]):
         )
 
     def _unknown(self, name: str, op: str, known: list[str]) -> PluginNotFoundError:
+        import difflib
+
         near = difflib.get_close_matches(str(name), known, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
         return PluginNotFoundError(

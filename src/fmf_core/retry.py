@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random as randomness
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -27,7 +26,7 @@ class RetryPolicy(Value):
     max_wait_s: float = Field(default=30.0, ge=0, allow_inf_nan=False)
     """Longest wait before any call, in seconds; a service that asks for more ends the retries."""
 
-    def wait(self, attempt: int, random: Callable[[], float] = randomness.random) -> float:
+    def wait(self, attempt: int, random: Callable[[], float] | None = None) -> float:
         """Seconds to wait after `attempt` (from 1) failed: exponential with full jitter, never above `max_wait_s`.
 
         Args:
@@ -38,10 +37,10 @@ class RetryPolicy(Value):
             longest = self.first_wait_s * self.factor ** (attempt - 1)
         except OverflowError:
             longest = self.max_wait_s
-        return min(longest, self.max_wait_s) * random()
+        return min(longest, self.max_wait_s) * (random or _chance)()
 
     def pause_after(
-        self, attempt: int, error: BaseException, random: Callable[[], float] = randomness.random
+        self, attempt: int, error: BaseException, random: Callable[[], float] | None = None
     ) -> float | None:
         """Seconds to wait before the next attempt, or `None` when `error` is final.
 
@@ -53,6 +52,13 @@ class RetryPolicy(Value):
         if asked > self.max_wait_s:
             return None
         return max(asked, self.wait(attempt, random))
+
+
+def _chance() -> float:
+    # Imported here: it brings hashlib and OpenSSL along, which most programs that import this never need.
+    import random
+
+    return random.random()  # noqa: S311 - spreads waits, hides nothing
 
 
 class Attempt:

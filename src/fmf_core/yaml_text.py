@@ -23,7 +23,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,300}\Z")
 _BASED = re.compile(r"0(?:o[0-7]{1,100}|x[0-9A-Fa-f]{1,100})\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,300}|[0-9]{1,300}(?:\.[0-9]{0,300})?)(?:[eE][-+]?[0-9]{1,9})?\Z")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]|[\ud800-\udfff]|\ufeff|\ufffe|\uffff")
 _TAG = "tag:yaml.org,2002:"
 _PART = re.compile(r"""\[(?:(\d+)|"((?:[^"\\]|\\.)*)"|'([^']*)')\]|"((?:[^"\\]|\\.)*)"|'([^']*)'|([^.\[\]"']+)""")
 
