@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from fmf.config.models import ChunkingConfig
-from fmf.errors import ConfigError
 from fmf.processing import tokens
 from fmf.processing.fences import Fence, fence_at, fence_end
 from fmf.processing.sentences import CONTEXT, LOOKAHEAD, UNDER_HEADING, ends, last_word_end, whole_characters
-
-LEAST_TOKENS: Final = 4
-"""A character may take up that many tokens, so no limit can be lower."""
 
 _BLOCK: Final = 1 << 18
 _TAIL: Final = 0.33
@@ -50,16 +46,10 @@ class Chunker:
         markdown: keep fenced code in one chunk where it fits, and headings with what follows them.
 
     Raises:
-        ConfigError: the tokenizer is unknown, or `max_tokens` is less than four.
+        ConfigError: the tokenizer is unknown.
     """
 
     def __init__(self, settings: ChunkingConfig, *, markdown: bool = False) -> None:
-        if settings.max_tokens < LEAST_TOKENS:
-            raise ConfigError(
-                f"processing.text.chunking.max_tokens is {settings.max_tokens}; a character may take {LEAST_TOKENS}",
-                op="processing.chunk",
-                hint=f"set it to {LEAST_TOKENS} or more; usual values are 200 to 2000",
-            )
         self._tokenizer = tokens.known(settings.tokenizer)
         self._max = settings.max_tokens
         self._overlap = settings.overlap if settings.overlap < self._max else self._max // 2

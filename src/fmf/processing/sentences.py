@@ -16,14 +16,35 @@ _CLOSERS = "\"'\u201d\u2019\u00bb)\\]*_`"
 _WIDE_CLOSERS = "\u300d\u300f\uff09\u3011\u201d\u2019"
 _LOWER = "a-z\u00df-\u00f6\u00f8-\u00ff\u03b1-\u03c9\u0430-\u045f"
 _BLOCK_START = r"[ \t]*+(?:[-*+\u2022][ \t]|[|#>]|\d{1,9}[.)][ \t]|```|~~~)"
+_SHORT = (
+    "[A-Z]",
+    "Mr",
+    "Mrs",
+    "Ms",
+    "Dr",
+    "St",
+    "Nr",
+    "No",
+    "vs",
+    "Prof",
+    "Fig",
+    "Sr",
+    "Jr",
+    "Art",
+    "Abs",
+    "Bd",
+    "Hr",
+    "Fr",
+)
+_NOT_SHORT = "".join(rf"(?<!\b{word}\.)" for word in _SHORT)
 _NEWLINES = r"(?:[^\S\n]*+\n)"
 _ENDS = re.compile(
     # A first character class of its own lets the search skip all others quickly; what it found is looked at afterwards.
     rf"[{_STOPS}{_WIDE_STOPS}\n](?:"
     # a newline before a blank line, a list item, a table row, a heading, a quotation or a fence
     rf"(?<=\n)(?:{_NEWLINES}++|(?={_BLOCK_START}))"
-    # closing marks, then blanks; not before a small letter, which stands after an abbreviation; runs are tried but once
-    rf"|(?<=[{_STOPS}])(?<![{_STOPS}]{{2}})[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
+    # closing marks, then blanks; not after an abbreviation, nor before a small letter; of a run only the first is tried
+    rf"|(?<=[{_STOPS}])(?<![{_STOPS}]{{2}}){_NOT_SHORT}[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
     # scripts that put no blank between sentences
     rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 
 _ROWS = 200
 _SURE = 0.7
+_SLOPPY = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +33,39 @@ def sniff(sample: str, *, tabs: bool = False) -> Dialect:
     """The dialect that cuts most rows of the sample into the same number of cells, and more than one.
 
     Args:
-        sample: the first characters of the file; the last row may be cut off.
+        sample: the first characters of the file, or all of them.
         tabs: whether the file's name says that tabs separate, which decides when nothing else does.
     """
     if sample[:4].lower() == "sep=" and sample[5:6] in {"\r", "\n"}:
         return Dialect(sample[4], announced=True)
-    lines = sample.splitlines(keepends=True)
-    lines = lines[:-1] or lines
     usual = Dialect("\t" if tabs else ",")
     others = [Dialect(delimiter) for delimiter in (",", ";", "\t", "|") if delimiter != usual.delimiter]
     unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if '"' in sample else []
-    return max((usual, *others, *unquoted), key=lambda dialect: _evenness(lines, dialect, usual))
+    return max((usual, *others, *unquoted), key=lambda dialect: _evenness(sample, dialect, usual))
 
 
-def _evenness(lines: list[str], dialect: Dialect, usual: Dialect) -> tuple[float, int]:
+def _evenness(sample: str, dialect: Dialect, usual: Dialect) -> tuple[float, int]:
     """The share of rows that have the most frequent number of cells, and that number."""
+    widths = _widths(sample, dialect)
+    if not widths:
+        return 0.0, 0
+    width, times = Counter(widths).most_common(1)[0]
+    share = times / len(widths)
+    if width < 2 or (dialect != usual and share < _SURE):
+        return 0.0, 0
+    # Text behind a closing quotation mark: it may have been no quotation mark.
+    sloppy = dialect.quoted and '"' in sample and not _widths(sample, dialect, strict=True)
+    return share * (_SLOPPY if sloppy else 1), width
+
+
+def _widths(sample: str, dialect: Dialect, *, strict: bool = False) -> list[int]:
+    """How many cells the rows have; nothing when they cannot be read."""
+    reader = csv.reader(io.StringIO(sample, newline=""), strict=strict, **dialect.options())
+    widths: list[int] = []
     try:
-        rows = [len(row) for row in islice(csv.reader(lines, **dialect.options()), _ROWS) if any(row)]
-    except csv.Error:
-        return 0.0, 0
-    if not rows:
-        return 0.0, 0
-    width, times = Counter(rows).most_common(1)[0]
-    share = times / len(rows)
-    return (share, width) if width > 1 and (dialect == usual or share >= _SURE) else (0.0, 0)
+        widths.extend(len(row) for row in islice(reader, _ROWS) if any(row))
+    except csv.Error as error:
+        # The sample may end inside a cell.
+        return widths if "unexpected end" in str(error) else []
+    # The last row may be cut off.
+    return widths[:-1] or widths

@@ -19,6 +19,7 @@ _HEADING = re.compile(
     re.MULTILINE,
 )
 _LONGEST_TITLE = 300
+_TITLE_WITHIN = 1 << 14
 
 
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
@@ -28,12 +29,16 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """
     keep = settings.text.preserve_markdown
     pieces, metadata = read_text(source, settings, markdown=keep)
-    first = next(pieces, "")
-    return Loaded(_again(first, pieces), title=_title(first) or source.ref.name, markdown=keep, metadata=metadata)
+    first = _first(pieces)
+    return Loaded(chain([first], pieces), title=_title(first) or source.ref.name, markdown=keep, metadata=metadata)
 
 
-def _again(first: str, pieces: Iterator[str]) -> Iterator[str]:
-    return chain([first] if first else [], pieces)
+def _first(pieces: Iterator[str]) -> str:
+    """The text down to where a title may be."""
+    first = ""
+    while len(first) < _TITLE_WITHIN and (piece := next(pieces, "")):
+        first += piece
+    return first
 
 
 def _title(text: str) -> str | None:

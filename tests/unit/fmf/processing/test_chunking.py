@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -54,8 +57,20 @@ WORDS = st.sampled_from(
         "~~~\n",
         "\t",
         "   ",
+        "x" * 50,
+        "\x00",
+        "\x1c",
+        "\u2028",
+        "\u200d",
+        "️",
+        "́",
+        "....",
+        "?!",
+        "\r",
+        "ﬁ",
+        "1234567890",
+        "é",
     ]
-    + ["x" * 50, "\x00", "\x1c", "\u2028", "\u200d", "\ufe0f", "\u0301", "....", "?!", "\r", "ﬁ", "1234567890", "é"]
 )
 TEXTS = st.one_of(
     st.text(max_size=400), st.lists(WORDS, max_size=150).map(" ".join), st.lists(WORDS, max_size=150).map("".join)
@@ -80,3 +95,126 @@ def test_the_pieces_in_which_a_text_is_fed_change_nothing(text, max_tokens, over
         patch.setattr("fmf.processing.chunking.CONTEXT", 4_200)
         fed = chunks(long_text, max_tokens, overlap, markdown=markdown, cuts=cuts)
     assert fed == chunks(long_text, max_tokens, overlap, markdown=markdown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(" ".join(["word"] * 5000) + ".", id="a sentence of 5,000 words"),
+        pytest.param(CJK.replace("。", "") * 100, id="CJK without full stops"),
+        pytest.param(EMOJI * 200, id="emoji"),
+        pytest.param("x" * 100_000, id="one word"),
+        pytest.param("." * 100_000, id="dots"),
+        pytest.param(" " * 100_000 + "a" + "\n" * 100_000 + "b", id="blanks"),
+        pytest.param("https://example.org/" + "abc123/" * 5000, id="an address"),
+        pytest.param("| a | b |\n" * 3000, id="a table"),
+        pytest.param("```\n" + "code = 1\n" * 3000 + "```\n", id="long code"),
+        pytest.param("\u0301" * 3000, id="marks without a letter"),
+        pytest.param("🇩🇪" * 1000, id="flags"),
+    ],
+)
+@pytest.mark.parametrize(("max_tokens", "overlap"), [(50, 0), (50, 10), (50, 49), (800, 150)])
+def test_hard_texts(text, max_tokens, overlap):
+    check(text, chunks(text, max_tokens, overlap, markdown=True), max_tokens)
+
+
+def test_a_short_text_is_one_chunk_and_a_blank_one_none():
+    assert chunks("  One sentence.\n") == [Piece(0, 15, "  One sentence.", 4)]
+    assert chunks("") == chunks(" \n\n\t ") == []
+
+
+def test_chunks_end_at_sentences():
+    pieces = chunks(ENGLISH * 10, 60, 0)
+    assert all(piece.text.endswith((".", "!", "?")) for piece in pieces)
+    assert not any(piece.text.endswith(("Mr.", "i.e.")) for piece in pieces)
+
+
+def test_the_overlap_is_whole_sentences_within_its_limit():
+    text = ENGLISH * 10
+    pieces = chunks(text, 100, 40)
+    for before, piece in itertools.pairwise(pieces):
+        shared = text[piece.start : before.end]
+        assert shared
+        assert count([shared], "o200k_base")[0] <= 40
+        assert text[: piece.start].rstrip().endswith((".", "!", "?"))
+
+
+def test_the_overlap_is_words_where_a_sentence_is_longer():
+    text = " ".join(f"word{number}" for number in range(2000))
+    pieces = chunks(text, 100, 20)
+    for before, piece in itertools.pairwise(pieces):
+        assert 10 <= count([text[piece.start : before.end]], "o200k_base")[0] <= 20
+        assert piece.text.startswith("word")
+
+
+def test_paragraphs_and_headings_are_better_places_than_sentences():
+    paragraph = "A sentence of seven words stands here. " * 4
+    text = f"{paragraph}\n\n## Section\n\n{paragraph}".strip()
+    first, second = chunks(text, 45, 0, markdown=True)
+    assert first.text == paragraph.strip()
+    assert second.text.startswith("## Section\n\n")
+
+
+def test_a_heading_never_stands_at_the_end():
+    text = "".join(
+        f"## Heading {number}\n\n" + "Some words follow it here. " * (number % 7 + 1) + "\n\n" for number in range(300)
+    )
+    for piece in chunks(text, 60, 10, markdown=True):
+        assert not piece.text.splitlines()[-1].startswith("#")
+
+
+def test_code_stays_whole_where_it_fits():
+    code = "```py\n" + "x = 1. Y = 2\n" * 6 + "```"
+    text = ("Words before the code. " * 5 + f"\n\n{code}\n\n") * 10
+    pieces = chunks(text, 80, 0, markdown=True)
+    assert sum(piece.text.count(code) for piece in pieces) == 10
+
+
+def test_rows_of_a_table_stay_whole():
+    row = "| First. Second. Third | and more. Or less |\n"
+    for piece in chunks(row * 50, 60, 16, markdown=True):
+        assert piece.text + "\n" == row * (piece.text.count("\n") + 1)
+
+
+def test_indentation_of_the_first_line_is_kept():
+    text = "def f():\n" + "    value = compute(1, 2)\n" * 60
+    assert all(piece.text.startswith(("def", "    value")) for piece in chunks(text, 50, 0))
+
+
+def test_joined_emoji_stay_whole():
+    family = "👩‍👩‍👧‍👦"
+    assert {piece.text.replace(family, "") for piece in chunks(family * 200, 60, 0)} == {""}
+
+
+@pytest.mark.parametrize("tokenizer", ["o200k_base", "cl100k_base", "o200k_harmony"])
+def test_counts_are_those_of_the_tokenizer(tokenizer):
+    chunker = Chunker(ChunkingConfig(max_tokens=30, overlap=5, tokenizer=tokenizer))
+    pieces = [*chunker.feed((ENGLISH + CJK) * 20), *chunker.finish()]
+    assert [piece.tokens for piece in pieces] == count([piece.text for piece in pieces], tokenizer)
+    assert max(piece.tokens for piece in pieces) <= 30
+
+
+def test_settings_that_cannot_be_met():
+    with pytest.raises(ConfigError, match="unknown tokenizer 'gpt2'"):
+        Chunker(ChunkingConfig(tokenizer="gpt2"))
+
+
+def test_an_overlap_as_large_as_the_chunk_still_ends():
+    settings = ChunkingConfig.model_construct(
+        strategy="recursive", max_tokens=30, overlap=30, splitter="by_sentence", tokenizer="o200k_base"
+    )
+    chunker = Chunker(settings)
+    pieces = [*chunker.feed(ENGLISH * 10), *chunker.finish()]
+    check(ENGLISH * 10, pieces, 30)
+
+
+def test_memory_does_not_grow_with_one_endless_line():
+    chunker = Chunker(ChunkingConfig())
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            for _ in chunker.feed("x" * 100_000):
+                pass
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000
+    finally:
+        tracemalloc.stop()

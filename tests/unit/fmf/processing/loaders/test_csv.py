@@ -1,0 +1,129 @@
+"""Any CSV becomes one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmf.config.models import ProcessingConfig, TablesConfig
+from fmf.errors import ProcessingError
+from fmf.processing.loaders import csv as loader
+from fmf.processing.loaders.dialect import Dialect, sniff
+from unit.fmf.processing.memory import source_of
+
+
+def load(data: str | bytes, name: str = "a.csv", **tables):
+    data = data.encode() if isinstance(data, str) else data
+    with source_of(data, name) as source:
+        loaded = loader.load(source, ProcessingConfig(tables=TablesConfig(**tables)))
+        return "".join(loaded.pieces), loaded.metadata
+
+
+def test_bom_semicolons_quoted_newlines_and_pipes():
+    text, metadata = load('\ufeffid;comment\r\n1;"two\r\nlines"\r\n2;a|b\r\n')
+    assert text == "| id | comment |\n| --- | --- |\n| 1 | two<br>lines |\n| 2 | a\\|b |\n"
+    assert metadata == {"delimiter": ";", "columns": ["id", "comment"], "rows": 2}
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "expected"),
+    [
+        ("a,b\n1,2\n", "a.csv", ","),
+        ("a\tb\n1,5\t2\n", "a.csv", "\t"),
+        ("a|b\n1|2\n", "a.csv", "|"),
+        ("name;price\nx;1,5\ny;2,5\n", "a.csv", ";"),
+        ("only one column\nhello, world\nfoo; bar; baz\n", "a.csv", ","),
+        ("only one column\n", "a.tsv", "\t"),
+        ("a\tb,c\n1\t2,3\n", "a.tsv", "\t"),
+        ("sep=;\na;b,c,d\n1;2,3,4\n", "a.csv", ";"),
+        ("a,b\n1,2", "a.csv", ","),
+    ],
+)
+def test_the_delimiter_is_found(data, name, expected):
+    assert load(data, name)[1]["delimiter"] == expected
+
+
+def test_a_line_that_names_the_delimiter_is_no_row():
+    assert load("SEP=;\r\na;b\r\n1;2\r\n")[0] == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_lone_quotation_marks_are_characters_where_they_hold_nothing_together():
+    rows = "".join(f'{number}\t"{number} inch\n' for number in range(50))
+    text, metadata = load(f"id\tsize\n{rows}", "a.tsv")
+    assert metadata["rows"] == 50
+    assert '| 7 | "7 inch |' in text
+    assert sniff('a,"b c"\n1,"x, y"\n') == Dialect(",")
+
+
+def test_rows_of_other_lengths_are_kept_and_counted():
+    text, metadata = load("a,b,c\n1,2\n\n1,2,3,4\n , ,\n1,2,3\n")
+    assert metadata["rows"] == 4
+    assert metadata["short_rows"] == 1
+    assert metadata["long_rows"] == 1
+    assert "| 1 | 2 |  |\n" in text
+    assert "| 1 | 2 | 3 | 4 |\n" in text
+
+
+def test_the_header_may_stand_further_down():
+    text, metadata = load("Report of May\n\nid,id\n1,2\n", header_row=2)
+    assert metadata["columns"] == ["id", "id_2"]
+    assert text.startswith("| id | id_2 |")
+    assert load("a,b\n", header_row=9)[0] == ""
+
+
+def test_lines_with_tabs_where_markdown_is_off():
+    assert load('a,b\n1,"x\ty"\n', to_markdown=False)[0] == "a\tb\n1\tx y\n"
+
+
+def test_other_encodings_are_read_and_noted():
+    text, metadata = load("Größe;Straße\r\n1;ü\r\n".encode("cp1252"))
+    assert "Größe" in text
+    assert metadata["encoding"] == "cp1252"
+    assert "Größe" in load("Größe;Straße\r\n1;ü\r\n".encode("utf-16"))[0]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_end_ends_a_row_and_no_other_character_does(end):
+    text, metadata = load(end.join(["a,b", "1,x\u2028y\x0bz", "2,\x85"]) + end)
+    assert metadata["rows"] == 2
+    assert "x\u2028y\x0bz" in text
+
+
+def test_a_quotation_mark_that_is_never_closed_fails_with_its_row(monkeypatch):
+    monkeypatch.setattr(loader, "LONGEST_FIELD", 200_000)
+    limit = csv.field_size_limit(131_072)
+    try:
+        with pytest.raises(ProcessingError, match="row 4,") as caught:
+            load('a,b\n1,2\n1,2\n1,"open\n' + "text without end\n" * 20_000)
+        assert "quotation mark" in caught.value.hint
+    finally:
+        csv.field_size_limit(limit)
+
+
+def test_a_line_without_end_fails(monkeypatch):
+    monkeypatch.setattr(loader, "_LONGEST_LINE", 100_000)
+    with pytest.raises(ProcessingError, match="line longer than 100,000 characters"):
+        load("a,b\n" + "x" * 300_000)
+
+
+def test_ten_thousand_columns():
+    text, metadata = load(",".join(f"c{number}" for number in range(10_000)) + "\n" + "," * 9_999 + "x\n")
+    assert len(metadata["columns"]) == 10_000
+    assert text.endswith(" x |\n")
+
+
+CELLS = st.text(alphabet='ab,;"\n\r\t |é', max_size=6).filter(lambda cell: "\r" not in cell or "\n" not in cell)
+
+
+@given(st.lists(st.lists(CELLS, min_size=2, max_size=2), min_size=2, max_size=20))
+def test_whatever_the_csv_module_writes_comes_back(rows):
+    written = io.StringIO()
+    csv.writer(written, quoting=csv.QUOTE_ALL).writerows([["h1", "h2"], *[["x", "y"]] * 40, *rows])
+    text, metadata = load(written.getvalue())
+    assert metadata["columns"] == ["h1", "h2"]
+    assert metadata["rows"] == 40 + sum(any(row) for row in rows)
+    assert text.count("\n") == 2 + metadata["rows"]

@@ -1,0 +1,55 @@
+"""Markdown keeps its form and gives the title."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmf.config.models import ProcessingConfig, TextConfig
+from fmf.processing.loaders import markdown, text
+from unit.fmf.processing.memory import source_of
+
+
+def load(data: str, loader=markdown, name: str = "docs/note.md", **settings):
+    with source_of(data.encode(), name) as source:
+        loaded = loader.load(source, ProcessingConfig(text=TextConfig(**settings)))
+        return "".join(loaded.pieces), loaded
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ("# Hello *world* #\n\ntext", "Hello *world*"),
+        ("intro\n\n## Second level\n", "Second level"),
+        ("Underlined\n==========\n\ntext", "Underlined"),
+        ('---\ntitle: "From the front"\ndate: 1\n---\n# Heading\n', "From the front"),
+        ("---\ndate: 1\n---\n# Heading\n", "Heading"),
+        ("```\n# comment\n```\n\n# Real\n", "Real"),
+        ("#nospace\n\nnothing", "note.md"),
+        ("# " + "x" * 999, "x" * 300),
+    ],
+)
+def test_the_title(data, title):
+    assert load(data)[1].title == title
+
+
+def test_structure_survives():
+    data = "# T\n\n- a\n  - b\n\n1. one\n\n| h |\n| --- |\n| c |\n\n```py\nif x:\n\n\n\n    y  \n```\n"
+    content, loaded = load(data)
+    assert content == data
+    assert loaded.markdown
+
+
+def test_without_preservation_it_is_text():
+    content, loaded = load("# T\n\n```\na\n\n\n\nb\n```\n", preserve_markdown=False)
+    assert content == "# T\n\n```\na\n\nb\n```\n"
+    assert not loaded.markdown
+
+
+def test_without_normalization_only_line_ends_change():
+    assert load("a  \r\n\r\n\r\n\r\nb ", normalize_whitespace=False)[0] == "a  \n\n\n\nb "
+    assert load("a  \r\n\r\n\r\n\r\nb ", loader=text, normalize_whitespace=False)[0] == "a  \n\n\n\nb "
+
+
+def test_plain_text_is_called_like_its_file():
+    content, loaded = load("Some text.\n", loader=text, name="docs/x.txt")
+    assert (content, loaded.title, loaded.metadata) == ("Some text.\n", "x.txt", {})

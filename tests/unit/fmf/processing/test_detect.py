@@ -1,0 +1,51 @@
+"""Kinds of file by name and first bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.loaders.base import loaders
+from fmf_core.errors import PluginRegistrationError
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("a.txt", b"text", "text"),
+        ("A.TXT", b"text", "text"),
+        ("a.md", b"", "markdown"),
+        ("a.tsv", b"", "csv"),
+        ("data.json", b"{}", "text"),
+        ("README", b"text", "text"),
+        (".gitignore", b"*.pyc", "text"),
+        ("program", b"\x7fELF\0\0", None),
+        ("a.xyz", b"text", None),
+        ("a.tar.gz", b"\x1f\x8b", None),
+        ("a.txt", b"%PDF-1.7", "pdf"),
+        ("noname", b"\x89PNG\r\n\x1a\n", "image"),
+        ("a.dat", b"RIFF\0\0\0\0WEBP", "image"),
+        ("a.pdf", b"anything", "pdf"),
+        ("a.html", b"<html>", "html"),
+        ("a.", b"text", "text"),
+    ],
+)
+def test_kinds(name, head, kind):
+    found = detect(name, head)
+    assert (found.name if found else None) == kind
+
+
+def test_endings():
+    assert [ending(name) for name in ("a.B", ".x", "a", "a.b.c", "")] == ["b", "", "", "c", ""]
+
+
+def test_every_kind_has_a_loader_or_names_the_extra_that_brings_it():
+    for kind in KINDS.values():
+        assert bool(kind.extra) != (kind.name in loaders)
+        if not kind.extra:
+            assert callable(loaders.get(kind.name))
+
+
+def test_a_loader_must_be_callable():
+    with pytest.raises(PluginRegistrationError, match="cannot be called"):
+        loaders.add("odd", "text")

@@ -1,0 +1,25 @@
+"""Counts are exact."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmf.errors import ConfigError
+from fmf.processing.tokens import TOKENIZERS, count, count_one, known, truncate
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_counts_agree(tokenizer):
+    texts = ["", "hello world", "<|endoftext|>", "日本語 テスト", "🧠" * 5]
+    counts = count(texts, tokenizer)
+    assert counts[:2] == [0, 2]
+    assert counts[2] > 1
+    assert [count_one(text, tokenizer) for text in texts] == counts
+    assert truncate("hello world", 1, tokenizer) == ("hello", 2)
+
+
+def test_an_unknown_tokenizer_lists_the_known():
+    with pytest.raises(ConfigError) as caught:
+        known("o200k")
+    assert "did you mean 'o200k_base'" in caught.value.hint
+    assert all(name in caught.value.hint for name in TOKENIZERS)
