@@ -102,7 +102,9 @@ class Locate(Protocol):
 
 def faults_of(error: ValidationError, model: type[BaseModel], data: Any, locate: Locate) -> list[Fault]:
     """Turn what pydantic found into one readable fault for each real mistake."""
-    findings = [_Finding.of(detail, model, data) for detail in error.errors(include_url=False)]
+    # A default that was not made because something else is wrong is no mistake of its own.
+    details = [detail for detail in error.errors(include_url=False) if detail["type"] != "default_factory_not_called"]
+    findings = [_Finding.of(detail, model, data) for detail in details]
     return [finding.fault(locate) for finding in _without_noise(findings)]
 
 

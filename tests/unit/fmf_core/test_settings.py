@@ -528,6 +528,17 @@ class TestValidate:
             validate(Output, {"schem": {}}, source="x")
 
 
+def test_a_default_that_hangs_on_a_wrong_value_is_no_further_fault():
+    class Chunks(Value):
+        size: int = 100
+        overlap: int = Field(default_factory=lambda given: given["size"] // 10)
+
+    assert validate(Chunks, {"size": 50}, source="x").overlap == 5
+    with pytest.raises(SettingsError) as caught:
+        validate(Chunks, {"size": "many"}, source="x")
+    assert [fault.path for fault in caught.value.faults] == ["size"]
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 KEYS = st.sampled_from([*Config.model_fields, "type", "name", "root", "retry", "api_key", "nonsense"])
 
