@@ -24,7 +24,6 @@ _SHORT = (
     "Dr",
     "St",
     "Nr",
-    "No",
     "vs",
     "Prof",
     "Fig",
