@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,14 @@ class RunFolder:
         update_index(self.root, self.run_id, {**begun, **facts})
 
     def close(self) -> None:
-        """Flush and close every file of lines."""
-        for writer in self._writers.values():
-            writer.close()
+        """Flush and close every file of lines.
+
+        Raises:
+            FrameworkError: one of them could not be written; all are closed nevertheless.
+        """
+        with ExitStack() as files:
+            for writer in self._writers.values():
+                files.callback(writer.close)
 
     def artefacts(self, saved: Mapping[Path, tuple[int, str]] | None = None) -> list[Row]:
         """Path, size and hash of every file of lines, then of the files that the chain `saved`.

@@ -13,7 +13,7 @@ from fmf.chains.asking import Asker, Outcome
 from fmf.chains.collect import collect
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
-from fmf.chains.intake import Intake, Wishes
+from fmf.chains.intake import CHUNKS, DOCS, Intake, Wishes
 from fmf.chains.items import run_names
 from fmf.chains.records import RunFacts, Stage, Subject, run_error_row
 from fmf.chains.references import Level
@@ -73,6 +73,8 @@ class Execution:
         self._tally = tally
         self._names = run_names(folder.run_id, prepared.plan.chain, timestamp(folder.started_at))
         self._grace = Grace(stop, prepared.loaded.value.inference.cancel_grace_s)
+        for name in (DOCS, CHUNKS):
+            folder.lines(name)
         self._asker = self._make_asker()
         self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), WINDOW_CHARS)
         self._scribe = Scribe(folder, self._window, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,12 +50,23 @@ class ChainRun:
         """
         prepared = self.prepared
         refs = await in_thread(seen, prepared.connector, prepared.select)
-        await prepared.model.initialize()
+        await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared))
         try:
             folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
             return await Execution(prepared, folder, self.stop, self.tally).run(refs)
         finally:
             await prepared.model.cleanup()
+
+
+def _warm_up(prepared: Prepared) -> None:
+    """Load the tokenizer, which takes longer than reading many a folder, while the model gets ready."""
+    import fmf.processing.reader  # noqa: F401 - as below
+    import generative_ai_workflow.engine  # noqa: F401 - for the first item it would be a wait
+
+    if prepared.plan.mode == "chunks":
+        from fmf.processing.tokens import count
+
+        count(["."], prepared.loaded.value.processing.text.chunking.tokenizer)
 
 
 def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[ResourceRef]:

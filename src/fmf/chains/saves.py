@@ -155,7 +155,7 @@ def _csv_lines(rows: Any) -> Iterator[bytes]:
 
 def _csv_line(cells: Iterable[Any]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_cell(cell) for cell in cells])
+    csv.writer(line, lineterminator="\r\n").writerow([_cell(cell) for cell in cells])
     return line.getvalue().encode("utf-8", "replace")
 
 

@@ -6,15 +6,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from fmf.chains.saves import Form
+from fmf.errors import ConfigError
+from fmf_core.errors import Code
 from fmf_core.value import Value
 from generative_ai_workflow.definition import StepDefinition
 
-Name = str
+if TYPE_CHECKING:
+    from fmf_core.yaml_text import Yaml
+
 LATER_MODES: Final = ("table_rows", "images_group")
 
 
@@ -32,13 +36,6 @@ class ChainInputs(Value):
     @classmethod
     def _one_pattern(cls, select: Any) -> Any:
         return (select,) if isinstance(select, str) else select
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _in_this_version(cls, mode: Any) -> Any:
-        if mode in LATER_MODES:
-            raise ValueError(f"mode {mode!r} is not in this version; use chunks or documents")
-        return mode
 
 
 class ChainOutput(Value):
@@ -92,7 +89,7 @@ class LoadedChain:
     """The file; `None` for a chain that was given as a mapping."""
     hash: str
     """`sha256:` and the hash of the file's bytes, or of the mapping as canonical JSON."""
-    yaml: Any = None
+    yaml: Yaml | None = None
     """The text with its lines and columns, where there is one."""
 
 
@@ -108,13 +105,33 @@ def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
 
     if isinstance(chain, Mapping):
         raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+        _refuse_later_modes(chain, "the chain")
         spec = validate(ChainSpec, dict(chain), source="the chain")
         return LoadedChain(spec, "the chain", None, _hash(raw))
     path = Path(chain)
     raw = path.read_bytes() if path.is_file() else b""
     yaml = load_yaml(raw, source=str(chain)) if raw else load_yaml_file(path)
+    _refuse_later_modes(yaml.data, _place(yaml, str(chain)))
     spec = validate(ChainSpec, yaml.data, source=str(chain), yaml=yaml)
     return LoadedChain(spec, str(chain), path.absolute(), _hash(raw), yaml)
+
+
+def _refuse_later_modes(data: Any, place: str) -> None:
+    """Say of a mode that the format knows and this version does not what it is, not that it is a typing error."""
+    inputs = data.get("inputs") if isinstance(data, Mapping) else None
+    mode = inputs.get("mode") if isinstance(inputs, Mapping) else None
+    if mode in LATER_MODES:
+        raise ConfigError(
+            f"{place}: inputs.mode {mode!r} is not in this version",
+            op="chain.load",
+            code=Code.UNSUPPORTED,
+            hint="use chunks (the default) or documents",
+        )
+
+
+def _place(yaml: Yaml, source: str) -> str:
+    line, column = yaml.position("inputs.mode") or (None, None)
+    return f"{source}:{line}:{column}" if line else source
 
 
 def _hash(raw: bytes) -> str:

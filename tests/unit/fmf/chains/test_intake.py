@@ -108,8 +108,8 @@ def test_a_stop_inside_a_document(start):
     reader, folder, intake = start(stop=stop)
     read = reader.read
 
-    def stopping(ref, want_text=False):
-        for piece in read(ref, want_text):
+    def stopping(ref, *, want_text=False):
+        for piece in read(ref, want_text=want_text):
             yield piece
             stop.request(StopReason.INTERRUPTED)
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from fmf.chains.spec import load_chain
+from fmf.errors import ConfigError, exit_status
+
+GOOD = """
+name: summarise
+inputs: {connector: docs, select: ['**/*.md']}
+steps:
+  - id: one
+    prompt: 'inline: {{ text }}'
+    inputs: {text: '${chunk.text}'}
+    output: chunk_summary
+    params: {temperature: 0.1, stop: [END]}
+outputs:
+  - {save: 'artefacts/${run_id}/report.md', from: one, as: text}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "chain.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_chain_and_its_defaults(tmp_path):
+    path = write(tmp_path, GOOD)
+    chain = load_chain(path)
+    assert chain.path == path
+    assert chain.hash.startswith("sha256:")
+    spec = chain.spec
+    assert (spec.concurrency, spec.continue_on_error, spec.inputs.mode) == (8, True, "chunks")
+    assert spec.steps[0].output.name == "chunk_summary"
+    assert (spec.outputs[0].source, spec.outputs[0].form) == ("one", "text")
+
+
+def test_a_mapping_is_a_chain():
+    chain = load_chain({"name": "c", "inputs": {"select": "*.md"}, "steps": [{"id": "a", "prompt": "inline: x"}]})
+    assert chain.path is None
+    assert chain.spec.inputs.select == ("*.md",)
+    again = load_chain({"steps": [{"prompt": "inline: x", "id": "a"}], "name": "c", "inputs": {"select": "*.md"}})
+    assert chain.hash == again.hash
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("name: summarise", "nam: summarise", ":2:1"),
+        ("steps:", "stepps:", "did you mean 'steps'"),
+        ("    output:", "    outptu:", "steps[0].outptu"),
+        ("select: ['**/*.md']", "mode: table_rows", "'table_rows' is not in this version"),
+        ("select: ['**/*.md']", "mode: lines", "allowed: chunks, documents"),
+        ("from: one, as: text", "from: one, as: xml", "jsonl, csv, parquet, text"),
+        ("from: one, as: text", "from: one, export: x", "either save or export"),
+        ("save: 'artefacts/${run_id}/report.md', from: one", "export: x, from: one", "as belongs to save"),
+        ("temperature: 0.1", "temperature: 9", "steps[0].params.temperature"),
+        ("name: summarise", "name: summarise\nconcurrency: 0", "concurrency"),
+        ("name: summarise", "name: a\nname: b", ":3:1"),
+        ("name: summarise", "name: [", "chain.yaml:"),
+    ],
+)
+def test_faults_say_where_and_what(tmp_path, old, new, told):
+    with pytest.raises(ConfigError) as caught:
+        load_chain(write(tmp_path, GOOD.replace(old, new)))
+    assert told in str(caught.value)
+    assert "chain.yaml" in str(caught.value)
+    assert exit_status(caught.value) == 2
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"nope\.yaml"):
+        load_chain(tmp_path / "nope.yaml")
+
+
+def test_an_empty_file_misses_everything(tmp_path):
+    with pytest.raises(ConfigError, match="name: is missing"):
+        load_chain(write(tmp_path, ""))
