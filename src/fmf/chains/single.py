@@ -131,7 +131,7 @@ def read_text(path: str, max_file_mb: float) -> str:
     from fmf.processing.source import MEGABYTE, fetch
 
     ref = ResourceRef(path, "stdin" if path == STDIN else Path(path).absolute().as_uri(), Path(path).name)
-    with fetch(_OneFile(), ref, max_bytes=max_file_mb * MEGABYTE) as source:  # type: ignore[arg-type]  # only opens
+    with fetch(_OneFile(), ref, max_bytes=max_file_mb * MEGABYTE) as source:
         return "".join(decoded(source, encoding_of(source)))
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fmf.config.models import ProcessingConfig
-from fmf.connectors.base import DataConnector
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.decode import looks_binary
 from fmf.processing.detect import Kind, detect, ending
 from fmf.processing.loaders.base import Loaded, loaders
-from fmf.processing.source import MEGABYTE, Source, fetch
+from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
 
@@ -42,7 +41,7 @@ class Reader:
         ConfigError: the chunking settings cannot be met.
     """
 
-    def __init__(self, connector: DataConnector, processing: ProcessingConfig) -> None:
+    def __init__(self, connector: Opener, processing: ProcessingConfig) -> None:
         self._connector = connector
         self._settings = processing
         Chunker(processing.text.chunking)
@@ -72,7 +71,7 @@ class Reader:
 class _Reading:
     """One resource while it is read."""
 
-    connector: DataConnector
+    connector: Opener
     settings: ProcessingConfig
     ref: ResourceRef
 

@@ -8,9 +8,8 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from fmf.connectors.base import DataConnector
 from fmf.errors import ProcessingError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
@@ -20,6 +19,14 @@ BLOCK = 1 << 20
 _IN_MEMORY = 4 << 20
 MEGABYTE = 1_000_000
 _UTF8_BOM = b"\xef\xbb\xbf"
+
+
+class Opener(Protocol):
+    """Opens resources; every connector is one."""
+
+    def open(self, ref: ResourceRef) -> BinaryIO:
+        """The bytes of `ref` from their start; the caller closes the stream."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Source:
 
 
 @contextmanager
-def fetch(connector: DataConnector, ref: ResourceRef, *, max_bytes: float) -> Iterator[Source]:
+def fetch(connector: Opener, ref: ResourceRef, *, max_bytes: float) -> Iterator[Source]:
     """Open `ref` and look at all of its bytes once.
 
     What cannot seek is copied to a temporary file first; a local file is read where it is.
