@@ -35,10 +35,11 @@ class Stream(Protocol):
 class _Output:
     """Where and from which level on lines are written once `configure_logging` was called."""
 
-    __slots__ = ("as_json", "stream", "threshold")
+    __slots__ = ("as_json", "least", "stream", "threshold")
 
-    def __init__(self, threshold: int, as_json: bool, stream: Stream | None) -> None:
+    def __init__(self, threshold: int, as_json: bool, stream: Stream | None, least: Mapping[str, int]) -> None:
         self.threshold = threshold
+        self.least = least
         self.as_json = as_json
         self.stream = stream
 
@@ -63,6 +64,8 @@ def configure_logging(
     level: str | int = "INFO",
     format: Literal["json", "human"] = "json",  # noqa: A002 - the word users know
     stream: Stream | None = None,
+    *,
+    least: Mapping[str, str] | None = None,
 ) -> None:
     """Write the log lines of this framework from `level` on, one a line; the host's own logging is left as it is.
 
@@ -70,18 +73,25 @@ def configure_logging(
         level: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any case.
         format: `json`, one object a line, or `human`.
         stream: where lines go; `None` is whatever `sys.stderr` is when a line is written.
+        least: top-level logger name to a higher level of its own (`{"generative_ai_workflow": "WARNING"}`).
 
     Raises:
         ConfigurationError: the level or the format is none of these.
     """
-    threshold = LEVELS.get(_NAMES.get(level, "").upper() if isinstance(level, int) else str(level).strip().upper())
-    if threshold is None:
+    threshold = _number(level)
+    if format not in ("json", "human"):
+        raise ConfigurationError(f"Invalid log format {format!r}", op="logs.configure", hint="use json or human")
+    higher = {name: _number(own) for name, own in (least or {}).items()}
+    _state.output = _Output(threshold, format == "json", stream, higher)
+
+
+def _number(level: str | int) -> int:
+    number = LEVELS.get(_NAMES.get(level, "").upper() if isinstance(level, int) else str(level).strip().upper())
+    if number is None:
         raise ConfigurationError(
             f"Invalid log level {level!r}", op="logs.configure", hint=f"use one of {', '.join(LEVELS)}"
         )
-    if format not in ("json", "human"):
-        raise ConfigurationError(f"Invalid log format {format!r}", op="logs.configure", hint="use json or human")
-    _state.output = _Output(threshold, format == "json", stream)
+    return number
 
 
 def reset_logging() -> None:
@@ -125,12 +135,13 @@ class Logger:
         fields: added to every line.
     """
 
-    __slots__ = ("_fields", "_host", "name")
+    __slots__ = ("_fields", "_host", "_top", "name")
 
     def __init__(self, name: str, fields: Mapping[str, Any] = _NO_FIELDS) -> None:
         self.name = name
         self._fields = fields
         self._host = logging.getLogger(name)
+        self._top = name.partition(".")[0]
 
     def bind(self, **fields: Any) -> Logger:
         """Return a logger that adds `fields` to every line."""
@@ -162,7 +173,9 @@ class Logger:
 
     def _enabled(self, level: int) -> bool:
         output = _state.output
-        return level >= output.threshold if output is not None else self._host.isEnabledFor(level)
+        if output is None:
+            return self._host.isEnabledFor(level)
+        return level >= output.threshold and (not output.least or level >= output.least.get(self._top, 0))
 
     def _log(self, level: int, event: str, fields: dict[str, Any]) -> None:
         output = _state.output

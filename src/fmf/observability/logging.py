@@ -14,6 +14,8 @@ from fmf_core.logs import configure_logging, get_logger
 __all__ = ["LogWish", "configure", "configure_logging", "get_logger"]
 
 Format = Literal["json", "human"]
+ITEM_LOGGERS = {"generative_ai_workflow": "WARNING"}
+"""Loggers that write several lines for every item of a run, and their level unless one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,16 @@ def configure(wish: LogWish, *, environ: Mapping[str, str] | None = None) -> For
     """Set up logging on stderr and give the form of the lines.
 
     FMF_LOG_FORMAT and FMF_LOG_LEVEL win over the configuration; the options win over both. Lines that nobody asked for
-    start at INFO, but on a terminal at WARNING: progress and the summary tell the rest there.
+    start at INFO, but on a terminal at WARNING: progress and the summary tell the rest there. The lines of every single
+    item (its workflow, its steps) are only written when a level was asked for: a run has very many.
 
     Raises:
         ConfigurationError: FMF_LOG_FORMAT or FMF_LOG_LEVEL is wrong.
     """
     environ = os.environ if environ is None else environ
     form = _form(environ.get("FMF_LOG_FORMAT") or wish.format or "human")
-    configure_logging(level=_level(wish, form, environ), format=form)
+    asked = wish.verbose or environ.get("FMF_LOG_LEVEL") or wish.level
+    configure_logging(level=_level(wish, form, environ), format=form, least=None if asked else ITEM_LOGGERS)
     return form
 
 

@@ -242,3 +242,18 @@ class TestWithoutConfiguration:
         assert record.event == "event"
         assert record.fields == {"correlation_id": "c-1", "a": 1, "b": "[REDACTED]", "password": "[REDACTED]"}
         assert record.funcName == "test_a_host_that_listens_gets_redacted_records"
+
+
+class TestLeast:
+    def test_a_logger_may_have_a_higher_level_of_its_own(self):
+        stream = io.StringIO()
+        configure_logging("INFO", stream=stream, least={"chatty": "WARNING"})
+        get_logger("chatty.engine").info("step.started")
+        get_logger("chatty.engine").warning("step.failed")
+        get_logger("fmf.run").info("run.started")
+        assert [line["event"] for line in lines(stream)] == ["step.failed", "run.started"]
+        assert not get_logger("chatty").enabled("INFO")
+
+    def test_its_level_is_checked(self):
+        with pytest.raises(ConfigurationError, match="Invalid log level 'LOUD'"):
+            configure_logging("INFO", least={"chatty": "LOUD"})
