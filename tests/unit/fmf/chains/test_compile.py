@@ -144,7 +144,7 @@ def test_all_faults_come_at_once_with_their_lines(tmp_path):
     text = str(caught.value)
     assert "c.yaml:5:17: steps[0].inputs.a" in text
     assert "c.yaml:6:5: steps[1].inputs" in text
-    assert "c.yaml:9:20: outputs[0].from" in text
+    assert "c.yaml:9:21: outputs[0].from" in text
     assert "there is no sink 's3' (known: files)" in text
     assert text.count("\n") == 4
 

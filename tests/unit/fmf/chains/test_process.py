@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from fmf.artefacts.history import read_record
+from fmf.artefacts.lines import read_lines
+from fmf.chains.process import ProcessRun
+from fmf.chains.stop import StopReason
+from fmf.errors import ConfigError, ConnectorError, NothingMatchedError
+from fmf.types import Document
+
+TEXTS = {"a.md": "# A\n\ntext", "b.md": b"\x00\x01", "c.md": b"", "sub/d.txt": "more"}
+
+
+def test_documents_become_chunks(project):
+    work = project(TEXTS)
+    report = ProcessRun(work.loaded(), "docs").execute()
+    assert (report.status, report.exit_status) == ("partial", 10)
+    documents = list(read_lines(report.run_dir / "docs.jsonl"))
+    assert [(row["resource_id"], row["status"]) for row in documents] == [
+        ("a.md", "ok"),
+        ("b.md", "failed"),
+        ("c.md", "skipped"),
+        ("sub/d.txt", "ok"),
+    ]
+    texts = {row["doc_id"]: row["text"] for row in documents}
+    for chunk in read_lines(report.run_dir / "chunks.jsonl"):
+        assert chunk["text"] == texts[chunk["doc_id"]][chunk["start"] : chunk["end"]]
+    errors = list(read_lines(report.run_dir / "errors.jsonl"))
+    assert [(row["stage"], row["source_uri"].rpartition("/")[2]) for row in errors] == [("read", "b.md")]
+    record = read_record(work.root / "artefacts", report.run_id)
+    assert record == report.record
+    assert (record["chain"], record["provider"], record["prompts_used"]) == (None, None, [])
+    assert record["inputs"]["connector"] == "docs"
+    assert record["counts"]["documents"] == 4
+
+
+def test_good_documents_alone(project):
+    report = ProcessRun(project(TEXTS).loaded(), "docs", ("**/*.txt",)).execute()
+    assert (report.status, report.exit_status) == ("completed", 0)
+    assert report.tally.chunks == 1
+
+
+def test_only_bad_documents(project):
+    report = ProcessRun(project(TEXTS).loaded(), "docs", ("b.md",)).execute()
+    assert (report.status, report.exit_status) == ("failed", 5)
+
+
+def test_nothing_matched(project):
+    work = project(TEXTS)
+    with pytest.raises(NothingMatchedError, match=r"'docs'.*'\*\.none'") as caught:
+        ProcessRun(work.loaded(), "docs", ("*.none",)).execute()
+    assert "fmf connect ls docs" in caught.value.hint
+    assert not (work.root / "artefacts").exists()
+
+
+def test_an_unknown_connector(project):
+    with pytest.raises(ConfigError, match="'dcos'"):
+        ProcessRun(project().loaded(), "dcos").execute()
+
+
+def test_a_stop_keeps_what_was_read(project):
+    run = ProcessRun(project().loaded(), "docs")
+    count = run.tally.count_document
+
+    def stopping(document: Document):
+        count(document)
+        if run.tally.documents.total == 3:
+            run.stop.request(StopReason.INTERRUPTED)
+
+    run.tally.count_document = stopping
+    report = run.execute()
+    assert (report.status, report.exit_status) == ("interrupted", 130)
+    assert len(list(read_lines(report.run_dir / "docs.jsonl"))) == 3
+
+
+def test_a_listing_that_breaks_off(project, monkeypatch):
+    from fmf.connectors.local import LocalConnector
+
+    listing = LocalConnector.list
+
+    def broken(self, select=()):
+        for number, ref in enumerate(listing(self, select)):
+            if number == 4:
+                raise ConnectorError("gone", op="local.list")
+            yield ref
+
+    monkeypatch.setattr(LocalConnector, "list", broken)
+    report = ProcessRun(project().loaded(), "docs").execute()
+    assert (report.status, report.exit_status) == ("failed", 4)
+    assert report.tally.documents.ok == 4
+    assert report.error is not None
