@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fmf.artefacts.folder import artefacts_root
+from fmf.artefacts.run_id import new_run_id, timestamp
 from fmf.chains.compile import compile_chain
+from fmf.chains.items import run_names
 from fmf.chains.plan import Plan
+from fmf.chains.saves import save_path
 from fmf.chains.spec import ChainSpec, LoadedChain, load_chain
 from fmf.errors import ConfigError
 
@@ -89,6 +93,7 @@ def prepare(
     prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
     sinks = [sink.name for sink in config.export.sinks]
     plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
+    _check_paths(loaded, plan)
     settings = chat_model_config(config, secrets, root=loaded.root)
     model = create_chat_model(settings)
     return Prepared(
@@ -126,6 +131,14 @@ def chain_path(loaded: LoadedConfig, given: str | None) -> Path:
             hint="give --chain FILE",
         )
     return loaded.root / named
+
+
+def _check_paths(loaded: LoadedConfig, plan: Plan) -> None:
+    """Refuse what cannot be written where the configuration and the chain want it, before anything is paid for."""
+    artefacts = artefacts_root(loaded.value.artefacts_dir, loaded.root)
+    names = run_names(new_run_id(), plan.chain, timestamp())
+    for output in plan.saves:
+        save_path(output.save, names, loaded.root, artefacts)
 
 
 def _connector_name(loaded: LoadedConfig, chain: ChainSpec) -> str:

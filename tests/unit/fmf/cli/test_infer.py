@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path):
+    (tmp_path / "fmf.yaml").write_text("inference: {provider: mock}\n")
+    (tmp_path / "in.txt").write_bytes("grün".encode("utf-16"))
+
+
+def test_the_answer_alone_is_on_stdout(fmf):
+    result = fmf("infer", "--prompt", "inline: say {{ text }}", "--input", "in.txt")
+    assert (result.exit_code, result.stdout) == (0, "Mock response\n")
+    for part in ("model=", "tokens=2+2", "cost=", "latency=", "attempts=1"):
+        assert part in result.stderr
+
+
+def test_a_stream_gives_the_same(fmf):
+    result = fmf("infer", "--prompt", "inline: say {{ text }}", "--input", "in.txt", "--stream", "-q")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "Mock response\n", "")
+
+
+@pytest.mark.parametrize("more", [(), ("--stream",)])
+def test_json(fmf, more):
+    result = fmf("infer", "--prompt", "inline: {{ text }}", "--input", "-", "--json", *more, input="two words")
+    told = json.loads(result.stdout)
+    assert told["text"] == "Mock response"
+    assert told["usage"] == {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
+    assert set(told) == {"text", "model", "usage", "cost_usd", "finish_reason", "latency_ms", "attempts"}
+
+
+def test_variables(fmf):
+    result = fmf("infer", "--prompt", "inline: {{ a }} {{ b }}", "--var", "a=1=2", "--var", "b=")
+    assert result.exit_code == 0
+    assert fmf("infer", "--prompt", "inline: x", "--var", "nothing").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "told"),
+    [
+        (("--prompt", "inline: {{ text }} {{ x }}", "--input", "in.txt"), 2, "'x'"),
+        (("--prompt", "inline: {{ text }}"), 2, "'text'"),
+        (("--prompt", "nope#v1"), 8, "nope"),
+        (("--prompt", "inline: {{ text }}", "--input", "none.txt"), 2, "none.txt"),
+        (("--input", "in.txt"), 2, "--prompt"),
+    ],
+)
+def test_faults(fmf, args, status, told):
+    result = fmf("infer", *args)
+    assert result.exit_code == status
+    assert told in result.stderr
+    assert result.stdout == ""

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.md").write_text("# A\n\ntext")
+    (tmp_path / "data" / "b.md").write_bytes(b"\x00\x01")
+    (tmp_path / "data" / "c.xyz").write_text("x")
+    (tmp_path / "fmf.yaml").write_text("connectors: [{name: docs, type: local, root: data}]\n")
+    return tmp_path
+
+
+def test_the_result_lines(project, fmf):
+    result = fmf("process", "--connector", "docs")
+    assert result.exit_code == 10
+    told = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    assert list(told) == ["run_id", "run_dir", "docs", "chunks", "skipped", "failed"]
+    assert [told[key] for key in ("docs", "chunks", "skipped", "failed")] == ["1", "1", "1", "1"]
+    assert {path.name for path in Path(told["run_dir"]).iterdir()} == {
+        *("docs.jsonl", "chunks.jsonl", "errors.jsonl", "run.yaml"),
+    }
+    assert "read     3 documents" in result.stderr
+    assert "asked" not in result.stderr
+
+
+def test_json(project, fmf):
+    result = fmf("process", "--connector", "docs", "--select", "*.md", "--json", "-q")
+    told = json.loads(result.stdout)
+    assert told["counts"]["documents_by_status"] == {"ok": 1, "failed": 1, "skipped": 0}
+    assert told["exit_status"] == result.exit_code == 10
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        (("--connector", "docs", "--select", "*.none"), 11),
+        (("--connector", "docs", "--select", "b.md"), 5),
+        (("--connector", "docs", "--select", "a.md"), 0),
+        (("--connector", "docs", "--select", "../*"), 2),
+        (("--connector", "dcos"), 2),
+        ((), 2),
+    ],
+)
+def test_exit_status(project, fmf, args, status):
+    assert fmf("process", *args).exit_code == status

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fmf.artefacts.index import update_index
+
+FIRST, LAST = "20261121T094500123Z-00000a", "20261122T094500123Z-00000b"
+
+
+@pytest.fixture
+def runs(tmp_path):
+    (tmp_path / "fmf.yaml").write_text("artefacts_dir: out\n")
+    root = tmp_path / "out"
+    root.mkdir()
+    facts = {"chain": "c", "started_at": "2026-11-21T09:45:00.123Z", "items": {"total": 3, "ok": 2, "failed": 1}}
+    update_index(root, FIRST, {"status": "partial", **facts})
+    update_index(root, LAST, {"status": "running", "chain": None})
+    (root / FIRST).mkdir()
+    (root / FIRST / "run.yaml").write_text(f"run_id: {FIRST}\nstatus: partial\ncounts: {{chunks: 3}}\n")
+    return root
+
+
+def test_runs_are_listed_newest_first(runs, fmf):
+    result = fmf("runs", "ls")
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [line[0] for line in lines] == [LAST, FIRST]
+    assert lines[1] == [FIRST, "partial", "c", "2026-11-21T09:45:00.123Z", "2", "1"]
+    told = json.loads(fmf("runs", "ls", "--json").stdout)
+    assert [entry["run_id"] for entry in told["runs"]] == [LAST, FIRST]
+
+
+def test_no_runs(fmf):
+    result = fmf("runs", "ls")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no run is recorded" in result.stderr
+
+
+def test_one_run(runs, fmf):
+    result = fmf("runs", "show", FIRST)
+    assert result.stdout == (runs / FIRST / "run.yaml").read_text()
+    told = json.loads(fmf("runs", "show", "20261121", "--json").stdout)
+    assert told["counts"] == {"chunks": 3}
+    assert told["run_dir"] == str(runs / FIRST)
+
+
+def test_a_run_that_is_not_over(runs, fmf):
+    result = fmf("runs", "show", "last")
+    assert result.exit_code == 0
+    assert "status: running" in result.stdout
+    assert "still going on" in result.stderr
+    assert json.loads(fmf("runs", "show", "last", "--json").stdout)["status"] == "running"
+
+
+def test_an_unknown_run_names_the_latest(runs, fmf):
+    result = fmf("runs", "show", "nope")
+    assert result.exit_code == 2
+    assert LAST in result.stderr
