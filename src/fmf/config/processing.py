@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fmf.config.base import Name, Section
 
@@ -21,24 +21,18 @@ class ChunkingConfig(Section):
     max_tokens: int = Field(default=800, ge=4)
     """No chunk is longer, in tokens; one character may need four."""
     overlap: int = Field(default_factory=_overlap, ge=0)
-    """Tokens at the start of a chunk that repeat the end of the one before, at most; must be less than max_tokens."""
+    """Tokens at the start of a chunk that repeat the end of the one before, at most; from max_tokens on, half of it."""
     splitter: Literal["by_sentence"] = "by_sentence"
     """The smallest boundary that is kept whole where it fits."""
     tokenizer: Name = "o200k_base"
     """The vocabulary in which tokens are counted."""
-
-    @model_validator(mode="after")
-    def _progress(self) -> Self:
-        if self.overlap >= self.max_tokens:
-            raise ValueError(f"overlap ({self.overlap}) must be less than max_tokens ({self.max_tokens})")
-        return self
 
 
 class TextConfig(Section):
     """How text and Markdown are read."""
 
     normalize_whitespace: bool = True
-    """Whether runs of blanks and blank lines become one; line structure stays."""
+    """Whether blanks at the ends of lines go and several blank lines become one; blanks inside a line stay."""
     preserve_markdown: bool = True
     """Whether headings, lists, tables and code fences stay as they are."""
     chunking: ChunkingConfig = Field(default_factory=ChunkingConfig)

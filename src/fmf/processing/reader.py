@@ -17,6 +17,9 @@ from fmf.processing.loaders.base import Loaded, loaders
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.logs import get_logger
+
+log = get_logger("fmf.processing")
 
 SHORT_TEXT = 1_000_000
 """Characters up to which a document carries its whole text unasked."""
@@ -44,7 +47,10 @@ class Reader:
     def __init__(self, connector: Opener, processing: ProcessingConfig) -> None:
         self._connector = connector
         self._settings = processing
-        Chunker(processing.text.chunking)
+        chunking = processing.text.chunking
+        Chunker(chunking)
+        if chunking.overlap >= chunking.max_tokens:
+            log.warning("chunking.overlap_halved", overlap=chunking.overlap, max_tokens=chunking.max_tokens)
 
     def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
         """The document that is open, then its chunks, then the document in its final state.

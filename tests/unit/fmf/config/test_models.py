@@ -89,10 +89,6 @@ def test_sections_of_providers_that_are_not_chosen_may_be_partial(version):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (
-            {"processing": {"text": {"chunking": {"max_tokens": 10, "overlap": 10}}}},
-            ["overlap (10)", "max_tokens (10)"],
-        ),
         ({"connectors": [{"name": "a", "type": "local", "root": "."}] * 2}, ["several connectors", "'a'"]),
         ({"export": {"sinks": [{"name": "s", "type": "local", "path": "."}] * 2}}, ["several sinks", "'s'"]),
         ({"export": {"default_sink": "x"}}, ["default_sink 'x'", "none"]),
