@@ -18,7 +18,7 @@ def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
     from fmf.cli.telling import tell
 
     reading = ProcessRun(session.loaded, connector, select)
-    with stopping(reading.stop), watching(reading.tally, shown=session.interactive):
+    with stopping(reading.stop, said=session.interactive), watching(reading.tally, shown=session.interactive):
         report = reading.execute()
     documents = report.tally.documents
     lines = [

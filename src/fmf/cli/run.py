@@ -30,7 +30,10 @@ def run(session: Session, chain: str | None, limit: int | None, concurrency: int
     path = chain_path(session.loaded, chain)
     prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency))
     chain_run = ChainRun(prepared)
-    with stopping(chain_run.stop), watching(chain_run.tally, shown=session.interactive, total=limit):
+    with (
+        stopping(chain_run.stop, said=session.interactive),
+        watching(chain_run.tally, shown=session.interactive, total=limit),
+    ):
         report = chain_run.execute()
     lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
     return tell(session, report, lines)
