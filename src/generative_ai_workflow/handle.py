@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import Generator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from fmf_core.portal import run_sync
@@ -50,8 +51,11 @@ class WorkflowHandle:
         """Whether there is a result."""
         return self._future.done()
 
-    def cancel(self) -> bool:
+    def cancel(self, *, at_once: bool = False) -> bool:
         """Ask the run to end; model calls in flight may finish within the workflow's `cancel_grace_s` and are counted.
+
+        Args:
+            at_once: give calls in flight no time to finish.
 
         Returns:
             Whether it was still running; it then ends as CANCELLED.
@@ -59,7 +63,7 @@ class WorkflowHandle:
         if self.done() or self._loop is None:
             return False
         try:
-            self._loop.call_soon_threadsafe(self._run.stop)
+            self._loop.call_soon_threadsafe(partial(self._run.stop, at_once=at_once))
         except RuntimeError:
             return False
         return True

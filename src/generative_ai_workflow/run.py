@@ -140,10 +140,10 @@ class Run:
         where = ", ".join(map(repr, self._open))
         return f"the run timed out after {limit:g} s" + (f" in step {where}" if where else "")
 
-    def stop(self) -> None:
-        """Cancel the run; model calls in flight may finish within the grace. To be called on the run's loop."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Cancel the run, to be called on its loop; unless `at_once`, calls in flight may finish within the grace."""
         if self.result is None:
-            self.supervision.stop(self.plan.config.cancel_grace_s)
+            self.supervision.stop(0.0 if at_once else self.plan.config.cancel_grace_s)
 
     async def _one(self, part: Part) -> dict[str, Any]:
         """Run one step; what it leaves is recorded. Raises what ends the run."""

@@ -28,11 +28,12 @@ class Ending(Enum):
 class Supervision(Generic[T]):
     """Watches one walk; nothing is paid for it until `watch` or `stop` is called."""
 
-    __slots__ = ("_given_up", "_in_flight", "_loop", "_task", "stopping")
+    __slots__ = ("_given_up", "_in_flight", "_late", "_loop", "_task", "stopping")
 
     def __init__(self) -> None:
         self.stopping = False
         """Whether the walk is to end: nothing new may begin."""
+        self._late = False
         self._in_flight: set[object] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
@@ -62,6 +63,11 @@ class Supervision(Generic[T]):
         else:
             self._cancel()
 
+    def expire(self) -> None:
+        """Say that the time is over, for who watches the clock elsewhere."""
+        self._late = True
+        self.stopping = True
+
     async def watch(self, walk: Coroutine[Any, Any, T], limit: float | None) -> T | Ending:
         """What `walk` returns, or how it was ended; a step that will not end is left behind.
 
@@ -81,8 +87,8 @@ class Supervision(Generic[T]):
             if task.done() and not task.cancelled():
                 return task.result()
             if self._stopped():
-                return Ending.STOPPED
-            self.stopping = True
+                return Ending.LATE if self._late else Ending.STOPPED
+            self.expire()
             task.cancel()
             await asyncio.wait({task}, timeout=slack_of(limit))
             return Ending.LATE

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 
+from fmf_core.logs import log_context
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
@@ -14,6 +15,8 @@ from generative_ai_workflow.supervision import slack_of
 LATENESS = 0.12
 """How long after the limit, as a share of it, the event loop is taken to be stuck."""
 LEAST_LATENESS_S = 0.01
+INTERRUPT_GRACE_S = 5.0
+"""How long a run may clean up after Ctrl-C, in seconds."""
 
 
 def run_timed(run: Run, limit: float) -> WorkflowResult:
@@ -29,18 +32,18 @@ def run_timed(run: Run, limit: float) -> WorkflowResult:
     except TimeoutError:
         return _give_up(run, handle, limit)
     except BaseException:
-        handle.cancel()
+        handle.cancel(at_once=True)
         with contextlib.suppress(TimeoutError):
-            handle.result(run.plan.config.cancel_grace_s)
+            handle.result(INTERRUPT_GRACE_S)
         raise
 
 
 def _give_up(run: Run, handle: WorkflowHandle, limit: float) -> WorkflowResult:
     """Make the result here and now: the loop that should make it does not turn."""
-    run.supervision.stopping = True
+    run.supervision.expire()
 
     def conclude() -> None:
-        with asyncio.Runner() as runner:
+        with log_context(correlation_id=run.correlation_id), asyncio.Runner() as runner:
             runner.run(run.conclude(WorkflowStatus.TIMEOUT, run.lateness(limit), slack_of(limit)))
 
     # In a thread of its own, for this one may have a running loop (a notebook).

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from generative_ai_workflow import (
@@ -16,6 +14,7 @@ from generative_ai_workflow import (
     Workflow,
     WorkflowStatus,
 )
+from unit.generative_ai_workflow.loops import run_alone
 
 
 def mark(name: str) -> TransformStep:
@@ -112,5 +111,5 @@ def test_what_is_refused_when_it_is_defined() -> None:
 
 def test_a_conditional_can_be_tried_out_alone() -> None:
     step = ConditionalStep("c", "n > 1", [TransformStep("a", lambda n: n["n"]), TransformStep("b", lambda n: n["a"])])
-    result = asyncio.run(step.execute_async(StepContext(input_data={"n": 2})))
+    result = run_alone(step.execute_async(StepContext(input_data={"n": 2})))
     assert result.output == {"c": "true", "c_output": "true"}

@@ -74,8 +74,6 @@ def test_conditions(text: str, met: bool) -> None:
         "f(n)",
         "n + 1",
         "n; n",
-    ]
-    + [
         "lambda: 1",
         "n if yes else 0",
         "x.__class__",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import uuid
@@ -21,6 +20,7 @@ from generative_ai_workflow import (
     WorkflowStatus,
 )
 from generative_ai_workflow.state import ErrorInfo, new_id, reason_of, record
+from unit.generative_ai_workflow.loops import run_alone
 
 USAGE = TokenUsage(prompt_tokens=2, completion_tokens=3, model="m", provider="p")
 
@@ -70,7 +70,7 @@ def test_the_names_of_a_context_made_by_hand() -> None:
 def test_a_context_made_by_hand_can_ask() -> None:
     model = MockLLMProvider("hi")
     context = StepContext()
-    assert asyncio.run(context.ask(ChatRequest(prompt="x"), model)).content == "hi"
+    assert run_alone(context.ask(ChatRequest(prompt="x"), model)).content == "hi"
     PluginRegistry.register_provider("house", model)
     assert context.ask_blocking(ChatRequest(prompt="x"), "house").content == "hi"
     assert len(context.calls) == 2

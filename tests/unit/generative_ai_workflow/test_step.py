@@ -27,6 +27,7 @@ from generative_ai_workflow import (
     WorkflowStep,
 )
 from generative_ai_workflow.step import OutputSpec
+from unit.generative_ai_workflow.loops import run_alone
 
 SCHEMA = {"type": "object", "properties": {"mood": {"enum": ["good", "bad"]}}, "required": ["mood"]}
 
@@ -210,7 +211,7 @@ class TestLLMStep:
 
     def test_it_can_be_tried_out_alone(self) -> None:
         step = LLMStep("s", "Hi {who}", MockLLMProvider({"Hi you": "hello"}))
-        result = asyncio.run(step.execute_async(StepContext(step_id="1", input_data={"who": "you"})))
+        result = run_alone(step.execute_async(StepContext(step_id="1", input_data={"who": "you"})))
         assert result.status is StepStatus.COMPLETED
         assert result.output["s"] == "hello"
         assert result.token_usage.total_tokens == 3
@@ -264,7 +265,7 @@ class TestTransformStep:
             ]
             return (await Workflow(steps).execute_async()).output
 
-        output = asyncio.run(go())
+        output = run_alone(go())
         assert output["away"]
         assert output["inline"]
 

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from generative_ai_workflow import ConfigurationError, TransformStep, Workflow, WorkflowConfig, WorkflowEngine
+from unit.generative_ai_workflow.loops import run_alone
+
+
+class Gauge:
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def __call__(self, names: dict) -> dict:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.001 * (7 - names["i"] % 7))
+        self.now -= 1
+        if names.get("bad"):
+            raise ValueError("bad")
+        return {"i": names["i"]}
+
+
+def numbers(count: int, taken: list[int] | None = None) -> Iterator[dict]:
+    for i in range(count):
+        if taken is not None:
+            taken.append(i)
+        yield {"i": i}
+
+
+def test_results_come_in_the_order_of_the_inputs_and_concurrency_is_bounded() -> None:
+    gauge = Gauge()
+    workflow = Workflow([TransformStep("t", gauge)])
+
+    async def go() -> list:
+        return await WorkflowEngine().run_many(workflow, numbers(50), concurrency=5)
+
+    results = run_alone(go())
+    assert [result.output["i"] for result in results] == list(range(50))
+    assert gauge.most == 5
+
+
+def test_blocking_iteration_and_the_concurrency_of_the_workflow() -> None:
+    gauge = Gauge()
+    workflow = Workflow([TransformStep("t", gauge)], config=WorkflowConfig(concurrency=3))
+    results = list(WorkflowEngine().run_many(workflow, numbers(20)))
+    assert [result.output["i"] for result in results] == list(range(20))
+    assert gauge.most == 3
+
+
+def test_inputs_are_taken_as_needed() -> None:
+    taken: list[int] = []
+    workflow = Workflow([TransformStep("t", Gauge())])
+
+    async def go() -> None:
+        async for _ in WorkflowEngine().run_many(workflow, numbers(10_000, taken), concurrency=2):
+            break
+
+    run_alone(go())
+    assert len(taken) < 20
+
+
+def test_one_failing_run_does_not_stop_the_others() -> None:
+    inputs = [{"i": 0}, {"i": 1, "bad": True}, "no dict", {"i": 3}]
+    results = list(WorkflowEngine().run_many(Workflow([TransformStep("t", Gauge())]), inputs))  # type: ignore[list-item]
+    assert [str(result.status) for result in results] == ["completed", "failed", "failed", "completed"]
+    assert "dict" in results[2].error
+
+
+def test_unless_the_workflow_says_so() -> None:
+    taken: list[int] = []
+    workflow = Workflow(
+        [TransformStep("t", lambda n: 1 / 0)], config=WorkflowConfig(concurrency=2, continue_on_error=False)
+    )
+    results = list(WorkflowEngine().run_many(workflow, numbers(1000, taken)))
+    assert len(results) == len(taken) < 20
+
+
+def test_no_inputs_no_results() -> None:
+    engine = WorkflowEngine()
+    workflow = Workflow([TransformStep("t", lambda n: 1)])
+    assert list(engine.run_many(workflow, [])) == []
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "4"])
+def test_a_concurrency_that_makes_no_sense_is_refused(wrong: object) -> None:
+    with pytest.raises(ConfigurationError, match="concurrency"):
+        WorkflowEngine().run_many(Workflow([TransformStep("t", lambda n: 1)]), [], wrong)  # type: ignore[arg-type]
+
+
+def test_an_input_iterator_that_fails_is_an_error_of_the_caller() -> None:
+    def broken() -> Iterator[dict]:
+        yield {"i": 1}
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        list(WorkflowEngine().run_many(Workflow([TransformStep("t", Gauge())]), broken()))
