@@ -145,6 +145,7 @@ class Execution:
             return
         wanted = [(output, self._plan.producer(output).id) for output in self._plan.collected[Level.ONCE]]
         answers = await in_thread(collect, self._folder.path / OUTPUTS, wanted)
+        self._tally.missing = self._tally.items.failed + self._tally.items.skipped
         subject = Subject("all", content, {**self._names, "all": answers})
         outcome = await self._once(subject, any(answers.values()))
         self._tally.count_outcome(outcome, item=False)

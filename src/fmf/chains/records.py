@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 INPUT_LIMIT_CHARS = 2_000
 """A longer text under `input` is cut there, with a visible mark; all of it stands in `chunks.jsonl` or `docs.jsonl`."""
 
+LIST_LIMIT = 100
+"""Of a longer list under `input` the first hundred are kept, with a visible mark."""
+
 State = Literal["ok", "failed", "skipped"]
 Stage = Literal["connect", "read", "infer", "save"]
 
@@ -96,7 +99,7 @@ def output_row(facts: RunFacts, step: StepPlan, subject: Subject, end: StepEnd) 
 
 
 def inputs_of(step: StepPlan, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that filled the step's template; a text over 2,000 characters is cut with a mark."""
+    """The values that filled the step's template; long texts and lists are cut with a mark."""
     from generative_ai_workflow.reference import evaluate
 
     values: dict[str, Any] = {}
@@ -117,8 +120,8 @@ def shortened(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        left_out = len(value) - INPUT_LIMIT_CHARS
-        cut = [shortened(item) for item in value[:INPUT_LIMIT_CHARS]]
+        left_out = len(value) - LIST_LIMIT
+        cut = [shortened(item) for item in value[:LIST_LIMIT]]
         return cut if left_out <= 0 else [*cut, f"… [{left_out} more]"]
     return value
 

@@ -28,19 +28,19 @@ class Scribe:
         self._errors = folder.lines(ERRORS)
         self._window = window
         self._stop = stop
-        self._done: InOrder[tuple[Outcome, int | None]] = InOrder()
+        self._done: InOrder[tuple[Outcome, int]] = InOrder()
         self._news = asyncio.Event()
         self._no_more = False
         self.failure: FrameworkError | None = None
         """Why nothing has been written since."""
 
-    def put(self, number: int, outcome: Outcome, weight: int | None) -> None:
+    def put(self, number: int, outcome: Outcome, weight: int) -> None:
         """Hand over the outcome of a unit.
 
         Args:
             number: its place in the output.
             outcome: what came of it.
-            weight: what it weighed in the window; `None` when it was never inside.
+            weight: what it weighed in the window.
         """
         self._done.put(number, (outcome, weight))
         self._news.set()
@@ -58,8 +58,7 @@ class Scribe:
             while batch := self._done.take():
                 await self._try_to_write([outcome for outcome, _ in batch])
                 for _, weight in batch:
-                    if weight is not None:
-                        self._window.leave(weight)
+                    self._window.leave(weight)
             if self._no_more:
                 return
 

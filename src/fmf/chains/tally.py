@@ -78,6 +78,8 @@ class Tally:
     problems: dict[tuple[str, str], Problem] = field(default_factory=dict)
     exit_kinds: Counter[int] = field(default_factory=Counter)
     """Exit status to how many failures are of that kind."""
+    missing: int = 0
+    """Items without an answer that the steps over all items had to do without."""
     items_read: int = 0
     """Items that were handed to the steps so far, those that are still under way included."""
 

@@ -140,6 +140,7 @@ class Walk:
             case DocumentRead(document):
                 self._crew.tally.count_document(document)
                 if document.status == "failed":
+                    await self._crew.window.enter(0)
                     self._refuse(document)
             case ItemRead(item):
                 if self._crew.stop.requested:
@@ -161,7 +162,7 @@ class Walk:
         error = document.error or ProcessingError(document.reason or "")
         failure = Failure(document_error_row(self._run_id, document), exit_status(error))
         self._crew.tally.count_problem(failure.row, failure.status)
-        self._crew.scribe.put(self._number(), Outcome("failed", failures=[failure]), None)
+        self._crew.scribe.put(self._number(), Outcome("failed", failures=[failure]), 0)
         if not self._continue:
             self._crew.stop.request(StopReason.FAILED)
 

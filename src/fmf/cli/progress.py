@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fmf.cli.summary import count, spent_text
+from fmf.cli.summary import count
 
 if TYPE_CHECKING:
     from fmf.chains.tally import Tally
@@ -40,7 +40,10 @@ def watching(tally: Tally, *, shown: bool, total: int | None = None) -> Iterator
         bar.update(task, description=progress_text(tally), completed=tally.items.total)
         return bar
 
-    with Live(get_renderable=render, console=Console(file=sys.stderr), refresh_per_second=_PER_SECOND, transient=True):
+    console = Console(file=sys.stderr)
+    # stdout stays as it is: results must not end up on the terminal's other stream.
+    options: dict[str, Any] = {"refresh_per_second": _PER_SECOND, "transient": True, "redirect_stdout": False}
+    with Live(get_renderable=render, console=console, **options):
         yield
 
 
@@ -48,8 +51,10 @@ def progress_text(tally: Tally) -> str:
     """The numbers so far, on one line."""
     parts = [count(tally.documents.total, "document")]
     if tally.steps:
-        parts.append(f"{tally.items.total:,} of {count(tally.items_read, 'item')} so far")
-        parts.append(spent_text(tally))
+        parts.append(f"{tally.items.total:,} of {count(tally.items_read, 'item')}")
+        parts.append(f"{tally.tokens_prompt + tally.tokens_completion:,} tokens")
+        if tally.cost_estimate_usd:
+            parts.append(f"${tally.cost_estimate_usd:.4f}")
     else:
         parts.append(count(tally.chunks, "chunk"))
     if tally.failures:

@@ -48,9 +48,8 @@ def asked_text(tally: Tally) -> str:
     parts = [f"{count(calls, 'call')} for {count(items.total, 'item')} ({', '.join(states) or 'none'})"]
     if tally.retries:
         parts.append(count(tally.retries, "retry", "retries"))
-    missing = items.failed + items.skipped
-    if missing and items.ok and any(step.calls and step.calls < items.ok for step in tally.steps.values()):
-        parts.append(f"steps over all items are missing {missing:,}")
+    if tally.missing:
+        parts.append(f"steps over all items do without {tally.missing:,}")
     return ", ".join(parts)
 
 

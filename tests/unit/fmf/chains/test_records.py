@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fmf.chains.records import INPUT_LIMIT_CHARS, document_error_row, run_error_row, shortened
+from fmf.chains.records import INPUT_LIMIT_CHARS, LIST_LIMIT, document_error_row, run_error_row, shortened
 from fmf.errors import ConnectorError, ProcessingError
 from fmf.types import Document
 from fmf_core.redact import add_secret
@@ -11,7 +11,7 @@ def test_long_texts_are_cut_with_a_mark():
     assert shortened(long) == "x" * INPUT_LIMIT_CHARS + "… [5 more characters]"
     assert shortened(long[5:]) == long[5:]
     assert shortened({"a": [long, 1, None]})["a"][0].endswith("[5 more characters]")
-    many = shortened(list(range(INPUT_LIMIT_CHARS + 2)))
+    many = shortened(list(range(LIST_LIMIT + 2)))
     assert many[-1] == "… [2 more]"
 
 

@@ -190,6 +190,7 @@ def test_a_failing_item_leaves_the_others_alone(project, chain):
     assert error["source_uri"].endswith("d03.md")
     assert "TEXT 3" not in result.of("report")[0]["output"]
     assert "TEXT 4" in result.of("report")[0]["output"]
+    assert result.report.tally.missing == 1
     counts = result.record["counts"]
     assert counts["items"] == {"total": 10, "ok": 9, "failed": 1, "skipped": 0}
     assert counts["steps"]["two"] == {"calls": 9, "ok": 9, "failed": 0, "skipped": 1, "retried": 0, "cached": 0}

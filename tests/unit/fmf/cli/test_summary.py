@@ -16,10 +16,8 @@ def test_what_was_read():
 
 def test_what_was_asked():
     steps = {"one": StepCount(calls=10, ok=9, failed=1), "report": StepCount(calls=1, ok=1)}
-    tally = Tally(items=StateCount(ok=9, failed=1), steps=steps, retries=2)
-    assert asked_text(tally) == (
-        "11 calls for 10 items (9 ok, 1 failed), 2 retries, steps over all items are missing 1"
-    )
+    tally = Tally(items=StateCount(ok=9, failed=1), steps=steps, retries=2, missing=1)
+    assert asked_text(tally) == ("11 calls for 10 items (9 ok, 1 failed), 2 retries, steps over all items do without 1")
     assert asked_text(Tally(steps={"one": StepCount()})) == "0 calls for 0 items (none)"
 
 
@@ -47,9 +45,10 @@ def test_progress_on_one_line():
     assert progress_text(tally) == "3 documents, 5 chunks"
     tally.steps["one"] = StepCount()
     tally.items_read = 5
+    tally.tokens_prompt, tally.cost_usd = 12, 0.5
     tally.items.ok = 2
     tally.count_problem({"code": "c", "op": "", "source_uri": None, "step_id": "one", "message": "m", "hint": ""}, 6)
-    assert progress_text(tally) == "3 documents, 2 of 5 items so far, 0 prompt + 0 answer tokens, $0, 1 failed"
+    assert progress_text(tally) == "3 documents, 2 of 5 items, 12 tokens, $0.5000, 1 failed"
 
 
 @pytest.mark.parametrize("total", [None, 5])
