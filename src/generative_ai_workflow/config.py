@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.types import DEFAULT_MODEL
+from fmf_core.errors import ConfigurationError
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
 
@@ -34,13 +35,14 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MODES = ("async", "sync")
 DEFAULT_PROVIDER = "openai"
 DOTENV = ".env"
+BASE_URL = "OPENAI_BASE_URL"
 
 
 class FrameworkConfig(Value):
     """The settings of an engine: what is given, else the environment, else a `.env` in the working directory.
 
     Read when it is made: a later change of the environment is seen by the next `FrameworkConfig()`. Of a `.env` only
-    the names in `ENVIRONMENT` are looked at. An empty variable counts as not set.
+    the names in `ENVIRONMENT` are looked at, and `OPENAI_BASE_URL`. An empty variable counts as not set.
 
         WorkflowEngine(FrameworkConfig(default_model="gpt-4o", default_temperature=0.0))
 
@@ -134,6 +136,9 @@ class FrameworkConfig(Value):
             settings["model"] = model or self.default_model
         if ours and self.openai_api_key.get_secret_value():
             settings["api_key"] = self.openai_api_key
+        if ours and not os.environ.get(BASE_URL) and (address := _dotenv().get(BASE_URL)):
+            # The key of a `.env` is meant for the server of that same file. The real environment is the provider's.
+            settings["base_url"] = address
         return ChatModelConfig(**settings)
 
 
@@ -196,8 +201,15 @@ def _dotenv() -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    found = dotenv_values(DOTENV, interpolate=False)
-    return {name: found[name] or "" for name in ENVIRONMENT.values() if found.get(name)}
+    try:
+        found = dotenv_values(DOTENV, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{Path(DOTENV).resolve()} cannot be read: {error}",
+            op="config.dotenv",
+            hint="it is read because it stands in the working directory; save it as UTF-8, or move it away",
+        ) from error
+    return {name: found[name] or "" for name in (*ENVIRONMENT.values(), BASE_URL) if found.get(name)}
 
 
 def _with_variable_names(error: ValidationError, taken: Mapping[str, str]) -> ValidationError:

@@ -62,7 +62,7 @@ def completed(
     fields["output"] = output
     if given is not None:
         fields["status"] = given.status
-        if not context.calls:
+        if not fields["attempts"]:
             fields["token_usage"] = given.token_usage
             fields["response"] = given.response
             fields["attempts"] = given.attempts
@@ -72,11 +72,9 @@ def completed(
 def failed(part: Part, context: StepContext, duration_ms: float, error: BaseException) -> StepResult:
     """The record of a step that did not."""
     fields = _facts(part, context, duration_ms)
-    info = ErrorInfo.of(error)
     fields["status"] = StepStatus.FAILED
     fields["error"] = reason_of(error)
-    fields["error_info"] = info
-    fields["attempts"] = max(fields["attempts"], info.attempts or 0) if not context.calls else fields["attempts"]
+    fields["error_info"] = ErrorInfo.of(error)
     return record(StepResult, fields)
 
 
@@ -105,5 +103,7 @@ def _facts(part: Part, context: StepContext, duration_ms: float) -> dict[str, An
     if calls:
         fields["token_usage"] = sum_of_usages(calls)
         fields["response"] = calls[-1]
-        fields["attempts"] = sum(call.attempts for call in calls)
+        fields["attempts"] = sum(call.attempts for call in calls) + context.failed_attempts
+    elif context.failed_attempts:
+        fields["attempts"] = context.failed_attempts
     return fields

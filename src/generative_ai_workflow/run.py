@@ -14,7 +14,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse
 from fmf_core.logs import log_context
 from fmf_core.telemetry import recording, span
-from generative_ai_workflow.exceptions import AbortError, ConfigurationError, StepError
+from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, output_of, skipped
 from generative_ai_workflow.plan import Part, Plan
@@ -198,7 +198,12 @@ class Run:
         if not self._traced:
             result = part.work(context)
             return await result if inspect.isawaitable(result) else result
-        attributes = {"fmf.step.name": part.name, "fmf.step.type": part.plugin.rpartition(".")[2]}
+        attributes = {
+            "fmf.step.name": part.name,
+            "fmf.step.type": part.plugin.rpartition(".")[2],
+            "gen_ai.prompt.name": part.metadata.get("prompt_id"),
+            "gen_ai.prompt.version": part.metadata.get("version"),
+        }
         with span(f"step {part.name}", attributes=attributes):
             result = part.work(context)
             return await result if inspect.isawaitable(result) else result
@@ -274,6 +279,9 @@ class Run:
         try:
             response = await chosen.complete_async(request)
             context.calls.append(response)
+        except FrameworkError as error:
+            context.failed_attempts += int(error.fields.get("attempts", 1))
+            raise
         finally:
             self.supervision.land(flight)
         if self.supervision.stopping:

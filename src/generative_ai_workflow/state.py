@@ -120,6 +120,7 @@ class StepContext:
         "calls",
         "config",
         "correlation_id",
+        "failed_attempts",
         "host",
         "input_data",
         "step_id",
@@ -153,6 +154,8 @@ class StepContext:
         self.host = host
         self.calls: list[ChatResponse] = []
         """The answers that this step has got so far; they are what it is charged for."""
+        self.failed_attempts = 0
+        """How many requests were made by calls that failed."""
         self._outputs = {} if previous_outputs is None else previous_outputs
         self._snapshot: dict[str, Any] | None = None
         self._names = names

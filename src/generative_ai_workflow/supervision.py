@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -49,7 +50,8 @@ class Supervision(Generic[T]):
         """Say that a model call has ended and is counted."""
         self._in_flight.discard(flight)
         if self.stopping and not self._in_flight and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel)
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits there any more
+                self._loop.call_soon_threadsafe(self._cancel)
 
     def stop(self, grace_s: float) -> None:
         """End the walk once no call is in flight, after `grace_s` seconds at the latest; to be called on its loop."""

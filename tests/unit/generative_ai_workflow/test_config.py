@@ -116,6 +116,20 @@ def test_dotenv_in_the_working_directory_is_read_for_our_names_only(monkeypatch:
     assert "FOREIGN_KEY" not in os.environ
 
 
+def test_the_address_of_a_dotenv_goes_with_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("OPENAI_API_KEY=sk-from-dotenv\nOPENAI_BASE_URL=http://localhost:1/v1\n")
+    assert FrameworkConfig().chat_model().base_url == "http://localhost:1/v1"
+    assert FrameworkConfig().chat_model("local").base_url is None
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:2/v1")
+    assert FrameworkConfig().chat_model().base_url is None
+
+
+def test_a_dotenv_that_is_no_text_is_explained() -> None:
+    Path(".env").write_bytes(b"OPENAI_API_KEY=\xff\xfe\x00")
+    with pytest.raises(ValidationError, match=r"\.env cannot be read"):
+        FrameworkConfig()
+
+
 def test_the_example_file_works_as_it_is(pytestconfig: pytest.Config) -> None:
     Path(".env").write_text((pytestconfig.rootpath / ".env.example").read_text())
     assert FrameworkConfig().default_timeout_seconds is None

@@ -255,6 +255,16 @@ class TestModels:
         assert result.steps["s"].attempts == 3
         assert result.output["s"] == "ok"
 
+    def test_attempts_of_calls_that_failed_count_beside_those_that_did_not(self) -> None:
+        from generative_ai_workflow import ProviderError
+
+        busy = ProviderError("busy", op="x.complete", code="unavailable", retry_after=0.0)
+        model = MockLLMProvider(["no json", busy])
+        config = FrameworkConfig(max_retry_attempts=2)
+        result = WorkflowEngine(config).run(Workflow([LLMStep("s", "x", model, output={"expects": "json"})]))
+        assert result.steps["s"].attempts == model.call_count == 3
+        assert result.steps["s"].token_usage.completion_tokens == 2
+
     def test_initialize_runs_before_the_first_request_of_a_run(self) -> None:
         calls = []
 
