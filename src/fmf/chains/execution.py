@@ -103,11 +103,13 @@ class Execution:
 
     def _make_asker(self) -> Asker:
         from chatmodels.pricing import cost_of
+        from generative_ai_workflow.config import FrameworkConfig
         from generative_ai_workflow.engine import WorkflowEngine
 
         prepared = self._prepared
         facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
-        engine = WorkflowEngine(model=GatedModel(prepared.model, self._stop))
+        # The framework's own defaults: fmf.yaml decides here, not the variables of the storey below.
+        engine = WorkflowEngine(FrameworkConfig.model_construct(), model=GatedModel(prepared.model, self._stop))
         prices = prepared.loaded.value.inference.prices
         return Asker(self._plan, engine, facts, lambda usage: cost_of(usage, prices))
 
