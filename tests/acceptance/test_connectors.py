@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from acceptance.outside import Project, fmf_yaml
+
+SECRET = "outside-the-root"
+FILES = (
+    "b.md",
+    "a.md",
+    "a b.txt",
+    "Z.md",
+    "sub/c.md",
+    "sub/deep/d.txt",
+    "sub/deep/e.csv",
+    "sub/[x].md",
+    ".hidden.md",
+    ".folder/f.md",
+    "sub/.git/config.md",
+)
+
+
+@pytest.fixture
+def tree(project: Project) -> Project:
+    """A folder with nested and hidden files, and a link that leads out of it."""
+    project.write({f"data/{name}": f"text of {name}" for name in FILES})
+    project.write({"fmf.yaml": fmf_yaml(), "beside/secret.md": SECRET})
+    return project
+
+
+def listed(project: Project, *args: str) -> list[str]:
+    """The ids that `connect ls` writes, once it is sure that each line is `id<TAB>uri` and nothing else."""
+    told = project.fmf("connect", "ls", "docs", *args).well()
+    pairs = [line.split("\t") for line in told.lines]
+    for resource_id, uri in pairs:
+        expected = (project.root.resolve() / "data").joinpath(*resource_id.split("/")).as_uri()
+        assert uri == expected
+    return [resource_id for resource_id, _ in pairs]
+
+
+@pytest.mark.behaviour(9)
+def test_everything_is_listed_in_a_stable_order_but_hidden_files(tree):
+    """Behaviour 9: without patterns all files but hidden ones, sorted by id, twice the same."""
+    found = listed(tree)
+    assert found == sorted(name for name in FILES if "/." not in f"/{name}")
+    assert listed(tree) == found
+
+
+@pytest.mark.behaviour(9)
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["**/*.md"], ["Z.md", "a.md", "b.md", "sub/[x].md", "sub/c.md"]),
+        (["*.md"], ["Z.md", "a.md", "b.md"]),
+        (["sub/**/*.{txt,csv}"], ["sub/deep/d.txt", "sub/deep/e.csv"]),
+        (["?.md", "sub/*"], ["Z.md", "a.md", "b.md", "sub/[x].md", "sub/c.md"]),
+        (["[ab].md"], ["a.md", "b.md"]),
+        (["**/.*", ".folder/*"], [".folder/f.md", ".hidden.md"]),
+        (["sub/.git/**"], ["sub/.git/config.md"]),
+    ],
+)
+def test_patterns_select(tree, patterns, expected):
+    """Behaviour 9: `*`, `?`, `[x]`, `**` and `{a,b}`; hidden files only when a pattern names them."""
+    assert listed(tree, *(word for pattern in patterns for word in ("--select", pattern))) == expected
+
+
+@pytest.mark.behaviour(9)
+def test_include_exclude_and_select_go_together(tree):
+    """Behaviour 9: a file must match include and --select, and no exclude."""
+    connector = {
+        "name": "docs",
+        "type": "local",
+        "root": "data",
+        "include": ["**/*.{md,txt}"],
+        "exclude": ["sub/deep/**"],
+    }
+    tree.write({"fmf.yaml": fmf_yaml(connectors=[connector])})
+    assert listed(tree) == ["Z.md", "a b.txt", "a.md", "b.md", "sub/[x].md", "sub/c.md"]
+    assert listed(tree, "--select", "**/*.txt", "--select", "sub/c.*") == ["a b.txt", "sub/c.md"]
+    told = tree.fmf("connect", "ls", "docs", "--json").well()
+    assert [resource["id"] for resource in told.json["resources"]] == listed(tree)
+
+
+@pytest.mark.behaviour(10)
+@pytest.mark.parametrize("pattern", ["../*", "sub/../../beside/*", "/etc/*"])
+def test_patterns_that_leave_the_root_are_refused(tree, pattern):
+    """Behaviour 10: `--select '../*'` and absolute patterns are refused, and nothing is read."""
+    told = tree.fmf("connect", "ls", "docs", "--select", pattern)
+    assert pattern in told.refused(2)
+    assert told.stdout == ""
+    assert SECRET not in told.stderr
+
+
+@pytest.mark.behaviour(10)
+def test_links_that_leave_the_root_are_never_read(tree):
+    """Behaviour 10: a link to a file or a folder outside is left out with a notice, whatever is selected."""
+    data = tree.root / "data"
+    (data / "link.md").symlink_to(tree.root / "beside" / "secret.md")
+    (data / "folder").symlink_to(tree.root / "beside", target_is_directory=True)
+    (data / "inside.md").symlink_to(data / "a.md")
+    told = tree.fmf("connect", "ls", "docs", "--select", "link.md", "--select", "folder/*", "--select", "inside.md")
+    told.well()
+    assert [line.split("\t")[0] for line in told.lines] == ["inside.md"]
+    assert "left out" in told.stderr
+    told = tree.fmf("process", "--connector", "docs").well()
+    left = b"".join(path.read_bytes() for path in told.run.path.iterdir())
+    assert SECRET.encode() not in left
+    assert SECRET not in told.stderr
+    assert [doc["source_uri"].rpartition("/")[2] for doc in told.run.docs if "inside" in doc["source_uri"]]
+
+
+@pytest.mark.behaviour(10)
+def test_a_connector_that_points_outside_by_itself_is_the_users_own_choice(tree):
+    """A root outside of the project is a root like any other, and nothing above it is reached."""
+    told = tree.fmf("connect", "ls", "docs", "--set", "connectors.0.root=beside").well()
+    assert [line.split("\t")[0] for line in told.lines] == ["secret.md"]
+
+
+@pytest.mark.parametrize("command", [("connect", "ls", "docs"), ("process", "--connector", "docs")])
+def test_a_missing_folder_is_one_error(project, command):
+    """Bad input: a missing folder is one error that names it, ends with 4, and leaves nothing."""
+    project.write({"fmf.yaml": fmf_yaml()})
+    told = project.fmf(*command)
+    error = told.refused(4)
+    assert str(project.root / "data") in error
+    assert error.count("error:") == 1
+    assert told.stdout == ""
+    assert project.files == {"fmf.yaml"}
+
+
+def test_an_unknown_connector_names_the_known(project):
+    """An unknown connector ends with 2 and names the known ones."""
+    project.write({"fmf.yaml": fmf_yaml(), "data/a.md": "a"})
+    assert "docs" in project.fmf("process", "--connector", "dogs").refused(2)
