@@ -15,9 +15,7 @@ RUNNABLE = [page for page in PAGES if page.parent.name == "docs" or page.name ==
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.parent.name == "docs" or page.name == "README.md"], ids=str
-)
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     for block in blocks(page):
