@@ -1,4 +1,4 @@
-"""Names only: the house"s retries."""
+"""Names only: the house's retries."""
 
 from fmf_core.retry import RetryPolicy, attempts
 

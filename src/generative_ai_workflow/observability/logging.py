@@ -1,4 +1,4 @@
-"""Names only: the house"s logging."""
+"""Names only: the house's logging."""
 
 from fmf_core.logs import configure_logging, get_logger
 
