@@ -3,8 +3,8 @@
     python tools/shape.py --check src/fmf_core+src/chatmodels     # several packages are measured as one tree
 
 Module lines are physical lines. Function lines run from the first decorator or `def` to the last line, without the
-docstring; a nested function counts inside its parent. Imports inside functions and under TYPE_CHECKING count as well,
-so a circle cannot hide there.
+docstring; a nested function counts inside its parent. For circles, imports inside functions and under TYPE_CHECKING
+count as well, so none can hide there; for the longest chain only those that run when a module is imported.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Module:
     lines: int
     functions: dict[str, int]
     imports: set[str] = field(default_factory=set)
+    imports_first: set[str] = field(default_factory=set)
+    """Those of `imports` that run when the module is imported."""
 
 
 def main() -> int:
@@ -39,7 +41,7 @@ def main() -> int:
     modules = read([Path(part) for part in options.packages.split("+")])
     graph = {name: module.imports for name, module in modules.items()}
     problems = [*over_budget(modules), *circles(graph)]
-    if (depth := chain_depth(graph)) > CHAIN_DEPTH:
+    if (depth := chain_depth({name: module.imports_first for name, module in modules.items()})) > CHAIN_DEPTH:
         problems.append(f"the longest chain of imports is {depth} modules > {CHAIN_DEPTH}")
     for problem in problems:
         print(problem)
@@ -58,10 +60,12 @@ def read(roots: list[Path]) -> dict[str, Module]:
             trees[name] = ast.parse(text)
             modules[name] = Module(path, text.count("\n"), dict(functions(trees[name], name)))
     for name, tree in trees.items():
-        for candidates in imported(tree, name, is_package=modules[name].path.name == "__init__.py"):
+        is_package = modules[name].path.name == "__init__.py"
+        for candidates, first in imported(tree, name, is_package=is_package):
             target = next((candidate for candidate in candidates if candidate in modules), name)
             if target != name:
                 modules[name].imports.add(target)
+                modules[name].imports_first |= {target} if first else set()
     return modules
 
 
@@ -78,18 +82,28 @@ def functions(node: ast.AST, where: str) -> Iterator[tuple[str, int]]:
             yield from functions(child, f"{where}.{child.name}" if isinstance(child, ast.ClassDef) else where)
 
 
-def imported(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[list[str]]:
-    """For every imported name the dotted names that it may stand for, best first."""
+def imported(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[tuple[list[str], bool]]:
+    """For every imported name the dotted names that it may stand for, best first, and whether it runs on import."""
     package = name if is_package else name.rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node, first in statements(tree, first=True):
         if isinstance(node, ast.Import):
-            yield from ([alias.name] for alias in node.names)
+            yield from (([alias.name], first) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
-            yield from ([f"{base}.{alias.name}", base] for alias in node.names)
+            yield from (([f"{base}.{alias.name}", base], first) for alias in node.names)
+
+
+def statements(node: ast.AST, *, first: bool) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node below `node`, and whether it runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        later = isinstance(child, FunctionNode) or (
+            isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+        )
+        yield child, first
+        yield from statements(child, first=first and not later)
 
 
 def over_budget(modules: dict[str, Module]) -> list[str]:
