@@ -22,7 +22,8 @@ from chatmodels.providers.local_engine import (
     engine_for,
     release,
 )
-from chatmodels.providers.openai_wire import Call, StreamDecoder, encode
+from chatmodels.providers.openai_errors import Call
+from chatmodels.providers.openai_wire import StreamDecoder, encode
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ImagePart, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
@@ -131,11 +132,13 @@ class LocalChatModel(ChatModel):
     async def _chunks(self, call: Call, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
         check_allowed(self.provider_name, call.request.model)
         body = _body(call)
+        prompt = orjson.dumps(body["messages"])
         with _translated(call):
             engine = await in_thread(self._engine, call)
             async with engine.turn():
                 deadline = asyncio.get_running_loop().time() + self.timeout_s
-                async with aclosing(engine.payloads(body)) as payloads:
+                anew = {"cache_prompt": not engine.asked_before(prompt)}
+                async with aclosing(engine.payloads(orjson.dumps({**anew, **body}).decode())) as payloads:
                     async for payload in _until(deadline, payloads, call, self.timeout_s):
                         chunk = decoder.feed(_checked(payload, call))
                         if chunk is not None:
@@ -143,12 +146,12 @@ class LocalChatModel(ChatModel):
                 yield decoder.finish(model=call.request.model)
 
 
-def _body(call: Call) -> str:
+def _body(call: Call) -> dict[str, Any]:
     if any(isinstance(part, ImagePart) for message in call.request.messages for part in message.content):
         hint = "use a provider with the capability 'images'"
         raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)
     # Progress while the prompt is read gives the engine more moments to notice that it should stop.
-    return orjson.dumps({**encode(call.request, stream=True), "return_progress": True}).decode()
+    return {**encode(call.request, stream=True), "return_progress": True}
 
 
 async def _until(deadline: float, payloads: AsyncIterator[str], call: Call, timeout_s: float) -> AsyncIterator[str]:

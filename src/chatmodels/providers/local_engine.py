@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import hashlib
 import math
 import os
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ PROMPT_STEP_TOKENS = 64
 KEPT_PROMPTS = 2
 """Prompts that the engine remembers: one that begins like them skips the work for that beginning. Each costs the memory
 of a whole context (94 MB for 4096 tokens of a 135M model)."""
+MOST_ASKED = 10_000
+"""Prompts that are recognised when they come again."""
 MOST_WAITING = 1000
 """Calls that may wait for the engine; more are refused."""
 
@@ -58,8 +61,9 @@ class Engine:
     def __init__(self, key: EngineKey) -> None:
         self.key = key
         self.users: WeakSet[object] = WeakSet()
-        self._turns = _Turns()
+        self._turns = Turns()
         self._running: set[threading.Event] = set()
+        self._asked: OrderedDict[bytes, None] = OrderedDict()
         self._server = _load(key)
 
     @asynccontextmanager
@@ -74,6 +78,18 @@ class Engine:
             yield
         finally:
             self._turns.pass_on()
+
+    def asked_before(self, prompt: bytes) -> bool:
+        """Whether the engine may remember the whole of `prompt`; then it must read it anew to answer it alike.
+
+        Of a remembered prompt it would read the last token alone, in another way than together with others.
+        """
+        digest = hashlib.blake2b(prompt, digest_size=16).digest()
+        known = digest in self._asked
+        self._asked[digest] = None
+        if len(self._asked) > MOST_ASKED:
+            self._asked.popitem(last=False)
+        return known
 
     async def payloads(self, body: str) -> AsyncGenerator[str, None]:
         """The pieces of the answer to `body`, as JSON texts; closing the iterator stops the generation."""
@@ -102,7 +118,7 @@ class Engine:
         return bool(self._running)
 
     def stop(self) -> None:
-        """Stop whatever is being generated."""
+        """Stop whatever is being generated; who waits for it learns nothing of it."""
         for stop in tuple(self._running):
             stop.set()
 
@@ -119,10 +135,11 @@ class Engine:
                 self._server.handle_chat_completions(body, on_piece)
         finally:
             self._running.discard(stop)
-            hand_over(None)
+            if not stop.is_set():
+                hand_over(None)
 
 
-class _Turns:
+class Turns:
     """First come, first served, across event loops and threads."""
 
     def __init__(self) -> None:
@@ -131,6 +148,11 @@ class _Turns:
         self._waiting: deque[tuple[Future[None], asyncio.AbstractEventLoop]] = deque()
 
     async def take(self) -> None:
+        """Wait for the turn; whoever takes it must pass it on.
+
+        Raises:
+            EngineBusyError: `MOST_WAITING` wait already.
+        """
         with self._lock:
             if not self._taken:
                 self._taken = True
@@ -147,6 +169,7 @@ class _Turns:
             raise
 
     def pass_on(self) -> None:
+        """Give the turn to whoever waits longest."""
         with self._lock:
             following = self._next()
             self._taken = following is not None
@@ -223,7 +246,7 @@ def _load(key: EngineKey) -> Any:
     params.n_batch = params.n_ubatch = PROMPT_STEP_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = key.threads
     # Same prompt, same answer, whatever was asked before: measured bit by bit, that holds without flash attention, with
-    # memory of its own for each kept prompt, and without the engine's cache of evicted ones.
+    # memory of its own for each kept prompt, and unless only its last token is left to read (see `asked_before`).
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.kv_unified = False
     params.cache_ram_mib = 0
@@ -233,9 +256,13 @@ def _load(key: EngineKey) -> Any:
     # The engine always opens a port on loopback. Nobody is meant to use it: a key that nobody knows closes it.
     params.api_keys = [secrets.token_urlsafe(32)]
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
+        # An engine that is freed before its loop has begun to turn never comes to an end: one answered token proves
+        # that it turns.
+        server.handle_completions({"prompt": "a", "max_tokens": 1})
     except (RuntimeError, ValueError) as error:
         raise EngineLoadError(str(error)) from error
+    return server
 
 
 def _stop_all() -> None:
@@ -250,11 +277,20 @@ def _stop_all() -> None:
 
 
 def _forget_inherited() -> None:
-    """Give a forked child engines of its own: the parent's threads, which would free its engines, are not there."""
-    global _engines  # noqa: PLW0603
-    for engine in _engines.loaded.values():
+    """Give a forked child engines of its own: the threads that serve and free the parent's are not there."""
+    global _engines
+    inherited, _engines = _engines, _Engines()
+    for engine in inherited.loaded.values():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
-    _engines = _Engines()
+    if inherited.exit_prepared:
+        _leave_without_waiting()
+
+
+def _leave_without_waiting() -> None:
+    """Have this process end without the library's last words, which wait for a thread that stayed in the parent."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "on_exit"):
+        library.on_exit(ctypes.cast(library["_exit"], ctypes.c_void_p), None)
 
 
 if hasattr(os, "register_at_fork"):

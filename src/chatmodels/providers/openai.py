@@ -19,15 +19,14 @@ from pydantic import SecretStr
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
+from chatmodels.providers.openai_errors import Call, reported
 from chatmodels.providers.openai_wire import (
     MAX_REPLY_BYTES,
-    Call,
     EventLines,
     StreamDecoder,
     decode,
     encode,
     parse_body,
-    reported,
 )
 from chatmodels.types import DEFAULT_MODEL, ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError

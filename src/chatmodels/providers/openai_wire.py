@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.providers.openai_errors import Call, reported, shown
 from chatmodels.types import (
     ChatChunk,
     ChatRequest,
@@ -19,7 +19,6 @@ from chatmodels.types import (
     ToolCall,
 )
 from fmf_core.errors import Code
-from fmf_core.redact import redact
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """A reply beyond this size is no answer of a model; it is refused before it fills the memory."""
@@ -30,37 +29,6 @@ CHARS_PER_TOKEN = 4
 # Models that think before they answer take `max_completion_tokens`, and no temperature but their own.
 THINKING_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)(?!.*-chat)")
 COMPLETION_LIMIT_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who asks whom for what: the facts that every error of one call carries."""
-
-    provider: str
-    op: str
-    request: ChatRequest
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Provider and model, as error fields."""
-        return {"provider": self.provider, "model": self.request.model}
-
-    def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
-        """The error of this call; `more` are further arguments of `ChatModelError`."""
-        fields = {**self.fields, **more.pop("fields", {})}
-        return chat_model_error(
-            f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
-        )
-
-    def bad_reply(self, what: str, seen: object) -> ChatModelError:
-        """The error for a reply that is no answer, with the beginning of what was seen."""
-        return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
-
-
-def shown(seen: object, limit: int = 200) -> str:
-    """The first `limit` characters of a reply, quoted and without secrets."""
-    text = seen[: 4 * limit].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
-    return repr(redact(text)[:limit])
 
 
 # ---------------------------------------------------------------------------------------------------------- requests
@@ -363,51 +331,6 @@ class StreamDecoder:
         function, more = known["function"], _mapping(item.get("function"))
         function["name"] = _string(more.get("name")) or function.get("name")
         function["arguments"] = (function.get("arguments") or "") + (_string(more.get("arguments")) or "")
-
-
-# ------------------------------------------------------------------------------------------------------------ errors
-
-OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-REFUSALS = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
-HINTS = {
-    Code.AUTH: "check the API key (OPENAI_API_KEY or api_key) and what it may use",
-    Code.NOT_FOUND: "check the model's name and base_url (OPENAI_BASE_URL)",
-    Code.BUDGET: "check plan and billing of the account",
-}
-STATUS_CODES = {
-    401: Code.AUTH,
-    402: Code.BUDGET,
-    403: Code.AUTH,
-    404: Code.NOT_FOUND,
-    408: Code.TIMEOUT,
-    409: Code.CONFLICT,
-    429: Code.RATE_LIMIT,
-}
-
-
-def code_of_status(status: int, kinds: frozenset[str] = frozenset()) -> Code:
-    """What a reply with this status means; `kinds` are the error's own `code` and `type`."""
-    if kinds & OUT_OF_MONEY:
-        return Code.BUDGET
-    if kinds & REFUSALS:
-        return Code.REFUSED
-    if status >= 500:
-        return Code.UNAVAILABLE
-    if status < 400:
-        return Code.BAD_REPLY
-    return STATUS_CODES.get(status, Code.INVALID)
-
-
-def reported(error: object, call: Call, *, status: int = 0, retry_after: float | None = None) -> ChatModelError:
-    """The error that a reply reports: `error` is its `error` object, or whatever stood in its place."""
-    facts = _mapping(error)
-    kinds = frozenset(str(facts[name]) for name in ("code", "type") if isinstance(facts.get(name), str | int))
-    number = status or next((int(kind) for kind in kinds if kind.isdecimal() and 400 <= int(kind) < 600), 0)
-    code = code_of_status(number, kinds) if number or kinds & (OUT_OF_MONEY | REFUSALS) else Code.BAD_REPLY
-    said = _string(facts.get("message")) or (shown(error) if error else "no reason given")
-    message = f"the provider answered {number or 'with an error'}: {said}"
-    more = {"status": number} if number else {}
-    return call.error(message, code, retry_after=retry_after, hint=HINTS.get(code, ""), fields=more)
 
 
 # ------------------------------------------------------------------------------------------------------ small checks

@@ -9,16 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels.errors import ChatModelError
+from chatmodels.providers.openai_errors import Call, code_of_status, reported
 from chatmodels.providers.openai_wire import (
-    Call,
     EventLines,
     StreamDecoder,
-    code_of_status,
     decode,
     encode,
     fits_strict,
     parse_body,
-    reported,
 )
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
 from fmf_core.errors import Code
@@ -233,32 +231,31 @@ def test_no_bytes_raise_anything_else(body: bytes) -> None:
         decode(parse_body(body, JSON, call()), call())
 
 
+REPLY_WORDS = [
+    "choices",
+    "message",
+    "content",
+    "delta",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "index",
+    "usage",
+    "prompt_tokens",
+    "finish_reason",
+    "id",
+    "error",
+    "code",
+    "model",
+    "text",
+]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5) | st.sampled_from(["stop", "length"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "choices",
-                    "message",
-                    "content",
-                    "delta",
-                    "tool_calls",
-                    "function",
-                    "name",
-                    "arguments",
-                    "index",
-                    "usage",
-                    "prompt_tokens",
-                    "finish_reason",
-                    "id",
-                    "error",
-                    "code",
-                    "model",
-                    "text",
-                ]
-            ),
+            st.sampled_from(REPLY_WORDS),
             inner,
             max_size=5,
         )

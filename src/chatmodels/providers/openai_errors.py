@@ -1,0 +1,87 @@
+"""What went wrong in a call over the chat-completions protocol, as errors of the house."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.types import ChatRequest
+from fmf_core.errors import Code
+from fmf_core.redact import redact
+
+OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+REFUSALS = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
+HINTS = {
+    Code.AUTH: "check the API key (OPENAI_API_KEY or api_key) and what it may use",
+    Code.NOT_FOUND: "check the model's name and base_url (OPENAI_BASE_URL)",
+    Code.BUDGET: "check plan and billing of the account",
+}
+MOST_SAID = 1000
+"""Characters of a provider's own message that an error repeats."""
+STATUS_CODES = {
+    401: Code.AUTH,
+    402: Code.BUDGET,
+    403: Code.AUTH,
+    404: Code.NOT_FOUND,
+    408: Code.TIMEOUT,
+    409: Code.CONFLICT,
+    429: Code.RATE_LIMIT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks whom for what: the facts that every error of one call carries."""
+
+    provider: str
+    op: str
+    request: ChatRequest
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Provider and model, as error fields."""
+        return {"provider": self.provider, "model": self.request.model}
+
+    def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
+        """The error of this call; `more` are further arguments of `ChatModelError`."""
+        fields = {**self.fields, **more.pop("fields", {})}
+        return chat_model_error(
+            f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
+        )
+
+    def bad_reply(self, what: str, seen: object) -> ChatModelError:
+        """The error for a reply that is no answer, with the beginning of what was seen."""
+        return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
+
+
+def shown(seen: object, limit: int = 200) -> str:
+    """The first `limit` characters of a reply, quoted and without secrets."""
+    text = seen[: 4 * limit].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
+    return repr(redact(text)[:limit])
+
+
+def code_of_status(status: int, kinds: frozenset[str] = frozenset()) -> Code:
+    """What a reply with this status means; `kinds` are the error's own `code` and `type`."""
+    if kinds & OUT_OF_MONEY:
+        return Code.BUDGET
+    if kinds & REFUSALS:
+        return Code.REFUSED
+    if status >= 500:
+        return Code.UNAVAILABLE
+    if status < 400:
+        return Code.BAD_REPLY
+    return STATUS_CODES.get(status, Code.INVALID)
+
+
+def reported(error: object, call: Call, *, status: int = 0, retry_after: float | None = None) -> ChatModelError:
+    """The error that a reply reports: `error` is its `error` object, or whatever stood in its place."""
+    facts = error if isinstance(error, dict) else {}
+    kinds = frozenset(str(facts[name]) for name in ("code", "type") if isinstance(facts.get(name), str | int))
+    number = status or next((int(kind) for kind in kinds if re.fullmatch("[45][0-9][0-9]", kind)), 0)
+    code = code_of_status(number, kinds) if number or kinds & (OUT_OF_MONEY | REFUSALS) else Code.BAD_REPLY
+    said = str(facts.get("message") or "")[:MOST_SAID] or (shown(error) if error else "no reason given")
+    message = f"the provider answered {number or 'with an error'}: {said}"
+    more = {"status": number} if number else {}
+    return call.error(message, code, retry_after=retry_after, hint=HINTS.get(code, ""), fields=more)
