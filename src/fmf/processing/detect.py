@@ -126,14 +126,15 @@ def detect(name: str, head: bytes) -> Kind | None:
     claimed = KINDS.get(ending(name))
     if claimed and claimed.family in {"document", "image"}:
         return claimed
-    if found := _by_magic(head):
+    if found := by_magic(head):
         return found
     if claimed:
         return claimed
     return TEXT if not ending(name) and not looks_binary(head) else None
 
 
-def _by_magic(head: bytes) -> Kind | None:
+def by_magic(head: bytes) -> Kind | None:
+    """The kind that the first bytes alone tell, or nothing where they tell none."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return KINDS[kind]

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.decode import looks_binary
-from fmf.processing.detect import Kind, detect, ending
+from fmf.processing.detect import Kind, detect
 from fmf.processing.loaders.base import Loaded, loaders
+from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
-from fmf_core.errors import Code, FrameworkError
+from fmf_core.errors import Code
 from fmf_core.logs import get_logger
 
 log = get_logger("fmf.processing")
 
 SHORT_TEXT = 1_000_000
 """Characters up to which a document carries its whole text unasked."""
-
-
-class _Skipped(Exception):  # noqa: N818 - a decision, not an error
-    """The file is left out by a rule; says which."""
 
 
 class Reader:
@@ -82,35 +75,21 @@ class _Reading:
     ref: ResourceRef
 
     def __post_init__(self) -> None:
-        metadata: dict[str, Any] = {}
-        if self.settings.metadata.include_source_path:
-            metadata["source_path"] = self.ref.id
-        self.document = Document(
-            doc_id=_doc_id(self.ref.id, ""),
-            source_uri=self.ref.uri,
-            resource_id=self.ref.id,
-            status="open",
-            bytes=self.ref.size,
-            title=self.ref.name,
-            metadata=metadata,
-        )
+        self.document = begun(self.ref, self.settings)
 
     def events(self, *, want_text: bool, chunked: bool = True) -> Iterator[Document | Chunk]:
         """See `Reader.read`."""
-        clock = _Clock(self.settings.limits.max_seconds_per_file, self.ref)
+        clock = Clock(self.settings.limits.max_seconds_per_file, self.ref)
         try:
             yield from clock.timed(self._opened(want_text=want_text, chunked=chunked))
             self.document = replace(self.document, status="ok")
-        except _Skipped as rule:
-            self.document = replace(self.document, status="skipped", reason=str(rule))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
-            failure = error if isinstance(error, FrameworkError) else _unexpected(self.ref, error)
-            self.document = replace(self.document, status="failed", reason=failure.message, error=failure)
+            self.document = given_up(self.document, error)
         yield self.document
 
     def _opened(self, *, want_text: bool, chunked: bool) -> Iterator[Document | Chunk]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
-            self._identify(source)
+            self.document = identified(self.document, source, self.settings)
             loaded = self._load(source)
             known = dict(self.document.metadata)
             self.document = replace(self.document, title=loaded.title, metadata={**known, **loaded.metadata})
@@ -118,31 +97,23 @@ class _Reading:
             yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
             self.document = replace(self.document, metadata={**known, **loaded.metadata})
 
-    def _identify(self, source: Source) -> None:
-        self.document = replace(
-            self.document,
-            doc_id=_doc_id(self.ref.id, source.sha256),
-            bytes=source.size,
-            hash=f"sha256:{source.sha256}" if self.settings.metadata.include_hash else None,
-        )
-
     def _load(self, source: Source) -> Loaded:
         kind = detect(self.ref.name, source.head)
         if kind:
             self.document = replace(self.document, media_type=kind.media_type)
         if not source.size:
-            raise _Skipped("the file is empty")
+            raise Skipped(EMPTY)
         if kind is None:
-            raise _Skipped(_unknown(self.ref.name, source.head))
+            raise Skipped(unknown(self.ref.name, source.head))
         self._refuse(kind)
         return loaders.get(kind.name)(source, self.settings)
 
     def _refuse(self, kind: Kind) -> None:
         """Leave out what the settings do not want, and say what it takes to read a kind that has no loader here."""
         if kind.family == "image" and not self.settings.images.ocr.enabled:
-            raise _Skipped("it is a picture, and processing.images.ocr.enabled is off")
+            raise Skipped("it is a picture, and processing.images.ocr.enabled is off")
         if kind.name in {"csv", "xlsx", "parquet"} and kind.name not in self.settings.tables.formats:
-            raise _Skipped(f"{kind.name} is not among processing.tables.formats")
+            raise Skipped(f"{kind.name} is not among processing.tables.formats")
         if kind.name not in loaders:
             what = "pictures" if kind.family == "image" else f"{kind.name} files"
             raise ProcessingError(
@@ -181,32 +152,6 @@ class _Reading:
         self.document = replace(document, text=text, text_chars=chars, chunks=index)
 
 
-class _Clock:
-    """Counts the time that reading takes, not the time that its events wait for their reader."""
-
-    def __init__(self, max_seconds: float, ref: ResourceRef) -> None:
-        self._max_seconds = max_seconds
-        self._ref = ref
-        self._spent = 0.0
-
-    def timed(self, events: Iterator[Document | Chunk]) -> Iterator[Document | Chunk]:
-        """The same events; raises once they have taken too long."""
-        while True:
-            started = time.monotonic()
-            event = next(events, None)
-            self._spent += time.monotonic() - started
-            if event is None:
-                return
-            if self._spent > self._max_seconds:
-                raise ProcessingError(
-                    f"{self._ref.uri} took more than {self._max_seconds:g} s to read",
-                    op="processing.load",
-                    code=Code.TIMEOUT,
-                    hint="raise processing.limits.max_seconds_per_file in fmf.yaml, or exclude the file",
-                )
-            yield event
-
-
 def _chunk(document: Document, index: int, piece: Piece) -> Chunk:
     return Chunk(
         chunk_id=f"{document.doc_id}-{index:06d}",
@@ -218,21 +163,3 @@ def _chunk(document: Document, index: int, piece: Piece) -> Chunk:
         tokens=piece.tokens,
         text=piece.text,
     )
-
-
-def _doc_id(resource_id: str, sha256: str) -> str:
-    return hashlib.sha256(f"{resource_id}\0{sha256}".encode()).hexdigest()[:24]
-
-
-def _unknown(name: str, head: bytes) -> str:
-    if ending(name):
-        return f"files with the ending .{ending(name)} are not known"
-    return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
-
-
-def _unexpected(ref: ResourceRef, error: Exception) -> ProcessingError:
-    failure = ProcessingError(
-        f"{ref.uri} cannot be read: {type(error).__name__}: {error}", op="processing.load", code=Code.INTERNAL
-    )
-    failure.__cause__ = error
-    return failure

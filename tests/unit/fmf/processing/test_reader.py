@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ConfigError, ConnectorError, ProcessingError
 from fmf.processing import reader as reader_module
+from fmf.processing import settled
 from fmf.processing.loaders.base import Loaded, loaders
 from fmf.processing.reader import Reader
 from fmf.types import Chunk, Document
@@ -137,7 +138,7 @@ def test_too_large_files_name_the_setting():
 
 def test_too_slow_files_name_the_setting_and_waiting_readers_do_not_count(monkeypatch):
     ticks = itertools.count(0, 50)
-    monkeypatch.setattr(reader_module.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(settled.time, "monotonic", lambda: float(next(ticks)))
     slow = final(b"Some text. " * 200, **SMALL)
     assert (slow.status, slow.error.code) == ("failed", Code.TIMEOUT)
     assert "max_seconds_per_file" in slow.error.hint

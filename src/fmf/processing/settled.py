@@ -1,0 +1,106 @@
+"""How a resource becomes a document: begun, identified by its bytes, and ended in exactly one state."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from fmf.config.models import ProcessingConfig
+from fmf.errors import ProcessingError
+from fmf.processing.decode import looks_binary
+from fmf.processing.detect import ending
+from fmf.processing.source import Source
+from fmf.types import Document, ResourceRef
+from fmf_core.errors import Code, FrameworkError
+
+Event = TypeVar("Event")
+
+EMPTY = "the file is empty"
+
+
+class Skipped(Exception):  # noqa: N818 - a decision, not an error
+    """The file is left out by a rule; says which."""
+
+
+def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
+    """What is known of `ref` before it is opened."""
+    metadata: dict[str, Any] = {}
+    if settings.metadata.include_source_path:
+        metadata["source_path"] = ref.id
+    return Document(
+        doc_id=_doc_id(ref.id, ""),
+        source_uri=ref.uri,
+        resource_id=ref.id,
+        status="open",
+        bytes=ref.size,
+        title=ref.name,
+        metadata=metadata,
+    )
+
+
+def identified(document: Document, source: Source, settings: ProcessingConfig) -> Document:
+    """`document` with the id, the size and the hash that its bytes give it."""
+    return replace(
+        document,
+        doc_id=_doc_id(document.resource_id, source.sha256),
+        bytes=source.size,
+        hash=f"sha256:{source.sha256}" if settings.metadata.include_hash else None,
+    )
+
+
+def given_up(document: Document, error: Exception) -> Document:
+    """`document` in its final state: skipped where a rule says so, else failed, whatever was wrong with it."""
+    if isinstance(error, Skipped):
+        return replace(document, status="skipped", reason=str(error))
+    failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
+    return replace(document, status="failed", reason=failure.message, error=failure)
+
+
+def unknown(name: str, head: bytes) -> str:
+    """Why nothing is known of a file of that name which begins with `head`."""
+    if ending(name):
+        return f"files with the ending .{ending(name)} are not known"
+    return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
+
+
+class Clock:
+    """Counts the time that reading takes, not the time that its events wait for their reader."""
+
+    def __init__(self, max_seconds: float, ref: ResourceRef) -> None:
+        self._max_seconds = max_seconds
+        self._ref = ref
+        self._spent = 0.0
+
+    def timed(self, events: Iterator[Event]) -> Iterator[Event]:
+        """The same events; raises once they have taken too long."""
+        while True:
+            started = time.monotonic()
+            event = next(events, None)
+            self._spent += time.monotonic() - started
+            if event is None:
+                return
+            if self._spent > self._max_seconds:
+                raise ProcessingError(
+                    f"{self._ref.uri} took more than {self._max_seconds:g} s to read",
+                    op="processing.load",
+                    code=Code.TIMEOUT,
+                    hint="raise processing.limits.max_seconds_per_file in fmf.yaml, or exclude the file",
+                )
+            yield event
+
+
+def _doc_id(resource_id: str, sha256: str) -> str:
+    return hashlib.sha256(f"{resource_id}\0{sha256}".encode()).hexdigest()[:24]
+
+
+def _unexpected(document: Document, error: Exception) -> ProcessingError:
+    failure = ProcessingError(
+        f"{document.source_uri} cannot be read: {type(error).__name__}: {error}",
+        op="processing.load",
+        code=Code.INTERNAL,
+    )
+    failure.__cause__ = error
+    return failure
