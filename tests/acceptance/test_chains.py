@@ -298,7 +298,7 @@ def test_no_call_starts_after_the_first_failure(project):
         [failed] = [request for request in server.chats if request.prompt == "item 06"]
         after = [request for request in server.chats if request.started > (failed.ended or 0) + 0.03]
     assert after == []
-    assert server.count < 30
+    assert server.count <= 6 * 2 + 4, "two steps for each of the six before it, and what was in flight beside it"
     assert told.facts["status"] == "failed"
     assert len([error for error in told.run.errors if error["code"] == "invalid"]) == 1
     outputs = told.run.outputs
