@@ -117,6 +117,7 @@ def build_step(
     prompt: ResolvedPrompt | str | None = None,
     system_prompt: str | None = None,
     provider: str | ChatModel | None = None,
+    images: str | None = None,
 ) -> WorkflowStep:
     """Make the step that `definition` describes.
 
@@ -125,13 +126,14 @@ def build_step(
         prompt: the prompt that its `prompt` names; a text is the template itself. Steps of type `llm` need one.
         system_prompt: the text that its `system_prompt` names; default is the prompt's own.
         provider: a registered name or a chat model; default is the workflow's.
+        images: a reference to the pictures that go with the prompt; for steps of type `llm`.
 
     Raises:
         DefinitionError: something is missing or wrong.
         PluginNotFoundError: no step type is called that; the hint lists the known ones.
     """
     if definition.type == "llm":
-        step = _llm_step(definition, prompt, system_prompt, provider)
+        step = _llm_step(definition, prompt, system_prompt, provider, images)
     else:
         step = _plugin_step(definition)
     if definition.when is not None:
@@ -144,6 +146,7 @@ def _llm_step(
     prompt: ResolvedPrompt | str | None,
     system_prompt: str | None,
     provider: str | ChatModel | None,
+    images: str | None,
 ) -> WorkflowStep:
     if prompt is None:
         raise DefinitionError(
@@ -173,6 +176,7 @@ def _llm_step(
         output=definition.output,
         syntax="double",
         metadata=resolved.metadata,
+        images=images or (),
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse, Message, ResponseFormat
+from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import DefinitionError, StepError
-from generative_ai_workflow.reference import Path, compile_value, evaluate, references, text_of
+from generative_ai_workflow.reference import Expression, Path, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, record
 from generative_ai_workflow.template import Syntax, Template
 from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
@@ -131,6 +131,8 @@ class LLMStep(BuiltInStep):
         output: the answer's name, or an `OutputSpec`.
         syntax: `"double"` leaves `{name}` alone and fills `{{ name }}` only.
         metadata: facts about the prompt for hooks and records, such as its id and version.
+        images: pictures that go with the prompt, behind its text: `ImagePart`s, or a reference to one or several of
+            them, such as `"${input.photos}"`.
 
     Raises:
         DefinitionError: a setting is out of its range; the message names all faults.
@@ -154,6 +156,7 @@ class LLMStep(BuiltInStep):
         output: str | OutputSpec | Mapping[str, Any] | None = None,
         syntax: Syntax = "both",
         metadata: Mapping[str, Any] | None = None,
+        images: str | Sequence[ImagePart] = (),
     ) -> None:
         super().__init__(check_name(name), is_critical)
         self.template = _as_template(name, prompt, syntax)
@@ -164,6 +167,7 @@ class LLMStep(BuiltInStep):
         self.system = None if system_prompt is None else Template(system_prompt, syntax)
         self.inputs = {key: compile_value(value) for key, value in (inputs or {}).items()}
         self.examples = tuple(turn for example in examples for turn in self._turns(example))
+        self.images = _as_images(name, images)
         self.output = _as_output(name, output)
         self.output_key = self.output.name or name
         self.metadata = dict(metadata or {})
@@ -177,8 +181,9 @@ class LLMStep(BuiltInStep):
 
     @property
     def references(self) -> tuple[Path, ...]:
-        """The `${...}` paths that the inputs mention."""
-        return tuple(dict.fromkeys(path for value in self.inputs.values() for path in references(value)))
+        """The `${...}` paths that the inputs and the pictures mention."""
+        values = [*self.inputs.values(), self.images]
+        return tuple(dict.fromkeys(path for value in values for path in references(value)))
 
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """The model's answer."""
@@ -207,7 +212,7 @@ class LLMStep(BuiltInStep):
 
         Raises:
             TemplateError: the prompt or an input mentions something that nothing provides.
-            StepError: the prompt came out empty.
+            StepError: the prompt came out empty, or what should be pictures is something else.
         """
         prepared = self._prepared
         if prepared is None or prepared.config is not context.config:
@@ -220,7 +225,21 @@ class LLMStep(BuiltInStep):
         if not prompt or prompt.isspace():
             raise StepError("the prompt came out empty", op="llm_step.render", hint="look at what its names stand for")
         system = prepared.system.render(names) if prepared.system is not None else None
-        return prepared.request(prompt, system, self.examples)
+        return prepared.request(prompt, system, self.examples, self._pictures(context))
+
+    def _pictures(self, context: StepContext) -> tuple[ImagePart, ...]:
+        if isinstance(self.images, tuple):
+            return self.images
+        found = self.images.evaluate(context.roots)
+        parts = tuple(found) if isinstance(found, list | tuple) else (found,)
+        strange = next((part for part in parts if not isinstance(part, ImagePart)), None)
+        if strange is not None:
+            raise StepError(
+                f"{self.images.text} should be pictures, and holds a value of type {type(strange).__name__}",
+                op="llm_step.images",
+                hint="give ImagePart(data=..., media_type=...), or several of them in a list",
+            )
+        return parts
 
     def _turns(self, example: Example) -> tuple[Message, Message]:
         if isinstance(example, Mapping):
@@ -247,17 +266,19 @@ class _Prepared:
         inherited = None if config.system_prompt is None else Template(config.system_prompt, syntax)
         self.system = step.system if step.system is not None else inherited
 
-    def request(self, prompt: str, system: str | None, examples: tuple[Message, ...]) -> ChatRequest:
+    def request(
+        self, prompt: str, system: str | None, examples: tuple[Message, ...], images: tuple[ImagePart, ...]
+    ) -> ChatRequest:
         fields = self.fields.copy()
         turns = [_message("system", system)] if system else []
         turns += examples
-        turns.append(_message("user", prompt))
+        turns.append(_message("user", (TextPart(text=prompt), *images) if images else prompt))
         fields["prompt"] = prompt
         fields["system_prompt"] = system
         fields["messages"] = tuple(turns)
-        return record(
-            ChatRequest, fields, {*self.given, "messages"} if examples else {*self.given, "prompt", "system_prompt"}
-        )
+        # What the views of the prompt alone cannot say is given as messages.
+        given = {"messages"} if examples or images else {"prompt", "system_prompt"}
+        return record(ChatRequest, fields, {*self.given, *given})
 
 
 def _response_format(step: LLMStep) -> dict[str, Any]:
@@ -275,8 +296,9 @@ def _response_format(step: LLMStep) -> dict[str, Any]:
     return {}
 
 
-def _message(role: str, text: str) -> Message:
-    return record(Message, {"role": role, "content": text, "tool_calls": (), "tool_call_id": None}, {"role", "content"})
+def _message(role: str, content: str | tuple[TextPart | ImagePart, ...]) -> Message:
+    fields = {"role": role, "content": content, "tool_calls": (), "tool_call_id": None}
+    return record(Message, fields, {"role", "content"})
 
 
 def _as_template(name: str, prompt: str | Template, syntax: Syntax) -> Template:
@@ -311,6 +333,21 @@ def _as_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         hint = "a chat model goes to provider=" if isinstance(given.get("model"), ChatModel) else ""
         raise DefinitionError(f"step {name!r}: {faults}", op="llm_step.define", hint=hint) from None
     return {key: getattr(request, key) for key in given}
+
+
+def _as_images(name: str, images: str | Sequence[ImagePart]) -> Expression | tuple[ImagePart, ...]:
+    if isinstance(images, str):
+        expression = Expression(images)
+        if len(expression.references) == 1 and images.startswith("${") and images.endswith("}"):
+            return expression
+    elif isinstance(images, list | tuple) and all(isinstance(part, ImagePart) for part in images):
+        return tuple(images)
+    shown = repr(images) if isinstance(images, str) else f"a value of type {type(images).__name__}"
+    raise DefinitionError(
+        f"step {name!r}: images must be ImageParts or one reference to them, got {shown}",
+        op="llm_step.define",
+        hint="write images='${input.photos}' and give the ImageParts as input",
+    )
 
 
 def _as_output(name: str, output: str | OutputSpec | Mapping[str, Any] | None) -> OutputSpec:
