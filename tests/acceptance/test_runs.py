@@ -111,6 +111,17 @@ def test_limit_and_concurrency(project):
     assert re.search(r"item 6", str(said.run.chunks[-1]["text"]))
 
 
+def test_a_project_runs_from_another_folder(project):
+    """Section 2 of the contract: `--config` with a path that climbs; the artefacts are those of the project."""
+    outputs = [{"save": "artefacts/${run_id}/answers.jsonl", "from": "one"}]
+    project.write({"fmf.yaml": fmf_yaml(), "data/a.md": "a", "chain.yaml": chain_yaml(STEP, outputs=outputs)})
+    (project.root / "elsewhere").mkdir()
+    said = Project(project.root / "elsewhere").fmf("-c", "../fmf.yaml", "run", "--chain", "../chain.yaml").well()
+    assert said.run.path.parent == project.root / "artefacts"
+    assert said.run.jsonl("answers.jsonl") == said.run.outputs
+    assert not list((project.root / "elsewhere").iterdir())
+
+
 def test_the_chain_of_the_configuration_runs_without_arguments(project):
     """Section 3 of the contract: `run.chain_config` and `run.inputs` are what `fmf run` does without arguments."""
     run = {"chain_config": "chains/c.yaml", "inputs": {"connector": "docs", "select": ["*.md"]}}

@@ -76,11 +76,12 @@ def load_config(
         sets=sets,
         reserved=RUN_NAMES,
     )
+    root = _folder(file) if file else Path.cwd()
     return LoadedConfig(
         value=found.value,
         origins=found.origins,
-        path=file.absolute() if file else None,
-        root=file.absolute().parent if file else Path.cwd(),
+        path=root / file.name if file else None,
+        root=root,
         profile=found.profile,
         config_hash=_hash(found.value),
     )
@@ -100,6 +101,12 @@ def _file(path: str | Path | None) -> Path | None:
             hint="check the path after --config; without it fmf.yaml of the working directory is used",
         )
     return given
+
+
+def _folder(file: Path) -> Path:
+    """The folder of the file, without any `..`: what lies below it is told by its path."""
+    folder = file.absolute().parent
+    return folder.resolve() if ".." in folder.parts else folder
 
 
 def _hash(value: FmfConfig) -> str:
