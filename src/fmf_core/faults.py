@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -102,10 +102,18 @@ class Locate(Protocol):
 
 def faults_of(error: ValidationError, model: type[BaseModel], data: Any, locate: Locate) -> list[Fault]:
     """Turn what pydantic found into one readable fault for each real mistake."""
-    # A default that was not made because something else is wrong is no mistake of its own.
-    details = [detail for detail in error.errors(include_url=False) if detail["type"] != "default_factory_not_called"]
+    details = [detail for detail in error.errors(include_url=False) if not _is_consequence(detail)]
     findings = [_Finding.of(detail, model, data) for detail in details]
     return [finding.fault(locate) for finding in _without_noise(findings)]
+
+
+def _is_consequence(detail: Any) -> bool:
+    """Whether pydantic only repeats that something else is wrong."""
+    if detail["type"] == "too_short":
+        # It counts the items that are right; a list with wrong ones may be long enough.
+        given = detail["input"]
+        return isinstance(given, Sized) and len(given) >= detail["ctx"]["min_length"]
+    return bool(detail["type"] == "default_factory_not_called")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -88,8 +88,9 @@ def test_unknown_keys_of_a_chain_and_a_prompt_name_the_nearest(project):
     prompt = "id: p\nversions:\n  - {version: v1, templat: hello}\n"
     project.write({"fmf.yaml": fmf_yaml(), "chain.yaml": chain_yaml(step), "prompts/p.yaml": prompt})
     error = project.fmf("run", "--chain", "chain.yaml").refused(2)
+    assert error.startswith("error: 1 fault in chain.yaml\n")
     assert "did you mean 'prompt'" in error
-    assert "chain.yaml:" in error
+    assert "chain.yaml:6:3" in error
     error = project.fmf("prompt", "register", "prompts/p.yaml#v1").refused(8)
     assert "did you mean 'template'" in error
 

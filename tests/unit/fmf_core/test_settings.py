@@ -539,6 +539,18 @@ def test_a_default_that_hangs_on_a_wrong_value_is_no_further_fault():
     assert [fault.path for fault in caught.value.faults] == ["size"]
 
 
+def test_a_list_with_a_wrong_item_is_not_too_short_as_well():
+    class Steps(Value):
+        steps: tuple[int, ...] = Field(min_length=1)
+
+    with pytest.raises(SettingsError) as caught:
+        validate(Steps, {"steps": ["x"]}, source="x")
+    assert [fault.path for fault in caught.value.faults] == ["steps[0]"]
+    with pytest.raises(SettingsError) as caught:
+        validate(Steps, {"steps": []}, source="x")
+    assert [fault.path for fault in caught.value.faults] == ["steps"]
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 KEYS = st.sampled_from([*Config.model_fields, "type", "name", "root", "retry", "api_key", "nonsense"])
 
