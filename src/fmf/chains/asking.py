@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fmf.chains.gate import OP as NEVER_ASKED
@@ -118,8 +118,7 @@ class Asker:
         outcome = Outcome("ok", values={})
         values: dict[str, Any] = {}
         states: set[State] = set()
-        names = {**subject.names, "steps": values}
-        subject = Subject(subject.item_id, subject.content, names, subject.source_uri, subject.doc_id, subject.chunk_id)
+        subject = replace(subject, names={**subject.names, "steps": values})
         for step in steps:
             left = result.steps.get(step.id)
             state = _state_of(left)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fmf.chains.groups import SHOWN
 from fmf.chains.inline import InlineText, without_references
 from fmf.chains.plan import Plan, SavePlan, StepPlan
-from fmf.chains.references import RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
+from fmf.chains.references import IMAGES, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
 from fmf.chains.saves import form_of
-from fmf.chains.spec import ChainOutput, ChainSpec, LoadedChain
+from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain
 from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
 from fmf_core.errors import Code, FrameworkError
@@ -19,7 +20,6 @@ from fmf_core.faults import Fault, SettingsError, nearest
 from generative_ai_workflow.step import OutputSpec
 
 if TYPE_CHECKING:
-    from generative_ai_workflow.definition import StepDefinition
     from generative_ai_workflow.step import WorkflowStep
     from generative_ai_workflow.workflow import Workflow
 
@@ -42,7 +42,7 @@ class _Draft:
     """A step on its way to a plan."""
 
     where: str
-    definition: StepDefinition
+    definition: ChainStep
     prompt: Prompt | None
     template: str
     system: str | None
@@ -98,6 +98,7 @@ class _Compiler:
             self._check_template(draft)
         saves = tuple(self._saves(drafts))
         levels = levels_of(facts)
+        self._check_modes(drafts, levels)
         workflows: dict[Level, Workflow] = {} if self._faults else self._workflows(drafts, levels)
         if self._faults:
             raise SettingsError.of(self._faults)
@@ -115,7 +116,7 @@ class _Compiler:
 
     # Steps
 
-    def _draft(self, where: str, step: StepDefinition) -> _Draft:
+    def _draft(self, where: str, step: ChainStep) -> _Draft:
         prompt = self._resolve(step.prompt) if step.prompt is not None else None
         if prompt is None and step.type == LLM:
             self._fault(where, f"step {step.id!r} has no prompt", "write `prompt: id#version` or 'inline: text'")
@@ -130,7 +131,7 @@ class _Compiler:
         self._check_schema(draft)
         return draft
 
-    def _system(self, step: StepDefinition, prompt: Prompt | None) -> InlineText:
+    def _system(self, step: ChainStep, prompt: Prompt | None) -> InlineText:
         """The system text: the step's own, the prompt version's, the chain's, then the configuration's."""
         written = step.system_prompt
         if written is None and prompt is not None and prompt.system is not None:
@@ -184,6 +185,20 @@ class _Compiler:
                 f"{', '.join(map(repr, missing))}, which nothing provides; provided: {given}",
                 f"write {missing[0]}: '${{...}}' under inputs of the step",
             )
+
+    def _check_modes(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> None:
+        for draft in drafts:
+            step, where = draft.definition, f"{draft.where}.mode"
+            if not step.shows_pictures:
+                continue
+            if self._spec.inputs.mode != IMAGES:
+                hint = f"write `mode: {IMAGES}` under inputs, or remove `mode` from the step"
+                self._fault(where, f"step {step.id!r} is multimodal, and its items have no pictures", hint)
+            elif step.type != LLM:
+                self._fault(where, f"step {step.id!r} is of type {step.type!r}", f"only {LLM} steps are multimodal")
+            elif levels[step.id] is not Level.ITEM:
+                hint = "let a step that runs once per item look at them, and collect its answers"
+                self._fault(where, f"step {step.id!r} runs once, after all items, when no pictures are there", hint)
 
     def _check_schema(self, draft: _Draft) -> None:
         if draft.spec.json_schema is None:
@@ -318,7 +333,8 @@ def _built(draft: _Draft) -> WorkflowStep:
         resolved = ResolvedPrompt(template=draft.template, examples=prompt.examples, metadata=facts)
     output = draft.spec.model_copy(update={"name": draft.output})
     definition = draft.definition.model_copy(update={"inputs": draft.inputs, "output": output})
-    return build_step(definition, prompt=resolved, system_prompt=draft.system)
+    images = SHOWN if definition.shows_pictures else None
+    return build_step(definition, prompt=resolved, system_prompt=draft.system, images=images)
 
 
 def _mentions_text(drafts: Sequence[_Draft]) -> bool:

@@ -13,10 +13,11 @@ from fmf.chains.asking import Asker, Outcome
 from fmf.chains.collect import collect
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
-from fmf.chains.intake import CHUNKS, DOCS, Intake, Wishes
+from fmf.chains.groups import GroupIntake, GroupWishes
+from fmf.chains.intake import CHUNKS, DOCS, Feed, Intake, Wishes
 from fmf.chains.items import run_names
 from fmf.chains.records import RunFacts, Stage, Subject, run_error_row
-from fmf.chains.references import Level
+from fmf.chains.references import IMAGES, Level
 from fmf.chains.run_yaml import RunEnd, record_of
 from fmf.chains.saves import Save, save_path, write_save
 from fmf.chains.scribe import ERRORS, OUTPUTS, Scribe
@@ -25,7 +26,7 @@ from fmf.chains.tally import StepCount, Tally
 from fmf.chains.verdict import Status, verdict
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
-from fmf.errors import ConnectorError, exit_status
+from fmf.errors import ConnectorError, ProcessingError, exit_status
 from fmf.types import ResourceRef, Row
 from fmf_core.errors import FrameworkError
 from fmf_core.portal import in_thread
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 WINDOW_PER_WORKER, WINDOW_LEAST = 8, 64
 WINDOW_CHARS = 32_000_000
 """How much text may be under way between reading and writing; one longer document alone may be."""
+WINDOW_BYTES = 128_000_000
+"""The same for pictures; one group alone may have more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ class Execution:
         for name in (DOCS, CHUNKS):
             folder.lines(name)
         self._asker = self._make_asker()
-        self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), WINDOW_CHARS)
+        weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
+        self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), weight)
         self._scribe = Scribe(folder, self._window, stop)
         self._saved: dict[Path, tuple[int, str]] = {}
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
@@ -114,18 +118,9 @@ class Execution:
         return Asker(self._plan, engine, facts, lambda usage: cost_of(usage, prices))
 
     def _make_walk(self, refs: Iterator[ResourceRef]) -> Walk:
-        from fmf.processing.reader import Reader
-
         prepared = self._prepared
-        wishes = Wishes(
-            whole=self._plan.mode == "documents",
-            text=self._plan.wants_text,
-            limit=prepared.limit,
-            all_first=not prepared.continue_on_error,
-        )
-        reader = Reader(prepared.connector, prepared.loaded.value.processing)
         crew = Crew(
-            intake=Intake(reader, refs, self._folder, wishes, self._stop),
+            intake=self._make_feed(refs),
             asker=self._asker,
             scribe=self._scribe,
             window=self._window,
@@ -140,6 +135,20 @@ class Execution:
             concurrency=prepared.concurrency,
             continue_on_error=prepared.continue_on_error,
         )
+
+    def _make_feed(self, refs: Iterator[ResourceRef]) -> Feed:
+        prepared = self._prepared
+        connector, processing = prepared.connector, prepared.loaded.value.processing
+        all_first = not prepared.continue_on_error
+        if self._plan.mode == IMAGES:
+            from fmf.processing.pictures import PictureReader
+
+            groups = GroupWishes(prepared.chain.spec.inputs.group_size, prepared.limit, all_first)
+            return GroupIntake(PictureReader(connector, processing), refs, self._folder, groups, self._stop)
+        from fmf.processing.reader import Reader
+
+        wishes = Wishes(self._plan.mode == "documents", self._plan.wants_text, prepared.limit, all_first)
+        return Intake(Reader(connector, processing), refs, self._folder, wishes, self._stop)
 
     async def _ask_once(self, content: str) -> None:
         """The steps over everything; they are skipped when there is no answer to go on."""
@@ -170,8 +179,7 @@ class Execution:
 
     def _note(self, error: FrameworkError) -> None:
         """Give what ended the run its line in `errors.jsonl`, if that can still be written."""
-        stage: Stage = "connect" if isinstance(error, ConnectorError) else "save"
-        row = run_error_row(self._folder.run_id, stage, error)
+        row = run_error_row(self._folder.run_id, _stage_of(error), error)
         self._tally.count_problem(row, exit_status(error))
         self._folder.lines(ERRORS).write(row)
 
@@ -200,3 +208,10 @@ class Execution:
             tuple(self._saved),
             error,
         )
+
+
+def _stage_of(error: FrameworkError) -> Stage:
+    """Where a run was that `error` ended."""
+    if isinstance(error, ConnectorError):
+        return "connect"
+    return "read" if isinstance(error, ProcessingError) else "save"

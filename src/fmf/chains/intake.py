@@ -11,7 +11,7 @@ from typing import Protocol
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import read_lines
 from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
-from fmf.chains.items import Item
+from fmf.chains.items import Askable, Item
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.types import Chunk, Document, ResourceRef
@@ -42,7 +42,7 @@ class DocumentRead:
 class ItemRead:
     """An item is ready to be asked about."""
 
-    item: Item
+    item: Askable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,18 @@ class DocumentClosed:
 
 
 Event = DocumentRead | ItemRead | DocumentClosed
+
+
+class Feed(Protocol):
+    """Reads the input of a run, writes what it reads to files, and hands out what happens; everything blocks."""
+
+    def events(self) -> Generator[Event, None, None]:
+        """What is read, in input order."""
+        ...
+
+    def flush(self) -> None:
+        """Hand what was read so far to the operating system."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,18 @@
-"""One item of a chain: the chunk or the document that the steps of a chain are asked about."""
+"""One item of a chain: what its steps are asked about, and the ids that follow from it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from fmf.types import Chunk, Document
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What the steps that run once per item work on."""
+    """A chunk or a document as what the steps that run once per item work on."""
 
     document: Document
     chunk: Chunk | None
@@ -28,12 +28,75 @@ class Item:
         """What the item says."""
         return self.chunk.text if self.chunk else self.document.text or ""
 
+    @property
+    def content(self) -> str:
+        """Its text."""
+        return self.text
+
+    @property
+    def weight(self) -> int:
+        """Characters."""
+        return len(self.text)
+
+    @property
+    def source_uri(self) -> str:
+        """Where its document came from."""
+        return self.document.source_uri
+
+    @property
+    def doc_id(self) -> str:
+        """Its document."""
+        return self.document.doc_id
+
+    @property
+    def chunk_id(self) -> str | None:
+        """Its chunk; `None` for a whole document."""
+        return self.chunk.chunk_id if self.chunk else None
+
     def names(self) -> dict[str, Any]:
         """What `${...}` can say about it."""
         names: dict[str, Any] = {"document": document_names(self.document)}
         if self.chunk is not None:
             names["chunk"] = chunk_names(self.chunk)
         return names
+
+
+class Askable(Protocol):
+    """What the steps that run once per item work on, whatever it is made of."""
+
+    @property
+    def item_id(self) -> str:
+        """The same for the same work in every run."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """What it is about, or a digest of it; with the id it identifies the work."""
+        ...
+
+    @property
+    def weight(self) -> int:
+        """How much of the memory it takes, in characters or bytes."""
+        ...
+
+    @property
+    def source_uri(self) -> str | None:
+        """Where it came from, if from one place."""
+        ...
+
+    @property
+    def doc_id(self) -> str | None:
+        """The document that it is part of, if it is one."""
+        ...
+
+    @property
+    def chunk_id(self) -> str | None:
+        """The chunk that it is, if it is one."""
+        ...
+
+    def names(self) -> dict[str, Any]:
+        """What `${...}` can say about it."""
+        ...
 
 
 def chunk_names(chunk: Chunk) -> dict[str, Any]:
@@ -83,7 +146,7 @@ class ContentDigest:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Askable) -> None:
         """Count `item` in."""
         self._digest.update(item.item_id.encode() + b"\n")
 

@@ -82,6 +82,7 @@ def prepare(
         AuthError: the model's key is missing.
     """
     from chatmodels.factory import create_chat_model
+    from fmf.chains.sight import check_sight
     from fmf.config.lookup import connector_named
     from fmf.connectors.base import build_connector
     from fmf.inference.client import chat_model_config
@@ -96,6 +97,7 @@ def prepare(
     _check_paths(loaded, plan)
     settings = chat_model_config(config, secrets, root=loaded.root)
     model = create_chat_model(settings)
+    check_sight(found, model.get_model_info().capabilities, settings.provider)
     return Prepared(
         loaded,
         found,

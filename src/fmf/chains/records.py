@@ -51,6 +51,18 @@ class Subject:
     source_uri: str | None = None
     doc_id: str | None = None
     chunk_id: str | None = None
+    group: Row | None = None
+    """Which pictures it is about, where it is a group of them."""
+
+    @property
+    def origin(self) -> Row:
+        """Where it came from, as the lines of both files begin to say."""
+        return {"source_uri": self.source_uri, "doc_id": self.doc_id, "chunk_id": self.chunk_id}
+
+    @property
+    def members(self) -> Row:
+        """What the lines of both files say on top of their usual keys: `group`, where it is one."""
+        return {} if self.group is None else {"group": self.group}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +87,7 @@ def output_row(facts: RunFacts, step: StepPlan, subject: Subject, end: StepEnd) 
         "chain_id": facts.chain,
         "step_id": step.id,
         "record_id": record_id(facts.chain, step.id, subject.item_id, subject.content),
-        "source_uri": subject.source_uri,
-        "doc_id": subject.doc_id,
-        "chunk_id": subject.chunk_id,
+        **subject.origin,
         "row": None,
         "prompt_id": step.prompt.id if step.prompt else None,
         "prompt_version": step.prompt.version if step.prompt else None,
@@ -95,6 +105,7 @@ def output_row(facts: RunFacts, step: StepPlan, subject: Subject, end: StepEnd) 
         "attempts": result.attempts if result else 0,
         "latency_ms": round(response.latency_ms, 3) if response else None,
         "created_at": timestamp(),
+        **subject.members,
     }
 
 
@@ -132,15 +143,14 @@ def step_error_row(facts: RunFacts, step_id: str, subject: Subject, error: Error
         "run_id": facts.run_id,
         "stage": "infer",
         "step_id": step_id,
-        "source_uri": subject.source_uri,
-        "doc_id": subject.doc_id,
-        "chunk_id": subject.chunk_id,
+        **subject.origin,
         "code": error.code,
         "op": error.op,
         "message": error.message,
         "hint": error.hint,
         "attempts": error.attempts or attempts or 1,
         "kind": error.kind,
+        **subject.members,
     }
 
 

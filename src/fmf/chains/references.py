@@ -6,13 +6,15 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 
 RUN_NAMES = ("run_id", "chain_id", "now", "date")
 CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens")
 DOCUMENT_NAMES = ("text", "id", "source_uri", "title", "metadata")
+GROUP_NAMES = ("index", "size", "ids", "names", "source_uris")
 
-Mode = Literal["chunks", "documents"]
+Mode = Literal["chunks", "documents", "images_group"]
+IMAGES: Final = "images_group"
 
 
 class Level(IntEnum):
@@ -31,6 +33,19 @@ _WHEN = {
     Level.DOCUMENT: "runs once per document, after its items",
     Level.ONCE: "runs once, after all items",
 }
+
+
+_ITEMS: Final[Mapping[Mode, str]] = {
+    "chunks": "chunks of documents",
+    "documents": "whole documents",
+    "images_group": "groups of pictures",
+}
+_ABSENT: Final[Mapping[Mode, frozenset[str]]] = {
+    "chunks": frozenset({"group"}),
+    "documents": frozenset({"chunk", "group"}),
+    "images_group": frozenset({"chunk", "document"}),
+}
+"""Where a path may begin in some mode, but not in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +125,7 @@ def _level(step: StepFacts, by_output: Mapping[str, Level]) -> Level:
     collected = [mention.over for mention in step.mentions if mention.over is not None]
     if collected:
         return max(collected)
-    if any(mention.root == "chunk" for mention in step.mentions):
+    if any(mention.root in ("chunk", "group") for mention in step.mentions):
         return Level.ITEM
     named = [by_output.get(mention.output or "", Level.ITEM) for mention in step.mentions if mention.root == "steps"]
     level = min(named, default=Level.ITEM)
@@ -123,11 +138,12 @@ def _faults(steps: Sequence[StepFacts], levels: Mapping[str, Level], mode: Mode)
     for number, step in enumerate(steps):
         before = {earlier.output: earlier for earlier in steps[:number]}
         later = {following.output for following in steps[number:]}
-        level = levels[step.id]
+        # No step runs once per document where the items are no parts of documents.
+        level = Level.ITEM if mode == IMAGES and levels[step.id] is Level.DOCUMENT else levels[step.id]
         for mention in step.mentions:
             fault = (
                 _output_fault(mention, level, before, later, levels)
-                if mention.output is not None
+                if mention.output is not None and not (mode == IMAGES and mention.root == "document")
                 else _name_fault(mention, level, mode, before, levels)
             )
             if fault:
@@ -195,14 +211,13 @@ def _name_fault(
     known = known_paths(level, mode, [step for step in before.values() if _usable(levels[step.id], level)], levels)
     if mention.path in known or _metadata(mention, known):
         return None
-    if mention.root in ("row", "group"):
-        return "belongs to a mode that this version does not have", "inputs.mode is chunks or documents"
-    elsewhere = known_paths(Level.ITEM, "chunks", [], {})
+    if mention.root == "row":
+        return "belongs to a mode that this version does not have", f"inputs.mode is {IMAGES}, chunks or documents"
+    if mention.root in _ABSENT[mode]:
+        return f"has no value: the items of inputs.mode {mode} are {_ITEMS[mode]}", f"known here: {_listed(known)}"
+    elsewhere = known_paths(Level.ITEM, mode, [], {})
     if mention.path in elsewhere or _metadata(mention, elsewhere):
-        why = f"has no value: this step {_WHEN[level]}"
-        if level is Level.ITEM:
-            why = "has no value: the items of inputs.mode documents are whole documents"
-        return why, f"known here: {_listed(known)}"
+        return f"has no value: this step {_WHEN[level]}", f"known here: {_listed(known)}"
     return "can never exist", _guess(mention.path, known, "known here")
 
 
@@ -211,7 +226,9 @@ def known_paths(level: Level, mode: Mode, usable: Sequence[StepFacts], levels: M
     known: list[str] = []
     if level is Level.ITEM and mode == "chunks":
         known += [f"chunk.{name}" for name in CHUNK_NAMES]
-    if level is not Level.ONCE:
+    if level is Level.ITEM and mode == IMAGES:
+        known += [f"group.{name}" for name in GROUP_NAMES]
+    if level is not Level.ONCE and mode != IMAGES:
         known += [f"document.{name}" for name in DOCUMENT_NAMES if name != "metadata"] + ["document.metadata.KEY"]
     for step in usable:
         over = {Level.ONCE: "all", Level.DOCUMENT: "document.all"}.get(level, "steps")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from fmf.chains.references import IMAGES, Mode
 from fmf.chains.saves import Form
 from fmf.errors import ConfigError
 from fmf_core.errors import Code
@@ -19,7 +20,14 @@ from generative_ai_workflow.definition import StepDefinition
 if TYPE_CHECKING:
     from fmf_core.yaml_text import Yaml
 
-LATER_MODES: Final = ("table_rows", "images_group")
+LATER_MODES: Final = ("table_rows",)
+
+
+class ImagesInput(Value):
+    """How pictures become items."""
+
+    group_size: int = Field(default=1, ge=1, le=16)
+    """How many pictures make an item, in the order of the listing; the last item may have fewer."""
 
 
 class ChainInputs(Value):
@@ -29,13 +37,38 @@ class ChainInputs(Value):
     """The name of a connector; default is `run.inputs.connector` of fmf.yaml."""
     select: tuple[str, ...] = ()
     """Patterns; default is `run.inputs.select` of fmf.yaml, then everything that the connector includes."""
-    mode: Literal["chunks", "documents"] = "chunks"
-    """What an item is: a chunk of a document, or a whole document."""
+    mode: Mode = "chunks"
+    """What an item is: a chunk of a document, a whole document, or a group of pictures."""
+    images: ImagesInput | None = None
+    """For `mode: images_group`."""
 
     @field_validator("select", mode="before")
     @classmethod
     def _one_pattern(cls, select: Any) -> Any:
         return (select,) if isinstance(select, str) else select
+
+    @model_validator(mode="after")
+    def _images_are_wanted(self) -> Self:
+        if self.images is not None and self.mode != IMAGES:
+            raise ValueError(f"images belongs to mode {IMAGES}, and the mode is {self.mode}")
+        return self
+
+    @property
+    def group_size(self) -> int:
+        """How many pictures make an item, where items are made of pictures."""
+        return (self.images or ImagesInput()).group_size
+
+
+class ChainStep(StepDefinition):
+    """One step of a chain."""
+
+    mode: Literal["text", "multimodal"] = "text"
+    """What the model is shown: the prompt alone, or the pictures of the item behind it."""
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether the pictures of the item go with the prompt."""
+        return self.mode == "multimodal"
 
 
 class ChainOutput(Value):
@@ -74,7 +107,7 @@ class ChainSpec(Value):
     """Whether a failure leaves the other items alone; otherwise no call starts after it."""
     system_prompt: str | None = None
     """What the model is told first: a text, or any form that a step's prompt may have."""
-    steps: tuple[StepDefinition, ...] = Field(min_length=1)
+    steps: tuple[ChainStep, ...] = Field(min_length=1)
     outputs: tuple[ChainOutput, ...] = ()
 
 
@@ -125,7 +158,7 @@ def _refuse_later_modes(data: Any, place: str) -> None:
             f"{place}: inputs.mode {mode!r} is not in this version",
             op="chain.load",
             code=Code.UNSUPPORTED,
-            hint="use chunks (the default) or documents",
+            hint="use chunks (the default), documents or images_group",
         )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from fmf.chains.asking import NOT_BEGUN, Asker, Failure, Outcome
 from fmf.chains.grace import CutOffError, Grace
-from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Intake, ItemRead, take
-from fmf.chains.items import ContentDigest, Item, document_names
+from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Feed, ItemRead, take
+from fmf.chains.items import Askable, ContentDigest, document_names
 from fmf.chains.plan import Plan
 from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
@@ -48,21 +48,23 @@ class _Unit:
     """One thing to ask about, and its place in the output."""
 
     number: int
-    level: Level
-    document: Document
+    about: Askable | Document
     group: _Group
-    item: Item | None = None
+
+    @property
+    def level(self) -> Level:
+        return Level.DOCUMENT if isinstance(self.about, Document) else Level.ITEM
 
     @property
     def weight(self) -> int:
-        return len(self.item.text) if self.item else 0
+        return 0 if isinstance(self.about, Document) else self.about.weight
 
 
 @dataclass(frozen=True, slots=True)
 class Crew:
     """The stages that a walk joins, and what they share."""
 
-    intake: Intake
+    intake: Feed
     asker: Asker
     scribe: Scribe
     window: Window
@@ -146,16 +148,16 @@ class Walk:
                 if self._crew.stop.requested:
                     self._crew.tally.items.skipped += 1
                     return
-                await self._crew.window.enter(len(item.text))
+                await self._crew.window.enter(item.weight)
                 self.content.add(item)
                 self._crew.tally.items_read += 1
                 self._group.open += 1
-                self._begin(self._unit(Level.ITEM, item.document, self._group, item))
+                self._begin(self._unit(item, self._group))
             case DocumentClosed(document):
                 group, self._group = self._group, _Group()
                 if Level.DOCUMENT in self._plan.workflows and not self._crew.stop.requested:
                     await self._crew.window.enter(0)
-                    group.closing = self._unit(Level.DOCUMENT, document, group)
+                    group.closing = self._unit(document, group)
                     self._close_if_done(group)
 
     def _refuse(self, document: Document) -> None:
@@ -166,9 +168,9 @@ class Walk:
         if not self._continue:
             self._crew.stop.request(StopReason.FAILED)
 
-    def _unit(self, level: Level, document: Document, group: _Group, item: Item | None = None) -> _Unit:
+    def _unit(self, about: Askable | Document, group: _Group) -> _Unit:
         self._pending += 1
-        return _Unit(self._number(), level, document, group, item)
+        return _Unit(self._number(), about, group)
 
     def _number(self) -> int:
         self._numbers += 1
@@ -186,33 +188,35 @@ class Walk:
         if self._crew.stop.requested:
             return NOT_BEGUN
         asker = self._crew.asker
-        if unit.item is not None:
-            subject = self._item_subject(unit.item)
-        else:
-            subject, answers = self._document_subject(unit)
+        if isinstance(unit.about, Document):
+            subject, answers = self._document_subject(unit.about, unit.group)
             if not answers:
                 return asker.skipped(unit.level, subject)
+        else:
+            subject = self._item_subject(unit.about)
         try:
             return await self._crew.grace.allow(asker.ask(unit.level, subject))
         except CutOffError as error:
             return asker.failed(unit.level, subject, error)
 
-    def _item_subject(self, item: Item) -> Subject:
-        chunk_id = item.chunk.chunk_id if item.chunk else None
-        names = {**self._run_names, **item.names()}
-        return Subject(item.item_id, item.text, names, item.document.source_uri, item.document.doc_id, chunk_id)
+    def _item_subject(self, item: Askable) -> Subject:
+        own = item.names()
+        names = {**self._run_names, **own}
+        return Subject(
+            item.item_id, item.content, names, item.source_uri, item.doc_id, item.chunk_id, group=own.get("group")
+        )
 
-    def _document_subject(self, unit: _Unit) -> tuple[Subject, bool]:
+    def _document_subject(self, document: Document, group: _Group) -> tuple[Subject, bool]:
         """What a document is about after its items, and whether there is any answer to go on."""
-        document, outputs = unit.document, self._plan.collected[Level.DOCUMENT]
-        collected = {output: unit.group.collected(output) for output in outputs}
+        collected = {output: group.collected(output) for output in self._plan.collected[Level.DOCUMENT]}
         names = {**self._run_names, "document": {**document_names(document), "all": collected}}
         subject = Subject(document.doc_id, "", names, document.source_uri, document.doc_id)
         return subject, any(collected.values())
 
     def _settle(self, unit: _Unit, outcome: Outcome) -> None:
-        self._crew.tally.count_outcome(outcome, item=unit.item is not None)
-        if unit.item is not None:
+        is_item = unit.level is Level.ITEM
+        self._crew.tally.count_outcome(outcome, item=is_item)
+        if is_item:
             unit.group.open -= 1
             if outcome.values and Level.DOCUMENT in self._plan.workflows:
                 unit.group.answers.append((unit.number, outcome.values))

@@ -76,11 +76,12 @@ def _gif(data: bytes) -> Size:
 
 
 def _webp(data: bytes) -> Size:
-    if len(data) < 30:
+    form = data[12:16]
+    if len(data) < (25 if form == b"VP8L" else 30):
         raise HeaderError("it ends inside its header")
     if (whole := 8 + _little(data, 4, 4)) > len(data):
         raise HeaderError(f"it is cut off: {len(data)} bytes of {whole}")
-    match data[12:16]:
+    match form:
         case b"VP8 ":
             return Size(_little(data, 26, 2) & 0x3FFF, _little(data, 28, 2) & 0x3FFF)
         case b"VP8L":

@@ -1,0 +1,195 @@
+"""Groups of pictures as items of a chain: read in listing order, written to `docs.jsonl`, handed out when full."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from fmf.artefacts.folder import RunFolder
+from fmf.artefacts.lines import read_lines
+from fmf.artefacts.rows import document_from_row, document_row
+from fmf.chains.intake import DOCS, DocumentRead, Event, ItemRead
+from fmf.chains.stop import Stop
+from fmf.errors import ProcessingError
+from fmf.processing.pictures import Picture
+from fmf.types import Document, ResourceRef, Row
+from fmf_core.errors import Code
+
+PICTURES: Final = "pictures"
+"""What the pictures of an item are called among its names."""
+SHOWN: Final = f"${{input.{PICTURES}}}"
+"""The reference by which a step gets at them; the author of a chain cannot write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureGroup:
+    """Some pictures that the steps are asked about together."""
+
+    index: int
+    """The number of the group in the run, from 0."""
+    pictures: tuple[Picture, ...]
+    """In the order of the listing, with their bytes."""
+
+    @property
+    def item_id(self) -> str:
+        """A hash of the ids of the documents."""
+        ids = "\n".join(picture.document.doc_id for picture in self.pictures)
+        return hashlib.sha256(ids.encode()).hexdigest()[:24]
+
+    @property
+    def content(self) -> str:
+        """The hashes of the pictures."""
+        return "\n".join(picture.sha256 for picture in self.pictures)
+
+    @property
+    def weight(self) -> int:
+        """Bytes."""
+        return sum(len(picture.data) for picture in self.pictures)
+
+    @property
+    def source_uri(self) -> str | None:
+        """Where the picture came from; `None` where there are several."""
+        return self.pictures[0].document.source_uri if len(self.pictures) == 1 else None
+
+    @property
+    def doc_id(self) -> str | None:
+        """The document of the picture; `None` where there are several."""
+        return self.pictures[0].document.doc_id if len(self.pictures) == 1 else None
+
+    @property
+    def chunk_id(self) -> None:
+        """Pictures have no chunks."""
+        return
+
+    @property
+    def facts(self) -> Row:
+        """What stands behind `${group....}`, and in the records of the group."""
+        documents = [picture.document for picture in self.pictures]
+        return {
+            "index": self.index,
+            "size": len(documents),
+            "ids": [document.doc_id for document in documents],
+            "names": [document.title or "" for document in documents],
+            "source_uris": [document.source_uri for document in documents],
+        }
+
+    def names(self) -> dict[str, Any]:
+        """What `${...}` can say about it, and the pictures as parts of a message."""
+        from chatmodels.types import ImagePart
+
+        parts = tuple(ImagePart(data=picture.data, media_type=picture.media_type) for picture in self.pictures)
+        return {"group": self.facts, PICTURES: parts}
+
+
+class Pictures(Protocol):
+    """What the intake needs of `fmf.processing.pictures.PictureReader`: it blocks and raises for no bad file."""
+
+    def read(self, ref: ResourceRef) -> Picture | Document:
+        """The picture, or the document in its final state when it is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GroupWishes:
+    """How a run wants its pictures."""
+
+    size: int = 1
+    """How many make an item; the last item may have fewer."""
+    limit: int | None = None
+    """How many items to hand out; reading stops with the last of them."""
+    all_first: bool = False
+    """Whether every picture is looked at before the first item is handed out, so that a bad one stops the run unpaid.
+
+    They are read again then: their bytes are kept for no longer than their item is under way.
+    """
+
+
+class GroupIntake:
+    """Reads what a connector listed, writes `docs.jsonl`, and hands out what happens as events.
+
+    Everything here blocks: it belongs in a thread.
+
+    Args:
+        reader: turns resources into pictures.
+        refs: what to read, in order.
+        folder: the run's folder.
+        wishes: how the run wants its input.
+        stop: when it is requested, no further picture is begun.
+    """
+
+    def __init__(
+        self, reader: Pictures, refs: Iterable[ResourceRef], folder: RunFolder, wishes: GroupWishes, stop: Stop
+    ) -> None:
+        self._reader = reader
+        self._refs = refs
+        self._wishes = wishes
+        self._stop = stop
+        self._docs = folder.lines(DOCS)
+
+    def events(self) -> Generator[Event, None, None]:
+        """What is read, in input order; a picture that cannot be shown is in no group."""
+        if not self._wishes.all_first:
+            yield from self._grouped(self._read_all())
+            return
+        for read in self._read_all():
+            yield DocumentRead(read if isinstance(read, Document) else read.document)
+        self.flush()
+        if not self._stop.requested:
+            yield from (event for event in self._grouped(self._from_file()) if isinstance(event, ItemRead))
+
+    def flush(self) -> None:
+        """Hand what was read so far to the operating system."""
+        self._docs.flush()
+
+    def _grouped(self, reads: Iterable[Picture | Document]) -> Iterator[Event]:
+        index, group = 0, list[Picture]()
+        for read in reads:
+            if isinstance(read, Document):
+                yield DocumentRead(read)
+                continue
+            yield DocumentRead(read.document)
+            group.append(read)
+            if len(group) == self._wishes.size:
+                yield ItemRead(PictureGroup(index, tuple(group)))
+                index, group = index + 1, []
+        if group:
+            yield ItemRead(PictureGroup(index, tuple(group)))
+
+    def _read_all(self) -> Iterator[Picture | Document]:
+        left = None if self._wishes.limit is None else self._wishes.limit * self._wishes.size
+        for ref in self._refs:
+            if self._stop.requested or left == 0:
+                return
+            read = self._reader.read(ref)
+            if isinstance(read, Picture) and left is not None:
+                left -= 1
+            self._docs.write(document_row(read if isinstance(read, Document) else read.document))
+            yield read
+
+    def _from_file(self) -> Iterator[Picture]:
+        """The pictures that were read before, once more.
+
+        Raises:
+            FrameworkError: one of them is not what it was.
+        """
+        for row in read_lines(self._docs.path):
+            document = document_from_row(row)
+            if document.status != "ok":
+                continue
+            if self._stop.requested:
+                return
+            yield self._read_again(document)
+
+    def _read_again(self, document: Document) -> Picture:
+        ref = ResourceRef(document.resource_id, document.source_uri, document.title or "", size=document.bytes)
+        read = self._reader.read(ref)
+        if isinstance(read, Picture) and read.document.doc_id == document.doc_id:
+            return read
+        raise ProcessingError(
+            f"{document.source_uri} changed between the two times that it was read",
+            op="processing.picture",
+            code=Code.CONFLICT,
+            hint="run again when nobody writes to it",
+        )
