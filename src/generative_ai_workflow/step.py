@@ -232,10 +232,10 @@ class LLMStep(BuiltInStep):
             return self.images
         found = self.images.evaluate(context.roots)
         parts = tuple(found) if isinstance(found, list | tuple) else (found,)
-        strange = next((part for part in parts if not isinstance(part, ImagePart)), None)
-        if strange is not None:
+        strange = [type(part).__name__ for part in parts if not isinstance(part, ImagePart)]
+        if strange:
             raise StepError(
-                f"{self.images.text} should be pictures, and holds a value of type {type(strange).__name__}",
+                f"{self.images.text} should be pictures, and holds a value of type {strange[0]}",
                 op="llm_step.images",
                 hint="give ImagePart(data=..., media_type=...), or several of them in a list",
             )
