@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chatmodels import weights
 from chatmodels.errors import ChatModelError
@@ -18,6 +19,10 @@ from peers.scripted_server import ScriptedServer
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
 NOT_RUN = "NOT RUN: "
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,10 @@ from chatmodels.iface import ChatModel
 from chatmodels.providers.openai import OpenAIChatModel, seconds_to_wait
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from chatmodels.types import ChatRequest, ResponseFormat
+from chatmodels.wrappers import RetryingModel
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
+from fmf_core.retry import RetryPolicy
 from peers.embedded_server import EmbeddedServer
 from peers.scripted_server import Reply, ScriptedServer
 
@@ -429,7 +431,9 @@ class TestEmbeddedExam(ChatModelExam):
         self.server = embedded_server
 
     def make_model(self) -> ChatModel:
-        return OpenAIChatModel(base_url=self.server.base_url, api_key=self.server.api_key, model=self.model)
+        # With retries, as everybody uses it: a server that is short of processors may drop a connection.
+        vendor = OpenAIChatModel(base_url=self.server.base_url, api_key=self.server.api_key, model=self.model)
+        return RetryingModel(vendor, RetryPolicy(first_wait_s=0.2))
 
     def make_failing_model(self) -> ChatModel:
         return OpenAIChatModel(base_url=self.server.base_url, api_key="wrong", model=self.model)
