@@ -13,7 +13,7 @@ LINES = {
     "import chatmodels": [sys.executable, "-c", "import chatmodels"],
     "import generative_ai_workflow": [sys.executable, "-c", "import generative_ai_workflow"],
     "import fmf": [sys.executable, "-c", "import fmf"],
-    "import fmf.sdk or fmf.chains": [sys.executable, "-c", "import fmf.chains.runner"],
+    "import fmf.chains.run": [sys.executable, "-c", "import fmf.chains.run"],
     "fmf --help": [str(Path(sys.executable).with_name("fmf")), "--help"],
 }
 

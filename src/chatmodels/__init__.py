@@ -1,42 +1,46 @@
 """Chat models: one request, one response, one interface, any provider."""
 
-from chatmodels.cassette import RecordingModel, ReplayModel
-from chatmodels.config import ChatModelConfig, Price, RateLimit
-from chatmodels.errors import ChatModelError, ProviderAuthError
-from chatmodels.factory import create_chat_model
-from chatmodels.iface import (
-    ChatModel,
-    HealthChecker,
-    MessageGenerator,
-    ModelInfoProvider,
-    Runnable,
-    StreamMessageHandler,
-)
-from chatmodels.pricing import cost_of
-from chatmodels.providers.mock import MockChatModel
-from chatmodels.providers.mock import MockChatModel as AdvancedMockChatModel
-from chatmodels.registry import (
-    get_chat_model_metadata,
-    list_chat_models,
-    register_chat_model,
-    unregister_chat_model,
-)
-from chatmodels.types import (
-    ChatChunk,
-    ChatRequest,
-    ChatResponse,
-    HealthStatus,
-    ImagePart,
-    Message,
-    ModelInfo,
-    ResponseFormat,
-    TextPart,
-    TokenUsage,
-    Tool,
-    ToolCall,
-)
-from fmf_core.errors import Code as ErrorCode
-from fmf_core.retry import RetryPolicy
+from typing import TYPE_CHECKING
+
+from fmf_core.facade import facade
+
+# For tools that read code; at run time each name comes from its home when it is first asked for.
+if TYPE_CHECKING:
+    from chatmodels.cassette import RecordingModel as RecordingModel
+    from chatmodels.cassette import ReplayModel as ReplayModel
+    from chatmodels.config import ChatModelConfig as ChatModelConfig
+    from chatmodels.config import Price as Price
+    from chatmodels.config import RateLimit as RateLimit
+    from chatmodels.errors import ChatModelError as ChatModelError
+    from chatmodels.errors import ProviderAuthError as ProviderAuthError
+    from chatmodels.factory import create_chat_model as create_chat_model
+    from chatmodels.iface import ChatModel as ChatModel
+    from chatmodels.iface import HealthChecker as HealthChecker
+    from chatmodels.iface import MessageGenerator as MessageGenerator
+    from chatmodels.iface import ModelInfoProvider as ModelInfoProvider
+    from chatmodels.iface import Runnable as Runnable
+    from chatmodels.iface import StreamMessageHandler as StreamMessageHandler
+    from chatmodels.pricing import cost_of as cost_of
+    from chatmodels.providers.mock import MockChatModel as AdvancedMockChatModel
+    from chatmodels.providers.mock import MockChatModel as MockChatModel
+    from chatmodels.registry import get_chat_model_metadata as get_chat_model_metadata
+    from chatmodels.registry import list_chat_models as list_chat_models
+    from chatmodels.registry import register_chat_model as register_chat_model
+    from chatmodels.registry import unregister_chat_model as unregister_chat_model
+    from chatmodels.types import ChatChunk as ChatChunk
+    from chatmodels.types import ChatRequest as ChatRequest
+    from chatmodels.types import ChatResponse as ChatResponse
+    from chatmodels.types import HealthStatus as HealthStatus
+    from chatmodels.types import ImagePart as ImagePart
+    from chatmodels.types import Message as Message
+    from chatmodels.types import ModelInfo as ModelInfo
+    from chatmodels.types import ResponseFormat as ResponseFormat
+    from chatmodels.types import TextPart as TextPart
+    from chatmodels.types import TokenUsage as TokenUsage
+    from chatmodels.types import Tool as Tool
+    from chatmodels.types import ToolCall as ToolCall
+    from fmf_core.errors import Code as ErrorCode
+    from fmf_core.retry import RetryPolicy as RetryPolicy
 
 __all__ = [
     "AdvancedMockChatModel",
@@ -75,3 +79,44 @@ __all__ = [
     "register_chat_model",
     "unregister_chat_model",
 ]
+
+__getattr__, __dir__ = facade(
+    __name__,
+    {
+        "AdvancedMockChatModel": "chatmodels.providers.mock:MockChatModel",
+        "ChatChunk": "chatmodels.types:ChatChunk",
+        "ChatModel": "chatmodels.iface:ChatModel",
+        "ChatModelConfig": "chatmodels.config:ChatModelConfig",
+        "ChatModelError": "chatmodels.errors:ChatModelError",
+        "ChatRequest": "chatmodels.types:ChatRequest",
+        "ChatResponse": "chatmodels.types:ChatResponse",
+        "ErrorCode": "fmf_core.errors:Code",
+        "HealthChecker": "chatmodels.iface:HealthChecker",
+        "HealthStatus": "chatmodels.types:HealthStatus",
+        "ImagePart": "chatmodels.types:ImagePart",
+        "Message": "chatmodels.types:Message",
+        "MessageGenerator": "chatmodels.iface:MessageGenerator",
+        "MockChatModel": "chatmodels.providers.mock:MockChatModel",
+        "ModelInfo": "chatmodels.types:ModelInfo",
+        "ModelInfoProvider": "chatmodels.iface:ModelInfoProvider",
+        "Price": "chatmodels.config:Price",
+        "ProviderAuthError": "chatmodels.errors:ProviderAuthError",
+        "RateLimit": "chatmodels.config:RateLimit",
+        "RecordingModel": "chatmodels.cassette:RecordingModel",
+        "ReplayModel": "chatmodels.cassette:ReplayModel",
+        "ResponseFormat": "chatmodels.types:ResponseFormat",
+        "RetryPolicy": "fmf_core.retry:RetryPolicy",
+        "Runnable": "chatmodels.iface:Runnable",
+        "StreamMessageHandler": "chatmodels.iface:StreamMessageHandler",
+        "TextPart": "chatmodels.types:TextPart",
+        "TokenUsage": "chatmodels.types:TokenUsage",
+        "Tool": "chatmodels.types:Tool",
+        "ToolCall": "chatmodels.types:ToolCall",
+        "cost_of": "chatmodels.pricing:cost_of",
+        "create_chat_model": "chatmodels.factory:create_chat_model",
+        "get_chat_model_metadata": "chatmodels.registry:get_chat_model_metadata",
+        "list_chat_models": "chatmodels.registry:list_chat_models",
+        "register_chat_model": "chatmodels.registry:register_chat_model",
+        "unregister_chat_model": "chatmodels.registry:unregister_chat_model",
+    },
+)

@@ -1,1 +1,1 @@
-"""One module per vendor: imported by the registry when its name is asked for, and alone in importing that vendor's SDK."""
+"""One module per vendor: the registry imports it when its name is asked for; nobody else may import its SDK."""
