@@ -142,7 +142,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(project):
 def test_metadata_says_what_a_provider_can_do_without_importing_it(project):
     """Behaviour 73: name, description and capabilities are known, and no vendor nor provider was imported."""
     told = project.python(UNTOUCHED)
-    assert told["loaded"] == ["chatmodels.providers.mock"], "the mock is part of the package; it needs no vendor"
+    assert set(told["loaded"]) <= {"chatmodels.providers.mock"}, "the mock needs no vendor"
     for name, metadata in told["metadata"].items():
         assert metadata["name"] == name
         assert metadata["description"]
