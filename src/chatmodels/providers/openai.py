@@ -158,6 +158,15 @@ class OpenAIChatModel(ChatModel):
         """Whether the server answers and takes the key: asks for its list of models, which costs no tokens."""
         return run_sync(self._health())
 
+    async def initialize(self) -> None:
+        """Set up the client and load the slow parts of the SDK, so that the first request need not wait for them.
+
+        Raises:
+            ProviderAuthError: no key is set, and no server of one's own.
+        """
+        client = await self._client()
+        _ = client.default_headers, client.chat.completions.with_streaming_response
+
     async def cleanup(self) -> None:
         """Close the connections of every event loop that used this model."""
         with self._lock:
