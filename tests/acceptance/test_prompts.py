@@ -59,16 +59,16 @@ def test_registering_writes_the_version_and_its_hash_to_the_index(prompts):
 
 
 @pytest.mark.behaviour(46)
-@pytest.mark.parametrize(("version", "test"), [("v2", "too long"), ("v3", "wants more")])
-def test_a_failing_test_leaves_the_index_as_it_is(prompts, version, test):
+def test_a_failing_test_leaves_the_index_as_it_is(prompts):
     """Behaviour 46: a version whose declared test fails is refused with 8; the index is unchanged."""
-    error = prompts.fmf("prompt", "register", f"prompts/summarise.yaml#{version}").refused(8)
-    assert test in error
     index = prompts.root / "prompts" / "index.yaml"
+    error = prompts.fmf("prompt", "register", "prompts/summarise.yaml#v2").refused(8)
+    assert "too long" in error
     assert not index.exists()
     prompts.fmf("prompt", "register", "prompts/summarise.yaml#v1").well()
     before = index.read_bytes()
-    prompts.fmf("prompt", "register", f"prompts/summarise.yaml#{version}").refused(8)
+    error = prompts.fmf("prompt", "register", "prompts/summarise.yaml#v3").refused(8)
+    assert "wants more" in error
     assert index.read_bytes() == before
 
 
