@@ -19,8 +19,9 @@ help:
 	@echo "make clean   remove the environment and everything that was made"
 
 demo: $(STAMPS)/demo
-	@$(BIN)/fmf --quiet models pull $(MODEL)
-	@FMF=$(BIN)/fmf $(BIN)/python $(QUICKSTART)/demo.py --artefacts "$(CURDIR)/artefacts"
+	@$(BIN)/fmf --quiet models pull $(MODEL) > $(STAMPS)/pull.txt
+	@$(BIN)/fmf -c $(QUICKSTART)/fmf.yaml --set artefacts_dir="$(CURDIR)/artefacts" run > $(STAMPS)/run.txt
+	@$(BIN)/python $(QUICKSTART)/table.py "$$(sed -n 's/^run_dir=//p' $(STAMPS)/run.txt)"
 
 test: $(STAMPS)/test check
 	@$(BIN)/python tools/verdict.py

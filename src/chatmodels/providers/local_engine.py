@@ -29,7 +29,7 @@ from fmf_core.portal import at_exit, in_thread
 
 PROMPT_STEP_TOKENS = 64
 """Prompt tokens worked through between two looks at whether to stop; smaller is not slower, larger reacts later."""
-KEPT_PROMPTS = 2
+KEPT_PROMPTS = 3
 """Prompts that the engine remembers: one that begins like them skips the work for that beginning. Each costs the memory
 of a whole context (94 MB for 4096 tokens of a 135M model)."""
 MOST_ASKED = 10_000
