@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,6 +12,9 @@ from pydantic import SecretStr
 
 from fmf.auth.base import SecretNotFoundError
 from fmf.errors import AuthError
+from fmf_core.logs import get_logger
+
+log = get_logger("fmf.auth")
 
 
 class EnvSecrets:
@@ -57,6 +61,10 @@ class EnvSecrets:
             return {}
         from dotenv import dotenv_values
 
+        # It reports what it cannot parse as plain text on stderr, line by line; here that is one event.
+        complaints = _Complaints()
+        logger = logging.getLogger("dotenv.main")
+        logger.addFilter(complaints)
         try:
             # Without interpolation: a dollar sign in a password is a dollar sign.
             values = dotenv_values(self._file, interpolate=False, encoding="utf-8-sig")
@@ -66,4 +74,20 @@ class EnvSecrets:
                 op="auth.env",
                 hint="it must be readable UTF-8 text with a NAME=value on each line",
             ) from error
+        finally:
+            logger.removeFilter(complaints)
+        if complaints.count:
+            log.warning("env.unparsed", path=str(self._file), lines=complaints.count, wanted="NAME=value on each line")
         return {name: value for name, value in values.items() if value is not None}
+
+
+class _Complaints(logging.Filter):
+    """Counts log records and lets none through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the signature is the library's
+        self.count += 1
+        return False

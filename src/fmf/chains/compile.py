@@ -17,14 +17,18 @@ from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.faults import Fault, SettingsError, nearest
+from fmf_core.logs import get_logger
 from generative_ai_workflow.step import OutputSpec
 
 if TYPE_CHECKING:
     from generative_ai_workflow.step import WorkflowStep
     from generative_ai_workflow.workflow import Workflow
 
+log = get_logger("fmf.chains")
+
 LLM = "llm"
 _ROOTS = frozenset({"chunk", "document", "row", "group", "steps", "all", "input", *RUN_NAMES})
+_PATH_IN_TEMPLATE = re.compile(r"\{\{\s*((?:chunk|document|row|group|steps|all)\.[\w.]+)\s*\}\}")
 _REFERENCE = re.compile(r"\S+#\S+\Z")
 _WORKFLOW_NAMES = {Level.ITEM: "{chain}", Level.DOCUMENT: "{chain}/document", Level.ONCE: "{chain}/all"}
 
@@ -184,6 +188,15 @@ class _Compiler:
                 f"prompt {draft.prompt.ref!r} of step {draft.definition.id!r} needs "
                 f"{', '.join(map(repr, missing))}, which nothing provides; provided: {given}",
                 f"write {missing[0]}: '${{...}}' under inputs of the step",
+            )
+        if path := _PATH_IN_TEMPLATE.search(draft.template):
+            # Not a fault: a prompt about templates may mean it so.
+            log.warning(
+                "template.path_stays_as_it_is",
+                prompt=draft.prompt.ref,
+                step=draft.definition.id,
+                text=path[0],
+                instead=f"inputs: {{NAME: '${{{path[1]}}}'}} and {{{{ NAME }}}}",
             )
 
     def _check_modes(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> None:

@@ -31,6 +31,7 @@ SUFFIXES: Mapping[str, Form] = {
     ".yaml": "text",
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ARTEFACTS = "artefacts/"
 _LEADING = ("record_id", "source_uri", "doc_id", "chunk_id")
 _RESERVED = frozenset(
     {"run.yaml", "docs.jsonl", "chunks.jsonl", "outputs.jsonl", "errors.jsonl", "index.json", "ledger.sqlite"}
@@ -70,7 +71,10 @@ def form_of(save: str, chosen: Form | None) -> Form:
 
 
 def save_path(save: str, names: Mapping[str, Any], root: Path, artefacts: Path) -> Path:
-    """Where a file goes; `${run_id}` and its like are filled in, and a relative path counts from `root`.
+    """Where a file goes; `${run_id}` and its like are filled in.
+
+    A path that begins with `artefacts/` counts from the folder of all runs, wherever `artefacts_dir` puts it; any other
+    relative path from `root`.
 
     Args:
         save: the path as the chain has it.
@@ -83,7 +87,9 @@ def save_path(save: str, names: Mapping[str, Any], root: Path, artefacts: Path) 
     """
     from generative_ai_workflow.reference import Expression
 
-    path = Path(os.path.normpath(root / str(Expression(save).evaluate(names))))
+    named = str(Expression(save).evaluate(names))
+    inside = named.removeprefix("./").removeprefix(_ARTEFACTS)
+    path = Path(os.path.normpath(root / named if inside == named.removeprefix("./") else artefacts / inside))
     if not any(path.is_relative_to(folder) and path != folder for folder in (root, artefacts)):
         raise ConfigError(
             f"outputs: save {save!r} leads out of the project, to {str(path)!r}",

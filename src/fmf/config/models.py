@@ -105,7 +105,7 @@ class ObservabilityConfig(Section):
     """What can be seen of a run."""
 
     log_format: Literal["json", "human"] | None = None
-    """The form of log lines; null means human on a terminal and json elsewhere. FMF_LOG_FORMAT wins."""
+    """The form of log lines; null means human. FMF_LOG_FORMAT wins."""
     log_level: str = "INFO"
     """The least level that is logged. FMF_LOG_LEVEL wins."""
     otel: OtelConfig = Field(default_factory=OtelConfig)

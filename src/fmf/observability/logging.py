@@ -14,8 +14,11 @@ from fmf_core.logs import configure_logging, get_logger
 __all__ = ["LogWish", "configure", "configure_logging", "get_logger"]
 
 Format = Literal["json", "human"]
-ITEM_LOGGERS = {"generative_ai_workflow": "WARNING"}
-"""Loggers that write several lines for every item of a run, and their level unless one was asked for."""
+ITEM_LOGGERS = {"generative_ai_workflow": "CRITICAL", "chatmodels": "WARNING"}
+"""Loggers that write lines for every item of a run, failed ones included, and their level unless one was asked for.
+
+What failed stands in errors.jsonl and, by kind, in the summary.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,11 +251,13 @@ class PromptRegistry:
     def _unknown(self, prompt_id: str, known: Sequence[str]) -> PromptError:
         near = difflib.get_close_matches(prompt_id, known, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
+        unreadable = ", ".join(map(self._store.relative, self._store.unreadable))
+        broken = f"{unreadable} cannot be read: name it as path.yaml#version to see why. " if unreadable else ""
         return PromptError(
             f"there is no prompt {prompt_id!r} in {self._store.relative(self._store.folder)!r}",
             op="prompts.resolve",
             code=Code.NOT_FOUND,
-            hint=f"{guess}known: {', '.join(known) or 'none'}. {_FORMS}",
+            hint=f"{guess}known: {', '.join(known) or 'none'}. {broken}{_FORMS}",
         )
 
     def _index(self) -> PromptIndex:

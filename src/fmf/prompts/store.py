@@ -26,6 +26,8 @@ class PromptStore:
         self.root = root
         self.folder = folder
         self._skip = skip
+        self.unreadable: list[Path] = []
+        """What the last walk through `files` left out."""
 
     def locate(self, name: str) -> Path:
         """The file of a path in a reference.
@@ -62,10 +64,12 @@ class PromptStore:
         A broken file is named in a warning and left out: it must not keep the good ones from being used, and whoever
         refers to it by its path gets the whole error.
         """
+        self.unreadable = []
         for path in self._paths():
             try:
                 yield path.resolve(), load_prompt_file(path)
             except PromptError as error:
+                self.unreadable.append(path)
                 log.warning("prompt.unreadable", path=str(path), reason=error.message)
 
     def relative(self, path: Path) -> str:

@@ -67,3 +67,19 @@ def test_a_value_never_shows_in_a_representation(tmp_path):
     (tmp_path / ".env").write_text("K=topsecret\n")
     secrets = EnvSecrets(tmp_path / ".env", environ={})
     assert "topsecret" not in f"{secrets.resolve('K')!r} {secrets!r} {vars(secrets)['_file']}"
+
+
+def test_a_line_that_is_no_setting_is_one_event_and_costs_nothing_else(tmp_path, capsys):
+    import io
+    import json
+
+    from fmf_core.logs import configure_logging, reset_logging
+
+    stream = io.StringIO()
+    configure_logging("INFO", stream=stream)
+    (tmp_path / ".env").write_text("this is no setting\nAPI_KEY=from-file\n=\n")
+    assert EnvSecrets(tmp_path / ".env", environ={}).resolve("API_KEY").get_secret_value() == "from-file"
+    reset_logging()
+    (event,) = map(json.loads, stream.getvalue().splitlines())
+    assert (event["event"], event["level"]) == ("env.unparsed", "warning")
+    assert capsys.readouterr().err == ""

@@ -110,6 +110,15 @@ def test_paths_count_from_the_project(tmp_path):
     assert save_path(f"{artefacts}/${{run_id}}/r.md", NAMES, root, artefacts) == artefacts / "R" / "r.md"
 
 
+def test_artefacts_are_where_the_configuration_puts_them(tmp_path):
+    root, artefacts = tmp_path / "project", tmp_path / "runs"
+    assert save_path("artefacts/${run_id}/r.md", NAMES, root, artefacts) == artefacts / "R" / "r.md"
+    assert save_path("./artefacts/r.md", NAMES, root, artefacts) == artefacts / "r.md"
+    assert save_path("artefacts.md", NAMES, root, artefacts) == root / "artefacts.md"
+    with pytest.raises(ConfigError, match="leads out of the project"):
+        save_path("artefacts/../../x.md", NAMES, root, artefacts)
+
+
 @pytest.mark.parametrize("save", ["../x.md", "/etc/x.md", "out/../../x.md", "."])
 def test_paths_stay_inside(tmp_path, save):
     with pytest.raises(ConfigError, match="leads out of the project"):

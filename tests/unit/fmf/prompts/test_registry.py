@@ -170,6 +170,9 @@ def test_a_broken_neighbour_does_not_matter(project):
     assert len(project.registry.list()) == 2
     with pytest.raises(PromptError, match=r"broken\.yaml"):
         project.registry.resolve("broken.yaml#v1")
+    with pytest.raises(PromptError) as missing:
+        project.registry.resolve("nowhere#v1")
+    assert "broken.yaml cannot be read" in missing.value.hint
 
 
 def test_names_that_are_not_listed_are_refused(project):
