@@ -19,6 +19,7 @@ help:
 	@echo "make clean   remove the environment and everything that was made"
 
 demo: $(STAMPS)/demo
+	@echo "Fetching the embedded model (98 MB, once) and reading 24 documents: one to two minutes on one core ..."
 	@$(BIN)/fmf --quiet models pull $(MODEL) > $(STAMPS)/pull.txt
 	@$(BIN)/fmf -c $(QUICKSTART)/fmf.yaml --set artefacts_dir="$(CURDIR)/artefacts" run > $(STAMPS)/run.txt
 	@$(BIN)/python $(QUICKSTART)/table.py "$$(sed -n 's/^run_dir=//p' $(STAMPS)/run.txt)"

@@ -35,6 +35,7 @@ def main(run_dir: Path) -> None:
     console = Console()
     console.print(table)
     console.print(Text(f"The complaints together: {month}"))
+    console.print(Text("Sorted by a model of 135 million parameters: quick, free, and not always right.", "dim"))
     console.print(Text(f"Everything lies in {run_dir}", "bold"), soft_wrap=True)
 
 

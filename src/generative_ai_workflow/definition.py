@@ -104,7 +104,7 @@ class ResolvedPrompt(Value):
     examples: tuple[Any, ...] = ()
     """Few-shot turns: (input, output), or mappings with these keys."""
     metadata: dict[str, Any] = Field(default_factory=dict)
-    """Where it came from, such as `prompt_id`, `version` and `hash`."""
+    """Where it came from, such as `prompt_id`, `prompt_version` and `prompt_hash`."""
 
 
 Resolve = Callable[[str], ResolvedPrompt]
@@ -352,7 +352,7 @@ class PromptFiles:
                     template=_trimmed(item["template"], reference),
                     system=item.get("system"),
                     examples=tuple(item.get("examples") or ()),
-                    metadata={"prompt_id": str(data.get("id", path)), "version": version},
+                    metadata={"prompt_id": str(data.get("id", path)), "prompt_version": version},
                 )
         known = ", ".join(str(item.get("version")) for item in found) or "none"
         raise DefinitionError(f"{path} has no version {version!r}", op="prompt.find", hint=f"known: {known}")

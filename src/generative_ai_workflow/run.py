@@ -202,7 +202,7 @@ class Run:
             "fmf.step.name": part.name,
             "fmf.step.type": part.plugin.rpartition(".")[2],
             "gen_ai.prompt.name": part.metadata.get("prompt_id"),
-            "gen_ai.prompt.version": part.metadata.get("version"),
+            "gen_ai.prompt.version": part.metadata.get("prompt_version"),
         }
         with span(f"step {part.name}", attributes=attributes):
             result = part.work(context)

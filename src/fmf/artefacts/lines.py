@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,11 +75,6 @@ class LineWriter:
         if self._pending_bytes >= _BUFFER_BYTES:
             self.flush()
 
-    def write_lines(self, lines: Iterable[bytes]) -> None:
-        """Add encoded lines."""
-        for line in lines:
-            self.write_line(line)
-
     def flush(self) -> None:
         """Hand what is collected to the operating system.
 
@@ -89,14 +84,17 @@ class LineWriter:
         if not self._pending:
             return
         block = b"".join(self._pending)
-        with writing(self.path):
-            written = 0
-            while written < len(block):
-                written += self._file.write(memoryview(block)[written:])
-        self._digest.update(block)
-        self.bytes += len(block)
-        self._pending.clear()
-        self._pending_bytes = 0
+        written = 0
+        try:
+            with writing(self.path):
+                while written < len(block):
+                    written += self._file.write(memoryview(block)[written:])
+        finally:
+            # What went out before a disk was full must not go out again.
+            self._digest.update(block[:written])
+            self.bytes += written
+            self._pending = [block[written:]] if written < len(block) else []
+            self._pending_bytes = len(block) - written
 
     def close(self) -> None:
         """Flush and close; a closed writer may be closed again."""

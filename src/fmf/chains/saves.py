@@ -30,6 +30,7 @@ SUFFIXES: Mapping[str, Form] = {
     ".html": "text",
     ".yaml": "text",
 }
+_WRITABLE = [ending for ending, form in SUFFIXES.items() if form != "parquet"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ARTEFACTS = "artefacts/"
 _LEADING = ("record_id", "source_uri", "doc_id", "chunk_id")
@@ -58,7 +59,7 @@ def form_of(save: str, chosen: Form | None) -> Form:
         raise ConfigError(
             f"the form of {save!r} cannot be told from its ending",
             op="chain.load",
-            hint=f"add `as: jsonl`, `csv` or `text`; known endings: {', '.join(SUFFIXES)}",
+            hint=f"add `as: jsonl`, `csv` or `text`; known endings: {', '.join(_WRITABLE)}",
         )
     if form == "parquet":
         raise ConfigError(

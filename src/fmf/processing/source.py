@@ -18,7 +18,6 @@ BLOCK = 1 << 20
 """Bytes that are read at a time."""
 _IN_MEMORY = 4 << 20
 MEGABYTE = 1_000_000
-_UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class Opener(Protocol):

@@ -78,7 +78,7 @@ def test_a_workflow_file() -> None:
     ]
     assert workflow.name == "summarise"
     assert (workflow.config.provider, workflow.config.concurrency) == ("mock", 3)
-    assert workflow.steps[1].metadata == {"prompt_id": "mood", "version": "v2"}
+    assert workflow.steps[1].metadata == {"prompt_id": "mood", "prompt_version": "v2"}
 
 
 def test_a_condition_skips_a_step() -> None:

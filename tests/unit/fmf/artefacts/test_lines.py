@@ -84,3 +84,37 @@ def test_a_full_disk_is_told_in_words():
 def test_a_missing_folder_is_told(tmp_path):
     with pytest.raises(FrameworkError, match="could not be written"):
         LineWriter(tmp_path / "no" / "a.jsonl")
+
+
+class Narrow:
+    """A file on a disk that has room for a few bytes, and then for none until somebody tidies up."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+        self.closed = False
+
+    def write(self, block):
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        part = bytes(block[: self.room])
+        self.room -= len(part)
+        return self.file.write(part)
+
+    def close(self):
+        self.closed = True
+        self.file.close()
+
+
+def test_what_went_out_before_the_disk_was_full_goes_out_once(tmp_path):
+    writer = LineWriter(tmp_path / "x.jsonl")
+    writer._file = narrow = Narrow(writer._file, room=5)
+    writer.write({"a": 1})
+    writer.write({"b": 2})
+    with pytest.raises(FrameworkError, match=r"x\.jsonl"):
+        writer.flush()
+    assert (tmp_path / "x.jsonl").read_bytes() == b'{"a":'
+    narrow.room = 1000
+    writer.close()
+    whole = b'{"a":1}\n{"b":2}\n'
+    assert (tmp_path / "x.jsonl").read_bytes() == whole
+    assert (writer.bytes, writer.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
