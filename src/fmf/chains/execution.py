@@ -3,59 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, file_facts
 from fmf.artefacts.run_id import timestamp
 from fmf.chains.asking import Asker, Outcome
 from fmf.chains.collect import collect
+from fmf.chains.ending import Ending, RunReport
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.groups import GroupIntake, GroupWishes
 from fmf.chains.intake import CHUNKS, DOCS, Feed, Intake, Wishes
 from fmf.chains.items import run_names
-from fmf.chains.records import RunFacts, Stage, Subject, run_error_row
+from fmf.chains.records import RunFacts, Subject
 from fmf.chains.references import IMAGES, Level
-from fmf.chains.run_yaml import RunEnd, record_of
+from fmf.chains.run_yaml import record_of
 from fmf.chains.saves import Save, save_path, write_save
-from fmf.chains.scribe import ERRORS, OUTPUTS, Scribe
+from fmf.chains.scribe import OUTPUTS, Scribe
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import StepCount, Tally
-from fmf.chains.verdict import Status, verdict
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
-from fmf.errors import ConnectorError, ProcessingError, exit_status
-from fmf.types import ResourceRef, Row
-from fmf_core.errors import FrameworkError
+from fmf.types import ResourceRef
 from fmf_core.portal import in_thread
 
 if TYPE_CHECKING:
     from fmf.chains.prepare import Prepared
+
+__all__ = ["Execution", "RunReport"]
 
 WINDOW_PER_WORKER, WINDOW_LEAST = 8, 64
 WINDOW_CHARS = 32_000_000
 """How much text may be under way between reading and writing; one longer document alone may be."""
 WINDOW_BYTES = 128_000_000
 """The same for pictures; one group alone may have more."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """How a run ended and what it left."""
-
-    run_id: str
-    run_dir: Path
-    status: Status
-    exit_status: int
-    record: Row
-    """The content of `run.yaml`."""
-    tally: Tally
-    saved: tuple[Path, ...] = ()
-    """What the chain saved."""
-    error: FrameworkError | None = None
-    """What ended the run, when it was no failure of a document or an item."""
 
 
 class Execution:
@@ -82,28 +64,32 @@ class Execution:
         weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
         self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), weight)
         self._scribe = Scribe(folder, self._window, stop)
-        self._saved: dict[Path, tuple[int, str]] = {}
+        self._ending = Ending(folder, tally, stop, partial(record_of, prepared))
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
 
     async def run(self, refs: Iterator[ResourceRef]) -> RunReport:
         """Run over `refs` to the end, or until the stop."""
         self._grace.watch()
-        error: FrameworkError | None = None
+        error: Exception | None = None
         try:
-            walk = self._make_walk(refs)
-            await walk.run()
-            if not self._stop.requested:
-                await self._ask_once(walk.content.value)
-            if not self._stop.requested:
-                await in_thread(self._save)
-        except FrameworkError as failure:
+            await self._run(refs)
+        except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report
             error = failure
-            self._note(failure)
         except BaseException:
-            self._stop.request(StopReason.CANCELLED)
-            self._finish(None)
+            # Here and now: whoever cancelled may not wait for another thread, and the folder must not stay open.
+            self._ending.broken_off(StopReason.CANCELLED)
             raise
-        return await in_thread(self._finish, error)
+        return await in_thread(self._ending.after, error)
+
+    async def _run(self, refs: Iterator[ResourceRef]) -> None:
+        walk = self._make_walk(refs)
+        self._ending.stage = "infer"
+        await walk.run()
+        if not self._stop.requested:
+            await self._ask_once(walk.content.value)
+        self._ending.stage = "save"
+        if not self._stop.requested:
+            await in_thread(self._save)
 
     def _make_asker(self) -> Asker:
         from chatmodels.pricing import cost_of
@@ -175,43 +161,4 @@ class Execution:
         for output in self._plan.saves:
             path = save_path(output.save, self._names, loaded.root, self._folder.root)
             if write_save(Save(path, output.step_id, output.form), self._folder.path / OUTPUTS):
-                self._saved[path] = file_facts(path)
-
-    def _note(self, error: FrameworkError) -> None:
-        """Give what ended the run its line in `errors.jsonl`, if that can still be written."""
-        row = run_error_row(self._folder.run_id, _stage_of(error), error)
-        self._tally.count_problem(row, exit_status(error))
-        self._folder.lines(ERRORS).write(row)
-
-    def _finish(self, error: FrameworkError | None) -> RunReport:
-        status, exit_code = verdict(self._tally, self._stop.reason, error)
-        try:
-            self._folder.close()
-        except FrameworkError as failure:
-            error = error or failure
-            status, exit_code = "failed", exit_status(error)
-        end = RunEnd(status, self._tally, self._folder, self._saved)
-        record = record_of(self._prepared, end)
-        try:
-            facts = {"status": status, "ended_at": record["ended_at"], "items": record["counts"]["items"]}
-            self._folder.finish(record, facts)
-        except FrameworkError as failure:
-            error = error or failure
-            status, exit_code = "failed", exit_status(error)
-        return RunReport(
-            self._folder.run_id,
-            self._folder.path,
-            status,
-            exit_code,
-            record,
-            self._tally,
-            tuple(self._saved),
-            error,
-        )
-
-
-def _stage_of(error: FrameworkError) -> Stage:
-    """Where a run was that `error` ended."""
-    if isinstance(error, ConnectorError):
-        return "connect"
-    return "read" if isinstance(error, ProcessingError) else "save"
+                self._ending.saved[path] = file_facts(path)

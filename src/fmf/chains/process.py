@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fmf.chains.execution import RunReport
+from fmf.chains.ending import Ending, RunReport
 from fmf.chains.intake import Intake, Wishes
-from fmf.chains.records import document_error_row, run_error_row
+from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, seen
-from fmf.chains.run_yaml import RunEnd, process_record_of
+from fmf.chains.run_yaml import process_record_of
 from fmf.chains.scribe import ERRORS
-from fmf.chains.stop import Stop
+from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import Tally
-from fmf.chains.verdict import verdict
 from fmf.errors import ProcessingError, exit_status
 from fmf.types import Document
-from fmf_core.errors import FrameworkError
 
 if TYPE_CHECKING:
     from fmf.artefacts.folder import RunFolder
@@ -59,17 +57,19 @@ class ProcessRun:
         reader = Reader(connector, self.loaded.value.processing)
         refs = seen(connector, tuple(self.select))
         folder = begin(self.loaded, None)
-        error: FrameworkError | None = None
+        source = {"connector": self.connector, "select": list(self.select)}
+        ending = Ending(folder, self.tally, self.stop, lambda end: process_record_of(self.loaded, end, source))
+        error: Exception | None = None
         try:
             folder.lines(ERRORS)
             for document in Intake(reader, refs, folder, Wishes(), self.stop).documents():
                 self._count(document, folder)
-        except FrameworkError as failure:
+        except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report
             error = failure
-            row = run_error_row(folder.run_id, "connect", failure)
-            self.tally.count_problem(row, exit_status(failure))
-            folder.lines(ERRORS).write(row)
-        return self._finish(folder, error)
+        except BaseException:
+            ending.broken_off(StopReason.INTERRUPTED)
+            raise
+        return ending.after(error)
 
     def _count(self, document: Document, folder: RunFolder) -> None:
         self.tally.count_document(document)
@@ -77,18 +77,3 @@ class ProcessRun:
             row = document_error_row(folder.run_id, document)
             folder.lines(ERRORS).write(row)
             self.tally.count_problem(row, exit_status(document.error or ProcessingError("")))
-
-    def _finish(self, folder: RunFolder, error: FrameworkError | None) -> RunReport:
-        try:
-            folder.close()
-        except FrameworkError as failure:
-            error = error or failure
-        status, exit_code = verdict(self.tally, self.stop.reason, error)
-        source = {"connector": self.connector, "select": list(self.select)}
-        record = process_record_of(self.loaded, RunEnd(status, self.tally, folder), source)
-        try:
-            folder.finish(record, {"status": status, "ended_at": record["ended_at"]})
-        except FrameworkError as failure:
-            error = error or failure
-            status, exit_code = "failed", exit_status(error)
-        return RunReport(folder.run_id, folder.path, status, exit_code, record, self.tally, (), error)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fmf.artefacts.history import read_record
+from fmf.artefacts.index import read_index
 from fmf.artefacts.lines import read_lines
 from fmf.chains.process import ProcessRun
 from fmf.chains.stop import StopReason
 from fmf.errors import ConfigError, ConnectorError, NothingMatchedError
 from fmf.types import Document
+from fmf_core.errors import Code
 
 TEXTS = {"a.md": "# A\n\ntext", "b.md": b"\x00\x01", "c.md": b"", "sub/d.txt": "more"}
 
@@ -90,3 +94,61 @@ def test_a_listing_that_breaks_off(project, monkeypatch):
     assert (report.status, report.exit_status) == ("failed", 4)
     assert report.tally.documents.ok == 4
     assert report.error is not None
+
+
+def _ended(work):
+    root = work.root / "artefacts"
+    (entry,) = read_index(root)
+    return entry, read_record(root, entry["run_id"]), root / entry["run_id"]
+
+
+def _breaking(run, error):
+    count = run.tally.count_document
+
+    def broken(document: Document):
+        count(document)
+        if run.tally.documents.total == 3:
+            raise error
+
+    run.tally.count_document = broken
+    return run
+
+
+def test_a_second_interrupt_leaves_a_finished_folder(project):
+    work = project()
+    with pytest.raises(KeyboardInterrupt):
+        _breaking(ProcessRun(work.loaded(), "docs"), KeyboardInterrupt()).execute()
+    entry, record, folder = _ended(work)
+    assert entry["status"] == record["status"] == "interrupted"
+    assert len(list(read_lines(folder / "docs.jsonl"))) == 3
+
+
+def test_a_fault_of_the_program_is_recorded_and_reported(project):
+    work = project()
+    bug = ValueError("odd")
+    report = _breaking(ProcessRun(work.loaded(), "docs"), bug).execute()
+    assert (report.status, report.exit_status) == ("failed", 1)
+    assert report.error.code is Code.INTERNAL
+    assert report.error.__cause__ is bug
+    entry, record, folder = _ended(work)
+    assert entry["status"] == record["status"] == "failed"
+    assert [(row["stage"], row["code"]) for row in read_lines(folder / "errors.jsonl")] == [("read", "internal")]
+
+
+def test_a_full_disk_is_no_fault_of_the_source(project, monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    monkeypatch.setattr("fmf.artefacts.lines._BUFFER_BYTES", 10)
+    from fmf.chains import process
+
+    begin = process.begin
+
+    def full(loaded, name):
+        folder = begin(loaded, name)
+        (folder.path / "docs.jsonl").symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr(process, "begin", full)
+    report = ProcessRun(project().loaded(), "docs").execute()
+    assert (report.status, report.exit_status) == ("failed", 1)
+    assert [row["stage"] for row in read_lines(report.run_dir / "errors.jsonl")] == ["save"]

@@ -17,7 +17,7 @@ from fmf.artefacts.index import read_index
 from fmf.chains.stop import StopReason
 from fmf.errors import ConfigError, InferenceError, NothingMatchedError
 from fmf_core.errors import Code
-from fmf_core.portal import in_thread
+from fmf_core.portal import in_thread, run_sync
 
 OUTPUT_KEYS = [
     "run_id",
@@ -550,3 +550,42 @@ def test_conditional_steps_are_skipped_without_failing_the_item(project, chain):
     assert result.status == "completed"
     assert [row["status"] for row in result.of("two")].count("ok") == 1
     assert result.record["counts"]["items"]["ok"] == 10
+
+
+def test_a_fault_of_the_program_is_recorded_and_reported(project, chain, monkeypatch):
+    bug = RuntimeError("odd")
+
+    def broken(save, outputs):
+        raise bug
+
+    monkeypatch.setattr("fmf.chains.execution.write_save", broken)
+    work = project()
+    result = work.run(chain(ONE, outputs=[{"save": "out/x.txt", "from": "one"}]), Script())
+    assert (result.status, result.exit_status) == ("failed", 1)
+    assert result.report.error.code is Code.INTERNAL
+    assert result.report.error.__cause__ is bug
+    assert [(row["stage"], row["code"]) for row in result.errors] == [("save", "internal")]
+    assert result.record["errors"] == {"count": 1, "by_code": {"internal": 1}}
+    assert read_index(work.root / "artefacts")[0]["status"] == "failed"
+
+
+@pytest.mark.parametrize(("asked", "status"), [(None, "cancelled"), (StopReason.INTERRUPTED, "interrupted")])
+def test_a_cancelled_run_leaves_a_finished_folder(project, chain, asked, status):
+    script = Script(hold=threading.Event())
+    work = project()
+    run = work.start(chain(ONE), script)
+    run.prepared.loaded.value.inference.__dict__["cancel_grace_s"] = 60.0
+
+    async def go():
+        task = asyncio.create_task(run.execute_async())
+        while not script.started.is_set():
+            await asyncio.sleep(0.005)
+        if asked:
+            run.stop.request(asked)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run_sync(go())
+    (entry,) = read_index(work.root / "artefacts")
+    assert entry["status"] == read_record(work.root / "artefacts", entry["run_id"])["status"] == status
