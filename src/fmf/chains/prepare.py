@@ -83,32 +83,46 @@ def prepare(
     """
     from chatmodels.factory import create_chat_model
     from fmf.chains.sight import check_sight
-    from fmf.config.lookup import connector_named
-    from fmf.connectors.base import build_connector
     from fmf.inference.client import chat_model_config
-    from fmf.prompts.registry import PromptRegistry
 
-    config = loaded.value
-    found = load_chain(chain)
-    spec = connector_named(config, _connector_name(loaded, found.spec))
-    prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
-    sinks = [sink.name for sink in config.export.sinks]
-    plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
-    _check_paths(loaded, plan)
-    settings = chat_model_config(config, secrets, root=loaded.root)
+    found, plan = checked(loaded, chain)
+    settings = chat_model_config(loaded.value, secrets, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
     return Prepared(
         loaded,
         found,
         plan,
-        build_connector(spec, root=loaded.root),
+        _connector(loaded, found.spec),
         _select(loaded, found.spec),
         model,
         settings.provider,
         settings.model or model.get_model_info().name,
         options or RunOptions(),
     )
+
+
+def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tuple[LoadedChain, Plan]:
+    """Check everything about `chain` that takes neither a secret nor a model; no document is touched.
+
+    Args:
+        loaded: the configuration.
+        chain: a chain file, or a mapping of the same shape.
+
+    Raises:
+        ConfigError: something in the chain or the configuration is wrong.
+        PromptError: a prompt is missing, or not the one that was registered.
+    """
+    from fmf.prompts.registry import PromptRegistry
+
+    config = loaded.value
+    found = load_chain(chain)
+    _connector(loaded, found.spec)
+    prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
+    sinks = [sink.name for sink in config.export.sinks]
+    plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
+    _check_paths(loaded, plan)
+    return found, plan
 
 
 def chain_path(loaded: LoadedConfig, given: str | None) -> Path:
@@ -141,6 +155,14 @@ def _check_paths(loaded: LoadedConfig, plan: Plan) -> None:
     names = run_names(new_run_id(), plan.chain, timestamp())
     for output in plan.saves:
         save_path(output.save, names, loaded.root, artefacts)
+
+
+def _connector(loaded: LoadedConfig, chain: ChainSpec) -> DataConnector:
+    from fmf.config.lookup import connector_named
+    from fmf.connectors.base import build_connector
+
+    spec = connector_named(loaded.value, _connector_name(loaded, chain))
+    return build_connector(spec, root=loaded.root)
 
 
 def _connector_name(loaded: LoadedConfig, chain: ChainSpec) -> str:

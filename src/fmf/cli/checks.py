@@ -136,10 +136,11 @@ def _inference(session: Session) -> Check:
 
 
 def _artefacts(session: Session) -> Check:
+    from fmf.artefacts.folder import artefacts_root
     from fmf.errors import exit_status
     from fmf_core.errors import ConfigurationError
 
-    folder = (session.root / session.config.artefacts_dir).absolute()
+    folder = artefacts_root(session.config.artefacts_dir, session.root).absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Check("artefacts", "ok", str(folder))
@@ -149,6 +150,8 @@ def _artefacts(session: Session) -> Check:
 
 
 def _chain(session: Session) -> Check:
-    from fmf.cli.chain_check import check_chain
+    from fmf.chains.prepare import chain_path, checked
+    from fmf.cli.summary import chain_text
 
-    return Check("chain", "ok", check_chain(session, session.config.run.chain_config or ""))
+    chain, _ = checked(session.loaded, chain_path(session.loaded, None))
+    return Check("chain", "ok", chain_text(chain))

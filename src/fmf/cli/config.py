@@ -36,11 +36,13 @@ def check(session: Session) -> None:
 
     checked = [str(session.loaded.path or "defaults only, there is no fmf.yaml here")]
     checked += [f"profile {name}" for name in check_profiles(session.loaded, sets=session.sets)]
-    chain = session.config.run.chain_config
-    if chain is not None:
-        from fmf.cli.chain_check import check_chain
+    if session.config.run.chain_config is not None:
+        from fmf.chains.prepare import chain_path
+        from fmf.chains.prepare import checked as checked_chain
+        from fmf.cli.summary import chain_text
 
-        checked.append(f"chain {check_chain(session, chain)}")
+        chain, _ = checked_chain(session.loaded, chain_path(session.loaded, None))
+        checked.append(f"chain {chain_text(chain)}")
     session.warn_of_planned()
     if session.json:
         emit_json({"ok": True, "checked": checked, "without_effect": session.planned()})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fmf.chains.execution import RunReport
+    from fmf.chains.spec import LoadedChain
     from fmf.chains.tally import Tally
 
 _SHOWN_PROBLEMS = 8
@@ -28,6 +29,11 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     for path in report.saved:
         yield f"  saved    {path}"
     yield f"  in       {report.run_dir}"
+
+
+def chain_text(chain: LoadedChain) -> str:
+    """Where a chain was read, its name, and how many steps it has."""
+    return f"{chain.source}: {chain.spec.name}, {count(len(chain.spec.steps), 'step')}"
 
 
 def read_text(tally: Tally) -> str:

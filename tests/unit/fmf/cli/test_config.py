@@ -3,15 +3,13 @@ from __future__ import annotations
 import json
 
 import jsonschema
+import pytest
 
 from fmf_core.settings import load_yaml
 
 FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
-CHAIN = """\
-name: c
-inputs: {connector: docs}
-steps: [{id: s, prompt: 'inline: x {{ text }}', inputs: {text: '${chunk.text}'}}]
-"""
+STEPS = "steps: [{id: s, prompt: 'inline: x {{ text }}', inputs: {text: '${chunk.text}'}}]"
+CHAIN = f"name: c\ninputs: {{connector: docs}}\n{STEPS}\n"
 
 
 def test_show_gives_value_and_origin_of_every_setting(fmf, tmp_path):
@@ -85,3 +83,32 @@ def test_check_loads_the_chain_that_the_file_names(fmf, tmp_path):
     assert "c, 1 step" in fmf("config", "check").stdout
     (tmp_path / "chains" / "c.yaml").write_text(CHAIN.replace("docs", "dcos"))
     assert "did you mean 'docs'" in fmf("config", "check").stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("steps: [{id: s, prompt: 'inline: x {{ text }}', inputs: {text: '${steps.nobody}'}}]", "nobody"),
+        ("steps: [{id: s, prompt: 'inline: x {{ text }} {{ more }}', inputs: {text: '${chunk.text}'}}]", "more"),
+        (STEPS + "\noutputs: [{save: r.jsonl, from: nobody}]", "nobody"),
+        ("steps: [{id: s, prompt: 'nowhere#v1'}]", "nowhere"),
+    ],
+)
+def test_check_and_doctor_refuse_the_chains_that_a_run_refuses(fmf, tmp_path, line, told):
+    (tmp_path / "fmf.yaml").write_text(FILE + "run: {chain_config: c.yaml}\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.md").write_text("x")
+    (tmp_path / "c.yaml").write_text(CHAIN.replace(STEPS, line))
+    refused = fmf("run")
+    checked = fmf("config", "check")
+    assert checked.exit_code == refused.exit_code == fmf("doctor").exit_code
+    assert checked.exit_code in {2, 8}
+    assert told in checked.stderr
+    assert checked.stderr == refused.stderr
+
+
+def test_check_asks_for_no_secret(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(FILE.replace("mock", "openai") + "run: {chain_config: c.yaml}\n")
+    (tmp_path / "c.yaml").write_text(CHAIN)
+    result = fmf("config", "check")
+    assert (result.exit_code, result.stderr) == (0, "")

@@ -46,12 +46,22 @@ def test_json_has_every_check(fmf, well):
         ("inference.provider=openai", "inference", 3),
         ("inference.provider=azure_openai", "configuration", 2),
         ("connectors.0.type=ftp", "configuration", 2),
+        ("artefacts_dir=s3://b/x", "artefacts", 2),
     ],
 )
 def test_what_is_missing_fails_with_the_status_of_its_kind(fmf, well, change, check, status):
     result = fmf("doctor", "--set", change)
     assert result.exit_code == status
     assert states(result)[check] == "failed"
+
+
+def test_artefacts_are_looked_for_where_a_run_puts_them(fmf, well, monkeypatch):
+    monkeypatch.setenv("HOME", str(well / "home"))
+    found = {
+        check["name"]: check
+        for check in json.loads(fmf("doctor", "--set", "artefacts_dir=~/x", "--json").stdout)["checks"]
+    }
+    assert found["artefacts"]["detail"] == str(well / "home" / "x")
 
 
 def test_missing_weights_say_how_to_get_them(fmf, well, monkeypatch):
