@@ -10,12 +10,10 @@ from typing import Any, Final, Protocol
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import read_lines
 from fmf.artefacts.rows import document_from_row, document_row
-from fmf.chains.intake import DOCS, DocumentRead, Event, ItemRead
+from fmf.chains.intake import DOCS, DocumentRead, Event, ItemRead, changed_meanwhile
 from fmf.chains.stop import Stop
-from fmf.errors import ProcessingError
 from fmf.processing.pictures import Picture
 from fmf.types import Document, ResourceRef, Row
-from fmf_core.errors import Code
 
 PICTURES: Final = "pictures"
 """What the pictures of an item are called among its names."""
@@ -187,9 +185,4 @@ class GroupIntake:
         read = self._reader.read(ref)
         if isinstance(read, Picture) and read.document.doc_id == document.doc_id:
             return read
-        raise ProcessingError(
-            f"{document.source_uri} changed between the two times that it was read",
-            op="processing.picture",
-            code=Code.CONFLICT,
-            hint="run again when nobody writes to it",
-        )
+        raise changed_meanwhile(document)

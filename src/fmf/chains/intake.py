@@ -14,7 +14,9 @@ from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
 from fmf.chains.items import Askable, Item
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
+from fmf.errors import ProcessingError
 from fmf.types import Chunk, Document, ResourceRef
+from fmf_core.errors import Code
 
 DOCS, CHUNKS = "docs.jsonl", "chunks.jsonl"
 
@@ -175,6 +177,11 @@ class Intake:
         return known
 
     def _from_files(self) -> Iterator[Event]:
+        """What was read before, from the files.
+
+        Raises:
+            ProcessingError: a document whose text is read once more is not what it was.
+        """
         chunks = (chunk_from_row(row) for row in read_lines(self._chunks.path))
         for row in read_lines(self._docs.path):
             document = document_from_row(row)
@@ -188,7 +195,20 @@ class Intake:
     def _read_again(self, document: Document) -> Document:
         name = document.resource_id.rpartition("/")[2]
         ref = ResourceRef(document.resource_id, document.source_uri, name, size=document.bytes)
-        return replace(document, text=self._reader.read_whole(ref).text)
+        again = self._reader.read_whole(ref)
+        if again.status != document.status or again.doc_id != document.doc_id:
+            raise changed_meanwhile(document) from again.error
+        return replace(document, text=again.text)
+
+
+def changed_meanwhile(document: Document) -> ProcessingError:
+    """What ends a run that reads `document` again and finds something else than it was."""
+    return ProcessingError(
+        f"{document.source_uri} changed between the two times that it was read",
+        op="processing.read",
+        code=Code.CONFLICT,
+        hint="run again when nobody writes to it",
+    )
 
 
 def take(events: Iterator[Event], most: int, patience_s: float) -> list[Event]:

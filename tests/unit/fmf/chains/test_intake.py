@@ -6,6 +6,8 @@ from fmf.artefacts.folder import create_run
 from fmf.artefacts.lines import read_lines
 from fmf.chains.intake import DocumentClosed, DocumentRead, Intake, ItemRead, Wishes, take
 from fmf.chains.stop import Stop, StopReason
+from fmf.errors import ProcessingError
+from fmf_core.errors import Code
 from unit.fmf.chains.reading import TextReader
 
 TEXTS = {"a": "one\n\ntwo", "b": "never\n\nBAD", "c": "SKIP", "d": "three\n\nfour\n\nfive"}
@@ -70,6 +72,17 @@ def test_all_first_reads_a_long_text_again(start):
     reader, _, intake = start(Wishes(all_first=True, whole=True), texts)
     assert told(intake.events())[1] == texts["a"]
     assert reader.reads == ["a", "a"]
+
+
+@pytest.mark.parametrize("now", ["y" * 1_000_001, "x" * 1_000_001 + "BAD", "SKIP"])
+def test_a_long_text_that_changes_in_between_ends_the_run(start, now):
+    reader, _, intake = start(Wishes(all_first=True, whole=True), {"a": "x" * 1_000_001})
+    events = intake.events()
+    assert told([next(events)]) == ["read a"]
+    reader.texts["a"] = now
+    with pytest.raises(ProcessingError, match="file:///a changed between the two times") as caught:
+        next(events)
+    assert caught.value.code is Code.CONFLICT
 
 
 def test_whole_documents(start):
