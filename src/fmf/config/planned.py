@@ -16,7 +16,7 @@ PLANNED: Final[Mapping[str, str]] = {
     "auth.aws_secrets": "there is no secret provider aws_secrets yet",
     "connectors[s3]": "there is no connector of type s3 yet",
     "connectors[sharepoint]": "there is no connector of type sharepoint yet",
-    "processing.images": "pictures are not read yet",
+    "processing.images": "no text is read from pictures yet",
     "processing.limits.max_memory_mb": "no format that needs this limit is read yet",
     "processing.limits.max_archive_ratio": "no compressed format is read yet",
     "processing.tables.include_sheet_names": "no workbooks are read yet",
