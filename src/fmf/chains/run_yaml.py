@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.run_id import timestamp
 from fmf.chains.tally import Tally
+from fmf.connectors.base import notices_of
 from fmf.types import Row
 from fmf_core.redact import redact_value
 
 if TYPE_CHECKING:
     from fmf.chains.prepare import Prepared
     from fmf.config.loader import LoadedConfig
+    from fmf.connectors.base import DataConnector
 
 SCHEMA_VERSION = 1
 
@@ -41,7 +43,7 @@ def record_of(prepared: Prepared, end: RunEnd) -> Row:
         prepared.loaded,
         end,
         chain={"name": prepared.plan.chain, "path": path, "hash": chain.hash},
-        source={"connector": prepared.connector.name, "select": list(prepared.select)},
+        source=source_of(prepared.connector, prepared.select),
         model={"name": prepared.provider, "model": prepared.model_name},
         prompts=[
             {"id": prompt.id, "version": prompt.version, "content_hash": prompt.content_hash}
@@ -51,8 +53,15 @@ def record_of(prepared: Prepared, end: RunEnd) -> Row:
 
 
 def process_record_of(loaded: LoadedConfig, end: RunEnd, source: Row) -> Row:
-    """The record of a run that reads and asks nothing; `source` says which connector and patterns."""
+    """The record of a run that reads and asks nothing; `source` is what `source_of` says at its end."""
     return _record(loaded, end, chain=None, source=source, model=None, prompts=[])
+
+
+def source_of(connector: DataConnector, select: Sequence[str]) -> Row:
+    """Where the input came from, and by reason what the listing left out; the latter is known once all was listed."""
+    source: Row = {"connector": connector.name, "select": list(select)}
+    notices = [{"reason": reason, "count": count} for reason, count in notices_of(connector).items()]
+    return {**source, "notices": notices} if notices else source
 
 
 def _record(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fmf.chains.execution import RunReport
+    from fmf.chains.ending import RunReport
     from fmf.chains.spec import LoadedChain
     from fmf.chains.tally import Tally
 
@@ -29,6 +29,12 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     for path in report.saved:
         yield f"  saved    {path}"
     yield f"  in       {report.run_dir}"
+
+
+def notice_lines(report: RunReport) -> Iterator[str]:
+    """What the source was found to hold and the run did not read, one line for each reason."""
+    for notice in report.record["inputs"].get("notices", ()):
+        yield f"{notice['count']:,} left out: {notice['reason']}"
 
 
 def chain_text(chain: LoadedChain) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fmf.cli.output import emit_json, emit_lines, escape, note
-from fmf.cli.summary import machine_result, summary_lines
+from fmf.cli.output import emit_json, emit_lines, escape, note, warn
+from fmf.cli.summary import machine_result, notice_lines, summary_lines
 
 if TYPE_CHECKING:
-    from fmf.chains.execution import RunReport
+    from fmf.chains.ending import RunReport
     from fmf.cli.session import Session
 
 
@@ -23,6 +23,8 @@ def tell(session: Session, report: RunReport, lines: Sequence[str]) -> int:
         report: the run.
         lines: the result for stdout, unless --json was asked for.
     """
+    for line in notice_lines(report):
+        warn(line)
     if session.json_logs:
         from fmf_core.logs import get_logger
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def test_json_agrees_with_run_yaml(project, fmf):
     result = fmf("run", "--chain", "c.yaml", "--json", "-q")
     assert result.exit_code == 10
     told = json.loads(result.stdout)
+    assert "notices" not in told["inputs"]
     shown = json.loads(fmf("runs", "show", told["run_id"], "--json", "-q").stdout)
     assert told["status"] == shown["status"] == "partial"
     for key in ("counts", "metrics", "errors", "inputs"):
@@ -71,6 +73,33 @@ def test_the_summary_groups_what_failed(project, fmf):
 
 def test_quiet_says_nothing_but_the_result(project, fmf):
     assert fmf("run", "--chain", "c.yaml", "-q").stderr == ""
+
+
+def test_what_the_listing_left_out_is_a_warning_and_in_the_record(project, fmf):
+    outside = project / "outside.md"
+    outside.write_text("x")
+    (project / "data" / "link.md").symlink_to(outside)
+    result = fmf("run", "--chain", "c.yaml", "--json", "-q")
+    assert result.exit_code == 0
+    assert result.stderr == "warning: 1 left out: links that leave the root\n"
+    told = json.loads(result.stdout)
+    assert told["inputs"]["notices"] == [{"reason": "links that leave the root", "count": 1}]
+    assert json.loads(fmf("runs", "show", "last", "--json").stdout)["inputs"] == told["inputs"]
+
+
+def test_a_folder_that_cannot_be_read_is_a_warning(project, fmf, monkeypatch):
+    (project / "data" / "shut").mkdir()
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("/shut"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    result = fmf("run", "--chain", "c.yaml")
+    assert "warning: 1 left out: folders that cannot be read\n" in result.stderr
+    assert "notices" in (Path(facts(result)["run_dir"]) / "run.yaml").read_text()
 
 
 def test_json_logs_are_json_alone(project, fmf, monkeypatch):
