@@ -99,7 +99,9 @@ class Execution:
         prepared = self._prepared
         facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
         # The framework's own defaults: fmf.yaml decides here, not the variables of the storey below.
-        engine = WorkflowEngine(FrameworkConfig.model_construct(), model=GatedModel(prepared.model, self._stop))
+        engine = WorkflowEngine(
+            FrameworkConfig.model_construct(), model=GatedModel(prepared.model, self._stop, self._grace)
+        )
         prices = prepared.loaded.value.inference.prices
         return Asker(self._plan, engine, facts, lambda usage: cost_of(usage, prices))
 

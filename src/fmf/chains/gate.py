@@ -8,6 +8,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers import WrappedModel
+from fmf.chains.grace import Grace
 from fmf.chains.stop import Stop
 from fmf_core.errors import Code
 
@@ -16,16 +17,17 @@ OP = "run.stopping"
 
 
 class GatedModel(WrappedModel):
-    """Lets no new call through once `stop` is requested; calls in flight go on."""
+    """Lets no new call through once `stop` is requested; calls in flight may finish within the `grace`."""
 
-    def __init__(self, inner: ChatModel, stop: Stop) -> None:
+    def __init__(self, inner: ChatModel, stop: Stop, grace: Grace) -> None:
         super().__init__(inner)
         self._stop = stop
+        self._grace = grace
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, unless the run is stopping."""
         self._check()
-        return await self.inner.complete_async(request)
+        return await self._grace.allow_call(self.inner.complete_async(request))
 
     def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece, unless the run is stopping."""

@@ -14,7 +14,8 @@ from chatmodels.providers.mock import MockChatModel
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf.artefacts.history import read_record
 from fmf.artefacts.index import read_index
-from fmf.chains.stop import StopReason
+from fmf.artefacts.lines import read_lines
+from fmf.chains.stop import Stop, StopReason
 from fmf.errors import ConfigError, InferenceError, NothingMatchedError
 from fmf_core.errors import Code
 from fmf_core.portal import in_thread, run_sync
@@ -589,3 +590,51 @@ def test_a_cancelled_run_leaves_a_finished_folder(project, chain, asked, status)
     run_sync(go())
     (entry,) = read_index(work.root / "artefacts")
     assert entry["status"] == read_record(work.root / "artefacts", entry["run_id"])["status"] == status
+
+
+def test_a_paid_answer_is_kept_when_the_next_step_is_cut_off(project, chain):
+    class Second(Script):
+        async def complete_async(self, request):
+            if request.prompt.startswith("again"):
+                self.asked_twice.set()
+                await asyncio.sleep(60)
+            return await super().complete_async(request)
+
+    script = Second()
+    script.asked_twice = threading.Event()
+    work = project({"d.md": "text"})
+    run = work.start(chain(ONE, TWO), script)
+
+    def stop():
+        script.asked_twice.wait(10)
+        run.stop.request(StopReason.INTERRUPTED)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    report = run.execute()
+    thread.join()
+    assert (report.status, report.exit_status) == ("interrupted", 130)
+    one, two = read_lines(report.run_dir / "outputs.jsonl")
+    assert (one["step_id"], one["status"], one["output"]) == ("one", "ok", "SAY TEXT")
+    assert (one["tokens_prompt"], one["tokens_completion"], one["cost_usd"]) == (3, 2, 0.5)
+    assert (two["step_id"], two["status"], two["output"]) == ("two", "failed", None)
+    (error,) = read_lines(report.run_dir / "errors.jsonl")
+    assert (error["step_id"], error["code"], error["op"]) == ("two", "cancelled", "run.stop")
+    assert "cancel_grace_s" in error["hint"]
+    steps = report.record["counts"]["steps"]
+    assert (steps["one"]["ok"], steps["two"]["failed"]) == (1, 1)
+
+
+def test_what_hangs_outside_of_any_call_is_cut_off_as_a_whole():
+    from fmf.chains.grace import CutOffError, Grace
+
+    async def go():
+        stop = Stop()
+        grace = Grace(stop, 0.01)
+        grace.watch()
+        stop.request(StopReason.INTERRUPTED)
+        with pytest.raises(CutOffError):
+            await grace.allow(asyncio.sleep(60))
+        assert asyncio.current_task().cancelling() == 0
+
+    run_sync(go())
