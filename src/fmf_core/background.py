@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures.thread as _needed_in_the_end  # noqa: F401 - cannot be imported once the main thread has ended
 import contextlib
 import os
 import threading

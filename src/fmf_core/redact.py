@@ -16,7 +16,17 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from fmf_core.personal import detect_pii, redact_pii
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key
 
-__all__ = ["MASK", "add_secret", "detect_pii", "redact", "redact_pii", "redact_value", "secret_key", "suspicious"]
+__all__ = [
+    "MASK",
+    "add_secret",
+    "blank_known",
+    "detect_pii",
+    "redact",
+    "redact_pii",
+    "redact_value",
+    "secret_key",
+    "suspicious",
+]
 
 SHORTEST_SECRET = 4
 """Registered values under this many characters are ignored: they would blank ordinary text."""
@@ -55,11 +65,20 @@ def add_secret(value: str | bytes | SecretStr | SecretBytes) -> None:
     _known.add(forms)
 
 
-def redact(text: str) -> str:
-    """Return `text` with every registered secret and everything that looks like a secret replaced by a mask."""
+def blank_known(text: str) -> str:
+    """Return `text` with every registered secret replaced by a mask, and nothing else changed.
+
+    For what people read as data: a document may hold things that only look like secrets.
+    """
     for form in _known.forms:
         if form in text:
             text = text.replace(form, MASK)
+    return text
+
+
+def redact(text: str) -> str:
+    """Return `text` with every registered secret and everything that looks like a secret replaced by a mask."""
+    text = blank_known(text)
     lowered = text.lower()
     if not marked(lowered):
         return text

@@ -17,7 +17,7 @@ from fmf_core.value import Value
 class RetryPolicy(Value):
     """How often and how patiently a failed call is made again."""
 
-    max_attempts: int = Field(default=3, ge=1)
+    max_attempts: int = Field(default=3, ge=1, le=1000)
     """How many calls there may be in all; 1 never retries."""
     first_wait_s: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     """Longest wait before the second call, in seconds."""

@@ -227,6 +227,13 @@ class OpenAIChatModel(ChatModel):
         key = self._api_key.get_secret_value() if self._api_key else os.environ.get("OPENAI_API_KEY", "")
         if key:
             add_secret(key)
+            if not (key.isascii() and key.isprintable()):
+                raise ProviderAuthError(
+                    "the API key holds a line break or a character that no key has",
+                    op="openai.connect",
+                    hint="look at OPENAI_API_KEY (or api_key): it is one line of ASCII letters, digits and signs",
+                    fields={"provider": self.provider_name, "model": self.model},
+                )
         elif base_url is None:
             raise ProviderAuthError(
                 f"model {self.model!r}: no API key is set",
@@ -242,7 +249,9 @@ class _LoopClient:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: _Settings, more: Mapping[str, Any]) -> None:
         key, base_url = settings
-        self.client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, **more)
+        # A redirect would carry the documents to wherever it points, or turn a question into a look-up.
+        http_client = openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        self.client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http_client, **more)
         self._loop = loop
         self._process = os.getpid()
         self._guard = self._closed_with_loop()
@@ -328,6 +337,13 @@ def _translated(call: Call, timeout_s: float) -> Iterator[None]:
 
 
 def _status_error(error: openai.APIStatusError, call: Call) -> ChatModelError:
+    if 300 <= error.status_code < 400:
+        target = error.response.headers.get("location", "nowhere")
+        raise call.error(
+            f"the server redirects to {target} (HTTP {error.status_code}), which is not followed",
+            Code.INVALID,
+            hint="set base_url to where the server really is",
+        ) from error
     seen = error.body if error.body is not None else error.response.text
     retry_after = seconds_to_wait(error.response.headers)
     return reported(seen, call, status=error.status_code, retry_after=retry_after)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from fmf.artefacts.storage import writing
 from fmf.types import Row
+from fmf_core.redact import blank_known
 
 _BUFFER_BYTES = 256 * 1024
 
@@ -18,14 +19,15 @@ def encode_line(row: Mapping[str, Any]) -> bytes:
     """`row` as one line of JSON with its line end.
 
     A value that JSON does not know is written as its text, and half of a surrogate pair as U+FFFD: a record is never
-    lost to one odd value.
+    lost to one odd value. Registered secrets are blanked, also where a model or a document says them.
     """
     import orjson
 
     try:
-        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        return orjson.dumps(_clean(row), default=str, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(_clean(row), default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return blank_known(line.decode()).encode()
 
 
 def read_lines(path: Path) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from fmf.chains.ending import Ending, RunReport
 from fmf.chains.intake import Intake, Wishes
 from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, seen
-from fmf.chains.run_yaml import process_record_of
+from fmf.chains.run_yaml import process_record_of, source_of
 from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import Tally
@@ -57,8 +57,12 @@ class ProcessRun:
         reader = Reader(connector, self.loaded.value.processing)
         refs = seen(connector, tuple(self.select))
         folder = begin(self.loaded, None)
-        source = {"connector": self.connector, "select": list(self.select)}
-        ending = Ending(folder, self.tally, self.stop, lambda end: process_record_of(self.loaded, end, source))
+        ending = Ending(
+            folder,
+            self.tally,
+            self.stop,
+            lambda end: process_record_of(self.loaded, end, source_of(connector, self.select)),
+        )
         error: Exception | None = None
         try:
             folder.lines(ERRORS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,6 +28,20 @@ class OpenAIConfig(Section):
     """How much chance decides, 0 to 2; null leaves it out."""
     max_tokens: int | None = Field(default=1024, ge=1, le=128_000)
     """The longest answer, in tokens; null leaves it out."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, base_url: str | None) -> str | None:
+        if base_url is None:
+            return None
+        try:
+            parts = urlsplit(base_url)
+            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"base_url {base_url!r} is no address; write http(s)://host[:port]/v1")
+        return base_url
 
 
 class AzureOpenAIConfig(Section):
@@ -100,7 +115,7 @@ class InferenceConfig(Section):
     """Settings of a plugin's provider: model, temperature, max_tokens, seed, base_url and its own arguments."""
     system_prompt: str | None = None
     """What the model is told first, where neither chain nor prompt says something else."""
-    timeout_s: float = Field(default=60.0, gt=0)
+    timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     """One call, from its start to its last byte, in seconds."""
     cancel_grace_s: float = Field(default=5.0, ge=0)
     """How long calls in flight may finish after a cancel or SIGTERM, in seconds."""

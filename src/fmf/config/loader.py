@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,6 @@ def _folder(file: Path) -> Path:
 
 
 def _hash(value: FmfConfig) -> str:
-    import orjson
-
-    return "sha256:" + hashlib.sha256(orjson.dumps(masked(value), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    # Not orjson: a setting may be a whole number beyond 64 bits.
+    canonical = json.dumps(masked(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

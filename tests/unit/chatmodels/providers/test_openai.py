@@ -422,6 +422,24 @@ class TestScriptedExam(ChatModelExam):
 
 @pytest.mark.peer
 @pytest.mark.model
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_an_error_and_not_followed(status: int) -> None:
+    with ScriptedServer() as other, ScriptedServer() as server:
+        server.add(*[Reply(status=status, headers={"Location": f"{other.base_url}/chat/completions"}, body="")] * 3)
+        with pytest.raises(ChatModelError, match="redirects to") as caught:
+            OpenAIChatModel(base_url=server.base_url, api_key="k", model="m").complete(ChatRequest(prompt="private"))
+        assert caught.value.code is Code.INVALID
+        assert "base_url" in caught.value.hint
+        assert (server.count, other.count) == (1, 0)
+
+
+@pytest.mark.parametrize("key", ["sk-caf\u00e9-12345678", "sk-two\nlines-12345678"])
+def test_a_key_that_no_header_can_hold_is_told_before_any_request(key: str) -> None:
+    with allow_model_requests(), pytest.raises(ProviderAuthError, match="line break or a character") as caught:
+        OpenAIChatModel(base_url="http://127.0.0.1:9/v1", api_key=key, model="m").complete(ChatRequest(prompt="x"))
+    assert key not in str(caught.value)
+
+
 class TestEmbeddedExam(ChatModelExam):
     model = "smollm2-135m-instruct"
     threads = 3

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmf.artefacts.lines import LineWriter, encode_line, read_lines
+from fmf_core import redact as redaction
 from fmf_core.errors import Code, FrameworkError
 
 json_values = st.recursive(
@@ -118,3 +119,10 @@ def test_what_went_out_before_the_disk_was_full_goes_out_once(tmp_path):
     whole = b'{"a":1}\n{"b":2}\n'
     assert (tmp_path / "x.jsonl").read_bytes() == whole
     assert (writer.bytes, writer.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+
+def test_a_registered_secret_is_blanked_in_every_line():
+    redaction.add_secret("canary-4711-value")
+    line = encode_line({"output": "the key is canary-4711-value", "other": "sk-only-looks-like-a-key-000"})
+    assert b"canary" not in line
+    assert b"sk-only-looks-like-a-key-000" in line
