@@ -49,3 +49,13 @@ def test_json(project, fmf):
 )
 def test_exit_status(project, fmf, args, status):
     assert fmf("process", *args).exit_code == status
+
+
+def test_what_the_listing_left_out_is_a_warning_and_in_the_record(project, fmf):
+    outside = project / "outside.md"
+    outside.write_text("x")
+    (project / "data" / "link.md").symlink_to(outside)
+    result = fmf("process", "--connector", "docs", "--select", "a.md", "--select", "link.md", "--json", "-q")
+    assert result.exit_code == 0
+    assert "warning: 1 left out: links that leave the root\n" in result.stderr
+    assert json.loads(result.stdout)["inputs"]["notices"] == [{"reason": "links that leave the root", "count": 1}]
