@@ -173,14 +173,19 @@ def _items(feed: _Feed) -> Iterator[Any]:
 
 def _begun(work: Coroutine[Any, Any, Any], answer: Future[Any]) -> Job:
     """Hand `work` to the portal's loop, in a copy of the caller's context."""
+    job: Job | None = None
     try:
         if background.here():
             raise RuntimeError("run_sync was called on the portal's own loop; await the coroutine instead")  # noqa: TRY301 - the coroutine is closed in one place
         loop = background.running()
         job = Job(loop, work, answer, background)
         loop.call_soon_threadsafe(job.start, context=copy_context())
-    except BaseException:
-        work.close()
+    except BaseException as error:
+        if job is None or isinstance(error, RuntimeError):
+            work.close()
+        else:
+            # Ctrl-C while it was handed over: the loop may have begun it already.
+            _stop(job, answer)
         raise
     return job
 

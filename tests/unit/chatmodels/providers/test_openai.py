@@ -420,8 +420,6 @@ class TestScriptedExam(ChatModelExam):
         return model_of(gone)
 
 
-@pytest.mark.peer
-@pytest.mark.model
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_an_error_and_not_followed(status: int) -> None:
     with ScriptedServer() as other, ScriptedServer() as server:
@@ -440,6 +438,8 @@ def test_a_key_that_no_header_can_hold_is_told_before_any_request(key: str) -> N
     assert key not in str(caught.value)
 
 
+@pytest.mark.peer
+@pytest.mark.model
 class TestEmbeddedExam(ChatModelExam):
     model = "smollm2-135m-instruct"
     threads = 3
