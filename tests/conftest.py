@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from chatmodels import weights
 from chatmodels.errors import ChatModelError
 from chatmodels.testing import allow_model_requests, forbid_model_requests
+from fmf_core import redact as redaction
 from peers.embedded_server import EmbeddedServer
 from peers.scripted_server import ScriptedServer
 
@@ -33,6 +34,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test begin without registered secrets: a key such as `wrong` would blank the word everywhere after it."""
+    monkeypatch.setattr(redaction, "_known", type(redaction._known)())
 
 
 @pytest.fixture(autouse=True)
