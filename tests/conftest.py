@@ -38,7 +38,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every test begin without registered secrets: a key such as `wrong` would blank the word everywhere after it."""
+    """Let every test begin without registered secrets: a key such as `wrong` would blank that word from then on."""
     monkeypatch.setattr(redaction, "_known", type(redaction._known)())
 
 
