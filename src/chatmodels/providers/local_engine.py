@@ -266,7 +266,7 @@ def _load(key: EngineKey) -> Any:
 
 
 def _stop_all() -> None:
-    """Stop all work and free the engines, so that no thread of theirs outlives the interpreter."""
+    """Stop all work, so that no thread of an engine outlives the interpreter."""
     with _engines.lock:
         engines = list(_engines.loaded.values())
         _engines.loaded.clear()
@@ -274,6 +274,10 @@ def _stop_all() -> None:
         engine.stop()
     while any(engine.busy for engine in engines):
         time.sleep(0.01)
+    # Taking an engine apart while the process ends has crashed it now and then; the system takes the memory back.
+    for engine in engines:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+    _leave_without_waiting()
 
 
 def _forget_inherited() -> None:
@@ -287,7 +291,7 @@ def _forget_inherited() -> None:
 
 
 def _leave_without_waiting() -> None:
-    """Have this process end without the library's last words, which wait for a thread that stayed in the parent."""
+    """Have this process end without the library's last words: in a forked child they wait for the parent's thread."""
     library = ctypes.CDLL(None)
     if hasattr(library, "on_exit"):
         library.on_exit(ctypes.cast(library["_exit"], ctypes.c_void_p), None)
