@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := .stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The constraints hold for `package[extra]`, too: without them an older pip takes its newest release and then refuses it.
+PINNED := --require-hashes -c constraints.txt
 MODEL  := smollm2-135m-instruct
 QUICKSTART := examples/quickstart
 PACKAGES := src/fmf_core+src/chatmodels+src/generative_ai_workflow+src/fmf
@@ -59,7 +61,7 @@ $(STAMPS)/demo: $(VENV)/pyvenv.cfg constraints.txt pyproject.toml
 	@echo "Installing into $(VENV) ..."
 	@mkdir -p $(STAMPS)
 	@$(BIN)/python tools/pins.py local build > $(STAMPS)/demo.txt
-	@$(PIP) install --require-hashes -r $(STAMPS)/demo.txt
+	@$(PIP) install $(PINNED) -r $(STAMPS)/demo.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -67,6 +69,6 @@ $(STAMPS)/test: $(VENV)/pyvenv.cfg constraints.txt pyproject.toml
 	@echo "Installing the development extras into $(VENV) ..."
 	@mkdir -p $(STAMPS)
 	@$(BIN)/python tools/pins.py '*' > $(STAMPS)/test.txt
-	@$(PIP) install --require-hashes -r $(STAMPS)/test.txt
+	@$(PIP) install $(PINNED) -r $(STAMPS)/test.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(STAMPS)/demo $@
