@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
@@ -21,8 +21,9 @@ T = TypeVar("T")
 # depth to the next, so no circle of waiting threads can form however full the pools are.
 _depth: ContextVar[int] = ContextVar("fmf_core.portal.depth", default=0)
 
-# On Windows a wait without end does not notice Ctrl-C, so there the wait is cut into slices.
-_SLICE_S: Final = 0.1 if os.name == "nt" else None
+# A wait without end may miss Ctrl-C: on Windows always, elsewhere when the signal comes just before the wait begins or
+# arrives in another thread. So the main thread, the only one that Ctrl-C interrupts, waits in slices.
+_SLICE_S: Final = 0.1
 
 
 def set_interrupt_grace(seconds: float) -> None:
@@ -119,7 +120,7 @@ class _Feed:
         """The next item, as (True, item), or the end, as (False, error or None)."""
         while True:
             with contextlib.suppress(Empty):
-                taken = self._queue.get(timeout=_SLICE_S)
+                taken = self._queue.get(timeout=_slice())
                 break
         if taken[0] and self._loop is not None:
             with contextlib.suppress(RuntimeError):
@@ -197,10 +198,14 @@ def _stop(job: Job, answer: Future[Any]) -> None:
         answer.exception(background.interrupt_grace_s)
 
 
+def _slice() -> float | None:
+    return _SLICE_S if threading.current_thread() is threading.main_thread() else None
+
+
 def _wait(answer: Future[T]) -> T:
     while True:
         try:
-            return answer.result(_SLICE_S)
+            return answer.result(_slice())
         except TimeoutError:
             if answer.done():
                 raise

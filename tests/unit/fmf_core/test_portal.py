@@ -558,6 +558,31 @@ class TestInterrupt:
         out, err = self.interrupt(clean_up=1000, times=2)
         assert (out, err) == (["interrupted"], "")
 
+    @pytest.mark.parametrize("call", ["run_sync(work())", "list(iterate_sync(items()))"])
+    def test_a_signal_that_another_thread_gets_is_noticed(self, call):
+        done = program(
+            f"""
+            import asyncio, signal, threading
+            from fmf_core.portal import iterate_sync, run_sync
+
+            async def work():
+                await asyncio.sleep(0.2)
+                signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+                await asyncio.sleep(1000)
+
+            async def items():
+                await work()
+                yield 1
+
+            try:
+                {call}
+            except KeyboardInterrupt:
+                print("interrupted")
+        """,
+            limit=20,
+        )
+        quiet(done, "interrupted")
+
     def test_while_iterating(self):
         assert self.interrupt(call="list(iterate_sync(items()))") == (["cleaned", "interrupted"], "")
 
