@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.transport.seam import Reply, TransportFault
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 from fmf_core.redact import redact
@@ -85,3 +88,46 @@ def reported(error: object, call: Call, *, status: int = 0, retry_after: float |
     message = f"the provider answered {number or 'with an error'}: {said}"
     more = {"status": number} if number else {}
     return call.error(message, code, retry_after=retry_after, hint=HINTS.get(code, ""), fields=more)
+
+
+def refused(reply: Reply, call: Call) -> ChatModelError:
+    """The error that a reply with any status but 200 reports; its cause is the bare status."""
+    status = reply.status
+    if 300 <= status < 400:
+        target = reply.headers.get("location", "nowhere")
+        error = call.error(
+            f"the server redirects to {target} (HTTP {status}), which is not followed",
+            Code.INVALID,
+            hint="set base_url to where the server really is",
+        )
+    else:
+        error = reported(_error_in(reply.body), call, status=status, retry_after=seconds_to_wait(reply.headers))
+    error.__cause__ = TransportFault(f"HTTP {status}", error.code)
+    return error
+
+
+def seconds_to_wait(headers: Mapping[str, str]) -> float | None:
+    """How long the provider asks to wait, from `retry-after-ms` or `retry-after` (seconds or an HTTP date)."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "").strip()
+        if text.replace(".", "", 1).isdecimal():
+            return float(text) * unit_s
+    if not headers.get("retry-after"):
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time())
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _error_in(body: bytes) -> object:
+    """What the body of a refusal says: its error object, its JSON, or its text."""
+    import orjson
+
+    try:
+        payload = orjson.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+    return payload.get("error") or payload if isinstance(payload, dict) else payload

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,6 @@ from chatmodels.types import (
     ToolCall,
 )
 from fmf_core.errors import Code
-
-MAX_REPLY_BYTES = 64 * 1024 * 1024
-"""A reply beyond this size is no answer of a model; it is refused before it fills the memory."""
 
 CHARS_PER_TOKEN = 4
 """The estimate for replies without counts: English text has about four characters to a token."""
@@ -233,40 +230,6 @@ def _tool_call(item: object, finish: str, call: Call) -> ToolCall:
 
 
 # ----------------------------------------------------------------------------------------------------------- streams
-
-
-class EventLines:
-    """Cuts the bytes of a server-sent event stream into the data of its events, wherever the pieces were cut."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._rest = b""
-        self._data: list[bytes] = []
-        self._size = 0
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The data of every event that `piece` completes."""
-        self._size += len(piece)
-        if self._size > MAX_REPLY_BYTES:
-            raise self._call.bad_reply(f"the stream is larger than {MAX_REPLY_BYTES} bytes", piece)
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            yield from self._line(line.removesuffix(b"\r"))
-
-    def close(self) -> Iterator[bytes]:
-        """The data of an event that the end of the stream left without its blank line."""
-        yield from self._line(self._rest.removesuffix(b"\r"))
-        yield from self._line(b"")
-
-    def _line(self, line: bytes) -> Iterator[bytes]:
-        if not line:
-            if self._data:
-                yield b"\n".join(self._data)
-            self._data = []
-            return
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
 
 
 @dataclass(slots=True)

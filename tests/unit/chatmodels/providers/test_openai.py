@@ -12,7 +12,8 @@ import pytest
 
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.iface import ChatModel
-from chatmodels.providers.openai import OpenAIChatModel, seconds_to_wait
+from chatmodels.providers.openai import OpenAIChatModel
+from chatmodels.providers.openai_errors import seconds_to_wait
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from chatmodels.types import ChatRequest, ResponseFormat
 from chatmodels.wrappers import RetryingModel
@@ -183,7 +184,7 @@ FAULTS = [
     (Reply(text=None), Code.BAD_REPLY, "empty"),
     (Reply(text="half", finish_reason="content_filter"), Code.REFUSED, "half"),
     (Reply(body=b"no gzip", headers={"content-encoding": "gzip"}), Code.BAD_REPLY, "decompress"),
-    (Reply(drop=True), Code.UNAVAILABLE, "disconnected"),
+    (Reply(drop=True), Code.UNAVAILABLE, "without an answer"),
     (Reply(cut_after=20), Code.UNAVAILABLE, "closed"),
 ]
 

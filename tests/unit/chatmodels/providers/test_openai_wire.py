@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.openai_errors import Call, code_of_status, reported
 from chatmodels.providers.openai_wire import (
-    EventLines,
     StreamDecoder,
     decode,
     encode,
@@ -301,17 +299,6 @@ def test_cut_tool_arguments_are_called_truncated() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- streams
-
-EVENTS = b'data: {"a": 1}\r\n\r\n: ping\n\nevent: x\ndata: one\ndata:two\n\nid: 7\ndata: [DONE]\n\ndata: rest'
-DATA = [b'{"a": 1}', b"one\ntwo", b"[DONE]", b"rest"]
-
-
-@given(st.lists(st.integers(0, len(EVENTS)), max_size=12))
-def test_events_are_found_wherever_the_bytes_were_cut(cuts: list[int]) -> None:
-    lines = EventLines(call())
-    edges = [0, *sorted(cuts), len(EVENTS)]
-    found = [data for a, b in pairwise(edges) for data in lines.feed(EVENTS[a:b])]
-    assert found + list(lines.close()) == DATA
 
 
 def delta(text: str | None = None, finish: str | None = None, **more: object) -> dict[str, object]:

@@ -1,0 +1,235 @@
+"""One HTTP/1.1 connection: writes a request, reads its reply with llhttp, and says whether it can serve another one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+
+from chatmodels.transport.exchange import Exchange
+from chatmodels.transport.seam import Timeouts, TransportFault, late
+from fmf_core.errors import Code
+
+MOST_HEAD_BYTES = 256 * 1024
+"""A head beyond this size belongs to no reply of a model server."""
+_BODILESS = frozenset({204, 304})
+
+
+class Connection(asyncio.Protocol):
+    """Serves one exchange after the other; made by `loop.create_connection`.
+
+    Args:
+        loop: where it lives.
+        on_change: called when an exchange is over and when the connection is gone.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[Connection], None]) -> None:
+        self.idle_since = 0.0
+        self.lost = False
+        self._loop = loop
+        self._on_change = on_change
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._exchange: Exchange | None = None
+        self._timeouts = Timeouts()
+        self._watch: asyncio.TimerHandle | None = None
+        self._started = self._heard = 0.0
+        self._held = False
+        self._headers: dict[str, str] = {}
+        self._head_bytes = 0
+        self._answered = self._head_done = self._interim = self._until_close = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return not self.lost and self._exchange is None and not self._transport.is_closing()
+
+    def begin(self, exchange: Exchange, request: bytes, timeouts: Timeouts, started: float) -> None:
+        """Send `request` and report its reply to `exchange`.
+
+        Args:
+            exchange: is told what comes.
+            request: head and body.
+            timeouts: the limits that hold.
+            started: the loop's time from which the total counts.
+        """
+        self._exchange = exchange
+        self._timeouts = timeouts
+        self._started = started
+        self._heard = self._loop.time()
+        self._held = False
+        self._headers = {}
+        self._head_bytes = 0
+        self._answered = self._head_done = self._interim = self._until_close = False
+        self._transport.write(request)
+        self._keep_watch()
+
+    def give_up(self, exchange: Exchange) -> None:
+        """End `exchange` from this side if it is still under way: what may yet come belongs to nobody."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self._end_watch()
+            self.close()
+
+    def close(self) -> None:
+        """Close at once."""
+        if not self.lost:
+            self._transport.abort()
+
+    def hold(self, exchange: Exchange, *, held: bool) -> None:
+        """Stop reading the reply to `exchange`, or go on."""
+        if self._exchange is not exchange or self._transport.is_closing():
+            return
+        self._held = held
+        self._heard = self._loop.time()
+        if held:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    # ------------------------------------------------------------------------------------------ what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._exchange is None:
+            self.close()  # nobody asked: the next reply must not begin with them
+            return
+        self._answered = True
+        self._heard = self._loop.time()
+        if not self._head_done:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            self._fail(error.__context__ if isinstance(error.__context__, TransportFault) else error)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(TransportFault(f"the reply is no HTTP/1.1: {error}", Code.BAD_REPLY, "check base_url"))
+        else:
+            if not self._head_done and self._head_bytes > MOST_HEAD_BYTES:
+                self._fail(TransportFault(f"the reply begins with {self._head_bytes} bytes of head", Code.BAD_REPLY))
+
+    def eof_received(self) -> bool:
+        """The server has ended its side: so do we."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self.lost = True
+        if self._exchange is not None:
+            if error is None and self._head_done and self._until_close:
+                self._complete()
+            else:
+                self._fail(_broken(error, answered=self._answered))
+        self._on_change(self)
+
+    # --------------------------------------------------------------------------------------- what the parser calls
+
+    def on_message_begin(self) -> None:
+        """A reply begins."""
+        if self._exchange is None:
+            self.close()  # it answers nothing that was asked
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One line of the head."""
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        if self._exchange is None:
+            return
+        status = self._parser.get_status_code()
+        self._interim = 100 <= status < 200
+        if self._interim:
+            self._headers = {}
+            return
+        self._head_done = True
+        headers = self._headers
+        self._until_close = (
+            "content-length" not in headers and "transfer-encoding" not in headers and status not in _BODILESS
+        )
+        self._exchange.begun(status, headers)
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._exchange is not None:
+            self._exchange.data(data)
+
+    def on_message_complete(self) -> None:
+        """The reply is whole."""
+        if self._interim:
+            self._interim = False
+        elif self._exchange is not None:
+            # A server that answers before it has read everything will take the rest for the next request.
+            reusable = self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
+            self._complete()
+            if not reusable:
+                self.close()
+            self._on_change(self)
+
+    # ----------------------------------------------------------------------------------------------------- the end
+
+    def _complete(self) -> None:
+        exchange = self._ended()
+        self.idle_since = self._loop.time()
+        try:
+            exchange.done()
+        except TransportFault as fault:
+            exchange.fail(fault)
+
+    def _fail(self, error: Exception) -> None:
+        if self._exchange is not None:
+            exchange = self._ended()
+            self.close()
+            exchange.fail(error)
+
+    def _ended(self) -> Exchange:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None  # noqa: S101 - both callers have looked
+        self._end_watch()
+        if self._held:
+            self._held = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return exchange
+
+    # ------------------------------------------------------------------------------------------------------- limits
+
+    def _keep_watch(self) -> None:
+        """Look again when the first of the limits may be over."""
+        limits = self._timeouts
+        silences = [s for s in (limits.first_byte_s, limits.between_bytes_s) if s is not None]
+        looks = [self._loop.time() + min(silences)] if silences else []
+        if limits.total_s is not None:
+            looks.append(self._started + limits.total_s)
+        if looks:
+            self._watch = self._loop.call_at(min(looks), self._look)
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _look(self) -> None:
+        now, limits = self._loop.time(), self._timeouts
+        silence = limits.between_bytes_s if self._answered else limits.first_byte_s
+        if limits.total_s is not None and now >= self._started + limits.total_s:
+            self._fail(late(limits.total_s))
+        elif silence is not None and not self._held and now >= self._heard + silence:
+            self._fail(late(silence, "nothing more came" if self._answered else "no first byte came"))
+        else:
+            self._keep_watch()
+
+
+def _broken(error: Exception | None, *, answered: bool) -> TransportFault:
+    what = "in the middle of its reply" if answered else "without an answer"
+    said = f" ({type(error).__name__}: {error})" if error is not None else ""
+    fault = TransportFault(f"the server closed the connection {what}{said}", Code.UNAVAILABLE, "is the server up?")
+    fault.__cause__ = error
+    return fault

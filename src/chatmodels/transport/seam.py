@@ -1,0 +1,108 @@
+"""What a provider asks of a transport and what it gets back; a transport of your own fills the same seam."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from fmf_core.errors import Code
+
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+"""A reply beyond this size is no answer of a model; it is refused before it fills the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits of one exchange, in seconds; `None` is no limit of its own."""
+
+    total_s: float | None = 60.0
+    """From the start, connecting included, to the last byte."""
+    connect_s: float | None = 10.0
+    """For name look-up, connection and TLS."""
+    first_byte_s: float | None = None
+    """From the sent request to the first byte of the reply."""
+    between_bytes_s: float | None = None
+    """The longest silence within a reply."""
+
+
+class Outgoing(NamedTuple):
+    """One request on its way."""
+
+    path: str
+    """Below the base URL, with its leading slash."""
+    body: Mapping[str, Any] | None = None
+    """Sent as JSON; without it the request is a GET."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+class OpenReply(Protocol):
+    """A reply whose body is still on its way."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in lower case."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body, decompressed, as it arrives."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries requests to one server. Nothing is repeated and no redirect is followed here."""
+
+    async def send(self, outgoing: Outgoing) -> Reply:
+        """The whole reply to `outgoing`.
+
+        Raises:
+            TransportFault: there is no whole reply.
+        """
+        ...
+
+    def open(self, outgoing: Outgoing) -> AbstractAsyncContextManager[OpenReply]:
+        """The reply to `outgoing` from its headers on; leaving the context early gives the connection up.
+
+        Raises:
+            TransportFault: there is no reply; `pieces` raises it when the reply breaks off.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close what is open; the transport may be used again afterwards."""
+        ...
+
+
+class TransportFault(Exception):  # noqa: N818 - it never leaves the chat layer: a provider makes the error of it
+    """Why there is no reply, for the provider to turn into its own error."""
+
+    def __init__(self, message: str, code: Code, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+
+
+def late(limit_s: float, what: str = "no complete answer") -> TransportFault:
+    """The fault of an exchange that took longer than `limit_s`."""
+    return TransportFault(f"{what} within {limit_s:g} s", Code.TIMEOUT, "raise timeout_s, or ask for less")
+
+
+def too_large() -> TransportFault:
+    """The fault of a reply that is no answer of a model."""
+    return TransportFault(f"the reply is larger than {MAX_REPLY_BYTES} bytes", Code.BAD_REPLY)
