@@ -24,7 +24,6 @@ BUILTIN = {
     ),
     "openai": Entry(
         "chatmodels.providers.openai:OpenAIChatModel",
-        extra="openai",
         metadata={
             "description": "OpenAI and every server that speaks its chat completions protocol",
             "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images", "seed"],
