@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from fmf_core.errors import Code
 
 USER_AGENT = f"frontier-model-framework/{__version__}"
 PORTS = {"http": 80, "https": 443}
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class Origin(NamedTuple):
@@ -44,7 +47,13 @@ class Target:
         self._prefix = parts.path.rstrip("/")
         self._query = f"?{parts.query}" if parts.query else ""
         self._parts = parts
-        self._headers = "".join(f"{name}: {_sendable(name, value)}\r\n" for name, value in headers.items())
+        given = {name.lower(): _sendable(name, value) for name, value in headers.items()}
+        self._headers = {
+            "user-agent": USER_AGENT,
+            "accept-encoding": "gzip",
+            "content-type": "application/json",
+            **given,
+        }
         self._heads: dict[tuple[str, str], bytes] = {}
 
     @cached_property
@@ -65,7 +74,7 @@ class Target:
     def _made(self, method: str, path: str) -> str:
         origin = self.origin
         wanted = f"{self._prefix}{path}{self._query}"
-        authority = f"[{origin.host}]" if ":" in origin.host else origin.host
+        authority = in_address(origin.host)
         if origin.port != PORTS[self._parts.scheme]:
             authority += f":{origin.port}"
         proxied = ""
@@ -73,11 +82,13 @@ class Target:
             # Without TLS the proxy reads the request itself, and wants the whole address.
             wanted = f"http://{authority}{wanted}"
             proxied = proxy_authorization(origin.proxy)
-        return (
-            f"{method} {wanted} HTTP/1.1\r\nhost: {authority}\r\n{proxied}{self._headers}"
-            f"user-agent: {USER_AGENT}\r\naccept-encoding: gzip\r\n"
-            "content-type: application/json\r\ncontent-length: "
-        )
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {"host": authority, **self._headers}.items())
+        return f"{method} {wanted} HTTP/1.1\r\n{lines}{proxied}content-length: "
+
+
+def in_address(host: str) -> str:
+    """`host` as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
 
 
 def proxy_for(scheme: str, authority: str) -> str | None:
@@ -91,12 +102,12 @@ def proxy_for(scheme: str, authority: str) -> str | None:
     if not proxy or proxy_bypass_environment(authority, proxies):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme != "http":
-        raise TransportFault(
-            f"the proxy {_shown(urlsplit(proxy))} is of a kind that is not spoken here",
-            Code.UNSUPPORTED,
-            "name an http:// proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or add the host to NO_PROXY",
-        )
+    hint = "name an http:// proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or add the host to NO_PROXY"
+    parts = _split(proxy)
+    if parts is None or (parts.scheme == "http" and not parts.hostname):
+        raise TransportFault(f"{_shown(proxy)!r} is no address of a proxy", Code.INVALID, hint)
+    if parts.scheme != "http":
+        raise TransportFault(f"the proxy {_shown(proxy)} is of a kind that is not spoken here", Code.UNSUPPORTED, hint)
     return proxy
 
 
@@ -110,31 +121,38 @@ def proxy_authorization(proxy: str) -> str:
 
 
 def _checked(base_url: str) -> SplitResult:
-    problem = "it must begin with http:// or https:// and a host"
-    try:
-        parts = urlsplit(base_url)
-        good = parts.scheme in PORTS and bool(parts.hostname)
-        _ = parts.port
-    except ValueError as error:
-        raise _no_address(base_url, str(error)) from error
-    if good and (parts.username or parts.password):
-        good, problem = False, "credentials do not belong into an address: use api_key"
-    if good and not (parts.path + parts.query).isascii():
-        good, problem = False, "its path holds characters that must be written as %XX"
-    if good and any(char.isspace() or not char.isprintable() for char in base_url):
-        good, problem = False, "it holds white space"
-    if not good:
-        raise _no_address(_shown(parts), problem)
+    parts = _split(base_url)
+    if parts is None:
+        raise _no_address(base_url, "its host or its port is malformed")
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise _no_address(base_url, "it must begin with http:// or https:// and a host")
+    if "@" in parts.netloc:
+        raise _no_address(base_url, "credentials do not belong into an address: use api_key")
+    if any(char.isspace() or not char.isprintable() for char in base_url):
+        raise _no_address(base_url, "it holds white space")
+    if not (parts.path + parts.query).isascii():
+        raise _no_address(base_url, "its path holds characters that must be written as %XX")
     return parts
 
 
-def _no_address(shown: str, problem: str) -> TransportFault:
-    return TransportFault(f"{shown!r} is no address of a server: {problem}", Code.INVALID, "check base_url")
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address, unless it is malformed."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        return None
+    return None if port == 0 else parts
 
 
-def _shown(parts: SplitResult) -> str:
+def _no_address(address: str, problem: str) -> TransportFault:
+    return TransportFault(f"{_shown(address)!r} is no address of a server: {problem}", Code.INVALID, "check base_url")
+
+
+def _shown(address: str) -> str:
     """The address without the credentials that may stand in it."""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    scheme, between, rest = address.rpartition("://")
+    return f"{scheme}{between}{rest.rpartition('@')[2]}"
 
 
 def _ascii_host(host: str) -> str:
@@ -147,9 +165,9 @@ def _ascii_host(host: str) -> str:
 
 
 def _sendable(name: str, value: str) -> str:
-    if not (name.isascii() and value.isascii() and name.isprintable() and value.isprintable()) or ":" in name:
+    if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()) or name.lower() in _FRAMING:
         raise TransportFault(
-            f"the header {name!r} holds a line break or a character that no header can hold",
+            f"the header {name!r} cannot be sent so, or holds a line break or a character that no header can hold",
             Code.INVALID,
             "check default_headers, organization and project",
         )

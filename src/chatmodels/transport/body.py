@@ -22,11 +22,12 @@ class BodyDecoder:
         TransportFault: the encoding is unknown.
     """
 
-    __slots__ = ("_inflate", "_size")
+    __slots__ = ("_empty", "_inflate", "_size")
 
     def __init__(self, encoding: str = "") -> None:
         self._inflate: Any = None
         self._size = 0
+        self._empty = True
         name = encoding.strip().lower()
         if name in ("gzip", "x-gzip", "deflate"):
             self._inflate = zlib.decompressobj(_AUTO_HEADER)
@@ -39,21 +40,32 @@ class BodyDecoder:
         Raises:
             TransportFault: the body grows too large, or cannot be decompressed.
         """
-        if self._inflate is not None:
+        if self._inflate is None:
+            return self._counted(data)
+        pieces = []
+        while data:
+            if self._inflate.eof:
+                self._inflate = zlib.decompressobj(_AUTO_HEADER)  # compressed in several parts
             try:
-                data = self._inflate.decompress(data, MAX_REPLY_BYTES + 1 - self._size)
+                piece = self._inflate.decompress(data, MAX_REPLY_BYTES + 1 - self._size)
             except zlib.error as error:
                 raise TransportFault(f"the reply cannot be decompressed: {error}", Code.BAD_REPLY) from error
+            pieces.append(self._counted(piece))
+            self._empty = False
+            data = self._inflate.unused_data
+        return b"".join(pieces)
+
+    def _counted(self, data: bytes) -> bytes:
         self._size += len(data)
         if self._size > MAX_REPLY_BYTES:
             raise too_large()
         return data
 
     def end(self) -> None:
-        """Check that a compressed body is whole.
+        """Check that a compressed body is whole; a reply without any body is.
 
         Raises:
             TransportFault: it is not.
         """
-        if self._inflate is not None and not self._inflate.eof:
+        if self._inflate is not None and not self._inflate.eof and not self._empty:
             raise TransportFault("the reply cannot be decompressed: it ends too early", Code.BAD_REPLY)

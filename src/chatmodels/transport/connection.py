@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from chatmodels.transport.seam import Timeouts, TransportFault, late
 from fmf_core.errors import Code
 
 MOST_HEAD_BYTES = 256 * 1024
-"""A head beyond this size belongs to no reply of a model server."""
+"""A reply with more bytes than this in a row that are no body (a head, trailers) is none of a model server."""
 _BODILESS = frozenset({204, 304})
 
 
@@ -32,19 +33,30 @@ class Connection(asyncio.Protocol):
         self._on_change = on_change
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
+        self._carrier: asyncio.Transport
         self._exchange: Exchange | None = None
         self._timeouts = Timeouts()
         self._watch: asyncio.TimerHandle | None = None
         self._started = self._heard = 0.0
         self._held = False
         self._headers: dict[str, str] = {}
-        self._head_bytes = 0
+        self._bytes_beside = 0
         self._answered = self._head_done = self._interim = self._until_close = False
 
     @property
     def usable(self) -> bool:
         """Whether another request may be sent."""
         return not self.lost and self._exchange is None and not self._transport.is_closing()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has come that the loop has not seen yet: an end, or bytes that nobody asked for."""
+        number = self._transport.get_extra_info("socket").fileno()
+        if number < 0 or not hasattr(select, "poll"):
+            return number >= 0 and not select.select([number], [], [], 0)[0]
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        return not poll.poll(0)
 
     def begin(self, exchange: Exchange, request: bytes, timeouts: Timeouts, started: float) -> None:
         """Send `request` and report its reply to `exchange`.
@@ -61,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._heard = self._loop.time()
         self._held = False
         self._headers = {}
-        self._head_bytes = 0
+        self._bytes_beside = 0
         self._answered = self._head_done = self._interim = self._until_close = False
         self._transport.write(request)
         self._keep_watch()
@@ -69,14 +81,12 @@ class Connection(asyncio.Protocol):
     def give_up(self, exchange: Exchange) -> None:
         """End `exchange` from this side if it is still under way: what may yet come belongs to nobody."""
         if self._exchange is exchange:
-            self._exchange = None
-            self._end_watch()
-            self.close()
+            self._ended()
+            self._abort()
 
     def close(self) -> None:
         """Close at once."""
-        if not self.lost:
-            self._transport.abort()
+        self._fail(TransportFault("the connection was closed from this side", Code.CANCELLED))
 
     def hold(self, exchange: Exchange, *, held: bool) -> None:
         """Stop reading the reply to `exchange`, or go on."""
@@ -93,17 +103,24 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = self._carrier = cast("asyncio.Transport", transport)
+
+    def secured(self, transport: asyncio.Transport, carrier: asyncio.Transport) -> None:
+        """From now on everything goes through TLS: `transport`, which writes to `carrier`."""
+        self._transport, self._carrier = transport, carrier
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         if self._exchange is None:
-            self.close()  # nobody asked: the next reply must not begin with them
+            self._abort()  # nobody asked: the next reply must not begin with them
             return
-        self._answered = True
         self._heard = self._loop.time()
-        if not self._head_done:
-            self._head_bytes += len(data)
+        self._bytes_beside += len(data)
+        if not self._answered:
+            self._answered = True
+            if self._timeouts.between_bytes_s is not None:
+                self._end_watch()
+                self._keep_watch()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -111,8 +128,8 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(TransportFault(f"the reply is no HTTP/1.1: {error}", Code.BAD_REPLY, "check base_url"))
         else:
-            if not self._head_done and self._head_bytes > MOST_HEAD_BYTES:
-                self._fail(TransportFault(f"the reply begins with {self._head_bytes} bytes of head", Code.BAD_REPLY))
+            if self._bytes_beside > MOST_HEAD_BYTES:
+                self._fail(TransportFault(f"the reply has {self._bytes_beside} bytes of head", Code.BAD_REPLY))
 
     def eof_received(self) -> bool:
         """The server has ended its side: so do we."""
@@ -133,10 +150,12 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A reply begins."""
         if self._exchange is None:
-            self.close()  # it answers nothing that was asked
+            self._abort()  # it answers nothing that was asked
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One line of the head."""
+        if self._head_done:
+            return  # a trailer: what stands there comes too late to be counted on
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
@@ -151,13 +170,13 @@ class Connection(asyncio.Protocol):
             return
         self._head_done = True
         headers = self._headers
-        self._until_close = (
-            "content-length" not in headers and "transfer-encoding" not in headers and status not in _BODILESS
-        )
+        sized = "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
+        self._until_close = not sized and status not in _BODILESS
         self._exchange.begun(status, headers)
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        self._bytes_beside = 0
         if self._exchange is not None:
             self._exchange.data(data)
 
@@ -167,13 +186,17 @@ class Connection(asyncio.Protocol):
             self._interim = False
         elif self._exchange is not None:
             # A server that answers before it has read everything will take the rest for the next request.
-            reusable = self._parser.should_keep_alive() and not self._transport.get_write_buffer_size()
+            reusable = self._parser.should_keep_alive() and not self._unsent
             self._complete()
             if not reusable:
-                self.close()
+                self._abort()
             self._on_change(self)
 
     # ----------------------------------------------------------------------------------------------------- the end
+
+    @property
+    def _unsent(self) -> int:
+        return self._transport.get_write_buffer_size() + self._carrier.get_write_buffer_size()
 
     def _complete(self) -> None:
         exchange = self._ended()
@@ -184,10 +207,15 @@ class Connection(asyncio.Protocol):
             exchange.fail(fault)
 
     def _fail(self, error: Exception) -> None:
-        if self._exchange is not None:
-            exchange = self._ended()
-            self.close()
+        """Whatever is wrong, the connection can serve nobody else."""
+        exchange = self._ended() if self._exchange is not None else None
+        self._abort()
+        if exchange is not None:
             exchange.fail(error)
+
+    def _abort(self) -> None:
+        if not self.lost:
+            self._transport.abort()
 
     def _ended(self) -> Exchange:
         exchange, self._exchange = self._exchange, None
@@ -203,11 +231,10 @@ class Connection(asyncio.Protocol):
 
     def _keep_watch(self) -> None:
         """Look again when the first of the limits may be over."""
-        limits = self._timeouts
-        silences = [s for s in (limits.first_byte_s, limits.between_bytes_s) if s is not None]
-        looks = [self._loop.time() + min(silences)] if silences else []
-        if limits.total_s is not None:
-            looks.append(self._started + limits.total_s)
+        silence, total_s = self._silence_s, self._timeouts.total_s
+        looks = [(self._loop.time() if self._held else self._heard) + silence] if silence is not None else []
+        if total_s is not None:
+            looks.append(self._started + total_s)
         if looks:
             self._watch = self._loop.call_at(min(looks), self._look)
 
@@ -216,11 +243,16 @@ class Connection(asyncio.Protocol):
             self._watch.cancel()
             self._watch = None
 
+    @property
+    def _silence_s(self) -> float | None:
+        return self._timeouts.between_bytes_s if self._answered else self._timeouts.first_byte_s
+
     def _look(self) -> None:
-        now, limits = self._loop.time(), self._timeouts
-        silence = limits.between_bytes_s if self._answered else limits.first_byte_s
-        if limits.total_s is not None and now >= self._started + limits.total_s:
-            self._fail(late(limits.total_s))
+        now, silence, total_s = self._loop.time(), self._silence_s, self._timeouts.total_s
+        if not self._answered and self._unsent:
+            self._heard = now  # nobody answers what has not been sent
+        if total_s is not None and now >= self._started + total_s:
+            self._fail(late(total_s))
         elif silence is not None and not self._held and now >= self._heard + silence:
             self._fail(late(silence, "nothing more came" if self._answered else "no first byte came"))
         else:

@@ -84,13 +84,13 @@ class HttpTransport:
         return connection
 
     async def _connect(self, pool: Pool, target: Target, started: float) -> Connection:
-        limits = [s for s in (self.timeouts.connect_s, self.timeouts.total_s) if s is not None]
-        limit = asyncio.timeout_at(started + min(limits) if limits else None)
+        total_s = self.timeouts.total_s
         try:
-            async with limit:
-                return await pool.connect(target.origin)
+            async with asyncio.timeout_at(None if total_s is None else started + total_s):
+                return await pool.connect(target.origin, self.timeouts.connect_s)
         except TimeoutError as error:
-            raise late(min(limits), f"no connection to {target.origin.host}:{target.origin.port}") from error
+            assert total_s is not None  # noqa: S101 - without it nothing is late
+            raise late(total_s, f"no connection to {target.origin.host}:{target.origin.port}") from error
 
     def _made(self, loop: asyncio.AbstractEventLoop) -> Pool:
         with self._lock:
