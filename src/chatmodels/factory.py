@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
 from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, TimedModel, WrappedModel
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
+from fmf_core.nearest import nearest
 from fmf_core.redact import add_secret
 from fmf_core.retry import RetryPolicy
 
@@ -195,8 +195,8 @@ def _refuse_unknown(config: ChatModelConfig, taken: set[str]) -> None:
     allowed = sorted(own | set(ChatModelConfig.model_fields) - {"options"})
     hints = []
     for name in unknown:
-        near = difflib.get_close_matches(name, allowed, n=1)
-        hints.append(f"did you mean {near[0]!r} instead of {name!r}? " if near else "")
+        near = nearest(name, allowed)
+        hints.append(f"did you mean {near!r} instead of {name!r}? " if near else "")
     raise ConfigurationError(
         f"chat model {config.provider!r} has no setting {', '.join(map(repr, unknown))}",
         op="chatmodels.create",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import os
 import shutil
@@ -17,6 +16,7 @@ from typing import IO
 
 from chatmodels.errors import ChatModelError, chat_model_error
 from fmf_core.errors import Code
+from fmf_core.nearest import known_hint
 from fmf_core.value import Value
 
 PULL_TIMEOUT_S = 1800.0
@@ -241,9 +241,7 @@ def _known(name: str) -> Weights | None:
 
 def _unknown(name: str) -> ChatModelError:
     names = [weights.name for weights in KNOWN]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    hint = f"{guess}known: {', '.join(names)}; or give the path of a .gguf file"
+    hint = f"{known_hint(name, names, cutoff=0.4)}; or give the path of a .gguf file"
     return _error(f"unknown embedded model {name!r}", Code.NOT_FOUND, hint=hint)
 
 

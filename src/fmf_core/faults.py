@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from fmf_core import shapes
 from fmf_core.errors import ConfigurationError
+from fmf_core.nearest import nearest
 from fmf_core.redact import MASK, redact, redact_value, secret_key
 from fmf_core.yaml_text import KeyPath, path_text
 
@@ -114,13 +114,6 @@ def _is_consequence(detail: Any) -> bool:
         given = detail["input"]
         return isinstance(given, Sized) and len(given) >= detail["ctx"]["min_length"]
     return bool(detail["type"] == "default_factory_not_called")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    table = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(word.lower(), table, n=1, cutoff=0.6)
-    return table[near[0]] if near else None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from fmf_core import shapes
 from fmf_core.errors import ConfigurationError
-from fmf_core.faults import Fault, Place, nearest
+from fmf_core.faults import Fault, Place
+from fmf_core.nearest import nearest
 from fmf_core.yaml_text import KeyPath, Yaml, load_yaml, parse_path
 
 _REFERENCE = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")

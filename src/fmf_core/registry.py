@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fmf_core.errors import Code, PluginError, PluginNotFoundError, PluginRegistrationError
+from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -167,13 +168,7 @@ class Registry(Generic[T]):
         )
 
     def _unknown(self, name: str, op: str, known: list[str]) -> PluginNotFoundError:
-        import difflib
-
-        near = difflib.get_close_matches(str(name), known, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
-        return PluginNotFoundError(
-            f"unknown {self.kind} {name!r}", op=op, hint=f"{guess}known: {', '.join(known) or 'none'}"
-        )
+        return PluginNotFoundError(f"unknown {self.kind} {name!r}", op=op, hint=known_hint(str(name), known))
 
 
 def _published(group: str) -> dict[str, EntryPoint]:

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fmf_core.faults import Fault, Locate, Place, SettingsError, faults_of, nearest
+from fmf_core.faults import Fault, Locate, Place, SettingsError, faults_of
 from fmf_core.layers import Layers, defaults_below, from_environment, from_sets, place_in
+from fmf_core.nearest import nearest
 from fmf_core.shapes import key_of
 from fmf_core.yaml_text import KeyPath, Yaml, load_yaml, load_yaml_file, path_text
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from fmf_core.nearest import known_hint
 from generative_ai_workflow.exceptions import DefinitionError, TemplateError
-
-_SHOWN_NAMES = 30
 
 Path = tuple[str, ...]
 
@@ -44,15 +42,6 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def known_names(names: Iterable[str], wanted: str = "") -> str:
-    """A hint that lists `names`, the one nearest to `wanted` first."""
-    known = sorted(map(str, names))
-    near = difflib.get_close_matches(wanted, known, n=1) if wanted else []
-    guess = f"did you mean {near[0]!r}? " if near else ""
-    shown = ", ".join(known[:_SHOWN_NAMES]) or "none"
-    return f"{guess}known: {shown}" + (f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else "")
-
-
 def look_up(path: Path, names: Mapping[str, Any]) -> Any:
     """Follow `path` through mappings, and through mappings only.
 
@@ -74,7 +63,7 @@ def look_up(path: Path, names: Mapping[str, Any]) -> Any:
                 f"{dotted(path)!r} is not there: nothing is called {part!r}"
                 + (f" in {dotted(path[:depth])!r}" if depth else ""),
                 op="template.look_up",
-                hint=known_names(value, part),
+                hint=known_hint(part, sorted(map(str, value))),
             ) from None
     return value
 

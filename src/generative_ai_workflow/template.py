@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from fmf_core.nearest import known_hint
 from generative_ai_workflow.exceptions import DefinitionError, TemplateError
-from generative_ai_workflow.reference import Expression, known_names, text_of
+from generative_ai_workflow.reference import Expression, text_of
 
 __all__ = ["Expression", "Syntax", "Template"]
 
@@ -71,7 +72,7 @@ class Template:
         return TemplateError(
             f"the template mentions {', '.join(map(repr, missing))}, which nothing provides",
             op="template.render",
-            hint=known_names(names, missing[0] if missing else ""),
+            hint=known_hint(missing[0] if missing else "", sorted(map(str, names))),
         )
 
     def __repr__(self) -> str:

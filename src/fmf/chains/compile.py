@@ -16,8 +16,9 @@ from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain
 from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
 from fmf_core.errors import Code, FrameworkError
-from fmf_core.faults import Fault, SettingsError, nearest
+from fmf_core.faults import Fault, SettingsError
 from fmf_core.logs import get_logger
+from fmf_core.nearest import known_hint
 from generative_ai_workflow.step import OutputSpec
 
 if TYPE_CHECKING:
@@ -288,11 +289,8 @@ class _Compiler:
         by_id = {draft.definition.id: draft.definition.id for draft in drafts}
         found = by_output.get(output.source) or by_id.get(output.source)
         if found is None:
-            near = nearest(output.source, by_output)
-            guess = f"did you mean {near!r}? " if near else ""
-            self._fault(
-                f"{where}.from", f"{output.source!r} is no step's output", f"{guess}known: {', '.join(by_output)}"
-            )
+            hint = known_hint(output.source, by_output)
+            self._fault(f"{where}.from", f"{output.source!r} is no step's output", hint)
         return found
 
     def _check_save_names(self, where: str, save: str) -> None:
@@ -304,10 +302,8 @@ class _Compiler:
 
     def _check_sink(self, where: str, sink: str) -> None:
         if sink not in self._sinks:
-            near = nearest(sink, self._sinks)
-            guess = f"did you mean {near!r}? " if near else ""
-            known = ", ".join(self._sinks) or "none; add one under export.sinks in fmf.yaml"
-            self._fault(f"{where}.export", f"there is no sink {sink!r}", f"{guess}known: {known}")
+            hint = known_hint(sink, self._sinks, none="none; add one under export.sinks in fmf.yaml")
+            self._fault(f"{where}.export", f"there is no sink {sink!r}", hint)
 
     def _refuse_exports(self) -> None:
         sinks = [output.export for output in self._spec.outputs if output.export]

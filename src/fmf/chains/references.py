@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
+
+from fmf_core.nearest import known_hint
 
 RUN_NAMES = ("run_id", "chain_id", "now", "date")
 CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens")
@@ -245,8 +246,7 @@ def _metadata(mention: Mention, known: Sequence[str]) -> bool:
 
 
 def _guess(name: str, known: Sequence[str], what: str) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"{f'did you mean {near[0]!r}? ' if near else ''}{what}: {_listed(known)}"
+    return known_hint(name, known, what=what)
 
 
 def _listed(known: Sequence[str]) -> str:

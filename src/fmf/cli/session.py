@@ -222,8 +222,6 @@ def _write_options(command: click.Command, context: click.Context, formatter: cl
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
-    import difflib
+    from fmf_core.nearest import known_hint
 
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f"Did you mean {near[0]!r}? " if near else ""
-    return f"No such command {name!r}. {guess}Known: {', '.join(known)}."
+    return f"No such command {name!r}: {known_hint(name, known)}."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
     from fmf.config.models import ConnectorConfig, FmfConfig
@@ -21,11 +21,9 @@ def connector_named(config: FmfConfig, name: str) -> ConnectorConfig:
         if connector.name == name:
             return connector
     known = [connector.name for connector in config.connectors]
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigurationError(
         f"unknown connector {name!r}",
         op="config.connector",
         code=Code.NOT_FOUND,
-        hint=f"{guess}known: {', '.join(known) or 'none; add one under connectors: in fmf.yaml'}",
+        hint=known_hint(name, known, none="none; add one under connectors: in fmf.yaml"),
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from fmf.errors import ConfigError
+from fmf_core.nearest import known_hint
 
 TOKENIZERS = ("o200k_base", "cl100k_base", "o200k_harmony")
 """The vocabularies that can be counted in."""
@@ -20,12 +20,10 @@ def known(tokenizer: str) -> str:
         ConfigError: it is none of `TOKENIZERS`.
     """
     if tokenizer not in TOKENIZERS:
-        near = get_close_matches(tokenizer, TOKENIZERS, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
             f"unknown tokenizer {tokenizer!r}",
             op="processing.count",
-            hint=f"{guess}set processing.text.chunking.tokenizer to one of: {', '.join(TOKENIZERS)}",
+            hint=known_hint(tokenizer, TOKENIZERS, what="set processing.text.chunking.tokenizer to one of"),
         )
     return tokenizer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fmf.prompts.prompt import INLINE, Prompt, build_prompt, content_hash, inlin
 from fmf.prompts.store import PromptStore
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
+from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
     from fmf.config.models import PromptRegistryConfig
@@ -249,15 +249,13 @@ class PromptRegistry:
         raise self._unknown(prompt_id, sorted({file.id for _, file in files}))
 
     def _unknown(self, prompt_id: str, known: Sequence[str]) -> PromptError:
-        near = difflib.get_close_matches(prompt_id, known, n=1)
-        guess = f"did you mean {near[0]!r}? " if near else ""
         unreadable = ", ".join(map(self._store.relative, self._store.unreadable))
         broken = f"{unreadable} cannot be read: name it as path.yaml#version to see why. " if unreadable else ""
         return PromptError(
             f"there is no prompt {prompt_id!r} in {self._store.relative(self._store.folder)!r}",
             op="prompts.resolve",
             code=Code.NOT_FOUND,
-            hint=f"{guess}known: {', '.join(known) or 'none'}. {broken}{_FORMS}",
+            hint=f"{known_hint(prompt_id, known)}. {broken}{_FORMS}",
         )
 
     def _index(self) -> PromptIndex:

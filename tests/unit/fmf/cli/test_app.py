@@ -52,7 +52,7 @@ def test_an_unknown_command_names_the_nearest(fmf):
     for args, near in ((["confg"], "config"), (["config", "shw"], "show")):
         result = fmf(*args)
         assert result.exit_code == 2
-        assert f"Did you mean '{near}'" in result.stderr
+        assert f"did you mean '{near}'" in result.stderr
         assert result.stdout == ""
 
 
