@@ -12,6 +12,8 @@ from chatmodels.transport.connection import MOST_HEAD_BYTES, Connection
 from chatmodels.transport.seam import TransportFault
 from fmf_core.errors import Code
 
+RACE_DELAY_S = 0.25
+"""How long the first address of a name is tried before the next one is tried beside it."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -30,7 +32,12 @@ async def dial(
         way = urlsplit(origin.proxy)
         host, port = way.hostname or "", way.port or 80
     first: Connection | _Tunnel = connection if context is None else _Tunnel(loop)
-    carrier, _ = await loop.create_connection(lambda: first, host, port, happy_eyeballs_delay=0.25)
+    # Of the addresses of a name one may be dead. A race between addresses that is cancelled at the wrong moment leaves
+    # its socket to the garbage collector, so where there is only one there is no race.
+    numeric = ":" in host or host.replace(".", "").isdigit()
+    carrier, _ = await loop.create_connection(
+        lambda: first, host, port, happy_eyeballs_delay=None if numeric else RACE_DELAY_S
+    )
     try:
         if isinstance(first, _Tunnel) and origin.proxy is not None:
             await first.through(carrier, origin, origin.proxy)
