@@ -10,6 +10,7 @@ Every connection has a thread of its own.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import ssl
 import struct
@@ -33,6 +34,11 @@ def chunked(*pieces: bytes, headers: str = "", trailers: str = "") -> bytes:
         + body
         + f"0\r\n{trailers}\r\n".encode()
     )
+
+
+def packed(body: bytes) -> bytes:
+    """A compressed body, the same at any time."""
+    return gzip.compress(body, mtime=0)
 
 
 class Peer:

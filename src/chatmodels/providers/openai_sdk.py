@@ -73,6 +73,9 @@ class SdkTransport:
             body = await _body_of(error)
             yield _OpenSdkReply(error.response.status_code, error.response.headers, _once(body), deadline, total_s)
             return
+        except (TypeError, ValueError) as error:
+            problem = f"the request cannot be written as JSON: {redact(str(error))}"
+            raise TransportFault(problem, Code.INVALID, "look at extra_params") from error
         except Exception as error:
             raise _fault(error, total_s) from error
         try:

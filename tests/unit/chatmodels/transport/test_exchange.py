@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, suppress
@@ -14,7 +13,7 @@ from chatmodels.transport.address import Target
 from chatmodels.transport.http import HttpTransport
 from chatmodels.transport.seam import OpenReply, Outgoing, Timeouts, TransportFault
 from fmf_core.errors import Code
-from peers.raw_server import Peer, RawServer, chunked, ok
+from peers.raw_server import Peer, RawServer, chunked, ok, packed
 
 ASK = Outgoing("/chat", {"prompt": "x"})
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -64,7 +63,7 @@ def test_status_and_headers_come_before_the_body() -> None:
     [
         (chunked(b"bo", b"dy"), b"body"),
         (ok(b"body", status="500 Oh"), b"body"),
-        (ok(gzip.compress(b"body"), "content-encoding: gzip"), b"body"),
+        (ok(packed(b"body"), "content-encoding: gzip"), b"body"),
         (ok(b""), b""),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     ],
@@ -101,7 +100,7 @@ def test_what_came_is_given_before_the_fault() -> None:
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (ok(gzip.compress(b"body")[:-4], "content-encoding: gzip"), "ends too early"),
+        (ok(packed(b"body")[:-4], "content-encoding: gzip"), "ends too early"),
         (ok(b"body", "content-encoding: br"), "'br'"),
         (HEAD + b"4\r\nbody\r\nx", "no HTTP"),
     ],
