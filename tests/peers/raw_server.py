@@ -62,9 +62,9 @@ class Peer:
         """The next request, its body included."""
         head = self.head()
         length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
-        while len(self._read) < length:
-            self._read += self.socket.recv(65536)
-        body, self._read = self._read[:length], self._read[length:]
+        body, self._read = bytearray(self._read[:length]), self._read[length:]
+        while len(body) < length and (data := self.socket.recv(min(1 << 20, length - len(body)))):
+            body += data
         return head + b"\r\n\r\n" + body if head else b""
 
     def send(self, data: bytes) -> None:
