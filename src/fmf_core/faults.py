@@ -215,6 +215,7 @@ class _Finding:
         meant = (*self.path[:-1], near) if near else self.path
         # A misspelt `pasword` holds a password all the same.
         value = _shown(self.detail["input"], meant, shapes.child(self.parent, near) if near else shapes.UNKNOWN)
+        value = _shown(value, self.path, shapes.UNKNOWN)
         message = f"unknown key (value {_quoted(value)})"
         return Fault.at(locate(self.path, key=True), self.path, message, value=value, allowed=allowed, near=near)
 

@@ -18,8 +18,10 @@ from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key
 
 __all__ = [
     "MASK",
+    "Blanking",
     "add_secret",
     "blank_known",
+    "blank_values",
     "detect_pii",
     "redact",
     "redact_pii",
@@ -28,8 +30,12 @@ __all__ = [
     "suspicious",
 ]
 
-SHORTEST_SECRET = 4
+SHORTEST_SECRET = 6
 """Registered values under this many characters are ignored: they would blank ordinary text."""
+PLACEHOLDERS = frozenset(
+    ("changeme", "default", "nokey", "no-key", "no-key-required", "not-needed", "notneeded", "ollama", "lm-studio")
+)
+"""What people give as key to servers that want none: ordinary words, and no secrets."""
 SHORTEST_LINE = 16
 """Lines of a registered value of several lines are blanked on their own from this length on."""
 DEEPEST = 32
@@ -54,7 +60,7 @@ _known = _Known()
 def add_secret(value: str | bytes | SecretStr | SecretBytes) -> None:
     """Blank `value` from now on wherever it appears, also in its base64, URL-encoded and escaped forms.
 
-    Values under `SHORTEST_SECRET` characters are ignored.
+    Values under `SHORTEST_SECRET` characters and `PLACEHOLDERS` are ignored.
     """
     plain = value.get_secret_value() if isinstance(value, SecretStr | SecretBytes) else value
     text = plain.decode("utf-8", "replace") if isinstance(plain, bytes) else plain
@@ -74,6 +80,39 @@ def blank_known(text: str) -> str:
         if form in text:
             text = text.replace(form, MASK)
     return text
+
+
+class Blanking:
+    """Blanks registered secrets in a text that comes in pieces, also those that a cut runs through.
+
+    The end of what has come is held back until it is known whether a secret begins there.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """As much of the text so far as can be told, blanked."""
+        if not _known.forms:
+            return piece
+        text = blank_known(self._held + piece)
+        keep = min(len(text), len(_known.forms[0]) - 1)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def finish(self) -> str:
+        """The rest of the text."""
+        rest, self._held = self._held, ""
+        return rest
+
+
+def blank_values(value: Any) -> Any:
+    """A copy of JSON-like data with every registered secret blanked in its texts; keys and numbers stay."""
+    if isinstance(value, str):
+        return blank_known(value)
+    if isinstance(value, dict):
+        return {key: blank_values(item) for key, item in value.items()}
+    return [blank_values(item) for item in value] if isinstance(value, list) else value
 
 
 def redact(text: str) -> str:
@@ -170,7 +209,7 @@ def _masked(value: Any, depth: int) -> Any:
 
 def _forms_of(text: str) -> set[str]:
     """Every spelling of a secret that may turn up where the secret itself went in."""
-    if len(text) < SHORTEST_SECRET:
+    if len(text) < SHORTEST_SECRET or text.lower() in PLACEHOLDERS:
         return set()
     raw = text.encode("utf-8", "surrogatepass")
     forms = {

@@ -71,6 +71,7 @@ SHAPES: tuple[tuple[str, str, str], ...] = (
         rf"\1{MASK}",
     ),
     ("token=", rf"(?i)([?&;]token=){_PLAIN}{_END}{{8,}}", rf"\1{MASK}"),
+    ("key=", rf"(?i)([?&;]key=){_PLAIN}{_END}{{8,}}", rf"\1{MASK}"),
     *((mark, _NAMED, _VALUE) for mark in ("password", "passwd", "passphrase", "pwd", "secret")),
     *((mark, _NAMED, _VALUE) for mark in ("api_key", "api-key", "apikey", "access_key", "access-key", "accesskey")),
     *((mark, _NAMED, _VALUE) for mark in ("account_key", "account-key", "accountkey", "private_key", "privatekey")),

@@ -113,6 +113,17 @@ class Secrets:
             read = getattr(self._asked(), "setting", None)
         return cast("str | None", read(name)) if callable(read) else None
 
+    def guard(self) -> None:
+        """Have every secret that lies in reach blanked from now on, also those that nobody will ask for.
+
+        Raises:
+            AuthError: the place of the secrets cannot be read.
+        """
+        with self._lock:
+            held = getattr(self._asked(), "held", None)
+        for value in held() if callable(held) else ():
+            add_secret(value)
+
     def _asked(self) -> SecretProvider:
         if self._provider is None:
             self._provider = self._make()

@@ -13,8 +13,18 @@ from pydantic import SecretStr
 from fmf.auth.base import SecretNotFoundError
 from fmf.errors import AuthError
 from fmf_core.logs import get_logger
+from fmf_core.redact import secret_key
 
 log = get_logger("fmf.auth")
+
+VENDORS = (
+    "OPENAI_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "AZURE_CLIENT_SECRET",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+"""Variables of the environment that hold secrets."""
 
 
 class EnvSecrets:
@@ -50,6 +60,11 @@ class EnvSecrets:
     def names(self) -> list[str]:
         """The names in the file, sorted."""
         return sorted(self._in_file)
+
+    def held(self) -> list[str]:
+        """The values in reach that are secrets by their names: those of the file, and those that vendors look for."""
+        in_file = [value for name, value in self._in_file.items() if secret_key(name)]
+        return [*in_file, *(value for name in VENDORS if (value := self._environ.get(name)))]
 
     def setting(self, name: str) -> str | None:
         """The value of `name` as plain text; None where there is none."""

@@ -175,8 +175,8 @@ def _state_of(result: StepResult | None) -> State:
 
 
 def _refused(result: StepResult) -> bool:
-    """Whether the step would have asked when the run was already stopping."""
-    return result.error_info is not None and result.error_info.op == NEVER_ASKED
+    """Whether the step would have asked for the first time when the run was already stopping."""
+    return result.error_info is not None and result.error_info.op == NEVER_ASKED and result.token_usage is None
 
 
 def _answer_of(step: StepPlan, result: StepResult) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,8 @@ class Ending:
     tally: Tally
     stop: Stop
     record: Callable[[RunEnd], Row]
+    item_steps: Sequence[str] = ()
+    """The steps that run once per item, in order."""
     stage: Stage = "read"
     """What the run is doing; a fault of the program itself is recorded as having happened there."""
     saved: dict[Path, tuple[int, str]] = field(default_factory=dict)
@@ -73,6 +75,9 @@ class Ending:
         For use where an exception such as `KeyboardInterrupt` is about to be raised on.
         """
         self.stop.request(reason)
+        cut = self.tally.break_off(self.item_steps)
+        if cut:
+            self._note(_cut_off(cut), "infer")
         self._finish(None)
 
     def _note(self, error: FrameworkError, stage: Stage) -> None:
@@ -105,6 +110,16 @@ def stage_of(error: FrameworkError) -> Stage:
     if isinstance(error, ConnectorError):
         return "connect"
     return "read" if isinstance(error, ProcessingError) else "save"
+
+
+def _cut_off(count: int) -> FrameworkError:
+    return FrameworkError(
+        f"{count} {'item was' if count == 1 else 'items were'} under way when the run was broken off: whether their "
+        "calls were answered, and billed, is not known",
+        op="run.stop",
+        code=Code.CANCELLED,
+        hint="interrupt once and wait: calls in flight may then finish within inference.cancel_grace_s",
+    )
 
 
 def _internal(error: Exception) -> FrameworkError:

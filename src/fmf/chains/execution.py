@@ -64,7 +64,8 @@ class Execution:
         weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
         self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), weight)
         self._scribe = Scribe(folder, self._window, stop)
-        self._ending = Ending(folder, tally, stop, partial(record_of, prepared))
+        item_steps = [step.id for step in prepared.plan.steps_of(Level.ITEM)]
+        self._ending = Ending(folder, tally, stop, partial(record_of, prepared), item_steps)
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
 
     async def run(self, refs: Iterator[ResourceRef]) -> RunReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,12 @@ class Tally:
     cost_usd: float = 0.0
     unpriced: int = 0
     """Answers whose price is unknown; with one of them the run's cost is unknown too."""
+    priced: int = 0
+    """Answers whose price is known."""
+    unanswered: int = 0
+    """Executions that asked and got no answer: what they cost, if anything, nobody tells."""
+    under_way: int = 0
+    """Items whose steps are running just now."""
     retries: int = 0
     problems: dict[tuple[str, str], Problem] = field(default_factory=dict)
     exit_kinds: Counter[int] = field(default_factory=Counter)
@@ -115,8 +122,33 @@ class Tally:
         self.tokens_completion += step.tokens_completion
         if step.cost_usd is not None:
             self.cost_usd += step.cost_usd
+            self.priced += 1
         elif step.answered:
             self.unpriced += 1
+        else:
+            self.unanswered += step.asked
+
+    def break_off(self, steps: Sequence[str]) -> int:
+        """Count what will never be settled: items under way as failed, items that were only read as skipped.
+
+        Args:
+            steps: the steps that run once per item, in order.
+
+        Returns:
+            how many items were under way.
+        """
+        cut, self.under_way = self.under_way, 0
+        left = self.items_read - self.items.total - cut
+        self.items.failed += cut
+        self.items.skipped += left
+        for number, step_id in enumerate(steps):
+            count = self.steps.setdefault(step_id, StepCount())
+            count.skipped += left + (cut if number else 0)
+            if not number:
+                count.failed += cut
+                count.calls += cut
+        self.unanswered += cut
+        return cut
 
     def count_problem(self, row: dict[str, Any], status: int) -> None:
         """Count one line of `errors.jsonl`, which would end `fmf` with `status` if it were the only thing."""
@@ -128,8 +160,9 @@ class Tally:
 
     @property
     def cost_estimate_usd(self) -> float | None:
-        """US dollars so far; `None` as soon as one answer has no known price."""
-        return None if self.unpriced else round(self.cost_usd, 10)
+        """US dollars so far; `None` when one answer has no known price, or calls were made and none was answered."""
+        unknown = self.unpriced or (self.unanswered and not self.priced)
+        return None if unknown else round(self.cost_usd, 10)
 
     @property
     def failures(self) -> int:

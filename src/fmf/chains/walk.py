@@ -194,10 +194,14 @@ class Walk:
                 return asker.skipped(unit.level, subject)
         else:
             subject = self._item_subject(unit.about)
+            self._crew.tally.under_way += 1
         try:
-            return await self._crew.grace.allow(asker.ask(unit.level, subject))
+            outcome = await self._crew.grace.allow(asker.ask(unit.level, subject))
         except CutOffError as error:
-            return asker.failed(unit.level, subject, error)
+            outcome = asker.failed(unit.level, subject, error)
+        # Not when it is cancelled: whoever breaks the run off counts what was under way.
+        self._crew.tally.under_way -= unit.level is Level.ITEM
+        return outcome
 
     def _item_subject(self, item: Askable) -> Subject:
         own = item.names()

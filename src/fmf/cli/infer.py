@@ -9,6 +9,7 @@ import click
 
 from fmf.cli.output import emit_json, emit_text, escape, note, warn
 from fmf.cli.session import Session, command
+from fmf_core.redact import Blanking, blank_known
 
 if TYPE_CHECKING:
     from chatmodels.types import ChatResponse
@@ -26,6 +27,7 @@ def infer(session: Session, prompt: str, source: str | None, variables: tuple[st
 
     values = dict(_variable(given) for given in variables)
     loaded = session.loaded
+    session.secrets.guard()
     if source is not None:
         values = {"text": read_text(source, loaded.value.processing.limits.max_file_mb), **values}
     asked = question(loaded, session.secrets, prompt, values)
@@ -34,7 +36,7 @@ def infer(session: Session, prompt: str, source: str | None, variables: tuple[st
     if session.json:
         emit_json(_as_json(response))
     elif not stream:
-        emit_text(response.content)
+        emit_text(blank_known(response.content))
     note(_telemetry(response))
     if response.finish_reason == "length":
         warn("the answer was cut by max_tokens")
@@ -50,11 +52,12 @@ def _variable(given: str) -> tuple[str, str]:
 def _streamed(asked: Question, *, silent: bool) -> ChatResponse:
     show = escape if sys.stdout.isatty() else str
     whole = None
+    blanking = Blanking()
     for piece in asked.stream():
-        if not isinstance(piece, str):
-            whole = piece
-        elif not silent:
-            sys.stdout.write(show(piece))
+        text = blanking.feed(piece) if isinstance(piece, str) else blanking.finish()
+        whole = None if isinstance(piece, str) else piece
+        if text and not silent:
+            sys.stdout.write(show(text))
             sys.stdout.flush()
     if whole is None:
         raise RuntimeError("a stream ends with the whole answer")
@@ -66,7 +69,7 @@ def _streamed(asked: Question, *, silent: bool) -> ChatResponse:
 def _as_json(response: ChatResponse) -> dict[str, object]:
     usage = response.usage
     return {
-        "text": response.content,
+        "text": blank_known(response.content),
         "model": response.model,
         "usage": {
             "prompt_tokens": usage.prompt_tokens,

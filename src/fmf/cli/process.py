@@ -17,6 +17,8 @@ def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
     from fmf.cli.signals import stopping
     from fmf.cli.telling import tell
 
+    session.warn_of_planned()
+    session.secrets.guard()
     reading = ProcessRun(session.loaded, connector, select)
     with stopping(reading.stop, said=session.interactive), watching(reading.tally, shown=session.interactive):
         report = reading.execute()

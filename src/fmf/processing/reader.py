@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from fmf.config.models import ProcessingConfig
@@ -15,6 +15,7 @@ from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
+from fmf_core.redact import Blanking
 
 log = get_logger("fmf.processing")
 
@@ -129,7 +130,7 @@ class _Reading:
         document = self.document
         kept: list[str] | None = []
         chars, blank, index = 0, True, 0
-        for piece in loaded.pieces:
+        for piece in _blanked(loaded.pieces):
             chars += len(piece)
             blank = blank and (not piece or piece.isspace())
             if kept is not None:
@@ -150,6 +151,14 @@ class _Reading:
             )
         text = None if kept is None else "".join(kept)
         self.document = replace(document, text=text, text_chars=chars, chunks=index)
+
+
+def _blanked(pieces: Iterable[str]) -> Iterator[str]:
+    """The text without registered secrets, before it is cut: offsets then hold, and no chunk has half of one."""
+    blanking = Blanking()
+    for piece in pieces:
+        yield blanking.feed(piece)
+    yield blanking.finish()
 
 
 def _chunk(document: Document, index: int, piece: Piece) -> Chunk:

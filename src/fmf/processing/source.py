@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
@@ -44,12 +45,14 @@ class Source:
     utf8_fault: int | None
     """Where the bytes stop being UTF-8, in bytes from the start; `None` when all of them are."""
     stream: BinaryIO
+    written_ns: int | None = None
+    """When a local file was last written, as the system tells it."""
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         """All bytes, from the start, `size` at a time.
 
         Raises:
-            ProcessingError: there are more or fewer of them than before.
+            ProcessingError: they are not those that were seen before.
         """
         if len(self.head) == self.size:
             for start in range(0, self.size, size):
@@ -60,7 +63,7 @@ class Source:
         while block := self.stream.read(size):
             seen += len(block)
             yield block
-        if seen != self.size:
+        if seen != self.size or _written_ns(self.stream) != self.written_ns:
             raise ProcessingError(
                 f"{self.ref.uri} changed while it was read: {self.size} bytes first, {seen} then",
                 op="processing.fetch",
@@ -112,6 +115,7 @@ def _bounded(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Iterator[b
 
 
 def _measure(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Source:
+    written_ns = _written_ns(stream)
     digest = hashlib.sha256()
     utf8 = _Utf8Check()
     head, size, first_zero = b"", 0, None
@@ -124,7 +128,17 @@ def _measure(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Source:
         digest.update(block)
         utf8.feed(block)
     utf8.finish()
-    return Source(ref, size, digest.hexdigest(), head, first_zero, utf8.fault, stream)
+    return Source(ref, size, digest.hexdigest(), head, first_zero, utf8.fault, stream, written_ns)
+
+
+def _written_ns(stream: BinaryIO) -> int | None:
+    """When the file was last written; `None` for what is no file of the system, or our own copy."""
+    if isinstance(stream, tempfile.SpooledTemporaryFile):
+        return None  # asking for its number would move it from memory to the disk
+    try:
+        return os.fstat(stream.fileno()).st_mtime_ns
+    except (OSError, AttributeError):
+        return None
 
 
 class _Utf8Check:

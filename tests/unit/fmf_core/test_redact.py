@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import time
+from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from fmf_core import redact as module
-from fmf_core.redact import MASK, add_secret, redact, redact_value, secret_key, suspicious
+from fmf_core.redact import MASK, Blanking, add_secret, redact, redact_value, secret_key, suspicious
 
 
 @pytest.fixture(autouse=True)
@@ -121,10 +122,20 @@ class TestRegisteredValues:
         for form in (self.SECRET, quote(self.SECRET), base64.b64encode(self.SECRET.encode()).decode()):
             assert form not in redact(text)
 
-    @pytest.mark.parametrize("value", ["", "abc", b"abc", SecretStr("x")])
-    def test_short_ones_are_ignored(self, value):
+    @pytest.mark.parametrize("value", ["", "abc", b"abc", SecretStr("x"), "null", "EMPTY", "ollama", "not-needed"])
+    def test_short_ones_and_placeholders_are_ignored(self, value):
         add_secret(value)
-        assert redact("abc x") == "abc x"
+        text = "abc x null EMPTY ollama not-needed"
+        assert redact(text) == text
+
+    @given(st.lists(st.integers(0, 90), max_size=8))
+    def test_none_slips_through_where_a_text_is_cut(self, cuts):
+        add_secret("hunter-and-gatherer")
+        text = "a hunter-and-gatherer, then a hunter-and-gathererhunter-and-gatherer and a hunter-and"
+        edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+        blanking = Blanking()
+        pieces = [blanking.feed(text[start:end]) for start, end in pairwise(edges)]
+        assert "".join([*pieces, blanking.finish()]) == f"a {MASK}, then a {MASK}{MASK} and a hunter-and"
 
     def test_the_longest_goes_first(self):
         add_secret("hunter")
@@ -226,7 +237,7 @@ def test_nothing_around_a_secret_protects_it(before, shape, after):
         assert secret not in redact(text)
 
 
-@given(st.text(min_size=4), st.text(), st.text())
+@given(st.text(min_size=module.SHORTEST_SECRET), st.text(), st.text())
 def test_a_registered_value_never_gets_through(secret, before, after):
     known = module._known
     module._known = type(known)()

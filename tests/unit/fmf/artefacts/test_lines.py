@@ -121,6 +121,16 @@ def test_what_went_out_before_the_disk_was_full_goes_out_once(tmp_path):
     assert (writer.bytes, writer.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
 
 
+@pytest.mark.parametrize("secret", ["output", "status", "million", '": "', "1234567"])
+def test_a_secret_that_looks_like_json_breaks_no_line(secret):
+    redaction.add_secret(secret)
+    row = {"output": f"it says {secret} here", "status": "ok", "count": 1234567, "nested": [{"output": None}]}
+    line = json.loads(encode_line(row))
+    assert (line["status"], line["count"], line["nested"]) == ("ok", 1234567, [{"output": None}])
+    if len(secret) >= redaction.SHORTEST_SECRET:
+        assert line["output"] == "it says [REDACTED] here"
+
+
 def test_a_registered_secret_is_blanked_in_every_line():
     redaction.add_secret("canary-4711-value")
     line = encode_line({"output": "the key is canary-4711-value", "other": "sk-only-looks-like-a-key-000"})

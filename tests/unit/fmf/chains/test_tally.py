@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fmf.chains.asking import Outcome, StepOutcome
 from fmf.chains.tally import StepCount, Tally
 from fmf.types import Document
 
@@ -37,6 +38,25 @@ def test_one_unknown_price_makes_the_cost_unknown():
     assert tally.metrics(12.3456)["cost_estimate_usd"] == 0.25
     tally.unpriced = 1
     assert tally.metrics(1)["cost_estimate_usd"] is None
+
+
+def test_calls_without_any_answer_cost_nobody_knows_what():
+    tally = Tally()
+    assert tally.cost_estimate_usd == 0.0
+    tally.count_outcome(Outcome("failed", steps=[StepOutcome("a", "failed", asked=True)]), item=True)
+    assert tally.cost_estimate_usd is None
+    tally.count_outcome(Outcome("ok", steps=[StepOutcome("a", "ok", asked=True, cost_usd=0.5)]), item=True)
+    assert tally.cost_estimate_usd == 0.5
+
+
+def test_breaking_off_leaves_no_item_uncounted():
+    tally = Tally(items_read=10, under_way=3)
+    tally.items.ok = 2
+    assert tally.break_off(["a", "b"]) == 3
+    assert tally.counts()["items"] == {"total": 10, "ok": 2, "failed": 3, "skipped": 5}
+    first, second = tally.steps["a"], tally.steps["b"]
+    assert (first.calls, first.failed, first.skipped, second.calls, second.skipped) == (3, 3, 5, 0, 8)
+    assert tally.cost_estimate_usd is None
 
 
 def test_counts_have_the_names_of_run_yaml():

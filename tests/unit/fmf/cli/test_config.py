@@ -112,3 +112,15 @@ def test_check_asks_for_no_secret(fmf, tmp_path):
     (tmp_path / "c.yaml").write_text(CHAIN)
     result = fmf("config", "check")
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("key", ["token", "sas_token", "my_password"])
+def test_the_value_of_a_misspelt_key_that_sounds_secret_is_masked(fmf, key):
+    result = fmf("config", "check", "--set", f"inference.openai.{key}=hunter2pwhunter")
+    assert result.exit_code == 2
+    assert "hunter2" not in result.stdout + result.stderr
+
+
+def test_a_key_in_an_address_is_masked(fmf):
+    result = fmf("config", "show", "--set", "inference.openai.base_url=http://h/v1?key=hunter2pwhunter")
+    assert "hunter2" not in result.stdout

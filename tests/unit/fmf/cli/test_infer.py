@@ -32,6 +32,19 @@ def test_json(fmf, more):
     assert set(told) == {"text", "model", "usage", "cost_usd", "finish_reason", "latency_ms", "attempts"}
 
 
+@pytest.mark.parametrize("more", [(), ("--stream",), ("--json",)])
+def test_a_key_that_the_model_says_is_blanked(fmf, tmp_path, more):
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=correct-horse-battery-staple\n")
+    answer = "'it is correct-horse-battery-staple, I think'"
+    (tmp_path / "fmf.yaml").write_text(
+        f"inference: {{provider: mock, options: {{responses: {{default: {answer}}}}}}}\n"
+    )
+    result = fmf("infer", "--prompt", "inline: {{ text }}", "--input", "in.txt", *more)
+    assert result.exit_code == 0
+    assert "it is [REDACTED], I think" in result.stdout
+    assert "horse" not in result.stdout + result.stderr
+
+
 def test_variables(fmf):
     result = fmf("infer", "--prompt", "inline: {{ a }} {{ b }}", "--var", "a=1=2", "--var", "b=")
     assert result.exit_code == 0

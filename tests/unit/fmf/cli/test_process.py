@@ -29,6 +29,15 @@ def test_the_result_lines(project, fmf):
     assert "asked" not in result.stderr
 
 
+def test_a_secret_that_nobody_asks_for_is_blanked_all_the_same(project, fmf):
+    (project / ".env").write_text("REPORT_PASSWORD=correct-horse-battery-staple\nCITY=Ashby\n")
+    (project / "data" / "a.md").write_text("# A\n\nIn Ashby it is correct-horse-battery-staple.")
+    told = dict(line.split("=", 1) for line in fmf("process", "--connector", "docs").stdout.splitlines())
+    written = "".join(path.read_text() for path in Path(told["run_dir"]).iterdir())
+    assert "In Ashby it is [REDACTED]." in written
+    assert "horse" not in written
+
+
 def test_json(project, fmf):
     result = fmf("process", "--connector", "docs", "--select", "*.md", "--json", "-q")
     told = json.loads(result.stdout)

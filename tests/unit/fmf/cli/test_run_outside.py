@@ -8,11 +8,13 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fmf_core.yaml_text import load_yaml_file
 from peers.scripted_server import Reply, ScriptedServer
 
 pytestmark = pytest.mark.peer
@@ -175,3 +177,38 @@ def test_an_answer_streams(project):
     assert (status, out) == (0, "one two\n")
     assert "tokens=11+7" in err
     assert work.server.bodies[0]["stream"] is True
+
+
+def test_a_second_interrupt_leaves_every_item_counted(project):
+    work = project(lambda request: Reply(text="late", latency_s=30))
+    work.documents(20)
+    work.chain(ONE, head="concurrency: 4")
+    process = work.start("run", "--chain", "c.yaml")
+    work.server.wait_for(lambda server: server.count == 4)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    folder = next(path for path in work.root.joinpath("artefacts").iterdir() if path.is_dir())
+    record = load_yaml_file(folder / "run.yaml").data
+    read = record["counts"]["documents"]
+    assert record["counts"]["items"] == {"total": read, "ok": 0, "failed": 4, "skipped": read - 4}
+    assert record["counts"]["steps"]["one"]["calls"] == 4
+    assert record["metrics"]["cost_estimate_usd"] is None
+    assert "4 items were under way" in rows(folder, "errors.jsonl")[0]["message"]
+
+
+def test_an_answer_that_came_before_the_stop_is_counted(project):
+    work = project(lambda request: Reply(text="no JSON", latency_s=0.8))
+    work.documents(2)
+    work.chain(ONE + "    output: {name: one, expects: json}\n", head="concurrency: 2")
+    process = work.start("run", "--chain", "c.yaml", "--json")
+    work.server.wait_for(lambda server: server.count == 2)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    told = json.loads(out)
+    assert process.returncode == 130
+    assert told["counts"]["steps"]["one"]["calls"] == 2
+    assert told["metrics"]["tokens_prompt"] == 22
+    assert told["counts"]["items"] == {"total": 2, "ok": 0, "failed": 2, "skipped": 0}

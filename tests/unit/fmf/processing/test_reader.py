@@ -18,6 +18,7 @@ from fmf.processing.loaders.base import Loaded, loaders
 from fmf.processing.reader import Reader
 from fmf.types import Chunk, Document
 from fmf_core.errors import Code
+from fmf_core.redact import add_secret
 from unit.fmf.processing.memory import MemoryConnector
 
 SMALL = {"text": {"chunking": {"max_tokens": 20, "overlap": 5}}}
@@ -47,6 +48,15 @@ def test_a_document_opens_gives_its_chunks_and_ends():
     assert (last.status, last.chunks, last.text_chars, last.reason) == ("ok", len(chunks), len(data) - 1, None)
     assert all(chunk.text == last.text[chunk.start : chunk.end] for chunk in chunks)
     assert last.metadata == {"source_path": "docs/a.md"}
+
+
+def test_a_registered_secret_is_blanked_before_the_text_is_cut():
+    add_secret("correct-horse-battery-staple")
+    data = "some words before it " * 3 + "correct-horse-battery-staple" + " and some words after it" * 3
+    _, *chunks, last = read(data.encode(), text={"chunking": {"max_tokens": 8, "overlap": 0}})
+    assert last.text == data.replace("correct-horse-battery-staple", "[REDACTED]")
+    assert all(chunk.text == last.text[chunk.start : chunk.end] for chunk in chunks)
+    assert "horse" not in "".join(chunk.text for chunk in chunks)
 
 
 def test_the_same_file_has_the_same_ids_wherever_it_is_read():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,21 @@ def test_an_error_of_the_connector_passes():
 
     with pytest.raises(ConnectorError, match="gone"), fetch(Connector({"a": b""}), source_ref(), max_bytes=9):
         pass
+
+
+def test_a_large_file_that_was_rewritten_meanwhile_is_refused(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"a" * 3_000_000)
+
+    class Files:
+        def open(self, ref):
+            return path.open("rb")
+
+    with fetch(Files(), source_ref(), max_bytes=1e9) as source:
+        path.write_bytes(b"b" * 3_000_000)
+        os.utime(path, ns=(1, 1))
+        with pytest.raises(ProcessingError, match="changed while it was read"):
+            list(source.blocks())
 
 
 def source_ref() -> ResourceRef:
