@@ -21,13 +21,20 @@ LONGEST_SHOWN = 120
 """How many characters of a wrong value an error shows."""
 MOST_CANDIDATES = 100
 """How many brackets of an answer are tried as the start of a value."""
+MOST_TOKENS = 200_000
+"""How many strings and brackets behind broken values are read; what lies further on is not looked at."""
+MOST_READ = 4
+"""How often, as a multiple of its length, a long answer is read in search of a value."""
+SHORT_ANSWER = 250_000
+"""Answers of up to this many characters are searched as if they had this many."""
 BYTE_ORDER_MARK = "\ufeff"
 
 _KINDS: Mapping[str, tuple[type, ...]] = {"object": (dict,), "array": (list,)}
-_WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*[\w+-]*[ \t]*\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
-_FENCE = re.compile(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)```", re.DOTALL)
+_WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*+[\w+-]*+[ \t]*+\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)```", re.DOTALL)
 _OPENING = re.compile(r"[\[{]")
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*+("?)|[\[\]{}]', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _CLOSED_BY = {"[": "]", "{": "}"}
 # An opening bracket that is certainly meant as JSON: what follows it is then no place to look for other values.
 _MEANT = re.compile(r'\{\s*"[^"\n]*"\s*:|\[\s*[\[{]')
@@ -142,10 +149,12 @@ def _fenced(text: str) -> Iterator[tuple[int, Any]]:
 
 def _embedded(text: str) -> Iterator[tuple[int, Any]]:
     """Objects and arrays amid prose, none of them a piece of a larger one that is broken."""
+    brackets = _Brackets(text)
+    left = MOST_READ * max(len(text), SHORT_ANSWER)
     start = 0
     for _ in range(MOST_CANDIDATES):
         opening = _OPENING.search(text, start)
-        if opening is None:
+        if opening is None or left < 0:
             return
         start = opening.start()
         try:
@@ -153,26 +162,61 @@ def _embedded(text: str) -> Iterator[tuple[int, Any]]:
         except RecursionError:
             return
         except ValueError as error:
-            start = _behind_broken(text, start, getattr(error, "pos", start))
+            stuck = getattr(error, "pos", None)
+            left -= (len(text) if stuck is None else stuck) - start
+            behind = brackets.end_of(start)
+            if brackets.too_many:
+                return
+            if behind is None:
+                behind = max(start + 1, stuck or 0) if _MEANT.match(text, start) else start + 1
+            start = behind
             continue
         if _is_encodable(value, text):
             yield end - start, value
         start = end
 
 
-def _behind_broken(text: str, start: int, stuck: int) -> int:
-    """Where to look on after the text from `start` could not be read beyond `stuck`."""
-    open_brackets: list[str] = []
-    for token in _TOKEN.finditer(text, start):
-        bracket = token[0]
-        if bracket in _CLOSED_BY:
-            open_brackets.append(_CLOSED_BY[bracket])
-        elif bracket in "]}":
-            if open_brackets.pop() != bracket:
+class _Brackets:
+    """Where the brackets of a text are closed, found out in time that is linear in the text."""
+
+    def __init__(self, text: str) -> None:
+        self.too_many = False
+        """Whether there are more of them than are read."""
+        self._text = text
+        self._ends: dict[int, int | None] = {}
+        self._left = MOST_TOKENS
+
+    def end_of(self, start: int) -> int | None:
+        """The place behind the bracket that closes the one at `start`; `None` where none does."""
+        if start not in self._ends:
+            self._read_on(start)
+        return self._ends[start]
+
+    def _read_on(self, start: int) -> None:
+        still_open: list[tuple[int, str]] = []
+        for token in self._tokens(start):
+            self._left -= 1
+            if self._left < 0:
+                self.too_many = True
                 break
-            if not open_brackets:
-                return token.end()
-    return max(start + 1, stuck) if _MEANT.match(text, start) else start + 1
+            bracket = token[0]
+            if bracket in _CLOSED_BY:
+                still_open.append((token.start(), _CLOSED_BY[bracket]))
+            elif bracket in "]}":
+                if still_open[-1][1] != bracket:
+                    break
+                self._ends[still_open.pop()[0]] = token.end()
+                if not still_open:
+                    return
+        self._ends.update((place, None) for place, _ in [(start, ""), *still_open])
+
+    def _tokens(self, start: int) -> Iterator[re.Match[str]]:
+        for token in _TOKEN.finditer(self._text, start):
+            if token[1] == "":
+                # A quote that nothing closes begins no string, and neither does any behind it.
+                yield from _BRACKET.finditer(self._text, token.start())
+                return
+            yield token
 
 
 def _read(text: str) -> Iterator[tuple[int, Any]]:

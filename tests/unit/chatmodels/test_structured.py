@@ -61,6 +61,11 @@ def test_any_object_or_array_comes_out_of_a_fence_amid_prose(value, before, afte
     assert parse_json(f"{before}\n```json\n{json.dumps(value)}\n```\n{after}") == value
 
 
+@given(containers, prose.filter(lambda text: '"' not in text), st.sampled_from("[{"))
+def test_a_stray_bracket_before_it_hides_no_object_or_array(value, words, bracket):
+    assert parse_json(f"{bracket} {words}: {json.dumps(value)}") == value
+
+
 @given(st.text(st.sampled_from('{}[]",:\\ab1 \n`'), max_size=60))
 def test_garbage_gives_a_value_or_a_misfit(text):
     with suppress(MisfitError):
@@ -102,13 +107,19 @@ def test_repairs(text, value):
         '"\\ud800"',
         "[" * 100_000,
         '{"a":' * 100_000,
+        "{" * 2_000_000,
+        "{[" * 1_000_000,
+        '{"' + '\\"' * 1_000_000,
+        "[1," * 99 + "1," * 1_000_000,
+        "```" + " " * 2_000_000,
     ],
+    ids=lambda text: f"{text[:12]}({len(text)})",
 )
 def test_what_is_no_value_is_refused_soon(text):
     started = time.monotonic()
     with pytest.raises(MisfitError):
         parse_json(text)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 5  # some 0.1 s; the machine may be busy
 
 
 @pytest.mark.parametrize(
