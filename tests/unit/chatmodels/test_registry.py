@@ -44,7 +44,7 @@ def test_metadata_of_what_ships(name):
     assert metadata["description"]
     assert "chat" in metadata["capabilities"]
     assert metadata["default_model"]
-    assert metadata["extra"] == ("" if name == "mock" else name)
+    assert metadata["extra"] == ("local" if name == "local" else "")
 
 
 def test_metadata_imports_nothing():
