@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from chatmodels.errors import ChatModelError
+from chatmodels.json_schema import SlowPatternError, check_schema, fault_in
 from chatmodels.types import ChatRequest, ChatResponse, Message, TokenUsage
-from fmf_core.errors import Code, ConfigurationError
+from fmf_core.errors import Code
+
+__all__ = ["Ask", "Expected", "JsonAnswer", "MisfitError", "answer_json", "check_schema", "parse_json"]
 
 Ask = Callable[[ChatRequest], Awaitable[ChatResponse]]
 Expected = Literal["json", "object", "array"]
@@ -73,8 +75,7 @@ async def answer_json(
     Args:
         ask: answers one request.
         request: the first request.
-        schema: a JSON Schema (draft 2020-12 unless `$schema` says otherwise) that the value must satisfy, formats
-            included; references to other addresses are not followed.
+        schema: a JSON Schema (see `check_schema`) that the value must satisfy, formats included.
         parse_retries: how often to ask again.
         expects: `"json"` for any value, `"object"` or `"array"`.
 
@@ -82,10 +83,10 @@ async def answer_json(
         ChatModelError: `Code.TRUNCATED` when the answer was cut by `max_tokens` (it is never accepted, and not asked
             for again under the same limit), `Code.REFUSED` when the provider withheld it, `Code.BAD_REPLY` when no
             answer fitted. `fields["usage"]` holds the tokens of all asks.
-        ConfigurationError: `schema` is no valid JSON Schema.
+        ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
     if schema is not None:
-        _validator(json.dumps(schema, sort_keys=True))
+        check_schema(schema)
     usage: TokenUsage | None = None
     asks = 0
     while True:
@@ -116,7 +117,7 @@ def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: E
 
     Raises:
         MisfitError: no value in `text` fits.
-        ConfigurationError: `schema` is no valid JSON Schema.
+        ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
     misfit: MisfitError | None = None
     for places in (_whole, _fenced, _embedded):
@@ -275,49 +276,12 @@ def _fault(value: Any, schema: Mapping[str, Any] | None, expects: Expected) -> M
         return MisfitError(f"it must be a JSON {expects}, got {_short(json.dumps(value, ensure_ascii=False))}")
     if schema is None:
         return None
-    from jsonschema.exceptions import best_match
-    from referencing.exceptions import Unresolvable
-
     try:
-        error = best_match(_validator(json.dumps(schema, sort_keys=True)).iter_errors(value))
-    except Unresolvable as reference:
-        raise ConfigurationError(
-            f"the JSON Schema refers to {reference.ref!r}, which it does not contain",
-            op="chatmodels.answer_json",
-            hint="put the schema it refers to under $defs",
-        ) from reference
-    return None if error is None else MisfitError(_described(error))
-
-
-def _described(error: Any) -> str:
-    value = _short(json.dumps(error.instance, ensure_ascii=False))
-    rule = f"{error.validator}: {_short(json.dumps(error.validator_value, ensure_ascii=False, default=str))}"
-    missing = ""
-    if error.validator == "required":
-        missing = f"the key {next(k for k in error.validator_value if k not in error.instance)!r} is missing; "
-    elif error.validator == "additionalProperties":
-        missing = f"{_short(error.message)}; "
-    return f"at {error.json_path}: {missing}{value} does not satisfy {rule}"
-
-
-@lru_cache(maxsize=128)
-def _validator(schema_text: str) -> Any:
-    from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import Draft202012Validator, validator_for
-    from referencing import Registry
-
-    schema = json.loads(schema_text)
-    kind = validator_for(schema, default=Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        raise ConfigurationError(
-            f"the JSON Schema is not valid at {error.json_path}: {error.message}",
-            op="chatmodels.answer_json",
-            hint="see https://json-schema.org for its keywords",
-        ) from error
-    # An empty registry: a reference to another address is an error, never a request.
-    return kind(schema, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+        fault = fault_in(value, schema)
+    except SlowPatternError as slow:
+        # Raised, not returned: the other values of the answer are likely to take as long.
+        raise MisfitError(str(slow)) from slow
+    return None if fault is None else MisfitError(fault)
 
 
 def _refuse_incomplete(response: ChatResponse, request: ChatRequest, facts: Mapping[str, Any]) -> None:

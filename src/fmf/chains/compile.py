@@ -217,16 +217,12 @@ class _Compiler:
     def _check_schema(self, draft: _Draft) -> None:
         if draft.spec.json_schema is None:
             return
-        from jsonschema.exceptions import SchemaError
-        from jsonschema.validators import Draft202012Validator, validator_for
+        from chatmodels.structured import check_schema
 
-        schema = draft.spec.json_schema
         try:
-            validator_for(schema, default=Draft202012Validator).check_schema(schema)
-        except SchemaError as error:
-            self._fault(
-                f"{draft.where}.output.schema", f"it is no valid JSON Schema at {error.json_path}: {error.message}", ""
-            )
+            check_schema(draft.spec.json_schema)
+        except FrameworkError as error:
+            self._fault(f"{draft.where}.output.schema", error.message, error.hint)
 
     def _workflows(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> dict[Level, Workflow]:
         from generative_ai_workflow.workflow import Workflow

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import functools
 import json
 import time
 from contextlib import suppress
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, ToolCall
-from chatmodels.structured import MisfitError, answer_json, parse_json
+from chatmodels.structured import MisfitError, answer_json, check_schema, parse_json
 from fmf_core.errors import ConfigurationError
 
 PERSON = {
@@ -175,16 +177,93 @@ def test_formats_are_checked():
         parse_json('{"day": "tomorrow"}', schema=schema)
 
 
-def test_references_inside_the_schema_work_and_others_are_never_fetched():
+def test_references_inside_the_schema_work():
     schema = {"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}}
     assert parse_json("[1, 2]", schema=schema) == [1, 2]
-    with pytest.raises(ConfigurationError, match=r"127\.0\.0\.1"):
-        parse_json("[1]", schema={"items": {"$ref": "http://127.0.0.1:9/schema.json"}})
 
 
-def test_a_schema_that_is_none():
-    with pytest.raises(ConfigurationError, match="not valid"):
-        parse_json("[1]", schema={"type": "lost"})
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": "lost"}, "lost"),
+        ({"items": {"$ref": "http://127.0.0.1:9/schema.json"}}, "127.0.0.1"),
+        ({"$ref": "file:///etc/hostname"}, "file:///etc/hostname"),
+        ({"properties": {"a": {"$ref": "#/$defs/lost"}}}, "#/$defs/lost"),
+        ({"$ref": "#nowhere"}, "#nowhere"),
+        ({"$ref": "http://["}, "http://["),
+        ({"properties": {"a": {"$ref": "#/properties/a"}}}, "#/properties/a"),
+        ({"$ref": "#"}, "'#'"),
+        ({"$dynamicRef": "#"}, "'#'"),
+        ({"$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"not": {"$ref": "#/$defs/a"}}}}, "#/$defs/"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "#/definitions/a"}, "#/definitions/a"),
+        ({"title": "x", "$ref": "#/title"}, "#/title"),
+        ({"x": {"type": "lost"}, "$ref": "#/x"}, "lost"),
+        ({"$schema": ["odd"]}, "odd"),
+        ({"const": dt.date(2026, 1, 1)}, "no JSON"),
+        ({"properties": {"a": {"pattern": "(a"}}}, "(a"),
+        ({"items": {"patternProperties": {"[": True}}}, "["),
+        ({"patternProperties": {"^a": True}, "unevaluatedProperties": False}, "unevaluatedProperties"),
+        (functools.reduce(lambda inner, _: {"items": inner}, range(600), {}), "deep"),
+    ],
+)
+def test_a_schema_that_can_never_be_used_is_refused(schema, said):
+    with pytest.raises(ConfigurationError) as caught:
+        check_schema(schema)
+    assert said in caught.value.message
+    assert caught.value.hint
+    with pytest.raises(ConfigurationError):
+        parse_json("[1]", schema=schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        PERSON,
+        {"$ref": "#/$defs/tree", "$defs": {"tree": {"properties": {"parts": {"items": {"$ref": "#/$defs/tree"}}}}}},
+        {"properties": {"next": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}}},
+        {"properties": {"$ref": {"type": "string"}, "pattern": {"const": {"$ref": "#/lost", "pattern": "("}}}},
+        {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "object"}}},
+        {"$id": "http://house/a", "items": {"$ref": "b"}, "$defs": {"b": {"$id": "b", "type": "integer"}}},
+        {"$schema": "http://json-schema.org/draft-04/schema#", "dependencies": {"a": ["b"]}, "pattern": "^\\p{L}+$"},
+    ],
+)
+def test_a_schema_that_can_be_used_is_accepted(schema):
+    check_schema(schema)
+
+
+SLOW = "^(a|aa)+$"
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        ({"pattern": SLOW}, "a" * 100 + "!"),
+        ({"patternProperties": {SLOW: True}}, {"a" * 100 + "!": 1}),
+        ({"additionalProperties": False, "patternProperties": {SLOW: True}}, {"a" * 100 + "!": 1}),
+        ({"items": {"pattern": SLOW}}, ["a" * 100 + "!"] * 100),
+    ],
+)
+def test_a_pattern_that_takes_too_long_is_a_misfit(schema, answer):
+    with pytest.raises(MisfitError, match="longer than 1 s"):
+        parse_json(f"{json.dumps(answer)} " * (50 if isinstance(answer, dict) else 1), schema=schema)
+
+
+def test_patterns_are_checked():
+    schema = {
+        "properties": {"id": {"pattern": "^(a+)+$"}},
+        "patternProperties": {"^x-": {"type": "integer"}},
+        "additionalProperties": False,
+    }
+    assert parse_json('{"id": "aa", "x-b": 1}', schema=schema) == {"id": "aa", "x-b": 1}
+    for wrong, said in [({"id": "a" * 40 + "!"}, "pattern"), ({"x-b": "1"}, "integer"), ({"y": 1}, "'y'")]:
+        with pytest.raises(MisfitError, match=said):
+            parse_json(json.dumps(wrong), schema=schema)
+
+
+def test_a_value_nested_too_deeply_for_its_schema_is_a_misfit():
+    with pytest.raises(MisfitError, match="nested too deeply"):
+        parse_json("[" * 900 + "]" * 900, schema={"items": {"$ref": "#"}})
 
 
 def ask(model, *, prompt="Who?", **settings):

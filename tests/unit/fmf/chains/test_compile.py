@@ -115,6 +115,7 @@ def test_references_in_an_inline_text_are_followed():
         ({"prompt": None}, ["has no prompt"]),
         ({"output": "chunk"}, ["cannot be called 'chunk'"]),
         ({"output": {"name": "x", "schema": {"type": "thing"}}}, ["steps[0].output.schema", "no valid JSON Schema"]),
+        ({"output": {"name": "x", "schema": {"$ref": "#/lost"}}}, ["steps[0].output.schema", "'#/lost'", "$defs"]),
         ({"when": "steps.nope == 1"}, ["steps[0].when", "${steps.nope}"]),
         ({"when": "=="}, ["steps[0].when"]),
         ({"type": "nope"}, ["nope"]),
