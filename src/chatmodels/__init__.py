@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fmf_core import __version__ as __version__
 from fmf_core.facade import facade
 
 # For tools that read code; at run time each name comes from its home when it is first asked for.
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
     from chatmodels.config import Price as Price
     from chatmodels.config import RateLimit as RateLimit
     from chatmodels.errors import ChatModelError as ChatModelError
+    from chatmodels.errors import ChatModelError as ProviderError
     from chatmodels.errors import ProviderAuthError as ProviderAuthError
     from chatmodels.factory import create_chat_model as create_chat_model
     from chatmodels.iface import ChatModel as ChatModel
+    from chatmodels.iface import ChatModel as LLMProvider
     from chatmodels.iface import HealthChecker as HealthChecker
     from chatmodels.iface import MessageGenerator as MessageGenerator
     from chatmodels.iface import ModelInfoProvider as ModelInfoProvider
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
     from chatmodels.registry import unregister_chat_model as unregister_chat_model
     from chatmodels.types import ChatChunk as ChatChunk
     from chatmodels.types import ChatRequest as ChatRequest
+    from chatmodels.types import ChatRequest as LLMRequest
     from chatmodels.types import ChatResponse as ChatResponse
+    from chatmodels.types import ChatResponse as LLMResponse
     from chatmodels.types import HealthStatus as HealthStatus
     from chatmodels.types import ImagePart as ImagePart
     from chatmodels.types import Message as Message
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from chatmodels.types import Tool as Tool
     from chatmodels.types import ToolCall as ToolCall
     from fmf_core.errors import Code as ErrorCode
+    from fmf_core.errors import FrameworkError as FrameworkError
     from fmf_core.retry import RetryPolicy as RetryPolicy
 
 __all__ = [
@@ -51,9 +57,13 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "ErrorCode",
+    "FrameworkError",
     "HealthChecker",
     "HealthStatus",
     "ImagePart",
+    "LLMProvider",
+    "LLMRequest",
+    "LLMResponse",
     "Message",
     "MessageGenerator",
     "MockChatModel",
@@ -61,6 +71,7 @@ __all__ = [
     "ModelInfoProvider",
     "Price",
     "ProviderAuthError",
+    "ProviderError",
     "RateLimit",
     "RecordingModel",
     "ReplayModel",
@@ -83,6 +94,11 @@ __all__ = [
 __getattr__, __dir__ = facade(
     __name__,
     {
+        "FrameworkError": "fmf_core.errors:FrameworkError",
+        "ProviderError": "chatmodels.errors:ChatModelError",
+        "LLMResponse": "chatmodels.types:ChatResponse",
+        "LLMRequest": "chatmodels.types:ChatRequest",
+        "LLMProvider": "chatmodels.iface:ChatModel",
         "AdvancedMockChatModel": "chatmodels.providers.mock:MockChatModel",
         "ChatChunk": "chatmodels.types:ChatChunk",
         "ChatModel": "chatmodels.iface:ChatModel",

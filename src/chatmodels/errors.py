@@ -14,6 +14,9 @@ class ChatModelError(FrameworkError):
     `op` says where (`"openai.complete"`), `code` what to do, `__cause__` why, `fields` with which provider and model.
     """
 
+    def __init__(self, message: str, **more: Any) -> None:
+        super().__init__(redact(message), **more)
+
 
 class ProviderAuthError(ChatModelError):
     """The provider refused the credentials, or there are none."""
@@ -22,6 +25,6 @@ class ProviderAuthError(ChatModelError):
 
 
 def chat_model_error(message: str, *, op: str, code: Code, **more: Any) -> ChatModelError:
-    """The error of the class that fits `code`, with every known secret blanked in its text."""
+    """The error of the class that fits `code`."""
     kind = ProviderAuthError if code is Code.AUTH else ChatModelError
-    return kind(redact(message), op=op, code=code, **more)
+    return kind(message, op=op, code=code, **more)

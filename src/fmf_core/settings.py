@@ -110,7 +110,8 @@ def layered(
     base.merge(defaults_below(model), lambda _: Place("default"))
     base.merge(given, lambda path: place_in(yaml, path))
     active = profile or variables.get(f"{prefix}PROFILE") or _chosen_profile(base, prefix, variables, sets)
-    _merge_profile(base, given, active, yaml)
+    asked = "--profile" if profile else f"environment {prefix}PROFILE" if variables.get(f"{prefix}PROFILE") else ""
+    _merge_profile(base, given, active, yaml, asked)
     from_environment(base, prefix, variables)
     from_sets(base, list(sets))
     base.substitute(variables, frozenset(reserved), frozenset({"profiles"}))
@@ -149,23 +150,26 @@ def _chosen_profile(base: Layers, prefix: str, environ: Mapping[str, str], sets:
     return found if isinstance(found, str) and found else NO_PROFILE
 
 
-def _merge_profile(base: Layers, given: Mapping[str, Any], active: str, yaml: Yaml) -> None:
+def _merge_profile(base: Layers, given: Mapping[str, Any], active: str, yaml: Yaml, asked: str) -> None:
+    """Lay the active profile over what the file says; `asked` is where its name comes from, if not from the file."""
     profiles = given.get("profiles") or {}
     if not isinstance(profiles, dict) or "profiles" not in base.model.model_fields:
         return
     if active not in profiles:
         if active != NO_PROFILE:
-            known = tuple(profiles)
-            place = place_in(yaml, ("profiles",), key=True)
-            message, near = f"there is no profile {active!r}", nearest(active, known)
-            base.faults.append(Fault.at(place, ("profiles",), message, value=active, allowed=known, near=near))
+            known = (NO_PROFILE, *(name for name in profiles if name != NO_PROFILE))
+            path: KeyPath = ("run_profile",)
+            place = Place(asked) if asked else place_in(yaml, path)
+            message, near = f"there is no profile {active!r} in {yaml.source}", nearest(active, known)
+            where = () if asked else path
+            base.faults.append(Fault.at(place, where, message, value=active, allowed=known, near=near))
         return
     overlay = profiles[active] or {}
     if not isinstance(overlay, dict):
         return
     for key in ("profiles", "run_profile"):
         if key in overlay:
-            path: KeyPath = ("profiles", active, key)
+            path = ("profiles", active, key)
             base.faults.append(Fault.at(place_in(yaml, path, key=True), path, "a profile cannot choose profiles"))
     overlay = {key: value for key, value in overlay.items() if key not in ("profiles", "run_profile")}
 

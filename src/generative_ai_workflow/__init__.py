@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from fmf_core import __version__ as __version__
 from fmf_core.facade import facade
 
 # For tools that read code; at run time each name comes from its home when it is first asked for.
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from generative_ai_workflow.control_flow import ConditionalStep as ConditionalStep
     from generative_ai_workflow.engine import WorkflowEngine as WorkflowEngine
     from generative_ai_workflow.exceptions import AbortError as AbortError
+    from generative_ai_workflow.exceptions import BudgetExceededError as BudgetExceededError
     from generative_ai_workflow.exceptions import ConfigurationError as ConfigurationError
+    from generative_ai_workflow.exceptions import DefinitionError as DefinitionError
     from generative_ai_workflow.exceptions import ExpressionError as ExpressionError
     from generative_ai_workflow.exceptions import FrameworkError as FrameworkError
     from generative_ai_workflow.exceptions import PluginError as PluginError
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from generative_ai_workflow.exceptions import ProviderAuthError as ProviderAuthError
     from generative_ai_workflow.exceptions import ProviderError as ProviderError
     from generative_ai_workflow.exceptions import StepError as StepError
+    from generative_ai_workflow.exceptions import TemplateError as TemplateError
     from generative_ai_workflow.exceptions import WorkflowError as WorkflowError
+    from generative_ai_workflow.handle import WorkflowHandle as WorkflowHandle
     from generative_ai_workflow.middleware.base import Middleware as Middleware
     from generative_ai_workflow.observability.tracker import CostTracker as CostTracker
     from generative_ai_workflow.observability.tracker import TokenUsageTracker as TokenUsageTracker
@@ -45,9 +50,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbortError",
+    "BudgetExceededError",
     "ConditionalStep",
     "ConfigurationError",
     "CostTracker",
+    "DefinitionError",
     "ExecutionMetrics",
     "ExpressionError",
     "FrameworkConfig",
@@ -68,6 +75,7 @@ __all__ = [
     "StepError",
     "StepResult",
     "StepStatus",
+    "TemplateError",
     "TokenUsage",
     "TokenUsageTracker",
     "TransformStep",
@@ -75,6 +83,7 @@ __all__ = [
     "WorkflowConfig",
     "WorkflowEngine",
     "WorkflowError",
+    "WorkflowHandle",
     "WorkflowResult",
     "WorkflowStatus",
     "WorkflowStep",
@@ -85,6 +94,10 @@ __all__ = [
 __getattr__, __dir__ = facade(
     __name__,
     {
+        "BudgetExceededError": "generative_ai_workflow.exceptions:BudgetExceededError",
+        "TemplateError": "generative_ai_workflow.exceptions:TemplateError",
+        "DefinitionError": "generative_ai_workflow.exceptions:DefinitionError",
+        "WorkflowHandle": "generative_ai_workflow.handle:WorkflowHandle",
         "AbortError": "generative_ai_workflow.exceptions:AbortError",
         "ConditionalStep": "generative_ai_workflow.control_flow:ConditionalStep",
         "ConfigurationError": "generative_ai_workflow.exceptions:ConfigurationError",

@@ -255,11 +255,27 @@ _REMEMBERED = 32
 
 
 def default_config() -> FrameworkConfig:
-    """The settings of this moment's environment, made once for each set of values."""
+    """The settings of this moment's environment, made once for each set of values.
+
+    Raises:
+        ConfigurationError: a variable holds what it must not; names all of them.
+    """
     key = environment_key()
     found = _configs.get(key)
     if found is None:
         if len(_configs) >= _REMEMBERED:
             _configs.clear()
-        found = _configs[key] = FrameworkConfig()
+        try:
+            found = _configs[key] = FrameworkConfig()
+        except ValidationError as error:
+            raise _environment_error(error) from None
     return found
+
+
+def _environment_error(error: ValidationError) -> ConfigurationError:
+    lines = [f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_url=False)]
+    return ConfigurationError(
+        "the environment (or .env) holds wrong settings: " + "; ".join(lines),
+        op="config.environment",
+        hint="correct or unset them",
+    )

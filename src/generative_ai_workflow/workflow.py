@@ -13,13 +13,13 @@ from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.handle import WorkflowHandle
-from generative_ai_workflow.state import WorkflowResult, new_id
+from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id
 from generative_ai_workflow.workflow_step import WorkflowStep
 
 if TYPE_CHECKING:
     from generative_ai_workflow.definition import Draft, ResolvedPrompt
 
-__all__ = ["Workflow", "WorkflowConfig", "WorkflowHandle", "WorkflowResult"]
+__all__ = ["ExecutionMetrics", "Workflow", "WorkflowConfig", "WorkflowHandle", "WorkflowResult", "WorkflowStatus"]
 
 
 class Workflow:

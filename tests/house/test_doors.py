@@ -13,11 +13,13 @@ DOORS = {
     "chatmodels.types:Message": ["chatmodels:Message", "fmf.inference.client:Message"],
     "chatmodels.types:ChatRequest": [
         "chatmodels:ChatRequest",
+        "chatmodels:LLMRequest",
         "generative_ai_workflow:LLMRequest",
         "generative_ai_workflow.providers.base:LLMRequest",
     ],
     "chatmodels.types:ChatResponse": [
         "chatmodels:ChatResponse",
+        "chatmodels:LLMResponse",
         "generative_ai_workflow:LLMResponse",
         "generative_ai_workflow.providers.base:LLMResponse",
         "fmf.inference.client:Completion",
@@ -29,12 +31,14 @@ DOORS = {
     ],
     "chatmodels.iface:ChatModel": [
         "chatmodels:ChatModel",
+        "chatmodels:LLMProvider",
         "generative_ai_workflow:LLMProvider",
         "generative_ai_workflow.providers.base:LLMProvider",
         "fmf.inference.client:LLMClient",
     ],
     "chatmodels.errors:ChatModelError": [
         "chatmodels:ChatModelError",
+        "chatmodels:ProviderError",
         "generative_ai_workflow:ProviderError",
         "generative_ai_workflow.exceptions:ProviderError",
         "fmf.inference.client:InferenceError",
@@ -53,6 +57,7 @@ DOORS = {
     "chatmodels.providers.openai:OpenAIChatModel": ["generative_ai_workflow.providers.openai:OpenAIProvider"],
     "fmf_core.errors:Code": ["chatmodels:ErrorCode"],
     "fmf_core.errors:FrameworkError": [
+        "chatmodels:FrameworkError",
         "generative_ai_workflow:FrameworkError",
         "generative_ai_workflow.exceptions:FrameworkError",
     ],

@@ -98,7 +98,7 @@ class LocalChatModel(ChatModel):
             provider=self.provider_name,
             max_tokens=self.context,
             context_tokens=self.context,
-            capabilities=("chat", "streaming", "json_schema", "seed"),
+            capabilities=("chat", "stream", "json", "json_schema", "seed"),
         )
 
     def check_health(self) -> HealthStatus:

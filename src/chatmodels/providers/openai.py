@@ -133,7 +133,7 @@ class OpenAIChatModel(ChatModel):
 
     def get_model_info(self) -> ModelInfo:
         """Name, provider and capabilities; the protocol does not tell a model's limits."""
-        capabilities = ("chat", "streaming", "tools", "json_schema", "images", "seed")
+        capabilities = ("chat", "stream", "tools", "json", "json_schema", "images", "seed")
         return ModelInfo(name=self.model, provider=self.provider_name, capabilities=capabilities)
 
     def check_health(self) -> HealthStatus:

@@ -113,9 +113,11 @@ def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tupl
         ConfigError: something in the chain or the configuration is wrong.
         PromptError: a prompt is missing, or not the one that was registered.
     """
+    from fmf.processing.tokens import known
     from fmf.prompts.registry import PromptRegistry
 
     config = loaded.value
+    known(config.processing.text.chunking.tokenizer)
     found = load_chain(chain)
     _connector(loaded, found.spec)
     prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)

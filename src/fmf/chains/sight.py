@@ -31,7 +31,8 @@ def check_sight(chain: LoadedChain, capabilities: Sequence[str], provider: str) 
     shown = [number for number, step in enumerate(steps) if step.shows_pictures]
     if chain.spec.inputs.mode == IMAGES and not shown:
         log.warning("chain.pictures_not_shown", chain=chain.spec.name, hint="write `mode: multimodal` at a step")
-    if not shown or SIGHT in capabilities:
+    sighted = _sighted()
+    if not shown or SIGHT in capabilities or provider in sighted:
         return
     faults = []
     for number in shown:
@@ -39,7 +40,7 @@ def check_sight(chain: LoadedChain, capabilities: Sequence[str], provider: str) 
         line, column = (chain.yaml and chain.yaml.position(where)) or (None, None)
         message = (
             f"step {steps[number].id!r} is multimodal, and the model of inference.provider {provider!r} takes no "
-            f"pictures (providers that can: {', '.join(_sighted()) or 'none'})"
+            f"pictures (providers that can: {', '.join(sighted) or 'none'})"
         )
         faults.append(Fault(where, message, source=chain.source, line=line, column=column))
     raise SettingsError.of(faults)

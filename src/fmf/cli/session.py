@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmf.cli.later import later_command, later_option
 from fmf.cli.output import warn
 
 if TYPE_CHECKING:
@@ -155,6 +156,13 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *_global_options()]
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; an option of a later version is a usage error that says so."""
+        later = later_option(context.command_path, args)
+        if later:
+            raise click.UsageError(later, context)
+        return super().parse_args(context, args)
+
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the global ones."""
         _write_options(self, context, formatter)
@@ -179,7 +187,8 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the sub-command that `args` name; an unknown one is a usage error that names the nearest."""
         if args and not args[0].startswith("-") and self.get_command(context, args[0]) is None:
-            raise click.UsageError(_unknown(args[0], self.list_commands(context)), context)
+            later = later_command(f"{context.command_path} {args[0]}")
+            raise click.UsageError(later or _unknown(args[0], self.list_commands(context)), context)
         return super().resolve_command(context, args)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -33,14 +33,14 @@ def count(texts: Sequence[str], tokenizer: str) -> list[int]:
     # The vocabularies take 0.3 s and 60 MB to load.
     import toktok
 
-    return toktok.batch_count(list(texts), tokenizer, 1)  # type: ignore[no-any-return]
+    return toktok.batch_count(list(texts), known(tokenizer), 1)  # type: ignore[no-any-return]
 
 
 def truncate(text: str, max_tokens: int, tokenizer: str) -> tuple[str, int]:
     """The longest beginning of `text` of at most that many tokens and whole characters, and the tokens of all of it."""
     import toktok
 
-    return toktok.truncate(text, max_tokens, tokenizer)  # type: ignore[no-any-return]
+    return toktok.truncate(text, max_tokens, known(tokenizer))  # type: ignore[no-any-return]
 
 
 def count_one(text: str, tokenizer: str) -> int:

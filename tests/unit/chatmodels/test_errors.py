@@ -6,6 +6,7 @@ import pytest
 
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
 from chatmodels.errors import chat_model_error
+from fmf_core.redact import add_secret
 
 KEY = "sk-proj-" + "a1B2c3D4" * 6
 
@@ -39,3 +40,9 @@ def test_secrets_in_vendor_texts_are_blanked():
 def test_errors_survive_pickling():
     error = pickle.loads(pickle.dumps(ChatModelError("m", op="o", code=ErrorCode.TIMEOUT, fields={"a": 1})))
     assert (error.message, error.op, error.code, error.fields) == ("m", "o", ErrorCode.TIMEOUT, {"a": 1})
+
+
+def test_secrets_are_blanked_however_the_error_is_made():
+    add_secret("correct-horse-battery-staple")
+    error = ChatModelError("it is correct-horse-battery-staple", op="x", code=ErrorCode.INVALID)
+    assert "horse" not in str(error) + repr(error) + error.message

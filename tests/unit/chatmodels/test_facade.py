@@ -10,7 +10,8 @@ ChatModel, MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChec
 ImagePart, ToolCall, ChatRequest, ChatResponse, ChatChunk, TokenUsage, ModelInfo, HealthStatus, ChatModelConfig,
 ChatModelError, ErrorCode, create_chat_model, register_chat_model, list_chat_models, get_chat_model_metadata,
 unregister_chat_model, MockChatModel, AdvancedMockChatModel, RecordingModel, ReplayModel, cost_of, ProviderAuthError,
-Price, RateLimit, RetryPolicy, Tool, ResponseFormat"""
+Price, RateLimit, RetryPolicy, Tool, ResponseFormat, LLMProvider, LLMRequest, LLMResponse,
+ProviderError, FrameworkError"""
 
 
 def test_the_facade_hands_out_exactly_the_promised_names():

@@ -135,3 +135,9 @@ def test_a_subclass_that_answers_is_all_it_takes():
 
     register_chat_model("echo", Echo)
     assert create_chat_model("echo").invoke("hello").content == "hello"
+
+
+@pytest.mark.parametrize("name", ["mock", "openai", "local"])
+def test_a_model_can_do_what_its_metadata_say(name):
+    model = create_chat_model(name, api_key="key-of-nobody") if name == "openai" else create_chat_model(name)
+    assert list(model.get_model_info().capabilities) == get_chat_model_metadata(name)["capabilities"]

@@ -311,7 +311,7 @@ class TestProfiles:
 
     def test_an_unknown_one_lists_the_known(self, faults):
         assert faults(profile="fsat") == [
-            "fmf.yaml:10:1: profiles: there is no profile 'fsat'; allowed: fast, other; did you mean 'fast'?"
+            "--profile: there is no profile 'fsat' in fmf.yaml; allowed: default, fast, other; did you mean 'fast'?"
         ]
 
     def test_faults_are_found_where_the_profile_says_it(self, faults):

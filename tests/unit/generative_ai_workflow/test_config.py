@@ -220,3 +220,9 @@ def test_a_workflow_takes_a_model_as_provider() -> None:
     assert WorkflowConfig(provider=model).provider is model
     with pytest.raises(ValidationError):
         WorkflowConfig(provider=3)  # type: ignore[arg-type]
+
+
+def test_a_wrong_variable_is_named_by_a_plain_run(monkeypatch):
+    monkeypatch.setenv("GENAI_WORKFLOW_DEFAULT_TIMEOUT", "abc")
+    with pytest.raises(ConfigurationError, match="GENAI_WORKFLOW_DEFAULT_TIMEOUT"):
+        default_config()

@@ -12,11 +12,13 @@ NAMES = """
     StepContext StepResult StepStatus WorkflowResult WorkflowStatus ExecutionMetrics LLMProvider LLMRequest
     LLMResponse TokenUsage MockLLMProvider PluginRegistry Middleware detect_pii redact_pii TokenUsageTracker
     CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError ProviderAuthError
-    PluginError PluginNotFoundError PluginRegistrationError ExpressionError
+    PluginError PluginNotFoundError PluginRegistrationError ExpressionError WorkflowHandle DefinitionError TemplateError
+    BudgetExceededError
 """.split()  # noqa: SIM905
 
 PATHS = """
-    workflow:Workflow workflow:WorkflowConfig step:WorkflowStep step:LLMStep step:TransformStep step:StepContext
+    workflow:Workflow workflow:WorkflowConfig workflow:WorkflowStatus workflow:WorkflowResult workflow:ExecutionMetrics
+    step:WorkflowStep step:LLMStep step:TransformStep step:StepContext
     step:StepResult step:StepStatus engine:WorkflowEngine config:FrameworkConfig config:WorkflowConfig
     exceptions:FrameworkError exceptions:ConfigurationError exceptions:WorkflowError exceptions:StepError
     exceptions:AbortError exceptions:ProviderError exceptions:ProviderAuthError exceptions:PluginError

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fmf.cli import later
 from fmf.cli.app import COMMANDS
 from fmf_core import __version__
 
@@ -54,6 +55,23 @@ def test_an_unknown_command_names_the_nearest(fmf):
         assert result.exit_code == 2
         assert f"did you mean '{near}'" in result.stderr
         assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args", [["export", "--sink", "x"], ["runs", "verify", "x"], ["run", "--resume", "x"], ["run", "--max-cost=1"]]
+)
+def test_what_a_later_version_has_is_no_misspelling(fmf, args):
+    result = fmf(*args)
+    assert result.exit_code == 2
+    assert "is not in this version yet" in result.stderr
+    assert "did you mean" not in result.stderr.lower()
+
+
+def test_nothing_is_called_later_that_is_here(fmf):
+    for path in later.COMMANDS:
+        assert fmf(*path.split()[1:], "--help").exit_code == 2
+    for path, options in later.OPTIONS.items():
+        assert not options & set(fmf(*path.split()[1:], "--help").stdout.replace("=", " ").split())
 
 
 def test_an_unknown_option_is_a_usage_error(fmf):

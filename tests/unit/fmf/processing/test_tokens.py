@@ -23,3 +23,10 @@ def test_an_unknown_tokenizer_lists_the_known():
         known("o200k")
     assert "did you mean 'o200k_base'" in caught.value.hint
     assert all(name in caught.value.hint for name in TOKENIZERS)
+
+
+def test_an_unknown_vocabulary_is_refused_by_every_count():
+    for call in (lambda: count(["a"], "o200k"), lambda: count_one("a", "o200k"), lambda: truncate("a", 1, "o200k")):
+        with pytest.raises(ConfigError, match="unknown tokenizer") as caught:
+            call()
+        assert "did you mean 'o200k_base'?" in caught.value.hint
