@@ -9,7 +9,7 @@ from typing import Any
 
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.plan import Part
-from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record
+from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record, said
 from generative_ai_workflow.workflow_step import sum_of_usages
 
 
@@ -44,13 +44,44 @@ def output_of(part: Part, returned: Any) -> tuple[dict[str, Any], StepResult | N
 def as_error(raised: BaseException) -> Exception:
     """What a step raised, as an exception that ends nothing but the step."""
     if isinstance(raised, SystemExit):
-        error = StepError(f"it tried to end the process (SystemExit: {raised.code})")
+        error = StepError(f"it tried to end the process (SystemExit: {said(raised)})")
     elif isinstance(raised, asyncio.CancelledError):
         error = StepError("something that it waited for was cancelled")
     else:
-        return raised if isinstance(raised, Exception) else StepError(f"{type(raised).__name__}: {raised}")
+        if isinstance(raised, Exception):
+            return raised
+        error = StepError(reason_of(raised))
     error.__cause__ = raised
     return error
+
+
+def let_pass(raised: BaseException, task: asyncio.Task[Any] | None, *, ending: bool) -> None:
+    """Raise `raised` again unless it is the doing of a step: Ctrl-C, a cancelled run, and the end of the task pass.
+
+    Args:
+        raised: what came out of a step.
+        task: the task that the step ran in.
+        ending: whether the run is being ended from outside.
+    """
+    if _holds(raised, KeyboardInterrupt):
+        raise raised
+    if ending and _holds(raised, asyncio.CancelledError):
+        raise raised if isinstance(raised, asyncio.CancelledError) else asyncio.CancelledError from raised
+    # A coroutine that is thrown away gets a GeneratorExit, but not from within its own task.
+    if isinstance(raised, GeneratorExit) and task_here() is not task:
+        raise raised
+
+
+def _holds(raised: BaseException, kind: type[BaseException]) -> bool:
+    return isinstance(raised, kind) or (isinstance(raised, BaseExceptionGroup) and raised.subgroup(kind) is not None)
+
+
+def task_here() -> asyncio.Task[Any] | None:
+    """The task that runs now; `None` also where no event loop turns."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def completed(

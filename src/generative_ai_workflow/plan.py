@@ -12,7 +12,7 @@ from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
 from generative_ai_workflow.middleware.base import Hooks
 from generative_ai_workflow.observability.run_log import RunLog
 from generative_ai_workflow.state import StepContext
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep
+from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, without_generator_exit
 
 Work = Callable[[StepContext], Any]
 
@@ -83,7 +83,7 @@ def _work_of(step: WorkflowStep) -> Work:
 
 def _in_thread(execute: Callable[[StepContext], Any]) -> Callable[[StepContext], Awaitable[Any]]:
     def work(context: StepContext) -> Awaitable[Any]:
-        return in_thread(execute, context)
+        return in_thread(without_generator_exit, execute, context)
 
     return work
 

@@ -16,7 +16,7 @@ from fmf_core.logs import log_context
 from fmf_core.telemetry import recording, span
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
-from generative_ai_workflow.outcome import as_error, called, completed, failed, output_of, skipped
+from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
 from generative_ai_workflow.plan import Part, Plan
 from generative_ai_workflow.state import (
     ExecutionMetrics,
@@ -163,6 +163,7 @@ class Run:
             values=self.values,
         )
         began = perf_counter()
+        task = task_here()
         self._open[part.name] = (part, context, began)
         if self._verbose:
             self.plan.log.say("step.started", step=part.name)
@@ -172,11 +173,8 @@ class Run:
                 self._skip(part, "its condition is not met")
                 return {}
             output, given = output_of(part, await self._work(part, context))
-        except asyncio.CancelledError as error:
-            if self._ending():
-                raise
-            failure = as_error(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it fails the step and nothing else
+        except BaseException as error:  # noqa: BLE001 - it fails the step and nothing else
+            let_pass(error, task, ending=self._ending())
             failure = as_error(error)
         else:
             self._completed(part, context, began, output, given)
@@ -188,7 +186,7 @@ class Run:
 
     def _ending(self) -> bool:
         """Whether the run is being ended from outside."""
-        task = asyncio.current_task()
+        task = task_here()
         return self.supervision.stopping or (task is not None and task.cancelling() > 0)
 
     async def _work(self, part: Part, context: StepContext) -> Any:
@@ -351,9 +349,11 @@ class Run:
             part = self._initialized.pop()
             if part.cleanup is None:
                 continue
+            task = task_here()
             try:
                 await called(part.cleanup)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the result stands
+            except BaseException as error:  # noqa: BLE001 - the result stands
+                let_pass(error, task, ending=self._ending())
                 self.plan.log.cleanup_failed(part.name, part.plugin, reason_of(error))
 
     def _skip(self, part: Part, why: str) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -225,6 +225,19 @@ def _alone(model: ChatModel | str | None) -> ChatModel:
     return create_chat_model(default_config().chat_model(model or DEFAULT_PROVIDER))
 
 
+def said(thing: object) -> str:
+    """The text of an exception, or of what it holds; empty where it cannot give one."""
+    try:
+        return str(thing)
+    except Exception:  # noqa: BLE001 - what a plugin raises may be broken itself
+        return ""
+
+
+def _is_whole(error: BaseException) -> TypeGuard[FrameworkError]:
+    """Whether it has the facts of a `FrameworkError`: a subclass may have forgotten to call our constructor."""
+    return isinstance(error, FrameworkError) and "fields" in error.__dict__
+
+
 class ErrorInfo(Value):
     """Why something failed, as facts."""
 
@@ -242,15 +255,15 @@ class ErrorInfo(Value):
     def of(cls, error: BaseException) -> ErrorInfo:
         """The facts of `error`, every known secret blanked."""
         kind = type(error).__name__
-        if not isinstance(error, FrameworkError):
-            return cls(kind=kind, message=redact(str(error) or kind))
+        if not _is_whole(error):
+            return cls(kind=kind, message=redact(said(error) or kind))
         attempts = error.fields.get("attempts")
         return cls(
             kind=kind,
-            message=redact(error.message),
+            message=redact(said(error.message) or kind),
             code=str(error.code),
             op=error.op,
-            hint=redact(error.hint),
+            hint=redact(said(error.hint)),
             retryable=error.retryable,
             attempts=attempts if isinstance(attempts, int) else None,
         )
@@ -258,12 +271,12 @@ class ErrorInfo(Value):
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line for people, every known secret blanked."""
-    if isinstance(error, StepError) and not error.op and not error.hint:
-        return redact(error.message)
-    if isinstance(error, FrameworkError):
-        return redact(str(error))
-    said = str(error)
-    return redact(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+    kind = type(error).__name__
+    if _is_whole(error):
+        brief = isinstance(error, StepError) and not error.op and not error.hint
+        return redact((not brief and said(error)) or said(error.message) or kind)
+    text = "" if isinstance(error, FrameworkError) else said(error)
+    return redact(f"{kind}: {text}" if text else kind)
 
 
 class StepResult(Value):

@@ -14,11 +14,11 @@ from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, Resp
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
-from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Expression, Path, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, record
 from generative_ai_workflow.template import Syntax, Template
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name, without_generator_exit
 
 __all__ = [
     "Example",
@@ -69,7 +69,9 @@ class TransformStep(BuiltInStep):
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """What the function makes of the names."""
         names = dict(context.names)
-        value = self.transform(names) if self._on_loop else await in_thread(self.transform, names)
+        value = (
+            self.transform(names) if self._on_loop else await in_thread(without_generator_exit, self.transform, names)
+        )
         if inspect.isawaitable(value):
             value = await value
         if isinstance(value, dict):
@@ -193,7 +195,7 @@ class LLMStep(BuiltInStep):
         if spec.expects == "json":
             value, text = await self._ask_for_json(context, request)
         else:
-            value = text = (await context.ask(request, self.provider)).content
+            value = text = _text_in(await context.ask(request, self.provider), request)
         return {str(self.output_key): value, f"{self.name}_output": value, "llm_response": text}
 
     async def _ask_for_json(self, context: StepContext, request: ChatRequest) -> tuple[Any, str]:
@@ -294,6 +296,28 @@ def _response_format(step: LLMStep) -> dict[str, Any]:
         # OpenAI refuses this format where no message says the word.
         return {"response_format": ResponseFormat(type="json_object")}
     return {}
+
+
+def _text_in(response: ChatResponse, request: ChatRequest) -> str:
+    """The text of an answer; raises where it has none, for a blank text passes for a result everywhere further on."""
+    text = response.content
+    if text and not text.isspace():
+        return text
+    if response.finish_reason == "length":
+        raise StepError(
+            f"{response.model} spent its {response.usage.completion_tokens} tokens without saying anything",
+            op="llm_step.answer",
+            code=Code.TRUNCATED,
+            hint=f"raise max_tokens (it was {request.max_tokens}); a model that thinks needs some for thinking",
+        )
+    tools = ", ".join(repr(call.name) for call in response.tool_calls)
+    why = f"it only asked for the tools {tools}" if tools else f"finish_reason {response.finish_reason!r}"
+    raise StepError(
+        f"the answer of {response.model} is empty ({why})",
+        op="llm_step.answer",
+        code=Code.BAD_REPLY,
+        hint="look at what the prompt asks for, or take another model",
+    )
 
 
 def _message(role: str, content: str | tuple[TextPart | ImagePart, ...]) -> Message:

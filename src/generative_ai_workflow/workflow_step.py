@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.portal import in_thread, run_sync
-from generative_ai_workflow.exceptions import DefinitionError
+from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, new_id
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 Decision = Callable[[Mapping[str, Any]], Any]
 """Decides from all names (see `StepContext.roots`); what it returns counts as true or false."""
@@ -75,7 +78,7 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
 
     async def execute_async(self, context: StepContext) -> StepResult | dict[str, Any]:
         """Do the work."""
-        return await in_thread(self.execute, context)
+        return await in_thread(without_generator_exit, self.execute, context)
 
     def execute(self, context: StepContext) -> StepResult | dict[str, Any]:
         """Do the work, blocking."""
@@ -110,6 +113,18 @@ class BuiltInStep(WorkflowStep, ABC):
             response=context.calls[-1] if context.calls else None,
             attempts=sum(call.attempts for call in context.calls),
         )
+
+
+def without_generator_exit(function: Callable[[A], T], argument: A) -> T:
+    """What `function` makes of `argument`, in a thread.
+
+    Raises:
+        StepError: it raised a GeneratorExit, which on its way to the event loop would end the task that awaits it.
+    """
+    try:
+        return function(argument)
+    except GeneratorExit as error:
+        raise StepError("GeneratorExit") from error
 
 
 def sum_of_usages(calls: Sequence[ChatResponse]) -> TokenUsage | None:

@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from chatmodels.types import ChatRequest
+from chatmodels.types import ChatRequest, ChatResponse
 from generative_ai_workflow import (
+    ConditionalStep,
     FrameworkConfig,
     LLMStep,
     MockLLMProvider,
@@ -265,6 +267,131 @@ class TestCancellation:
                         await WorkflowEngine().run_async(Workflow([TransformStep("a", nap)]), timeout=limit)
 
         run_alone(go())
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Drastic(BaseException):
+    pass
+
+
+class Raises(WorkflowStep):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__("bad", is_critical=False)
+        self.error = error
+
+    def execute(self, context: StepContext) -> dict:
+        raise self.error
+
+
+class RaisesLater(Raises):
+    async def execute_async(self, context: StepContext) -> dict:
+        await asyncio.sleep(0)
+        raise self.error
+
+
+class BadModel(MockLLMProvider):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        raise self.error
+
+
+def raising(error: BaseException) -> Callable[[dict], None]:
+    def transform(names: dict) -> None:
+        raise error
+
+    return transform
+
+
+BAD_STEPS = {
+    "transform": lambda error: TransformStep("bad", raising(error), is_critical=False),
+    "inline transform": lambda error: TransformStep("bad", raising(error), is_critical=False, inline=True),
+    "blocking step": Raises,
+    "coroutine step": RaisesLater,
+    "model": lambda error: LLMStep("bad", "x", BadModel(error), is_critical=False),
+    "nested": lambda error: ConditionalStep("if", lambda names: True, Raises(error)),
+}
+DRASTIC = {
+    "mute": Mute(),
+    "exit": SystemExit(3),
+    "generator exit": GeneratorExit(),
+    "base": Drastic("x"),
+    "group": BaseExceptionGroup("g", [Drastic("x"), ValueError("y")]),
+}
+
+
+class TestWhateverAStepRaises:
+    @pytest.mark.parametrize("limit", [None, 20])
+    @pytest.mark.parametrize("error", DRASTIC)
+    @pytest.mark.parametrize("kind", BAD_STEPS)
+    def test_it_fails_the_step_and_nothing_else(self, kind: str, error: str, limit: float | None) -> None:
+        steps = [BAD_STEPS[kind](DRASTIC[error]), TransformStep("next", lambda n: 1)]
+        result = WorkflowEngine().run(Workflow(steps), timeout=limit)
+        assert result.succeeded, result.error
+        assert result.steps["bad"].status is StepStatus.FAILED
+        assert result.steps["bad"].error
+        assert result.output["next"] == 1
+
+    def test_the_error_of_a_critical_step_names_it(self) -> None:
+        for error in DRASTIC.values():
+            result = WorkflowEngine().run(Workflow([TransformStep("bad", raising(error))]))
+            assert result.status is WorkflowStatus.FAILED
+            assert "'bad'" in result.error
+
+    def test_ctrl_c_passes_through(self) -> None:
+        for error in (KeyboardInterrupt(), BaseExceptionGroup("g", [KeyboardInterrupt()])):
+            with pytest.raises(type(error)):
+                run_alone(WorkflowEngine().run_async(Workflow([RaisesLater(error)])))
+
+    def test_a_cancelled_run_is_cancelled_whatever_its_step_makes_of_it(self) -> None:
+        class Groups(WorkflowStep):
+            async def execute_async(self, context: StepContext) -> dict:
+                try:
+                    await asyncio.sleep(5)
+                except asyncio.CancelledError as error:
+                    raise BaseExceptionGroup("g", [error]) from None
+                return {}
+
+        async def go() -> None:
+            task = asyncio.create_task(WorkflowEngine().run_async(Workflow([Groups(is_critical=False), Stubborn()])))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        run_alone(go())
+
+    def test_a_run_that_is_thrown_away_tells_of_no_failed_step(self) -> None:
+        told = []
+
+        class Listens:
+            async def on_step_error(self, *facts: object) -> None:
+                told.append(facts)
+
+        loop = asyncio.new_event_loop()
+        work = WorkflowEngine().use(Listens()).run_async(Workflow([TransformStep("a", nap)]))
+        task = loop.create_task(work)
+        task._log_destroy_pending = False
+        loop.run_until_complete(asyncio.sleep(0.05))
+        work.close()
+        loop.close()
+        assert not told
+
+    def test_a_clean_up_costs_no_result(self) -> None:
+        class Dirty(WorkflowStep):
+            def execute(self, context: StepContext) -> dict:
+                return {"a": 1}
+
+            def cleanup(self) -> None:
+                raise Drastic
+
+        assert WorkflowEngine().run(Workflow([Dirty()])).output == {"a": 1}
 
 
 class TestLog:

@@ -135,6 +135,35 @@ def test_error_facts() -> None:
     assert reason_of(ValueError()) == "ValueError"
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Unmade(FrameworkError):
+    def __init__(self) -> None:
+        pass
+
+
+class Odd(FrameworkError):
+    __str__ = Mute.__str__
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        (Mute(), "Mute", "Mute"),
+        (Unmade(), "Unmade", "Unmade"),
+        (Odd("said"), "said", "said"),
+        (FrameworkError(Mute()), "FrameworkError", "FrameworkError"),  # type: ignore[arg-type]
+        (BaseExceptionGroup("both", [Mute()]), "ExceptionGroup: both (1 sub-exception)", "both (1 sub-exception)"),
+    ],
+)
+def test_an_error_that_cannot_tell_its_text_has_a_reason(error: BaseException, reason: str, message: str) -> None:
+    assert reason_of(error) == reason
+    assert ErrorInfo.of(error).message == message
+
+
 def test_secrets_do_not_stand_in_reasons() -> None:
     error = ValueError("key sk-proj-abcdefghijklmnopqrstuvwxyz123456 is wrong")
     assert "abcdefghij" not in reason_of(error) + ErrorInfo.of(error).message

@@ -182,6 +182,31 @@ class TestLLMStep:
         result = Workflow([LLMStep("s", "x", MockLLMProvider([cut]), output={"expects": "json"})]).execute()
         assert result.steps["s"].error_info.code == "truncated"
 
+    @pytest.mark.parametrize(
+        ("reply", "code", "said"),
+        [
+            ({"content": "", "finish_reason": "length"}, "truncated", "raise max_tokens (it was 7)"),
+            ({"content": " \n", "finish_reason": "length"}, "truncated", "raise max_tokens"),
+            ({"content": " \n"}, "bad_reply", "is empty"),
+            ({"content": "", "tool_calls": [{"id": "1", "name": "look"}]}, "bad_reply", "'look'"),
+            ({"content": "", "finish_reason": "content_filter"}, "bad_reply", "content_filter"),
+        ],
+    )
+    def test_an_empty_answer_fails_the_step_with_its_tokens_counted(self, reply: dict, code: str, said: str) -> None:
+        usage = TokenUsage(prompt_tokens=1, completion_tokens=7, model="m", provider="p")
+        model = MockLLMProvider([ChatResponse(model="m", usage=usage, attempts=2, **reply)])
+        result = Workflow([LLMStep("s", "x", model, max_tokens=7)]).execute()
+        step = result.steps["s"]
+        assert result.status is WorkflowStatus.FAILED
+        assert (step.error_info.code, step.attempts, step.token_usage) == (code, 2, usage)
+        assert said in step.error
+        assert result.output is None
+
+    def test_a_cut_text_is_an_answer(self) -> None:
+        usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+        cut = ChatResponse(content="so far", model="m", usage=usage, finish_reason="length")
+        assert Workflow([LLMStep("s", "x", MockLLMProvider([cut]))]).execute().output["s"] == "so far"
+
     def test_the_json_format_is_asked_for_only_where_the_prompt_says_the_word(self) -> None:
         model = MockLLMProvider('{"a": 1}')
         spec = OutputSpec(expects="json")
