@@ -20,7 +20,7 @@ def main(run_dir: Path) -> None:
     with (run_dir / "outputs.jsonl").open(encoding="utf-8") as lines:
         for record in map(json.loads, lines):
             if record["step_id"] == "month":
-                month = record["output"] or ""
+                month = (record["output"] or "") + (" …" if record["finish_reason"] == "length" else "")
             else:
                 documents.setdefault(record["source_uri"], {})[record["step_id"]] = record["output"]
     table = Table(title="What the shop's documents say")

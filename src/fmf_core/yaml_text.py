@@ -312,8 +312,10 @@ def _advice(problem: str, line: str, column: int) -> tuple[str, str]:
     if "block" in problem or "expected key" in problem or "'-' indicator" in problem:
         return "the indentation does not fit the lines above", "keys of one mapping begin in one column"
     if "end of stream" in problem:
-        return "the text ends inside a quoted text or a bracket", "close it"
-    return problem, "check the line, and the line above it"
+        problem, hint = "the text ends inside a quoted text or a bracket", "close it"
+    else:
+        hint = "check the line, and the line above it"
+    return problem, "put quotes around text with ${...}, for instance '${NAME}'" if "${" in line else hint
 
 
 def _decoded(content: bytes, source: str) -> str:

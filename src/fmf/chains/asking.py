@@ -48,6 +48,8 @@ class StepOutcome:
     cost_usd: float | None = None
     answered: bool = False
     """Whether the model gave an answer, good or bad; without one there is nothing to price."""
+    cut: bool = False
+    """Whether the answer is ok although max_tokens cut it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class Asker:
             tokens_completion=usage.completion_tokens if usage else 0,
             cost_usd=self._cost(result),
             answered=usage is not None,
+            cut=state == "ok" and bool(result.response and result.response.finish_reason == "length"),
         )
 
     def _failure(self, step: StepPlan, subject: Subject, error: ErrorInfo, attempts: int) -> Failure:

@@ -34,6 +34,8 @@ class ChainRun:
     prepared: Prepared
     stop: Stop = field(default_factory=Stop)
     tally: Tally = field(default_factory=Tally)
+    folder: RunFolder | None = field(default=None, init=False)
+    """Where the run writes, once it does; what was done lies there however it ends."""
 
     def execute(self) -> RunReport:
         """`execute_async` for blocking code."""
@@ -52,7 +54,7 @@ class ChainRun:
         refs = await in_thread(seen, prepared.connector, prepared.select)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared))
         try:
-            folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
+            self.folder = folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
             return await Execution(prepared, folder, self.stop, self.tally).run(refs)
         finally:
             await prepared.model.cleanup()

@@ -89,7 +89,8 @@ def question(loaded: LoadedConfig, secrets: Secrets, prompt: str, values: Mappin
     from fmf.prompts.registry import PromptRegistry
 
     found = PromptRegistry.from_config(loaded.value.prompt_registry, loaded.root).resolve(prompt)
-    check_names(found, values, "give it with --var {name}=...")
+    wanted = "--input FILE (- is stdin), or --var text=..." if "text" not in values else "--var {name}=..."
+    check_names(found, values, f"give it with {wanted}")
     system = found.system if found.system is not None else loaded.value.inference.system_prompt
     turns = [Message(role="system", content=_filled(system, values))] if system else []
     for asked, answered in found.examples:

@@ -85,6 +85,10 @@ class Tally:
     problems: dict[tuple[str, str], Problem] = field(default_factory=dict)
     exit_kinds: Counter[int] = field(default_factory=Counter)
     """Exit status to how many failures are of that kind."""
+    asking_kinds: Counter[int] = field(default_factory=Counter)
+    """The same for failures of steps alone."""
+    cut: int = 0
+    """Answers that max_tokens cut and that count as ok all the same, being plain text."""
     missing: int = 0
     """Items without an answer that the steps over all items had to do without."""
     items_read: int = 0
@@ -110,6 +114,7 @@ class Tally:
             self._count_step(step)
         for failure in outcome.failures:
             self.count_problem(failure.row, failure.status)
+            self.asking_kinds[failure.status] += 1
 
     def _count_step(self, step: StepOutcome) -> None:
         count = self.steps.setdefault(step.step_id, StepCount())
@@ -118,6 +123,7 @@ class Tally:
         count.retried += step.attempts > 1
         count.cached += step.cached
         self.retries += max(0, step.attempts - 1)
+        self.cut += step.cut
         self.tokens_prompt += step.tokens_prompt
         self.tokens_completion += step.tokens_completion
         if step.cost_usd is not None:
@@ -186,6 +192,7 @@ class Tally:
             "tokens_completion": self.tokens_completion,
             "cost_estimate_usd": self.cost_estimate_usd,
             "retries": self.retries,
+            "answers_cut": self.cut,
             "duration_ms": round(duration_ms, 3),
         }
 

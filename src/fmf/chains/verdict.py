@@ -35,7 +35,9 @@ def verdict(tally: Tally, reason: StopReason | None, error: BaseException | None
     if not tally.failures:
         return Verdict("completed", DONE)
     if reason is StopReason.FAILED or not _any_good(tally):
-        kind = tally.exit_kinds.most_common(1)
+        # Where items were asked about, what became of them counts, not how many files could not be read.
+        asking = tally.asking_kinds if reason is None else None
+        kind = (asking or tally.exit_kinds).most_common(1)
         return Verdict("failed", kind[0][0] if kind else UNEXPECTED)
     return Verdict("partial", PARTIAL)
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from fmf.cli.output import note
 from fmf.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from fmf.chains.ending import RunReport
+    from fmf.chains.run import ChainRun
 
 
 @command("run", help="Run a chain: read documents, ask the model about each item, write the answers as records.")
@@ -35,6 +42,16 @@ def run(session: Session, chain: str | None, limit: int | None, concurrency: int
         stopping(chain_run.stop, said=session.interactive),
         watching(chain_run.tally, shown=session.interactive, total=limit),
     ):
-        report = chain_run.execute()
+        report = _executed(chain_run)
     lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
     return tell(session, report, lines)
+
+
+def _executed(chain_run: ChainRun) -> RunReport:
+    """The run to its end; a second interrupt, which ends it at once, still says where its artefacts are."""
+    try:
+        return chain_run.execute()
+    except KeyboardInterrupt:
+        if chain_run.folder is not None:
+            note(f"broken off; what was done lies in {chain_run.folder.path}")
+        raise

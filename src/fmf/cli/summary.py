@@ -23,6 +23,8 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     if tally.steps:
         yield f"  asked    {asked_text(tally)}"
         yield f"  spent    {spent_text(tally)}"
+    if tally.cut:
+        yield f"  cut      {count(tally.cut, 'answer')} by max_tokens (finish_reason length in outputs.jsonl)"
     if tally.failures:
         yield f"  failed   {tally.failures:,}"
         yield from _problem_lines(tally)

@@ -200,3 +200,9 @@ def test_no_text_does_anything_but_load_or_be_refused(text):
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"\n\t #%@,?~<01.", max_size=60))
 def test_nor_does_text_made_of_syntax(text):
     assert begins_with_its_place(text)
+
+
+def test_a_reference_without_quotes_is_told_apart():
+    with pytest.raises(ConfigurationError) as caught:
+        load_yaml("a: [{root: ${HOME}}]\n", source="x.yaml")
+    assert "'${NAME}'" in caught.value.hint

@@ -38,3 +38,9 @@ def test_how_it_ended(numbers, reason, expected):
 
 def test_what_ended_it_decides():
     assert verdict(tally(ok=5), StopReason.FAILED, ConnectorError("gone")) == ("failed", 4)
+
+
+def test_where_items_were_asked_about_the_asking_decides():
+    made = tally(failed=2, documents=(2, 3), statuses=(5, 5, 5, 6, 6))
+    made.asking_kinds[6] = 2
+    assert verdict(made, None) == ("failed", 6)

@@ -213,3 +213,14 @@ def test_an_answer_that_came_before_the_stop_is_counted(project):
     assert told["counts"]["steps"]["one"]["calls"] == 2
     assert told["metrics"]["tokens_prompt"] == 22
     assert told["counts"]["items"] == {"total": 2, "ok": 0, "failed": 2, "skipped": 0}
+
+
+def test_an_answer_that_was_cut_is_told(project):
+    work = project([Reply(text="to be continued", finish_reason="length"), Reply(text="whole")])
+    work.documents(2)
+    work.chain(ONE)
+    status, out, err = work.run("run", "--chain", "c.yaml")
+    assert status == 0
+    assert "cut      1 answer by max_tokens" in err
+    told = dict(line.split("=", 1) for line in out.splitlines())
+    assert load_yaml_file(Path(told["run_dir"]) / "run.yaml").data["metrics"]["answers_cut"] == 1
