@@ -1,11 +1,11 @@
-"""`python -m benchmarks [imports|run|process]...`: the tables, one after the other, nothing else running."""
+"""`python -m benchmarks [imports|calls|run|process]...`: the tables, one after the other, nothing else running."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-TABLES = ["imports", "run", "process"]
+TABLES = ["imports", "calls", "run", "process"]
 
 
 def main(wanted: list[str]) -> None:

@@ -19,6 +19,24 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 400, "completion_tokens": 80, "total_tokens": 480},
     }
 ).encode()
+EVENTS = 200
+"""Pieces of a streamed answer."""
+
+
+def _stream() -> bytes:
+    deltas: list[tuple[dict[str, str], str | None]] = [
+        ({"content": f" word{number}"}, None) for number in range(EVENTS)
+    ]
+    events = [
+        {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "bench",
+         "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        for delta, finish in [*deltas, ({}, "stop")]
+    ]  # fmt: skip
+    body = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events) + b"data: [DONE]\n\n"
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+STREAM = _stream()
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(REPLY)
 
 
@@ -45,9 +63,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lat
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            await asyncio.sleep(latency_s)
-            writer.write(HEAD + REPLY)
+            body = await reader.readexactly(length)
+            if latency_s:
+                await asyncio.sleep(latency_s)
+            writer.write(STREAM if b'"stream":true' in body.replace(b" ", b"") else HEAD + REPLY)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
