@@ -30,6 +30,14 @@ BUILTIN = {
             "default_model": "gpt-4o-mini",
         },
     ),
+    "azure_openai": Entry(
+        "chatmodels.providers.azure_openai:AzureOpenAIChatModel",
+        metadata={
+            "description": "Models deployed in Azure OpenAI",
+            "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images", "seed"],
+            "default_model": "gpt-4o-mini",
+        },
+    ),
     "local": Entry(
         "chatmodels.providers.local:LocalChatModel",
         extra="local",

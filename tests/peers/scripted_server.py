@@ -72,9 +72,16 @@ class Request:
     started: float
     """`time.monotonic()` when its last byte had arrived."""
     number: int
+    query: str = ""
+    """What stood behind the path."""
     ended: float | None = None
     closed_early: bool = False
     """Whether the client went away before the reply was over."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it asks for a completion."""
+        return self.path.endswith("/chat/completions")
 
     @property
     def body(self) -> dict[str, Any]:
@@ -131,7 +138,7 @@ class ScriptedServer:
     @property
     def chats(self) -> list[Request]:
         """The completion requests so far."""
-        return [request for request in list(self.requests) if request.path.endswith("/chat/completions")]
+        return [request for request in list(self.requests) if request.is_chat]
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -253,7 +260,7 @@ class ScriptedServer:
             await asyncio.gather(watch, answer, return_exceptions=True)
 
     def _reply(self, request: Request) -> Reply:
-        if not request.path.endswith("/chat/completions"):
+        if not request.is_chat:
             models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
             return Reply(body=models) if request.path.endswith("/models") else Reply(status=404, body={"error": "none"})
         if self._function is not None:
@@ -271,7 +278,8 @@ class ScriptedServer:
         method, path, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
-        return Request(method, path.partition("?")[0], headers, raw, time.monotonic(), 0)
+        path, _, query = path.partition("?")
+        return Request(method, path, headers, raw, time.monotonic(), 0, query)
 
 
 class _Reader(asyncio.StreamReader):

@@ -17,10 +17,11 @@ from fmf_core.redact import redact
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 REFUSALS = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
 HINTS = {
-    Code.AUTH: "check the API key (OPENAI_API_KEY or api_key) and what it may use",
-    Code.NOT_FOUND: "check the model's name and base_url (OPENAI_BASE_URL)",
+    Code.AUTH: "check {key_names} and what it may use",
+    Code.NOT_FOUND: "check the model's name and {address_names}",
     Code.BUDGET: "check plan and billing of the account",
 }
+"""What to do about a refusal; the names are those of the call."""
 MOST_SAID = 1000
 """Characters of a provider's own message that an error repeats."""
 STATUS_CODES = {
@@ -41,6 +42,10 @@ class Call:
     provider: str
     op: str
     request: ChatRequest
+    key_names: str = "the key"
+    """Where the key may be given, as hints say it."""
+    address_names: str = "the address"
+    """Where the address may be given, as hints say it."""
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -87,7 +92,8 @@ def reported(error: object, call: Call, *, status: int = 0, retry_after: float |
     said = str(facts.get("message") or "")[:MOST_SAID] or (shown(error) if error else "no reason given")
     message = f"the provider answered {number or 'with an error'}: {said}"
     more = {"status": number} if number else {}
-    return call.error(message, code, retry_after=retry_after, hint=HINTS.get(code, ""), fields=more)
+    hint = HINTS.get(code, "").format(key_names=call.key_names, address_names=call.address_names)
+    return call.error(message, code, retry_after=retry_after, hint=hint, fields=more)
 
 
 def refused(reply: Reply, call: Call) -> ChatModelError:

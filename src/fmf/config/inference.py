@@ -11,9 +11,9 @@ from chatmodels.config import Price, RateLimit
 from fmf.config.base import Name, Section
 from fmf_core.retry import RetryPolicy
 
-PLANNED_PROVIDERS: Final = ("azure_openai", "aws_bedrock")
+PLANNED_PROVIDERS: Final = ("aws_bedrock",)
 """Providers that have a section here and no registry entry yet."""
-SECTIONS: Final = ("openai", "local", *PLANNED_PROVIDERS)
+SECTIONS: Final = ("openai", "azure_openai", "local", *PLANNED_PROVIDERS)
 """Providers that have a section here."""
 
 
@@ -45,12 +45,12 @@ class OpenAIConfig(Section):
 
 
 class AzureOpenAIConfig(Section):
-    """Settings of the provider azure_openai."""
+    """Settings of the provider azure_openai; its secret is AZURE_OPENAI_API_KEY."""
 
     endpoint: str | None = None
     """The resource's address; needed when this provider is chosen."""
     api_version: Name = "2024-10-21"
-    """The version of the service's interface."""
+    """The version of the service's interface: dated, or v1."""
     deployment: Name = "gpt-4o-mini"
     """The deployment's name."""
     temperature: float | None = Field(default=0.2, ge=0.0, le=2.0)

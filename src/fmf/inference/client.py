@@ -77,13 +77,15 @@ def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapp
             return _openai(inference, secrets)
         case "local":
             return _local(inference, root)
-        case "azure_openai" | "aws_bedrock" as planned:
+        case "azure_openai":
+            return _azure_openai(inference, secrets)
+        case "aws_bedrock" as planned:
             raise InferenceError(
                 f"inference.provider is {planned}, which this version does not have yet",
                 op="inference.build",
                 code=Code.UNSUPPORTED,
-                hint="known: openai, local, mock, and those of plugins; an OpenAI-compatible server needs only "
-                "inference.openai.base_url",
+                hint="known: openai, azure_openai, local, mock, and those of plugins; an OpenAI-compatible server "
+                "needs only inference.openai.base_url",
             )
         case _:
             options = dict(inference.options)
@@ -101,6 +103,19 @@ def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
         "max_tokens": settings.max_tokens,
         "base_url": base_url,
         "api_key": key,
+    }
+
+
+def _azure_openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
+    settings = inference.azure_openai
+    # Who signs in with a token needs no key.
+    token = secrets.find("AZURE_OPENAI_AD_TOKEN")
+    return {
+        "model": settings.deployment,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "api_key": None if token else secrets.resolve("AZURE_OPENAI_API_KEY"),
+        "options": {"endpoint": settings.endpoint, "api_version": settings.api_version, "token": token},
     }
 
 

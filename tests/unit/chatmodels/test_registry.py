@@ -33,11 +33,11 @@ class Own(MockChatModel):
 
 
 def test_what_ships():
-    assert {"mock", "openai", "local"} <= set(list_chat_models())
+    assert {"mock", "openai", "azure_openai", "local"} <= set(list_chat_models())
     assert list_chat_models() == sorted(list_chat_models())
 
 
-@pytest.mark.parametrize("name", ["mock", "openai", "local"])
+@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "local"])
 def test_metadata_of_what_ships(name):
     metadata = get_chat_model_metadata(name)
     assert metadata["name"] == name
@@ -137,7 +137,7 @@ def test_a_subclass_that_answers_is_all_it_takes():
     assert create_chat_model("echo").invoke("hello").content == "hello"
 
 
-@pytest.mark.parametrize("name", ["mock", "openai", "local"])
+@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "local"])
 def test_a_model_can_do_what_its_metadata_say(name):
     model = create_chat_model(name, api_key="key-of-nobody") if name == "openai" else create_chat_model(name)
     assert list(model.get_model_info().capabilities) == get_chat_model_metadata(name)["capabilities"]

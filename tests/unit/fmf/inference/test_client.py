@@ -89,7 +89,6 @@ def test_local_settings_reach_the_engine_and_a_weight_file_is_found_beside_the_c
 @pytest.mark.parametrize(
     "inference",
     [
-        {"provider": "azure_openai", "azure_openai": {"endpoint": "https://x"}},
         {"provider": "aws_bedrock", "aws_bedrock": {"model_id": "m"}},
     ],
 )
@@ -97,6 +96,18 @@ def test_a_planned_provider_says_that_it_is_not_there_yet(inference, tmp_path):
     with pytest.raises(InferenceError, match="does not have yet") as caught:
         client.build_client(config(**inference), secrets(tmp_path))
     assert exit_status(caught.value) == 6
+
+
+def test_azure(tmp_path):
+    given = config(provider="azure_openai", azure_openai={"endpoint": "https://x", "deployment": "d"})
+    with pytest.raises(AuthError, match="AZURE_OPENAI_API_KEY"):
+        client.chat_model_config(given, secrets(tmp_path))
+    made = client.chat_model_config(given, secrets(tmp_path, AZURE_OPENAI_API_KEY="key-of-nobody"))
+    assert (made.model, made.temperature, made.api_key.get_secret_value()) == ("d", 0.2, "key-of-nobody")
+    assert made.options == {"endpoint": "https://x", "api_version": "2024-10-21", "token": None}
+    signed_in = client.chat_model_config(given, secrets(tmp_path, AZURE_OPENAI_AD_TOKEN="token-of-nobody"))
+    assert signed_in.api_key is None
+    assert signed_in.options["token"].get_secret_value() == "token-of-nobody"
 
 
 def test_the_mock_answers(tmp_path):

@@ -1,0 +1,121 @@
+"""Azure OpenAI: the same protocol behind deployments, dated or under `/openai/v1`, with a key or an Entra ID token."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from pydantic import SecretStr
+
+from chatmodels.errors import ProviderAuthError
+from chatmodels.providers.completions import CompletionsModel, lowered
+from chatmodels.transport.address import Target
+from chatmodels.transport.seam import Timeouts, TransportFault
+from chatmodels.types import DEFAULT_MODEL, ChatRequest
+from fmf_core.errors import Code
+
+API_VERSION = "2024-10-21"
+UNDATED = frozenset({"v1", "preview", "latest"})
+"""Versions that stand for the paths under `/openai/v1`, where the deployment's name is the model's."""
+
+
+class AzureOpenAIChatModel(CompletionsModel):
+    """A chat model that is deployed in Azure OpenAI.
+
+    Args:
+        model: the deployment; asked when a request names none.
+        api_key: the resource's key; without it `AZURE_OPENAI_API_KEY` is read for every request.
+        endpoint: the resource's address, `https://NAME.openai.azure.com`; without it `AZURE_OPENAI_ENDPOINT`.
+        api_version: the dated version of the interface, or `v1`; without it `OPENAI_API_VERSION`, then `2024-10-21`.
+        token: an Entra ID token, sent instead of a key; without it `AZURE_OPENAI_AD_TOKEN`. It is not renewed here.
+        timeout_s: seconds for one attempt, from its start to its last byte.
+        connect_timeout_s: seconds for name look-up, connection and TLS.
+        first_byte_timeout_s: seconds from the sent request to the first byte of the reply; `None` is no such limit.
+        between_bytes_timeout_s: the longest silence within a reply, in seconds; `None` is no such limit.
+        default_headers: sent with every request.
+        ca_bundle: a file of certificates to trust instead of those of the system (or of `SSL_CERT_FILE`).
+
+    Proxies come from the environment, as for `openai`. No request is repeated and no redirect is followed here.
+    """
+
+    provider_name = "azure_openai"
+    key_names = "AZURE_OPENAI_API_KEY (or api_key)"
+    address_names = "endpoint (AZURE_OPENAI_ENDPOINT): is there such a deployment?"
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        api_key: SecretStr | str | None = None,
+        endpoint: str | None = None,
+        api_version: str | None = None,
+        token: SecretStr | str | None = None,
+        timeout_s: float = 60.0,
+        connect_timeout_s: float | None = 10.0,
+        first_byte_timeout_s: float | None = None,
+        between_bytes_timeout_s: float | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
+        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle)
+        self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        self._token = SecretStr(token) if isinstance(token, str) else token
+        self._endpoint = endpoint
+        self._api_version = api_version
+        self._headers = lowered(default_headers)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, endpoint={self._endpoint!r})"
+
+    @property
+    def api_version(self) -> str:
+        """The version of the interface that requests ask for."""
+        return self._api_version or os.environ.get("OPENAI_API_VERSION") or API_VERSION
+
+    def path_of(self, request: ChatRequest) -> str:
+        """Where `request` is sent: a deployment has a path of its own in the dated interface."""
+        if self.api_version in UNDATED:
+            return "/openai/v1/chat/completions"
+        return f"/openai/deployments/{quote(request.model, safe='')}/chat/completions"
+
+    @property
+    def models_path(self) -> str:
+        """Where the resource lists its models."""
+        return "/openai/v1/models" if self.api_version in UNDATED else "/openai/models"
+
+    def target(self) -> Target:
+        """The resource, and the key or the token: arguments, then the environment."""
+        environ = os.environ
+        settings = (
+            self._endpoint or environ.get("AZURE_OPENAI_ENDPOINT", ""),
+            self._api_key.get_secret_value() if self._api_key else environ.get("AZURE_OPENAI_API_KEY", ""),
+            self._token.get_secret_value() if self._token else environ.get("AZURE_OPENAI_AD_TOKEN", ""),
+            self.api_version,
+        )
+        return self._kept(settings) or self._keep(settings, self._made(*settings))
+
+    def _made(self, endpoint: str, key: str, token: str, api_version: str) -> Target:
+        if not endpoint:
+            raise TransportFault(
+                "no address of a resource is set",
+                Code.INVALID,
+                "set AZURE_OPENAI_ENDPOINT, or pass endpoint: https://NAME.openai.azure.com",
+            )
+        if token and not (self._api_key and not self._token):
+            headers = {"authorization": f"Bearer {self._checked_key(token)}"}
+        elif key:
+            headers = {"api-key": self._checked_key(key)}
+        else:
+            raise self._missing_key()
+        # People paste addresses with more behind the host than the resource: the paths are added here.
+        base = endpoint.rstrip("/").removesuffix("/v1").removesuffix("/openai")
+        query = "" if api_version == "v1" else f"?{urlencode({'api-version': api_version})}"
+        return Target(f"{base}{query}", {**headers, **self._headers})
+
+    def _missing_key(self) -> ProviderAuthError:
+        return self._no_key(
+            f"deployment {self.model!r}: neither a key nor a token is set",
+            "set AZURE_OPENAI_API_KEY or pass api_key; or AZURE_OPENAI_AD_TOKEN or token",
+        )

@@ -1,0 +1,211 @@
+"""The chat-completions protocol over a transport: asking whole and in pieces, health, and errors of the house."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from time import perf_counter
+from typing import ClassVar
+
+from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.guard import check_allowed
+from chatmodels.iface import ChatModel
+from chatmodels.providers.openai_errors import Call, refused
+from chatmodels.providers.openai_wire import StreamDecoder, decode, encode, parse_body
+from chatmodels.transport.address import Target
+from chatmodels.transport.events import EventLines
+from chatmodels.transport.http import HttpTransport
+from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, Transport, TransportFault, late
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
+from fmf_core.errors import Code
+from fmf_core.portal import run_sync
+from fmf_core.redact import add_secret
+
+OK = 200
+HEALTH_TIMEOUT_S = 5.0
+
+
+class CompletionsModel(ChatModel):
+    """A chat model behind the chat-completions protocol; a vendor's class says where it is and who asks.
+
+    Args:
+        model: asked when a request names none.
+        timeouts: the limits of one attempt.
+        ca_bundle: a file of certificates to trust instead of those of the system.
+        transport: carries the requests; without it kept-alive connections to what `target` gives.
+    """
+
+    key_names: ClassVar[str]
+    """Where a key may be given, as hints say it."""
+    address_names: ClassVar[str]
+    """Where the address may be given, as hints say it."""
+
+    def __init__(
+        self, model: str, timeouts: Timeouts, *, ca_bundle: str | None = None, transport: Transport | None = None
+    ) -> None:
+        self.model = model
+        self.timeout_s = timeouts.total_s
+        self._transport = transport or HttpTransport(self.target, timeouts, ca_bundle=ca_bundle)
+        self._finds_target = transport is None
+        self._known: tuple[object, Target | None] = (None, None)
+
+    def target(self) -> Target:
+        """The server and what every request to it says, as they hold now.
+
+        Raises:
+            ProviderAuthError: there is no key, or one that cannot be sent.
+        """
+        raise AssertionError
+
+    def path_of(self, request: ChatRequest) -> str:  # noqa: ARG002 - it is the same for all requests here
+        """Where `request` is sent, below the server's address."""
+        return "/chat/completions"
+
+    @property
+    def models_path(self) -> str:
+        """Where the server lists its models, below its address."""
+        return "/models"
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request` with one HTTP request.
+
+        Raises:
+            ChatModelError: the provider refused, could not be reached in time, or sent something that is no answer.
+        """
+        call = self._call("complete", request)
+        check_allowed(self.provider_name, self.model)
+        started = perf_counter()
+        with _translated(call):
+            reply = await self._transport.send(Outgoing(self.path_of(call.request), encode(call.request)))
+        latency_ms = (perf_counter() - started) * 1000.0
+        return _answered(reply, call).model_copy(update={"latency_ms": latency_ms})
+
+    async def stream_async(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
+        """Answer `request` piece by piece; closing the iterator early releases the connection.
+
+        Raises:
+            ChatModelError: as `complete_async`, and when the stream ends before the answer does.
+        """
+        call = self._call("stream", request)
+        check_allowed(self.provider_name, self.model)
+        with _translated(call):
+            outgoing = Outgoing(self.path_of(call.request), encode(call.request, stream=True))
+            async with self._transport.open(outgoing) as reply:
+                if reply.status == OK and "event-stream" in reply.headers.get("content-type", ""):
+                    async with aclosing(_decoded(reply, StreamDecoder(call))) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                    return
+                whole = Reply(reply.status, reply.headers, b"".join([piece async for piece in reply.pieces()]))
+        # The server does not stream: its whole answer is the only piece.
+        response = _answered(whole, call)
+        if response.content:
+            yield ChatChunk(text=response.content)
+        yield ChatChunk(
+            text="", finish_reason=response.finish_reason, usage=response.usage, tool_calls=response.tool_calls
+        )
+
+    def get_model_info(self) -> ModelInfo:
+        """Name, provider and capabilities; the protocol does not tell a model's limits."""
+        capabilities = ("chat", "stream", "tools", "json", "json_schema", "images", "seed")
+        return ModelInfo(name=self.model, provider=self.provider_name, capabilities=capabilities)
+
+    def check_health(self) -> HealthStatus:
+        """Whether the server answers and takes the key: asks for its list of models, which costs no tokens."""
+        return run_sync(self._health())
+
+    async def initialize(self) -> None:
+        """Check key and address, so that a mistake in them is found before the first request.
+
+        Raises:
+            ProviderAuthError: no key is set, and no server of one's own.
+        """
+        if self._finds_target:
+            with _translated(self._call("connect", ChatRequest(prompt="connect", model=self.model))):
+                _ = self.target().origin
+
+    async def cleanup(self) -> None:
+        """Close the connections of every event loop that used this model."""
+        await self._transport.close()
+
+    async def _health(self) -> HealthStatus:
+        call = self._call("health", ChatRequest(prompt="health", model=self.model))
+        try:
+            with _translated(call):
+                reply = await _in_time(self._transport.send(Outgoing(self.models_path)), HEALTH_TIMEOUT_S)
+            if reply.status != OK:
+                raise refused(reply, call)
+        except ChatModelError as error:
+            if error.code is Code.NOT_FOUND:
+                return HealthStatus(status="healthy", detail="reachable, but lists no models")
+            return HealthStatus(status="unhealthy", detail=str(error))
+        return HealthStatus(status="healthy")
+
+    def _call(self, verb: str, request: ChatRequest) -> Call:
+        names = (self.key_names, self.address_names)
+        request = request.filled({"model": self.model})
+        return Call(self.provider_name, f"{self.provider_name}.{verb}", request, *names)
+
+    def _kept(self, settings: tuple[object, ...]) -> Target | None:
+        """The target that was made of the same `settings` last time."""
+        return self._known[1] if self._known[0] == settings else None
+
+    def _keep(self, settings: tuple[object, ...], target: Target) -> Target:
+        self._known = (settings, target)
+        return target
+
+    def _checked_key(self, key: str) -> str:
+        """`key`, from now on blanked wherever it would show."""
+        add_secret(key)
+        if not (key.isascii() and key.isprintable()):
+            raise self._no_key(
+                "the API key holds a line break or a character that no key has",
+                f"look at {self.key_names}: it is one line of ASCII letters, digits and signs",
+            )
+        return key
+
+    def _no_key(self, message: str, hint: str) -> ProviderAuthError:
+        fields = {"provider": self.provider_name, "model": self.model}
+        return ProviderAuthError(message, op=f"{self.provider_name}.connect", hint=hint, fields=fields)
+
+
+def lowered(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers with their names in lower case, so that a caller's own replaces ours."""
+    return {name.lower(): value for name, value in (headers or {}).items()}
+
+
+def _answered(reply: Reply, call: Call) -> ChatResponse:
+    if reply.status != OK:
+        raise refused(reply, call)
+    return decode(parse_body(reply.body, reply.headers.get("content-type", ""), call), call)
+
+
+async def _in_time(work: Awaitable[Reply], limit_s: float) -> Reply:
+    try:
+        async with asyncio.timeout(limit_s):
+            return await work
+    except TimeoutError as error:
+        raise late(limit_s) from error
+
+
+async def _decoded(reply: OpenReply, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
+    lines = EventLines()
+    async for piece in reply.pieces():
+        for data in lines.feed(piece):
+            chunk = decoder.feed_event(data)
+            if chunk is not None:
+                yield chunk
+    for data in lines.close():
+        chunk = decoder.feed_event(data)
+        if chunk is not None:
+            yield chunk
+    yield decoder.finish()
+
+
+@contextmanager
+def _translated(call: Call) -> Iterator[None]:
+    try:
+        yield
+    except TransportFault as fault:
+        raise call.error(fault.message, fault.code, hint=fault.hint) from fault

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from chatmodels import ChatModelError, ProviderAuthError, create_chat_model
+from chatmodels.iface import ChatModel
+from chatmodels.providers.azure_openai import AzureOpenAIChatModel
+from chatmodels.testing import ChatModelExam, allow_model_requests
+from fmf_core.errors import Code
+from peers.scripted_server import Reply, ScriptedServer
+
+KEY = "azure-key-of-nobody"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_AD_TOKEN", "OPENAI_API_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def model_of(server: ScriptedServer, **settings: object) -> AzureOpenAIChatModel:
+    return AzureOpenAIChatModel(**{"endpoint": server.url, "api_key": KEY, "model": "my deployment", **settings})
+
+
+def test_a_deployment_has_a_dated_path_and_the_key_a_header_of_its_own(scripted_server: ScriptedServer) -> None:
+    response = model_of(scripted_server).invoke("x", temperature=0.0)
+    [request] = scripted_server.requests
+    assert request.path == "/openai/deployments/my%20deployment/chat/completions"
+    assert request.query == "api-version=2024-10-21"
+    assert request.headers["api-key"] == KEY
+    assert "authorization" not in request.headers
+    assert request.body["temperature"] == 0.0
+    assert response.usage.provider == "azure_openai"
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "query"),
+    [
+        ("2025-01-01-preview", "/openai/deployments/d/chat/completions", "api-version=2025-01-01-preview"),
+        ("v1", "/openai/v1/chat/completions", ""),
+        ("preview", "/openai/v1/chat/completions", "api-version=preview"),
+    ],
+)
+@pytest.mark.parametrize("behind", ["", "/", "/openai", "/openai/v1/"])
+def test_versions(scripted_server: ScriptedServer, version: str, path: str, query: str, behind: str) -> None:
+    model_of(scripted_server, endpoint=scripted_server.url + behind, api_version=version).invoke("x", model="d")
+    [request] = scripted_server.requests
+    assert (request.path, request.query, request.body["model"]) == (path, query, "d")
+
+
+def test_a_token_takes_the_place_of_the_key(scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_of(scripted_server, api_key=None, token="token-of-nobody").invoke("x")
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "token-of-somebody")
+    model_of(scripted_server, api_key=None).invoke("x")
+    model_of(scripted_server).invoke("x")  # a key that was given counts more than a variable
+    told = [request.headers.get("authorization", request.headers.get("api-key")) for request in scripted_server.chats]
+    assert told == ["Bearer token-of-nobody", "Bearer token-of-somebody", KEY]
+
+
+def test_the_environment_says_what_arguments_do_not(
+    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", scripted_server.url)
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "first-key-of-nobody")
+    monkeypatch.setenv("OPENAI_API_VERSION", "2030-01-01")
+    model = AzureOpenAIChatModel(model="d")
+    model.invoke("x")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "second-key-of-nobody")
+    model.invoke("x")
+    first, second = scripted_server.chats
+    assert first.query == "api-version=2030-01-01"
+    assert [first.headers["api-key"], second.headers["api-key"]] == ["first-key-of-nobody", "second-key-of-nobody"]
+
+
+def test_what_is_missing_is_named() -> None:
+    with allow_model_requests():
+        with pytest.raises(ChatModelError, match="no address") as caught:
+            AzureOpenAIChatModel(api_key=KEY).invoke("x")
+        assert (caught.value.code, "AZURE_OPENAI_ENDPOINT" in caught.value.hint) == (Code.INVALID, True)
+        with pytest.raises(ProviderAuthError, match="neither a key nor a token") as caught:
+            AzureOpenAIChatModel(endpoint="http://127.0.0.1:9").invoke("x")
+        assert "AZURE_OPENAI_API_KEY" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "hint"),
+    [
+        (Reply(status=401, body={"error": {"code": "401", "message": "wrong key"}}), Code.AUTH, "AZURE_OPENAI_API_KEY"),
+        (Reply(status=404, body={"error": {"code": "DeploymentNotFound"}}), Code.NOT_FOUND, "deployment"),
+        (Reply(status=400, body={"error": {"code": "content_filter", "message": "no"}}), Code.REFUSED, ""),
+    ],
+)
+def test_refusals(scripted_server: ScriptedServer, reply: Reply, code: Code, hint: str) -> None:
+    scripted_server.add(reply)
+    with pytest.raises(ChatModelError) as caught:
+        model_of(scripted_server).invoke("x")
+    assert caught.value.code is code
+    assert hint in caught.value.hint
+    assert caught.value.fields["provider"] == "azure_openai"
+
+
+def test_it_is_in_the_table(scripted_server: ScriptedServer) -> None:
+    model = create_chat_model("azure_openai", endpoint=scripted_server.url, api_key=KEY, model="d", api_version="v1")
+    assert model.invoke("x").content == "Scripted reply"
+
+
+class TestExam(ChatModelExam):
+    model = "d"
+
+    @pytest.fixture(autouse=True)
+    def _server(self, scripted_server: ScriptedServer) -> None:
+        self.server = scripted_server
+
+    def make_model(self) -> ChatModel:
+        return model_of(self.server)
+
+    def make_failing_model(self) -> ChatModel:
+        with ScriptedServer() as gone:
+            pass
+        return model_of(gone)
