@@ -29,7 +29,7 @@ _log = get_logger("chatmodels")
 _DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
 
 
-class Subject:
+class Meter:
     """Whose calls are measured.
 
     Args:
@@ -55,12 +55,12 @@ class Subject:
         self.endpoint = endpoint
 
 
-class Call:
+class MeasuredCall:
     """One logical call, retries included, while it is being measured; a context manager around it."""
 
     __slots__ = ("_first_at", "_last_at", "_request", "_span", "_span_manager", "_started", "_streamed", "_subject")
 
-    def __init__(self, subject: Subject, request: ChatRequest, *, streamed: bool = False) -> None:
+    def __init__(self, subject: Meter, request: ChatRequest, *, streamed: bool = False) -> None:
         self._subject = subject
         self._request = request
         self._streamed = streamed

@@ -9,10 +9,10 @@ from typing import Any
 
 from chatmodels.config import Price, RateLimit
 from chatmodels.errors import ChatModelError, chat_model_error
-from chatmodels.gate import Gate
 from chatmodels.iface import ChatModel
 from chatmodels.limits import Pace, expected_tokens, taken_tokens
-from chatmodels.metrics import Call, Subject
+from chatmodels.metrics import MeasuredCall, Meter
+from chatmodels.start_queue import StartQueue
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.retry import RetryPolicy, attempts
@@ -245,25 +245,25 @@ class LimitingModel(WrappedModel):
     def __init__(self, inner: ChatModel, limit: RateLimit, *, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(inner)
         self.limit = limit
-        self._gate = Gate(Pace(limit), clock)
+        self._queue = StartQueue(Pace(limit), clock)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come."""
         expected = expected_tokens(request)
-        await self._gate.pass_through(expected)
+        await self._queue.pass_through(expected)
         response = await self.inner.complete_async(request)
-        self._gate.settle(expected, taken_tokens(response.usage, expected))
+        self._queue.settle(expected, taken_tokens(response.usage, expected))
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece when its turn has come."""
         expected = expected_tokens(request)
-        await self._gate.pass_through(expected)
+        await self._queue.pass_through(expected)
         stream = self.inner.stream_async(request)
         try:
             async for chunk in stream:
                 if chunk.usage is not None:
-                    self._gate.settle(expected, taken_tokens(chunk.usage, expected))
+                    self._queue.settle(expected, taken_tokens(chunk.usage, expected))
                 yield chunk
         finally:
             await close_stream(stream)
@@ -276,17 +276,17 @@ class MeasuredModel(WrappedModel):
         self, inner: ChatModel, prices: Mapping[str, Price] | None = None, *, endpoint: str | None = None
     ) -> None:
         super().__init__(inner)
-        self._subject = Subject(inner.provider_name, in_process=inner.in_process, prices=prices, endpoint=endpoint)
+        self._subject = Meter(inner.provider_name, in_process=inner.in_process, prices=prices, endpoint=endpoint)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
-        with Call(self._subject, request) as call:
+        with MeasuredCall(self._subject, request) as call:
             return call.done(await self.inner.complete_async(request))
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece."""
         last: ChatChunk | None = None
-        with Call(self._subject, request, streamed=True) as call:
+        with MeasuredCall(self._subject, request, streamed=True) as call:
             stream = self.inner.stream_async(request)
             try:
                 async for chunk in stream:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.exceptions import DefinitionError, ExpressionError, StepError
-from generative_ai_workflow.expression import Condition
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus
 from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name

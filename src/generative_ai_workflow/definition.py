@@ -15,9 +15,9 @@ from fmf_core.errors import FrameworkError
 from fmf_core.faults import Fault, SettingsError
 from fmf_core.settings import Yaml, load_yaml_file, validate
 from fmf_core.value import Value
+from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import DefinitionError
-from generative_ai_workflow.expression import Condition
 from generative_ai_workflow.plugins.registry import steps as step_types
 from generative_ai_workflow.step import LLMStep, OutputSpec, WorkflowStep
 

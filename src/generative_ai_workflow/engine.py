@@ -15,7 +15,7 @@ from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.many import RunMany
 from generative_ai_workflow.middleware.base import Hooks
-from generative_ai_workflow.plan import Plan, Runnable
+from generative_ai_workflow.plan import RunnableWorkflow, WorkflowPlan
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult
 from generative_ai_workflow.timed import run_timed
@@ -43,7 +43,7 @@ class WorkflowEngine:
         self.models = ModelRack(self.config, model)
         self._middleware: tuple[Any, ...] = ()
         self._hooks = Hooks()
-        self._plans: weakref.WeakKeyDictionary[Any, Plan] = weakref.WeakKeyDictionary()
+        self._plans: weakref.WeakKeyDictionary[Any, WorkflowPlan] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @property
@@ -76,7 +76,7 @@ class WorkflowEngine:
 
     async def run_async(
         self,
-        workflow: Runnable,
+        workflow: RunnableWorkflow,
         input_data: Input | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - a result, not an exception, tells of it
@@ -101,7 +101,7 @@ class WorkflowEngine:
 
     def run(
         self,
-        workflow: Runnable,
+        workflow: RunnableWorkflow,
         input_data: Input | None = None,
         *,
         timeout: float | None = None,
@@ -115,7 +115,7 @@ class WorkflowEngine:
 
     def start(
         self,
-        workflow: Runnable,
+        workflow: RunnableWorkflow,
         input_data: Input | None = None,
         *,
         timeout: float | None = None,
@@ -131,7 +131,7 @@ class WorkflowEngine:
 
     def run_many(
         self,
-        workflow: Runnable,
+        workflow: RunnableWorkflow,
         inputs: Iterable[Input],
         concurrency: int | None = None,
         *,
@@ -163,12 +163,12 @@ class WorkflowEngine:
             )
         return RunMany(plan, inputs, at_once, _limit(timeout, plan))
 
-    def _plan(self, workflow: Runnable) -> Plan:
+    def _plan(self, workflow: RunnableWorkflow) -> WorkflowPlan:
         plan = self._plans.get(workflow)
         if plan is None:
             with self._lock:
                 plans, hooks = self._plans, self._hooks
-            plan = Plan(workflow, self.config, hooks, self.models)
+            plan = WorkflowPlan(workflow, self.config, hooks, self.models)
             with self._lock:
                 plan = plans.setdefault(workflow, plan)
         return plan
@@ -177,7 +177,7 @@ class WorkflowEngine:
 HOOKS = ("before_llm_call", "after_llm_call", "on_workflow_start", "on_workflow_end", "on_step_error")
 
 
-def _limit(timeout: float | None, plan: Plan) -> float | None:
+def _limit(timeout: float | None, plan: WorkflowPlan) -> float | None:
     if timeout is None:
         return plan.config.timeout
     if type(timeout) not in (int, float) or not timeout > 0:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fmf_core.errors import FrameworkError
 from fmf_core.portal import iterate_sync
-from generative_ai_workflow.plan import Plan
+from generative_ai_workflow.plan import WorkflowPlan
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id, reason_of
 
@@ -24,7 +24,9 @@ class RunMany:
     Made by `WorkflowEngine.run_many`. Every iteration takes what is left of the inputs.
     """
 
-    def __init__(self, plan: Plan, inputs: Iterable[Mapping[str, Any]], concurrency: int, limit: float | None) -> None:
+    def __init__(
+        self, plan: WorkflowPlan, inputs: Iterable[Mapping[str, Any]], concurrency: int, limit: float | None
+    ) -> None:
         self._plan = plan
         self._inputs = iter(inputs)
         self._concurrency = concurrency

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from generative_ai_workflow.exceptions import StepError
-from generative_ai_workflow.plan import Part
+from generative_ai_workflow.plan import PlannedStep
 from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record, said
 from generative_ai_workflow.workflow_step import sum_of_usages
 
@@ -20,7 +20,7 @@ async def called(function: Callable[[], Any]) -> None:
         await answer
 
 
-def output_of(part: Part, returned: Any) -> tuple[dict[str, Any], StepResult | None]:
+def output_of(part: PlannedStep, returned: Any) -> tuple[dict[str, Any], StepResult | None]:
     """The output in what a step returned, and the record if it returned one.
 
     Raises:
@@ -85,7 +85,7 @@ def task_here() -> asyncio.Task[Any] | None:
 
 
 def completed(
-    part: Part, context: StepContext, duration_ms: float, output: dict[str, Any], given: StepResult | None
+    part: PlannedStep, context: StepContext, duration_ms: float, output: dict[str, Any], given: StepResult | None
 ) -> StepResult:
     """The record of a step that went well."""
     fields = _facts(part, context, duration_ms)
@@ -100,7 +100,7 @@ def completed(
     return record(StepResult, fields)
 
 
-def failed(part: Part, context: StepContext, duration_ms: float, error: BaseException) -> StepResult:
+def failed(part: PlannedStep, context: StepContext, duration_ms: float, error: BaseException) -> StepResult:
     """The record of a step that did not."""
     fields = _facts(part, context, duration_ms)
     fields["status"] = StepStatus.FAILED
@@ -109,7 +109,7 @@ def failed(part: Part, context: StepContext, duration_ms: float, error: BaseExce
     return record(StepResult, fields)
 
 
-def skipped(part: Part) -> StepResult:
+def skipped(part: PlannedStep) -> StepResult:
     """The record of a step that did not run."""
     return record(StepResult, {**_NOTHING, "step_id": part.step_id, "status": StepStatus.SKIPPED, "name": part.name})
 
@@ -128,7 +128,7 @@ _NOTHING: Mapping[str, Any] = {
 }
 
 
-def _facts(part: Part, context: StepContext, duration_ms: float) -> dict[str, Any]:
+def _facts(part: PlannedStep, context: StepContext, duration_ms: float) -> dict[str, Any]:
     fields = {**_NOTHING, "step_id": part.step_id, "name": part.name, "duration_ms": duration_ms}
     calls = context.calls
     if calls:

@@ -17,7 +17,7 @@ from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, with
 Work = Callable[[StepContext], Any]
 
 
-class Runnable(Protocol):
+class RunnableWorkflow(Protocol):
     """What an engine needs to know of a workflow."""
 
     @property
@@ -41,7 +41,7 @@ class Runnable(Protocol):
         ...
 
 
-class Part:
+class PlannedStep:
     """One step, ready to be run."""
 
     __slots__ = (
@@ -88,7 +88,7 @@ def _in_thread(execute: Callable[[StepContext], Any]) -> Callable[[StepContext],
     return work
 
 
-class Plan:
+class WorkflowPlan:
     """What all runs of one workflow on one engine have in common.
 
     Args:
@@ -100,15 +100,15 @@ class Plan:
 
     __slots__ = ("config", "hooks", "log", "log_prompts", "models", "name", "nested", "parts", "workflow_id")
 
-    def __init__(self, workflow: Runnable, framework: FrameworkConfig, hooks: Hooks, models: ModelRack) -> None:
+    def __init__(self, workflow: RunnableWorkflow, framework: FrameworkConfig, hooks: Hooks, models: ModelRack) -> None:
         self.workflow_id = workflow.workflow_id
         self.name = workflow.name
         # The defaults of sampling are meant for the provider of the configuration, not for a model that was handed in.
         self.config = workflow.config.merged(framework, sampling=models.default is None)
         self.hooks = hooks
         self.models = models
-        self.parts = tuple(Part(step) for step in workflow.steps)
-        self.nested: dict[int, Part] = {}
+        self.parts = tuple(PlannedStep(step) for step in workflow.steps)
+        self.nested: dict[int, PlannedStep] = {}
         for step in workflow.steps:
             self._nest(step)
         self.log = RunLog(self.name, self.workflow_id, framework.log_level)
@@ -116,9 +116,9 @@ class Plan:
 
     def _nest(self, step: WorkflowStep) -> None:
         for inner in step.parts:
-            self.nested[id(inner)] = Part(inner)
+            self.nested[id(inner)] = PlannedStep(inner)
             self._nest(inner)
 
-    def part_of(self, step: WorkflowStep) -> Part:
+    def part_of(self, step: WorkflowStep) -> PlannedStep:
         """`step`, which stands inside another one, ready to be run."""
-        return self.nested.get(id(step)) or Part(step)
+        return self.nested.get(id(step)) or PlannedStep(step)

@@ -112,7 +112,7 @@ class Join(NamedTuple):
         return text
 
 
-class Expression:
+class ReferenceText:
     """A value with references to other values: `${document.title}`, `By ${row.author}`, `${join(all.notes, "; ")}`.
 
     A reference is a dotted path through mappings; a part with unusual characters is quoted: `${row["unit price"]}`.
@@ -148,7 +148,7 @@ class Expression:
         return "".join(text_of(_value_of(part, names)) for part in parts)
 
     def __repr__(self) -> str:
-        return f"Expression({self.text!r})"
+        return f"ReferenceText({self.text!r})"
 
 
 def _value_of(part: str | Path | Join, names: Mapping[str, Any]) -> Any:
@@ -158,9 +158,9 @@ def _value_of(part: str | Path | Join, names: Mapping[str, Any]) -> Any:
 
 
 def compile_value(value: Any) -> Any:
-    """An `Expression` for a string that holds references, strings inside lists and mappings included; else `value`."""
+    """A `ReferenceText` for a string with references, strings inside lists and mappings included; else `value`."""
     if isinstance(value, str):
-        return Expression(value) if "${" in value else value
+        return ReferenceText(value) if "${" in value else value
     if isinstance(value, list | tuple):
         items = [compile_value(item) for item in value]
         return _Nested(items) if any(map(_is_live, items)) else value
@@ -197,7 +197,7 @@ class _Nested:
 
 
 def _is_live(value: Any) -> bool:
-    return isinstance(value, Expression | _Nested)
+    return isinstance(value, ReferenceText | _Nested)
 
 
 # The grammar of what stands between `${` and `}`:

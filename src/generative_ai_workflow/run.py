@@ -17,7 +17,7 @@ from fmf_core.telemetry import recording, span
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
-from generative_ai_workflow.plan import Part, Plan
+from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.state import (
     ExecutionMetrics,
     StepContext,
@@ -29,10 +29,10 @@ from generative_ai_workflow.state import (
     reason_of,
     record,
 )
-from generative_ai_workflow.supervision import Ending, Supervision, at_most, slack_of
+from generative_ai_workflow.supervision import Interruption, Supervision, at_most, slack_of
 from generative_ai_workflow.workflow_step import WorkflowStep
 
-Verdict = tuple[WorkflowStatus, str | None]
+Conclusion = tuple[WorkflowStatus, str | None]
 
 
 class Run:
@@ -47,7 +47,9 @@ class Run:
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    def __init__(self, plan: Plan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None) -> None:
+    def __init__(
+        self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
+    ) -> None:
         self.plan = plan
         self.input_data = _checked_input(input_data)
         self.correlation_id = correlation_id or new_id()
@@ -60,10 +62,10 @@ class Run:
         self.results: dict[str, StepResult] = {}
         self.status = WorkflowStatus.PENDING
         self.result: WorkflowResult | None = None
-        self.supervision: Supervision[Verdict] = Supervision()
+        self.supervision: Supervision[Conclusion] = Supervision()
         self._abort: AbortError | None = None
-        self._open: dict[str, tuple[Part, StepContext, float]] = {}
-        self._initialized: list[Part] = []
+        self._open: dict[str, tuple[PlannedStep, StepContext, float]] = {}
+        self._initialized: list[PlannedStep] = []
         self._ready: set[int] = set()
         self._conclusion = threading.Lock()
         self._created_at = datetime.now(UTC)
@@ -114,7 +116,7 @@ class Run:
             raise
         return await self.conclude(status, error, slack_of(limit) if status is WorkflowStatus.TIMEOUT else None)
 
-    async def _walk(self) -> Verdict:
+    async def _walk(self) -> Conclusion:
         plan = self.plan
         try:
             if plan.hooks.start:
@@ -127,11 +129,11 @@ class Run:
             return WorkflowStatus.FAILED, error.message if isinstance(error, StepError) else reason_of(error)
         return WorkflowStatus.COMPLETED, None
 
-    async def _supervise(self, limit: float | None) -> Verdict:
+    async def _supervise(self, limit: float | None) -> Conclusion:
         ending = await self.supervision.watch(self._walk(), limit)
-        if ending is Ending.STOPPED:
+        if ending is Interruption.STOPPED:
             return WorkflowStatus.CANCELLED, "the run was cancelled"
-        if ending is Ending.LATE:
+        if ending is Interruption.LATE:
             return WorkflowStatus.TIMEOUT, self.lateness(limit)
         return ending
 
@@ -145,7 +147,7 @@ class Run:
         if self.result is None:
             self.supervision.stop(0.0 if at_once else self.plan.config.cancel_grace_s)
 
-    async def _one(self, part: Part) -> dict[str, Any]:
+    async def _one(self, part: PlannedStep) -> dict[str, Any]:
         """Run one step; what it leaves is recorded. Raises what ends the run."""
         if self.supervision.stopping:
             raise asyncio.CancelledError
@@ -189,7 +191,7 @@ class Run:
         task = task_here()
         return self.supervision.stopping or (task is not None and task.cancelling() > 0)
 
-    async def _work(self, part: Part, context: StepContext) -> Any:
+    async def _work(self, part: PlannedStep, context: StepContext) -> Any:
         if part.initialize is not None:
             self._initialized.append(part)
             await called(part.initialize)
@@ -207,7 +209,7 @@ class Run:
             return await result if inspect.isawaitable(result) else result
 
     def _completed(
-        self, part: Part, context: StepContext, began: float, output: dict[str, Any], given: StepResult | None
+        self, part: PlannedStep, context: StepContext, began: float, output: dict[str, Any], given: StepResult | None
     ) -> None:
         ended = perf_counter()
         self._open.pop(part.name, None)
@@ -221,7 +223,7 @@ class Run:
         if self._verbose:
             self.plan.log.step_ended(result)
 
-    def _set_value(self, part: Part, output: dict[str, Any]) -> None:
+    def _set_value(self, part: PlannedStep, output: dict[str, Any]) -> None:
         """What `${steps.NAME}` stands for, under the step's name and under that of its answer."""
         key = part.output_key
         if key is None or key not in output:
@@ -231,7 +233,7 @@ class Run:
         if key != part.name and not key.endswith("_output") and key not in self.results:
             self.values[key] = output[key]
 
-    async def _failed(self, part: Part, context: StepContext, began: float, error: BaseException) -> None:
+    async def _failed(self, part: PlannedStep, context: StepContext, began: float, error: BaseException) -> None:
         self._open.pop(part.name, None)
         result = failed(part, context, 1000 * (perf_counter() - began), error)
         self.results[part.name] = result
@@ -356,13 +358,13 @@ class Run:
                 let_pass(error, task, ending=self._ending())
                 self.plan.log.cleanup_failed(part.name, part.plugin, reason_of(error))
 
-    def _skip(self, part: Part, why: str) -> None:
+    def _skip(self, part: PlannedStep, why: str) -> None:
         self._open.pop(part.name, None)
         self.results[part.name] = skipped(part)
         if self._verbose:
             self.plan.log.say("step.skipped", step=part.name, reason=why)
 
-    def _facts(self, part: Part | None) -> dict[str, Any]:
+    def _facts(self, part: PlannedStep | None) -> dict[str, Any]:
         """What a middleware hook learns about where it is."""
         facts: dict[str, Any] = {
             "workflow": self.plan.name,

@@ -15,7 +15,7 @@ from fmf_core.portal import in_thread
 from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
-from generative_ai_workflow.reference import Expression, Path, compile_value, evaluate, references, text_of
+from generative_ai_workflow.reference import Path, ReferenceText, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, record
 from generative_ai_workflow.template import Syntax, Template
 from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name, without_generator_exit
@@ -359,9 +359,9 @@ def _as_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: getattr(request, key) for key in given}
 
 
-def _as_images(name: str, images: str | Sequence[ImagePart]) -> Expression | tuple[ImagePart, ...]:
+def _as_images(name: str, images: str | Sequence[ImagePart]) -> ReferenceText | tuple[ImagePart, ...]:
     if isinstance(images, str):
-        expression = Expression(images)
+        expression = ReferenceText(images)
         if len(expression.references) == 1 and images.startswith("${") and images.endswith("}"):
             return expression
     elif isinstance(images, list | tuple) and all(isinstance(part, ImagePart) for part in images):

@@ -19,7 +19,7 @@ ABANDON_S = 1.0
 _left_alone: set[asyncio.Future[Any]] = set()
 
 
-class Ending(Enum):
+class Interruption(Enum):
     """How a watched walk ended when it did not come to its own end."""
 
     STOPPED = "stopped"
@@ -70,7 +70,7 @@ class Supervision(Generic[T]):
         self._late = True
         self.stopping = True
 
-    async def watch(self, walk: Coroutine[Any, Any, T], limit: float | None) -> T | Ending:
+    async def watch(self, walk: Coroutine[Any, Any, T], limit: float | None) -> T | Interruption:
         """What `walk` returns, or how it was ended; a step that will not end is left behind.
 
         Args:
@@ -80,7 +80,7 @@ class Supervision(Generic[T]):
         self._loop = loop = asyncio.get_running_loop()
         if self.stopping:
             walk.close()
-            return Ending.STOPPED
+            return Interruption.STOPPED
         self._given_up = loop.create_future()
         self._task = task = loop.create_task(walk)
         try:
@@ -89,11 +89,11 @@ class Supervision(Generic[T]):
             if task.done() and not task.cancelled():
                 return task.result()
             if self._stopped():
-                return Ending.LATE if self._late else Ending.STOPPED
+                return Interruption.LATE if self._late else Interruption.STOPPED
             self.expire()
             task.cancel()
             await asyncio.wait({task}, timeout=slack_of(limit))
-            return Ending.LATE
+            return Interruption.LATE
         finally:
             self._given_up.cancel()
             if not task.done():

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from fmf_core.nearest import known_hint
 from generative_ai_workflow.exceptions import DefinitionError, TemplateError
-from generative_ai_workflow.reference import Expression, text_of
+from generative_ai_workflow.reference import ReferenceText, text_of
 
-__all__ = ["Expression", "Syntax", "Template"]
+__all__ = ["ReferenceText", "Syntax", "Template"]
 
 Syntax = Literal["both", "double"]
 

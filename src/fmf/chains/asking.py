@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fmf.chains.gate import OP as NEVER_ASKED
-from fmf.chains.plan import Plan, StepPlan
+from fmf.chains.plan import ChainPlan, StepPlan
 from fmf.chains.records import RunFacts, State, StepEnd, Subject, output_row, step_error_row
 from fmf.chains.references import Level
 from fmf.errors import AuthError, BudgetError, InferenceError, exit_status
@@ -78,7 +78,7 @@ class Asker:
         price: what answers cost.
     """
 
-    def __init__(self, plan: Plan, engine: WorkflowEngine, facts: RunFacts, price: Price) -> None:
+    def __init__(self, plan: ChainPlan, engine: WorkflowEngine, facts: RunFacts, price: Price) -> None:
         self._plan = plan
         self._engine = engine
         self._facts = facts

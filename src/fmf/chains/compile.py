@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf.chains.groups import SHOWN
 from fmf.chains.inline import InlineText, without_references
-from fmf.chains.plan import Plan, SavePlan, StepPlan
+from fmf.chains.plan import ChainPlan, SavePlan, StepPlan
 from fmf.chains.references import IMAGES, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
 from fmf.chains.saves import form_of
 from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain
@@ -65,7 +65,7 @@ class _Draft:
 
 def compile_chain(
     chain: LoadedChain, prompts: Prompts, *, system_prompt: str | None = None, sinks: Sequence[str] = ()
-) -> Plan:
+) -> ChainPlan:
     """Make a chain ready to run.
 
     Args:
@@ -93,7 +93,7 @@ class _Compiler:
         self._used: dict[tuple[str, str, str], Prompt] = {}
         self._faults: list[Fault] = []
 
-    def plan(self) -> Plan:
+    def plan(self) -> ChainPlan:
         self._check_names()
         drafts = [self._draft(f"steps[{number}]", step) for number, step in enumerate(self._spec.steps)]
         facts = [draft.facts for draft in drafts]
@@ -108,7 +108,7 @@ class _Compiler:
         if self._faults:
             raise SettingsError.of(self._faults)
         self._refuse_exports()
-        return Plan(
+        return ChainPlan(
             chain=self._spec.name,
             mode=self._spec.inputs.mode,
             steps=tuple(self._step_plan(draft, levels[draft.definition.id]) for draft in drafts),
@@ -153,7 +153,7 @@ class _Compiler:
         return self._used.setdefault((prompt.id, prompt.version, prompt.content_hash), prompt)
 
     def _compile_inputs(self, draft: _Draft) -> None:
-        from generative_ai_workflow.expression import Condition
+        from generative_ai_workflow.condition import Condition
         from generative_ai_workflow.reference import compile_value, references
 
         mentions: list[Mention] = []
@@ -290,9 +290,9 @@ class _Compiler:
         return found
 
     def _check_save_names(self, where: str, save: str) -> None:
-        from generative_ai_workflow.reference import Expression
+        from generative_ai_workflow.reference import ReferenceText
 
-        for path in Expression(save).paths:
+        for path in ReferenceText(save).paths:
             if path not in RUN_NAMES:
                 self._fault(where, f"${{{path}}} has no value in a path", f"known here: {', '.join(RUN_NAMES)}")
 

@@ -54,14 +54,14 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
 
 def _end_of_reference(text: str, start: int) -> int | None:
     """Where the reference that begins at `start` ends; a `}` may also stand in quotes inside it."""
-    from generative_ai_workflow.reference import Expression
+    from generative_ai_workflow.reference import ReferenceText
 
     line_end = text.find("\n", start)
     limit = len(text) if line_end < 0 else line_end
     end = text.find("}", start)
     while 0 <= end < limit:
         try:
-            Expression(text[start : end + 1])
+            ReferenceText(text[start : end + 1])
         except ConfigurationError:
             end = text.find("}", end + 1)
         else:

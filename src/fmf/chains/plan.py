@@ -41,7 +41,7 @@ class SavePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ChainPlan:
     """What to run."""
 
     chain: str

@@ -11,7 +11,7 @@ from fmf.artefacts.folder import artefacts_root
 from fmf.artefacts.run_id import new_run_id, timestamp
 from fmf.chains.compile import compile_chain
 from fmf.chains.items import run_names
-from fmf.chains.plan import Plan
+from fmf.chains.plan import ChainPlan
 from fmf.chains.saves import save_path
 from fmf.chains.spec import ChainSpec, LoadedChain, load_chain
 from fmf.errors import ConfigError
@@ -39,7 +39,7 @@ class Prepared:
 
     loaded: LoadedConfig
     chain: LoadedChain
-    plan: Plan
+    plan: ChainPlan
     connector: DataConnector
     select: tuple[str, ...]
     model: ChatModel
@@ -102,7 +102,7 @@ def prepare(
     )
 
 
-def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tuple[LoadedChain, Plan]:
+def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tuple[LoadedChain, ChainPlan]:
     """Check everything about `chain` that takes neither a secret nor a model; no document is touched.
 
     Args:
@@ -151,7 +151,7 @@ def chain_path(loaded: LoadedConfig, given: str | None) -> Path:
     return loaded.root / named
 
 
-def _check_paths(loaded: LoadedConfig, plan: Plan) -> None:
+def _check_paths(loaded: LoadedConfig, plan: ChainPlan) -> None:
     """Refuse what cannot be written where the configuration and the chain want it, before anything is paid for."""
     artefacts = artefacts_root(loaded.value.artefacts_dir, loaded.root)
     names = run_names(new_run_id(), plan.chain, timestamp())

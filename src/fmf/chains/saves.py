@@ -86,9 +86,9 @@ def save_path(save: str, names: Mapping[str, Any], root: Path, artefacts: Path) 
     Raises:
         ConfigError: it lies outside both folders, or is a file that the run writes itself.
     """
-    from generative_ai_workflow.reference import Expression
+    from generative_ai_workflow.reference import ReferenceText
 
-    named = str(Expression(save).evaluate(names))
+    named = str(ReferenceText(save).evaluate(names))
     inside = named.removeprefix("./").removeprefix(_ARTEFACTS)
     path = Path(os.path.normpath(root / named if inside == named.removeprefix("./") else artefacts / inside))
     if not any(path.is_relative_to(folder) and path != folder for folder in (root, artefacts)):

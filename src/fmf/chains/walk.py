@@ -12,7 +12,7 @@ from fmf.chains.asking import NOT_BEGUN, Asker, Failure, Outcome
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Feed, ItemRead, take
 from fmf.chains.items import Askable, ContentDigest, document_names
-from fmf.chains.plan import Plan
+from fmf.chains.plan import ChainPlan
 from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
 from fmf.chains.scribe import Scribe
@@ -85,7 +85,7 @@ class Walk:
     """
 
     def __init__(
-        self, plan: Plan, crew: Crew, run_names: Mapping[str, Any], *, concurrency: int, continue_on_error: bool
+        self, plan: ChainPlan, crew: Crew, run_names: Mapping[str, Any], *, concurrency: int, continue_on_error: bool
     ) -> None:
         self._plan = plan
         self._crew = crew

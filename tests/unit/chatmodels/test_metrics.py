@@ -278,6 +278,6 @@ def test_without_listeners_nothing_is_built(make, monkeypatch):
     for name in ("span", "_as_json"):
         monkeypatch.setattr(metrics, name, refuse)
     for name in ("_facts", "_metric_attributes", "_request_attributes"):
-        monkeypatch.setattr(metrics.Call, name, refuse)
+        monkeypatch.setattr(metrics.MeasuredCall, name, refuse)
     assert make(vendor()).invoke("x").content == "Hello there"
     assert list(make(vendor()).stream("x"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from generative_ai_workflow.exceptions import ConfigurationError, TemplateError
 from generative_ai_workflow.reference import compile_value, evaluate, references
-from generative_ai_workflow.template import Expression
+from generative_ai_workflow.template import ReferenceText
 
 NAMES = {
     "chunk": {"text": "T", "source_uri": "file:///a.md", "index": 2},
@@ -17,17 +17,17 @@ NAMES = {
 
 
 def test_references_stand_inside_longer_text() -> None:
-    assert Expression("prefix ${chunk.source_uri} / ${run_id}").evaluate(NAMES) == "prefix file:///a.md / r1"
+    assert ReferenceText("prefix ${chunk.source_uri} / ${run_id}").evaluate(NAMES) == "prefix file:///a.md / r1"
 
 
 def test_a_lone_reference_keeps_its_type() -> None:
-    assert Expression("${all.x}").evaluate(NAMES) == ["a", "b", "c"]
-    assert Expression("${chunk.index}").evaluate(NAMES) == 2
-    assert Expression("no. ${chunk.index}").evaluate(NAMES) == "no. 2"
+    assert ReferenceText("${all.x}").evaluate(NAMES) == ["a", "b", "c"]
+    assert ReferenceText("${chunk.index}").evaluate(NAMES) == 2
+    assert ReferenceText("no. ${chunk.index}").evaluate(NAMES) == "no. 2"
 
 
 def test_paths_are_listed() -> None:
-    expression = Expression('${chunk.text} ${row["unit price"]} ${join(all.x, ", ")} ${chunk.text}')
+    expression = ReferenceText('${chunk.text} ${row["unit price"]} ${join(all.x, ", ")} ${chunk.text}')
     assert expression.paths == ("chunk.text", "row.unit price", "all.x")
     assert expression.references == (("chunk", "text"), ("row", "unit price"), ("all", "x"))
 
@@ -54,7 +54,7 @@ def test_paths_are_listed() -> None:
     ],
 )
 def test_what_references_stand_for(text: str, value: object) -> None:
-    assert Expression(text).evaluate(NAMES) == value
+    assert ReferenceText(text).evaluate(NAMES) == value
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_what_references_stand_for(text: str, value: object) -> None:
 )
 def test_malformed_references_are_configuration_errors(text: str) -> None:
     with pytest.raises(ConfigurationError):
-        Expression(text)
+        ReferenceText(text)
 
 
 def test_a_missing_part_names_the_path_and_what_is_there() -> None:
     with pytest.raises(TemplateError) as caught:
-        Expression("${chunk.tekst}").evaluate(NAMES)
+        ReferenceText("${chunk.tekst}").evaluate(NAMES)
     assert "chunk.tekst" in str(caught.value)
     assert "did you mean 'text'?" in caught.value.hint
 
@@ -93,19 +93,19 @@ def test_a_missing_part_names_the_path_and_what_is_there() -> None:
 @pytest.mark.parametrize("text", ["${chunk.text.upper}", "${run_id.__class__}", "${all.x.append}", "${chunk.keys}"])
 def test_attributes_cannot_be_reached(text: str) -> None:
     with pytest.raises(TemplateError):
-        Expression(text).evaluate(NAMES)
+        ReferenceText(text).evaluate(NAMES)
 
 
 @given(st.text(max_size=40))
 def test_text_from_a_value_is_never_scanned_again(value: str) -> None:
-    assert Expression("<${v}>").evaluate({"v": value}) == f"<{value}>"
-    assert Expression("<${v}>").evaluate({"v": "${secret}", "secret": "WRONG"}) == "<${secret}>"
+    assert ReferenceText("<${v}>").evaluate({"v": value}) == f"<{value}>"
+    assert ReferenceText("<${v}>").evaluate({"v": "${secret}", "secret": "WRONG"}) == "<${secret}>"
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_clearly(text: str) -> None:
     try:
-        expression = Expression(text)
+        expression = ReferenceText(text)
     except ConfigurationError:
         return
     if not expression.references:

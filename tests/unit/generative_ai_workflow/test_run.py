@@ -26,7 +26,7 @@ from generative_ai_workflow import (
     WorkflowStatus,
     WorkflowStep,
 )
-from generative_ai_workflow.expression import Condition
+from generative_ai_workflow.condition import Condition
 from unit.generative_ai_workflow.loops import run_alone
 
 

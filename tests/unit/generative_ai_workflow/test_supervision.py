@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from generative_ai_workflow.supervision import Ending, Supervision, at_most, slack_of
+from generative_ai_workflow.supervision import Interruption, Supervision, at_most, slack_of
 from unit.generative_ai_workflow.loops import run_alone
 
 
@@ -28,7 +28,7 @@ def test_a_walk_that_fails_is_raised() -> None:
 
 
 def test_a_late_walk() -> None:
-    assert run_alone(Supervision[str]().watch(walk(5), 0.02)) is Ending.LATE
+    assert run_alone(Supervision[str]().watch(walk(5), 0.02)) is Interruption.LATE
 
 
 def test_a_clock_elsewhere_makes_it_late_too() -> None:
@@ -37,7 +37,7 @@ def test_a_clock_elsewhere_makes_it_late_too() -> None:
         asyncio.get_running_loop().call_later(0.01, supervision.expire)
         return await supervision.watch(walk(5), 0.05)
 
-    assert run_alone(go()) is Ending.LATE
+    assert run_alone(go()) is Interruption.LATE
 
 
 @pytest.mark.parametrize("grace", [0.0, 0.05])
@@ -52,7 +52,7 @@ def test_stopping_waits_for_flights_within_the_grace(grace: float) -> None:
         return await supervision.watch(walk(5), None), time.monotonic() - began
 
     ending, elapsed = run_alone(go())
-    assert ending is Ending.STOPPED
+    assert ending is Interruption.STOPPED
     assert elapsed < 0.5
     assert (elapsed > 0.025) is (grace > 0)
 
@@ -64,7 +64,7 @@ def test_stopped_before_it_began() -> None:
         supervision.stop(5)
         return await supervision.watch(walk(5), None)
 
-    assert run_alone(go()) is Ending.STOPPED
+    assert run_alone(go()) is Interruption.STOPPED
 
 
 def test_at_most_leaves_what_takes_longer_alone() -> None:

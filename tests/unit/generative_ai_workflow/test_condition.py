@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generative_ai_workflow.condition import DEEPEST, LONGEST_TEXT, Condition
 from generative_ai_workflow.exceptions import ConfigurationError, ExpressionError
-from generative_ai_workflow.expression import DEEPEST, LONGEST_TEXT, Condition
 
 NAMES = {
     "n": 3,

@@ -14,7 +14,7 @@ LOOK_AGAIN_S = 1.0
 """How often a caller who waits for its turn looks whether those before it are still there."""
 
 
-class Gate:
+class StartQueue:
     """A queue of callers before a `Pace`; only the caller at its head looks at the clock, and wakes the next one."""
 
     def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
