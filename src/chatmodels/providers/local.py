@@ -178,7 +178,10 @@ def _checked(payload: str, call: Call) -> dict[str, Any]:
         raise call.error(
             f"the prompt has {prompt} tokens, the context holds {context}",
             Code.INVALID,
-            hint="shorten the prompt, cut documents into smaller chunks, or raise `context`",
+            hint=(
+                "raise the context (inference.local.context in fmf.yaml), or have documents cut: inputs.mode: chunks "
+                "in the chain, and processing.text.chunking.max_tokens in fmf.yaml says how small"
+            ),
             fields={"prompt_tokens": prompt, "context_tokens": context},
         )
     status = facts.get("code")

@@ -8,12 +8,14 @@ import hashlib
 import math
 import os
 import secrets
+import signal
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ MOST_ASKED = 10_000
 """Prompts that are recognised when they come again."""
 MOST_WAITING = 1000
 """Calls that may wait for the engine; more are refused."""
+EXIT_WAIT_S = 10.0
+"""How long the end of the process waits for engines that were told to stop, in seconds. They look up after every token
+and every `PROMPT_STEP_TOKENS` of a prompt, but not while a text is cut into tokens."""
 
 
 class EngineBusyError(Exception):
@@ -56,15 +61,28 @@ class EngineKey:
 
 
 class Engine:
-    """One loaded model; calls take turns in the order in which they came."""
+    """One model; calls take turns in the order in which they came. It must be loaded before it is asked."""
 
     def __init__(self, key: EngineKey) -> None:
         self.key = key
         self.users: WeakSet[object] = WeakSet()
         self._turns = Turns()
         self._running: set[threading.Event] = set()
+        self._ended = False
         self._asked: OrderedDict[bytes, None] = OrderedDict()
-        self._server = _load(key)
+        self._server: Any = None
+
+    def load(self) -> None:
+        """Load the weights; blocks.
+
+        Raises:
+            EngineLoadError: the file is no model that the engine can load.
+            RuntimeError: the process is ending.
+        """
+        with self._at_work(threading.Event()) as may_begin:
+            if not may_begin:
+                raise RuntimeError("the process is ending: no engine can be loaded any more")
+            self._server = _load(self.key)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -114,11 +132,12 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being generated."""
+        """Whether some thread is inside the engine, to load it or to generate something."""
         return bool(self._running)
 
-    def stop(self) -> None:
-        """Stop whatever is being generated; who waits for it learns nothing of it."""
+    def end(self) -> None:
+        """Stop whatever is being generated, and begin nothing any more; who waits for it learns nothing of it."""
+        self._ended = True
         for stop in tuple(self._running):
             stop.set()
 
@@ -129,14 +148,24 @@ class Engine:
                 hand_over(piece)
             return stop.is_set()
 
-        self._running.add(stop)
         try:
-            if not stop.is_set():
-                self._server.handle_chat_completions(body, on_piece)
+            with self._at_work(stop) as may_begin:
+                if may_begin:
+                    self._server.handle_chat_completions(body, on_piece)
         finally:
-            self._running.discard(stop)
             if not stop.is_set():
                 hand_over(None)
+
+    @contextmanager
+    def _at_work(self, stop: threading.Event) -> Iterator[bool]:
+        """Be `busy`, and know whether to begin at all: either `end` sees the work, or the work sees the end."""
+        self._running.add(stop)
+        try:
+            if self._ended:
+                stop.set()
+            yield not stop.is_set()
+        finally:
+            self._running.discard(stop)
 
 
 class Turns:
@@ -185,13 +214,29 @@ class Turns:
 
 
 class _Engines:
-    """The engines of this process by what they were loaded from."""
+    """The engines of this process."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.loaded: dict[EngineKey, Engine] = {}
+        """Those that somebody holds, by what they were loaded from."""
+        self.alive: WeakSet[Engine] = WeakSet()
+        """All: also those that are being loaded, and those that were released and are still busy."""
+        self.ended = False
         self.exit_prepared = False
         self.loading: dict[EngineKey, threading.Lock] = {}
+
+    def new(self, key: EngineKey) -> Engine:
+        """An engine that still has to be loaded; it is stopped and waited for when the process ends."""
+        with self.lock:
+            engine = Engine(key)
+            self.alive.add(engine)
+            if self.ended:
+                engine.end()
+            if not self.exit_prepared:
+                self.exit_prepared = True
+                at_exit(_stop_all, limit_s=EXIT_WAIT_S + 2)
+            return engine
 
 
 _engines = _Engines()
@@ -202,24 +247,25 @@ def engine_for(key: EngineKey, user: object) -> Engine:
 
     Raises:
         EngineLoadError: the file is no model that the engine can load.
+        RuntimeError: the process is ending.
     """
     engines = _engines
     with engines.lock:
         gate = engines.loading.setdefault(key, threading.Lock())
     # One gate per engine: loading takes a while, and who wants another engine need not wait for it.
     with gate:
-        engine = engines.loaded.get(key) or Engine(key)
+        engine = engines.loaded.get(key)
+        if engine is None:
+            engine = engines.new(key)
+            engine.load()
         with engines.lock:
             engines.loaded[key] = engine
             engine.users.add(user)
-            if not engines.exit_prepared:
-                engines.exit_prepared = True
-                at_exit(_stop_all)
         return engine
 
 
 def release(user: object) -> None:
-    """Let go of every engine that `user` holds; an engine that nobody holds is freed."""
+    """Let go of every engine that `user` holds; an engine that nobody holds is freed as soon as it is not busy."""
     engines = _engines
     with engines.lock:
         for key, engine in list(engines.loaded.items()):
@@ -266,35 +312,81 @@ def _load(key: EngineKey) -> Any:
 
 
 def _stop_all() -> None:
-    """Stop all work, so that no thread of an engine outlives the interpreter."""
-    with _engines.lock:
-        engines = list(_engines.loaded.values())
-        _engines.loaded.clear()
-    for engine in engines:
-        engine.stop()
-    while any(engine.busy for engine in engines):
-        time.sleep(0.01)
+    """Stop all work, so that no thread is inside an engine when the interpreter goes.
+
+    A thread that comes out of an engine later ends the process with SIGABRT: the interpreter lets no thread go on, and
+    the engine's frames do not let themselves be unwound.
+    """
+    engines = _engines
+    with engines.lock:
+        engines.ended = True
+        alive = list(engines.alive)
+        engines.loaded.clear()
     # Taking an engine apart while the process ends has crashed it now and then; the system takes the memory back.
-    for engine in engines:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+    for engine in alive:
+        _keep(engine)
+    for engine in alive:
+        engine.end()
     _leave_without_waiting()
+    # Armed before the wait, which another Ctrl-C cuts short.
+    disarm = _outlive_aborts()
+    give_up = time.monotonic() + EXIT_WAIT_S
+    while any(engine.busy for engine in alive):
+        if time.monotonic() > give_up:
+            _silence_stderr()
+            return
+        time.sleep(0.01)
+    disarm()
+
+
+def _keep(engine: Engine) -> None:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
 
 
 def _forget_inherited() -> None:
     """Give a forked child engines of its own: the threads that serve and free the parent's are not there."""
     global _engines
     inherited, _engines = _engines, _Engines()
-    for engine in inherited.loaded.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+    for engine in inherited.alive:
+        _keep(engine)
     if inherited.exit_prepared:
         _leave_without_waiting()
 
 
 def _leave_without_waiting() -> None:
     """Have this process end without the library's last words: in a forked child they wait for the parent's thread."""
-    library = ctypes.CDLL(None)
+    library = _c_library()
     if hasattr(library, "on_exit"):
         library.on_exit(ctypes.cast(library["_exit"], ctypes.c_void_p), None)
+
+
+def _outlive_aborts() -> Callable[[], None]:
+    """Have a thread that aborts sleep first, for as many seconds as SIGABRT has for a number: six.
+
+    The main thread ends the process meanwhile, with the exit status that only it knows. Returns what takes it back.
+    """
+    library = _c_library()
+    if not hasattr(library, "gnu_get_libc_version"):  # with other libraries such a thread ends without a word
+        return lambda: None
+    library.signal.restype = ctypes.c_void_p
+    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    before = library.signal(signal.SIGABRT, ctypes.cast(library["sleep"], ctypes.c_void_p))
+    return lambda: library.signal(signal.SIGABRT, before)
+
+
+def _c_library() -> Any:
+    """What this process is linked with; None on Windows, where there is no such thing."""
+    return None if os.name == "nt" else ctypes.CDLL(None)
+
+
+def _silence_stderr() -> None:
+    """Keep the last words of a thread that aborts to itself; all that the program had to say has been said."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or there was none
+        sys.stderr.flush()
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 if hasattr(os, "register_at_fork"):

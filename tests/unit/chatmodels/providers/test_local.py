@@ -246,6 +246,8 @@ def test_a_prompt_longer_than_the_context_names_both_numbers(model: LocalChatMod
     assert caught.value.code is Code.INVALID
     assert caught.value.fields["context_tokens"] == 2048
     assert caught.value.fields["prompt_tokens"] > 2500
+    for setting in ("inference.local.context", "inputs.mode: chunks", "processing.text.chunking.max_tokens"):
+        assert setting in str(caught.value.hint)
 
 
 @pytest.mark.model
@@ -382,6 +384,65 @@ def test_ctrl_c_ends_a_generation(embedded_weights: Path) -> None:
         out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
     assert time.monotonic() - started < 5
+
+
+CLEANED_UP_AND_INTERRUPTED = """
+    import asyncio, sys, time
+    from chatmodels.providers import local_engine
+    from chatmodels.types import ChatRequest
+    from fmf_core.portal import run_sync
+
+    if len(sys.argv) > 1:
+        local_engine.EXIT_WAIT_S = float(sys.argv[1])
+    request = ChatRequest(prompt="Write a very long story. " * 300, max_tokens=2000)
+
+    class LateEnd:
+        # The interpreter takes its time with its end, so that a thread that is still in the engine comes out meanwhile.
+        def __del__(self, sleep=time.sleep):
+            sleep(1.5)
+
+    async def ask():
+        try:
+            await asyncio.gather(model.complete_async(request), model.complete_async(request))
+        finally:
+            await model.cleanup()
+
+    model.invoke("hi", max_tokens=1)
+    late_end = LateEnd()
+    print("ready", flush=True)
+    try:
+        run_sync(ask())
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        sys.exit(130)
+    """
+"""Argument: `EXIT_WAIT_S`."""
+
+
+def interrupted(arguments: list[str], after_s: float) -> tuple[str, str, int]:
+    """What a program prints to stdout and stderr, and its status, if Ctrl-C comes so long after it is ready."""
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    return out, err, process.returncode
+
+
+@pytest.mark.model
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("after_s", [0.4, 0.5, 0.6, 0.7, 0.8])
+def test_a_busy_engine_that_was_released_does_not_abort_the_end(embedded_weights: Path, after_s: float) -> None:
+    arguments = program(embedded_weights, CLEANED_UP_AND_INTERRUPTED)
+    assert interrupted(arguments, after_s) == ("stopped\n", "", 130)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_an_engine_that_does_not_stop_in_time_keeps_the_exit_status(embedded_weights: Path) -> None:
+    arguments = [*program(embedded_weights, CLEANED_UP_AND_INTERRUPTED), "0"]
+    assert interrupted(arguments, 0.5) == ("stopped\n", "", 130)
 
 
 @pytest.mark.model
