@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ MAX_NODES = 100_000
 """How many values one text may have once its aliases are filled in."""
 MAX_DEPTH = 64
 """How deep values may be nested."""
+MOST_BYTES = 10_000_000
+"""The largest file of settings."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -38,6 +43,8 @@ class Yaml:
     """What messages call the text, mostly its file name."""
     _values: dict[KeyPath, tuple[int, int]] = field(default_factory=dict, repr=False)
     _keys: dict[KeyPath, tuple[int, int]] = field(default_factory=dict, repr=False)
+    sha256: str = ""
+    """The hash of the file's bytes, in hexadecimal; empty for what was no file."""
 
     def position(self, path: str | KeyPath, *, key: bool = False) -> tuple[int, int] | None:
         """Line and column, from 1, of the value at `path`, or of its key; `None` when the text has no such path.
@@ -83,7 +90,7 @@ def load_yaml_file(path: str | Path) -> Yaml:
         ConfigurationError: there is no such file, it cannot be read, or it is no such document.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_small_file(path)
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"there is no file {str(path)!r} (working directory: {Path.cwd()})",
@@ -98,7 +105,28 @@ def load_yaml_file(path: str | Path) -> Yaml:
             op="yaml.load",
             hint="it must be a readable text file",
         ) from error
-    return load_yaml(content, source=str(path))
+    from hashlib import sha256
+
+    return replace(load_yaml(content, source=str(path)), sha256=sha256(content).hexdigest())
+
+
+def read_small_file(path: str | Path) -> bytes:
+    """The bytes of a file that people wrote: a regular one, of at most `MOST_BYTES`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is something else, or larger; says which.
+    """
+    # Without waiting: opening a pipe that nobody writes to would never come back.
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
+        if stat.S_ISDIR(os.fstat(file.fileno()).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file (a pipe or a device)")
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES // 1_000_000} MB, which no file of settings has")
+    return content
 
 
 def path_text(path: KeyPath) -> str:

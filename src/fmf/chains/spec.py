@@ -134,19 +134,18 @@ def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
     """
     import orjson
 
-    from fmf_core.settings import load_yaml, load_yaml_file, validate
+    from fmf_core.settings import load_yaml_file, validate
 
     if isinstance(chain, Mapping):
         raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
         _refuse_later_modes(chain, "the chain")
         spec = validate(ChainSpec, dict(chain), source="the chain")
-        return LoadedChain(spec, "the chain", None, _hash(raw))
+        return LoadedChain(spec, "the chain", None, "sha256:" + hashlib.sha256(raw).hexdigest())
     path = Path(chain)
-    raw = path.read_bytes() if path.is_file() else b""
-    yaml = load_yaml(raw, source=str(chain)) if raw else load_yaml_file(path)
+    yaml = load_yaml_file(path)
     _refuse_later_modes(yaml.data, _place(yaml, str(chain)))
     spec = validate(ChainSpec, yaml.data, source=str(chain), yaml=yaml)
-    return LoadedChain(spec, str(chain), path.absolute(), _hash(raw), yaml)
+    return LoadedChain(spec, str(chain), path.absolute(), f"sha256:{yaml.sha256}", yaml)
 
 
 def _refuse_later_modes(data: Any, place: str) -> None:
@@ -165,7 +164,3 @@ def _refuse_later_modes(data: Any, place: str) -> None:
 def _place(yaml: Yaml, source: str) -> str:
     line, column = yaml.position("inputs.mode") or (None, None)
     return f"{source}:{line}:{column}" if line else source
-
-
-def _hash(raw: bytes) -> str:
-    return "sha256:" + hashlib.sha256(raw).hexdigest()

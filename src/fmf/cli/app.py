@@ -12,6 +12,8 @@ import click
 
 from fmf.cli.boundary import ReaderGoneError, guarded
 from fmf.cli.session import Group, Session
+from fmf.cli.signals import interrupt_on_signals
+from fmf.cli.streams import open_closed
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("fmf.cli.run:run", "Run a chain over documents."),
@@ -77,5 +79,7 @@ app = App("fmf", help="Documents in, rows out: run language models over an organ
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line `args` (default: the process's own) and give its exit status."""
+    open_closed()
+    interrupt_on_signals()
     status: int = app.main(args, standalone_mode=False)
     return status

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmf.cli.streams import OutputError, mute_stdout, tell, written
+
 if TYPE_CHECKING:
     from fmf.cli.session import Session
 
-USAGE, READER_GONE = 2, 141
+USAGE, INTERRUPTED, READER_GONE = 2, 130, 141
 
 
 class ReaderGoneError(Exception):
@@ -29,11 +30,17 @@ def guarded(run: Callable[[], Any], session: Session, args: Sequence[str]) -> in
     """
     try:
         status = _tell_errors(run, session, args)
-        sys.stdout.flush()
+        with written():
+            sys.stdout.flush()
     except (ReaderGoneError, BrokenPipeError):
-        # The reader has seen enough; what is still buffered must not fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute_stdout()
         return READER_GONE
+    except OutputError as error:
+        mute_stdout()
+        tell(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED  # while an interrupt was being told: it has been said
     return status
 
 
@@ -42,11 +49,9 @@ def _tell_errors(run: Callable[[], Any], session: Session, args: Sequence[str]) 
 
     try:
         result = run()
-    except (ReaderGoneError, BrokenPipeError):
+    except (ReaderGoneError, BrokenPipeError, OutputError):
         raise
     except (KeyboardInterrupt, click.Abort):
-        from fmf.errors import INTERRUPTED
-
         _tell(session, {"op": "", "code": "cancelled", "message": "interrupted", "hint": ""}, INTERRUPTED, args)
         return INTERRUPTED
     except click.ClickException as error:
@@ -94,7 +99,7 @@ def _tell(session: Session, facts: dict[str, str], status: int, args: Sequence[s
         return
     lines = [f"error: {safe['message']}", *([f"hint: {safe['hint']}"] if safe["hint"] else [])]
     for line in lines:
-        click.echo(escape(line), err=True)
+        tell(escape(line))
 
 
 def _traceback(error: BaseException, session: Session) -> None:
@@ -104,4 +109,4 @@ def _traceback(error: BaseException, session: Session) -> None:
 
     from fmf_core.redact import redact
 
-    click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
+    tell(redact("".join(traceback.format_exception(error))), end="")

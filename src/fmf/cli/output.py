@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from fmf.cli.streams import tell, written
+
 _NAMED = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x1B: "\\x1b"}
 # C0 without tab and newline, DEL, C1, and the characters that turn the direction of text.
 _CONTROL = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
@@ -27,15 +29,17 @@ def escape_field(text: str) -> str:
 
 def emit_text(text: str, *, end: str = "\n") -> None:
     """Write a result as it is; on a terminal, with control characters made visible."""
-    sys.stdout.write((escape(text) if sys.stdout.isatty() else text) + end)
-    sys.stdout.flush()
+    with written():
+        sys.stdout.write((escape(text) if sys.stdout.isatty() else text) + end)
+        sys.stdout.flush()
 
 
 def emit_lines(lines: Iterable[str | Sequence[str]]) -> None:
     """Write one result a line; a line of several fields is separated by tabs, control characters made visible."""
-    for line in lines:
-        fields = (line,) if isinstance(line, str) else line
-        sys.stdout.write("\t".join(map(escape_field, fields)) + "\n")
+    with written():
+        for line in lines:
+            fields = (line,) if isinstance(line, str) else line
+            sys.stdout.write("\t".join(map(escape_field, fields)) + "\n")
 
 
 def emit_json(value: Any) -> None:
@@ -43,8 +47,9 @@ def emit_json(value: Any) -> None:
     import orjson
 
     raw = orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    sys.stdout.write(raw.decode() + "\n")
-    sys.stdout.flush()
+    with written():
+        sys.stdout.write(raw.decode() + "\n")
+        sys.stdout.flush()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -86,7 +91,7 @@ def _diagnose(text: str, level: str, event: str) -> None:
         getattr(get_logger("fmf.cli"), level)(event, message=text)
         return
     prefix = "warning: " if level == "warning" else ""
-    click.echo(escape(prefix + redact(text)), err=True)
+    tell(escape(prefix + redact(text)))
 
 
 def _session() -> Any:

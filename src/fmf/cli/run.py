@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from fmf.cli.output import note
+from fmf.cli.descriptors import room_for_calls
+from fmf.cli.output import note, warn
 from fmf.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ def run(session: Session, chain: str | None, limit: int | None, concurrency: int
     session.secrets.guard()
     path = chain_path(session.loaded, chain)
     prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency))
+    room = room_for_calls(prepared.concurrency)
+    if room < prepared.concurrency:
+        warn(f"the process may open few files (ulimit -n): {room} calls at once instead of {prepared.concurrency}")
+        prepared = replace(prepared, options=RunOptions(limit, room))
     chain_run = ChainRun(prepared)
     with (
         stopping(chain_run.stop, said=session.interactive),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run goes on: the first one asks it to stop, the second one gives up on it."""
+"""Ctrl-C, SIGTERM and SIGHUP: in a run the first asks it to stop and the second gives up; elsewhere they interrupt."""
 
 from __future__ import annotations
 
@@ -8,28 +8,50 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from fmf.chains.stop import Stop, StopReason
+if TYPE_CHECKING:
+    from fmf.chains.stop import Stop
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask the program to end, besides Ctrl-C: SIGHUP comes when the terminal is closed."""
 
 _NOTE = b"\nstopping: calls in flight may finish; a second Ctrl-C gives up on them\n"
 
 
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; for the program's own process."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if _heard(number):
+                signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
+    raise KeyboardInterrupt
+
+
+def _heard(number: int) -> bool:
+    """Whether whoever started the program lets it hear this signal: nohup and `&` of a script do not."""
+    return signal.getsignal(number) is not signal.SIG_IGN
+
+
 @contextmanager
 def stopping(stop: Stop, *, said: bool = False) -> Iterator[None]:
-    """Let SIGINT and SIGTERM request `stop` within the block; a further one raises KeyboardInterrupt.
+    """Let SIGINT, SIGTERM and SIGHUP request `stop` within the block; a further one raises KeyboardInterrupt.
 
     Args:
         stop: hears of the first signal.
         said: whether the user is told on stderr that it was heard.
     """
+    from fmf.chains.stop import StopReason
+
+    reason = StopReason.INTERRUPTED
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
         if stop.requested:
             raise KeyboardInterrupt
-        stop.request(StopReason.INTERRUPTED)
+        stop.request(reason)
         if said:
             # Not print: the signal may have come in the middle of one, and its lock is not to be had twice.
             with suppress(OSError):
@@ -39,7 +61,7 @@ def stopping(stop: Stop, *, said: bool = False) -> Iterator[None]:
         # Only the main thread may have handlers; whoever runs a command elsewhere has handlers of his own.
         yield
         return
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *_ENDING) if _heard(number)}
     try:
         yield
     finally:

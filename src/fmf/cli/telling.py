@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from fmf.cli.output import emit_json, emit_lines, escape, note, warn
+from fmf.cli.streams import tell as write_line
 from fmf.cli.summary import machine_result, notice_lines, summary_lines
 
 if TYPE_CHECKING:
@@ -55,6 +54,6 @@ def _tell_error(session: Session, report: RunReport) -> None:
 
         get_logger("fmf.cli").error("command.failed", message=error.message, code=str(error.code), hint=error.hint)
         return
-    click.echo(escape(f"error: {redact(error.message)}"), err=True)
+    write_line(escape(f"error: {redact(error.message)}"))
     if error.hint:
-        click.echo(escape(f"hint: {redact(error.hint)}"), err=True)
+        write_line(escape(f"hint: {redact(error.hint)}"))

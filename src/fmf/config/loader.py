@@ -93,7 +93,7 @@ def _file(path: str | Path | None) -> Path | None:
         default = Path(DEFAULT_FILE)
         return default if default.exists() else None
     given = Path(path).expanduser()
-    if not given.is_file():
+    if given.is_dir() or not given.exists():
         what = "is a folder, not a file" if given.is_dir() else "does not exist"
         raise ConfigurationError(
             f"the configuration {path} {what}",

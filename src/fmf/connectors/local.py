@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -118,6 +119,13 @@ class LocalConnector:
         return path
 
     def _fail(self, ref: ResourceRef, error: OSError) -> NoReturn:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise ConnectorError(
+                f"{ref.uri} cannot be opened: the process has as many files open as it may",
+                op="local.open",
+                code=Code.UNAVAILABLE,
+                hint="raise the limit (ulimit -n), or make fewer calls at once (--concurrency)",
+            ) from error
         code = Code.NOT_FOUND if isinstance(error, FileNotFoundError) else Code.INTERNAL
         code = Code.REFUSED if isinstance(error, PermissionError) else code
         raise ConnectorError(
