@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -328,15 +328,15 @@ def _stop_all() -> None:
     for engine in alive:
         engine.end()
     _leave_without_waiting()
-    # Armed before the wait, which another Ctrl-C cuts short.
-    disarm = _outlive_aborts()
-    give_up = time.monotonic() + EXIT_WAIT_S
-    while any(engine.busy for engine in alive):
-        if time.monotonic() > give_up:
-            _silence_stderr()
-            return
-        time.sleep(0.01)
-    disarm()
+    if any(engine.busy for engine in alive):
+        # Before the wait, which another Ctrl-C cuts short.
+        take_back = _outlive_aborts()
+        give_up = time.monotonic() + EXIT_WAIT_S
+        while any(engine.busy for engine in alive):
+            if time.monotonic() > give_up:
+                return
+            time.sleep(0.01)
+        take_back()
 
 
 def _keep(engine: Engine) -> None:
@@ -363,30 +363,31 @@ def _leave_without_waiting() -> None:
 def _outlive_aborts() -> Callable[[], None]:
     """Have a thread that aborts sleep first, for as many seconds as SIGABRT has for a number: six.
 
-    The main thread ends the process meanwhile, with the exit status that only it knows. Returns what takes it back.
+    The main thread ends the process meanwhile, with the exit status that only it knows. Nothing more is heard on
+    stderr, where such a thread would have its last words. Returns what takes it all back.
     """
     library = _c_library()
     if not hasattr(library, "gnu_get_libc_version"):  # with other libraries such a thread ends without a word
         return lambda: None
     library.signal.restype = ctypes.c_void_p
     library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    undo = ExitStack()
     before = library.signal(signal.SIGABRT, ctypes.cast(library["sleep"], ctypes.c_void_p))
-    return lambda: library.signal(signal.SIGABRT, before)
+    undo.callback(library.signal, signal.SIGABRT, before)
+    with suppress(OSError, ValueError, AttributeError):  # it is closed, or there was none
+        sys.stderr.flush()
+    with suppress(OSError):
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        undo.callback(os.close, kept)
+        undo.callback(os.dup2, kept, 2)
+    return undo.close
 
 
 def _c_library() -> Any:
     """What this process is linked with; None on Windows, where there is no such thing."""
     return None if os.name == "nt" else ctypes.CDLL(None)
-
-
-def _silence_stderr() -> None:
-    """Keep the last words of a thread that aborts to itself; all that the program had to say has been said."""
-    with suppress(OSError, ValueError, AttributeError):  # closed, or there was none
-        sys.stderr.flush()
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
 
 
 if hasattr(os, "register_at_fork"):

@@ -446,6 +446,25 @@ def test_an_engine_that_does_not_stop_in_time_keeps_the_exit_status(embedded_wei
 
 
 @pytest.mark.model
+def test_what_is_said_after_the_engine_was_waited_for_is_heard(embedded_weights: Path) -> None:
+    body = """
+        import os, sys, threading, time
+
+        class Last:
+            def __del__(self, write=os.write):
+                write(2, b"last words")
+
+        sys.last_words = Last()
+        story = lambda: model.invoke("Write a very long story. " * 300, max_tokens=2000)
+        model.invoke("hi", max_tokens=1)
+        threading.Thread(target=story, daemon=True).start()
+        time.sleep(0.5)
+        """
+    ran = subprocess.run(program(embedded_weights, body), capture_output=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"last words")
+
+
+@pytest.mark.model
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_loads_an_engine_of_its_own(embedded_weights: Path) -> None:
     body = """
