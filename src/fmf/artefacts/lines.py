@@ -29,7 +29,7 @@ def encode_line(row: Mapping[str, Any]) -> bytes:
         line = orjson.dumps(_clean(row), default=str, option=orjson.OPT_APPEND_NEWLINE)
     text = line.decode()
     if blank_known(text) == text:
-        return line
+        return text.encode()  # a copy of the right size: the encoder's own buffer is larger, and lines are collected
     # In the values only: a secret that looks like a key or like a piece of JSON must not break the line.
     return orjson.dumps(blank_values(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
 
