@@ -43,7 +43,7 @@ class PromptStore:
                     op="prompts.resolve",
                     hint=f"prompt files lie under {str(self.root)!r} or under prompt_registry.path",
                 )
-            if path.is_file():
+            if _is_something(path):
                 return path.resolve()
         known = ", ".join(self.relative(path) for path in self._paths()) or "none"
         raise PromptError(
@@ -56,7 +56,7 @@ class PromptStore:
     def existing(self, name: str) -> Path | None:
         """The file of a path in the index; `None` when it is gone or lies outside."""
         paths = (self.root / name, self.folder / name)
-        return next((path.resolve() for path in paths if path.is_file() and self._inside(path)), None)
+        return next((path.resolve() for path in paths if _is_something(path) and self._inside(path)), None)
 
     def files(self) -> Iterator[tuple[Path, PromptFile]]:
         """Every prompt file in the folder of prompts, hidden ones excepted, sorted by path.
@@ -86,5 +86,10 @@ class PromptStore:
         skip = self._skip.resolve()
         for path in sorted(self.folder.rglob("*")):
             hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-            if path.suffix in SUFFIXES and not hidden and path.is_file() and path.resolve() != skip:
+            if path.suffix in SUFFIXES and not hidden and _is_something(path) and path.resolve() != skip:
                 yield path
+
+
+def _is_something(path: Path) -> bool:
+    """Whether there is anything but a folder; who reads it says what is wrong with a pipe."""
+    return path.exists() and not path.is_dir()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fmf.errors import PromptError
+from fmf.prompts.file import load_prompt_file
 from fmf.prompts.store import PromptStore
 
 
@@ -32,6 +35,13 @@ def test_a_path_never_leaves_the_project(project, store, name, tmp_path_factory)
 def test_a_missing_file_lists_those_that_are_there(store):
     with pytest.raises(PromptError, match=r"prompts/summarise\.yaml"):
         store.locate("nope.yaml")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_found_so_that_reading_it_says_what_it_is(project, store):
+    os.mkfifo(project.root / "pipe.yaml")
+    with pytest.raises(PromptError, match="no regular file"):
+        load_prompt_file(store.locate("pipe.yaml"))
 
 
 def test_files_leaves_out_hidden_broken_and_foreign_ones(project, store):
