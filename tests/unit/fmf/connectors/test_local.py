@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tracemalloc
@@ -236,3 +237,18 @@ def test_the_table_refuses_what_is_no_connector_and_names_the_known():
 
 def test_a_connector_without_notices_has_none():
     assert notices_of(object()) == {}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_told_as_such(tmp_path, monkeypatch, number):
+    connector = LocalConnector("docs", tree(tmp_path, "a.md"))
+    (ref,) = connector.list()
+
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ConnectorError, match="as many files open as it may") as caught:
+        connector.open(ref)
+    assert "ulimit -n" in caught.value.hint
+    assert "permissions" not in caught.value.hint
