@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import click
 
-from fmf.cli.boundary import ReaderGoneError, guarded
+from fmf.cli.boundary import guarded
 from fmf.cli.session import Group, Session
-from fmf.cli.signals import interrupt_on_signals
-from fmf.cli.streams import open_closed
+from fmf.cli.streams import ReaderGoneError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("fmf.cli.run:run", "Run a chain over documents."),
@@ -75,11 +74,3 @@ class App(Group):
 
 
 app = App("fmf", help="Documents in, rows out: run language models over an organisation's documents.", epilog=EPILOG)
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line `args` (default: the process's own) and give its exit status."""
-    open_closed()
-    interrupt_on_signals()
-    status: int = app.main(args, standalone_mode=False)
-    return status

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmf.cli.streams import OutputError, mute_stdout, tell, written
+from fmf.cli.signals import INTERRUPTED
+from fmf.cli.streams import OutputError, ReaderGoneError, mute_stdout, tell, written
 
 if TYPE_CHECKING:
     from fmf.cli.session import Session
 
-USAGE, INTERRUPTED, READER_GONE = 2, 130, 141
-
-
-class ReaderGoneError(Exception):
-    """Whoever read stdout has seen enough."""
+USAGE, READER_GONE = 2, 141
 
 
 def guarded(run: Callable[[], Any], session: Session, args: Sequence[str]) -> int:
@@ -74,9 +71,9 @@ def _tell_errors(run: Callable[[], Any], session: Session, args: Sequence[str]) 
 
 
 def _usage(error: click.ClickException, session: Session, args: Sequence[str]) -> int:
-    # Older releases of click show the help by themselves.
+    # The message is the help; older releases of click show it by themselves.
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
-        error.show()
+        tell(error.format_message())
         return USAGE
     context = getattr(error, "ctx", None)
     hint = f"try '{context.command_path} --help'" if context is not None else "try 'fmf --help'"

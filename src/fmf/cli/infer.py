@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from fmf.cli.output import emit_json, emit_text, escape, note, warn
+from fmf.cli.output import emit_json, emit_text, note, warn
 from fmf.cli.session import Session, command
 from fmf_core.redact import Blanking, blank_known
 
@@ -50,15 +49,13 @@ def _variable(given: str) -> tuple[str, str]:
 
 
 def _streamed(asked: Question, *, silent: bool) -> ChatResponse:
-    show = escape if sys.stdout.isatty() else str
     whole = None
     blanking = Blanking()
     for piece in asked.stream():
         text = blanking.feed(piece) if isinstance(piece, str) else blanking.finish()
         whole = None if isinstance(piece, str) else piece
         if text and not silent:
-            sys.stdout.write(show(text))
-            sys.stdout.flush()
+            emit_text(text, end="")
     if whole is None:
         raise RuntimeError("a stream ends with the whole answer")
     if not silent:

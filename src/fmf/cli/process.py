@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fmf.cli.descriptors import room_for_calls
 from fmf.cli.session import Session, command
 
 
@@ -19,6 +20,7 @@ def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
 
     session.warn_of_planned()
     session.secrets.guard()
+    room_for_calls(1)  # nothing is asked, one document is open at a time
     reading = ProcessRun(session.loaded, connector, select)
     with stopping(reading.stop, said=session.interactive), watching(reading.tally, shown=session.interactive):
         report = reading.execute()

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmf.cli.later import later_command, later_option
-from fmf.cli.output import warn
+from fmf.cli.output import emit_text, warn
+from fmf.cli.streams import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,7 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         from fmf import __version__
 
-        click.echo(f"fmf {__version__}")
+        emit_text(f"fmf {__version__}")
         context.exit()
 
 
@@ -161,7 +162,7 @@ class Command(click.Command):
         later = later_option(context.command_path, args)
         if later:
             raise click.UsageError(later, context)
-        return super().parse_args(context, args)
+        return _parsed(super().parse_args, context, args)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the global ones."""
@@ -181,6 +182,10 @@ class Group(click.Group):
         """Add a sub-command, like `click.Group.command`; its function gets the `Session` first."""
         add = super().command(*args, **kwargs)
         return lambda function: add(with_session(function))
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Parse the global options and the name of the sub-command."""
+        return _parsed(super().parse_args, context, args)
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -228,6 +233,17 @@ def _write_options(command: click.Command, context: click.Context, formatter: cl
         if records:
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def _parsed(
+    parse: Callable[[click.Context, list[str]], list[str]], context: click.Context, args: list[str]
+) -> list[str]:
+    rest: list[str] | None = None
+    with written():  # parsing writes the help
+        rest = parse(context, args)
+    if rest is None:  # to a terminal that was closed meanwhile
+        context.exit()
+    return rest
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

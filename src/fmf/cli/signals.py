@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -13,22 +14,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fmf.chains.stop import Stop
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask the program to end, besides Ctrl-C: SIGHUP comes when the terminal is closed."""
+INTERRUPTED = 130
+"""The exit status of a program that was interrupted."""
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask the program to end: SIGHUP comes when the terminal is closed."""
 
 _NOTE = b"\nstopping: calls in flight may finish; a second Ctrl-C gives up on them\n"
 
 
 def interrupt_on_signals() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; for the program's own process."""
+    # The first to be registered is the last to be called: from there on Python's own handlers are gone.
+    atexit.register(_set_all, signal.SIG_IGN)
+    _set_all(_interrupt)
+
+
+def end_on_signals() -> None:
+    """Let the signals end the process at once with `INTERRUPTED`; for the time after everything has been told."""
+    _set_all(_end)
+
+
+def _set_all(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     if threading.current_thread() is threading.main_thread():
-        for number in _ENDING:
+        for number in _SIGNALS:
             if _heard(number):
-                signal.signal(number, _interrupt)
+                signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
     raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as above
+    os._exit(INTERRUPTED)
 
 
 def _heard(number: int) -> bool:
@@ -61,7 +80,7 @@ def stopping(stop: Stop, *, said: bool = False) -> Iterator[None]:
         # Only the main thread may have handlers; whoever runs a command elsewhere has handlers of his own.
         yield
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *_ENDING) if _heard(number)}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS if _heard(number)}
     try:
         yield
     finally:
