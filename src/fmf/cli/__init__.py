@@ -11,10 +11,22 @@ __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line `args` (default: the process's own) and give its exit status.
+    """Run a command line and give its exit status.
 
-    For the program's own process: afterwards SIGINT, SIGTERM and SIGHUP end it at once.
+    Args:
+        args: the words behind `fmf`. Without them this is the program itself: it takes the process's own command line,
+            sets up the process's streams and signals, and afterwards SIGINT, SIGTERM and SIGHUP end it at once. With
+            them the process belongs to the caller, whose streams and signal handlers stay as they are.
     """
+    if args is None:
+        return _own_process()
+    from fmf.cli.app import app
+
+    status: int = app.main(args, standalone_mode=False)
+    return status
+
+
+def _own_process() -> int:
     status = INTERRUPTED
     try:
         try:
@@ -26,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             tell("error: interrupted")
         else:
-            status = app.main(args, standalone_mode=False)
+            status = app.main(standalone_mode=False)
     except KeyboardInterrupt:
         status = INTERRUPTED  # a further one, while the end was being told
     end_on_signals()

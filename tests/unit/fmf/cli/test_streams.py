@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fmf import errors
-from fmf.cli import signals
+from fmf.cli import main, signals
 from fmf.cli.descriptors import KEPT, room_for_calls
 from peers.scripted_server import Reply, ScriptedServer
 
@@ -139,6 +139,8 @@ def program(body: str) -> subprocess.CompletedProcess[str]:
         import os, signal, sys
         from fmf.cli import main
 
+        sys.argv = ["fmf", "--version"]
+
         def end(): os.kill(os.getpid(), signal.SIGTERM)
         """
     command = [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(body)]
@@ -153,13 +155,13 @@ def test_signals_are_heard_from_the_first_import_on() -> None:
                     end()
 
         sys.meta_path.insert(0, Finder())
-        sys.exit(main(["--version"]))
+        sys.exit(main())
         """)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
 def test_a_signal_after_all_was_told_ends_the_process_at_once() -> None:
-    done = program("main(['--version']); end(); print('not reached')")
+    done = program("main(); end(); print('not reached')")
     assert (done.returncode, "not reached" in done.stdout, done.stderr) == (130, False, "")
 
 
@@ -170,7 +172,7 @@ def test_a_signal_in_the_last_moments_changes_nothing() -> None:
                 kill(me, number)
 
         sys.last_words = Last()
-        sys.exit(main(["--version"]))
+        sys.exit(main())
         """)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -228,3 +230,16 @@ def test_room_is_at_least_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert limits["now"] == (100 + KEPT, 4096)
     limits["now"] = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     assert room_for_calls(10_000) == 10_000
+
+
+def test_a_program_that_calls_the_command_keeps_its_streams_and_signals(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    stream = sys.stderr
+    assert main(["--version"]) == 0
+    assert main(["nonsense"]) == 2
+    assert sys.stderr is stream
+    assert [signal.getsignal(number) for number in numbers] == before
+    out, err = capsys.readouterr()
+    assert out.startswith("fmf ")
+    assert "No such command" in err
