@@ -65,7 +65,7 @@ class Outcome:
 
 
 NOT_BEGUN = Outcome("skipped")
-"""The run stopped before this was begun."""
+"""The run stopped before anything was asked: there is nothing to write down."""
 
 
 class Asker:
@@ -134,6 +134,8 @@ class Asker:
             elif state == "failed" and left is not None:
                 outcome.failures.append(self._failure(step, subject, _error_of(left), left.attempts))
         refused = any(_refused(left) for left in result.steps.values())
+        if refused and states == {"skipped"}:
+            return NOT_BEGUN
         ended: State = "failed" if "failed" in states else "skipped" if refused else "ok"
         return Outcome(ended, outcome.rows, outcome.failures, outcome.steps, values)
 
