@@ -12,7 +12,7 @@ from typing import Any, Self
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
-from chatmodels.wrappers import WrappedModel, close_stream
+from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.redact import redact_value
 

@@ -1,4 +1,4 @@
-"""The one place where a chat model is put together: vendor, then retries, then limits, then measurements."""
+"""The one place where a chat model is put together: a vendor, and the wrappers around it in one visible order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from chatmodels.config import ChatModelConfig, Price, RateLimit
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
-from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, TimedModel, WrappedModel
+from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.limiting import LimitingModel
+from chatmodels.wrappers.measured import MeasuredModel
+from chatmodels.wrappers.preset import PresetModel
+from chatmodels.wrappers.retrying import RetryingModel
+from chatmodels.wrappers.timed import TimedModel
+from chatmodels.wrappers.translating import TranslatingModel
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.nearest import nearest
 from fmf_core.redact import add_secret
@@ -76,29 +82,9 @@ def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     if _is_wrapped(model):
         return model
     clean_up_in_the_end(model)
-    return preset(measure(limit(retry(time(model, config), config), config), config), config)
-
-
-def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
-    keeps_time = getattr(model, "timeout_s", None) is not None
-    return model if config.timeout_s is None or keeps_time else TimedModel(model, config.timeout_s)
-
-
-def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` with the retries of `config`."""
-    return RetryingModel(model, config.retry)
-
-
-def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` with the rate limit of `config`; itself when there is none."""
-    limits = config.rate_limit
-    return LimitingModel(model, limits) if limits.requests_per_minute or limits.tokens_per_minute else model
-
-
-def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` with telemetry, log lines and prices."""
-    return MeasuredModel(model, config.prices, endpoint=config.base_url)
+    for layer in reversed(LAYERS):
+        model = layer(model, config)
+    return model
 
 
 def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -107,6 +93,44 @@ def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     if config.model is None:
         presets.pop("model", None)  # a request always names a model
     return PresetModel(model, presets) if presets else model
+
+
+def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with telemetry, log lines and prices."""
+    return MeasuredModel(model, config.prices)
+
+
+def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the rate limit of `config`; itself when there is none."""
+    limits = config.rate_limit
+    return LimitingModel(model, limits) if limits.requests_per_minute or limits.tokens_per_minute else model
+
+
+def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the retries of `config`."""
+    return RetryingModel(model, config.retry)
+
+
+def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
+    keeps_time = getattr(model, "timeout_s", None) is not None
+    return model if config.timeout_s is None or keeps_time else TimedModel(model, config.timeout_s)
+
+
+def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:
+    """`model` with errors of the house."""
+    return TranslatingModel(model)
+
+
+LAYERS: tuple[Callable[[ChatModel, ChatModelConfig], ChatModel], ...] = (
+    preset,
+    measure,
+    limit,
+    retry,
+    time,
+    translate,
+)
+"""What is put around a vendor's model, outermost first; a layer that its configuration does not need adds nothing."""
 
 
 def _is_wrapped(model: ChatModel) -> bool:

@@ -78,6 +78,8 @@ class ChatModel:
     """The vendor as telemetry and records name it."""
     in_process: bool = False
     """Whether the model runs in this process, so that telemetry does not show its calls as remote ones."""
+    endpoint: str | None = None
+    """The address of the server that answers, where there is one and it is known."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

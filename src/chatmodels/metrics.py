@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from time import perf_counter
 from types import TracebackType
@@ -34,9 +34,9 @@ class Meter:
 
     Args:
         provider: our name of the vendor.
+        endpoint: tells the address of the server, as it holds now and where it is known.
         in_process: whether the model runs in this process.
         prices: model name to price; adds to the shipped table.
-        endpoint: the address of the provider, where it is known.
     """
 
     __slots__ = ("endpoint", "in_process", "prices", "provider")
@@ -44,10 +44,10 @@ class Meter:
     def __init__(
         self,
         provider: str,
+        endpoint: Callable[[], str | None],
         *,
         in_process: bool = False,
         prices: Mapping[str, Price] | None = None,
-        endpoint: str | None = None,
     ) -> None:
         self.provider = provider
         self.in_process = in_process
@@ -193,7 +193,7 @@ class MeasuredCall:
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": PROVIDER_NAMES.get(subject.provider, subject.provider),
             "gen_ai.request.model": self._request.model,
-            **_server(subject.endpoint),
+            **_server(subject.endpoint()),
         }
 
     def _request_attributes(self) -> dict[str, Any]:

@@ -180,6 +180,19 @@ class ChatRequest(Value):
         return self.model_copy(update=missing) if missing else self
 
 
+class RateLimitStatus(Value):
+    """What a provider said, with one reply, of the limits that hold for the caller; `None` where it said nothing."""
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests_s: float | None = None
+    """Seconds until the limit of requests is whole again."""
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens_s: float | None = None
+    """Seconds until the limit of tokens is whole again."""
+
+
 class ChatResponse(Value):
     """What the model answered, and what it took."""
 
@@ -197,6 +210,8 @@ class ChatResponse(Value):
     """Estimated price in US dollars; `None` where the price is unknown."""
     cached: bool = False
     """Whether the answer came from a cache or a recording, and so was not paid."""
+    rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
+    """What the provider said of its limits; it belongs to the moment, so records and recordings leave it out."""
 
     @model_validator(mode="after")
     def _answers(self) -> Self:
@@ -217,6 +232,8 @@ class ChatChunk(Value):
     finish_reason: str | None = None
     usage: TokenUsage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
+    """On the last piece: what the provider said of its limits."""
 
 
 class ModelInfo(Value):

@@ -9,7 +9,7 @@ from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.registry import models
 from chatmodels.types import ChatRequest
-from chatmodels.wrappers import WrappedModel
+from chatmodels.wrappers.base import WrappedModel
 from fmf_core.redact import add_secret
 from generative_ai_workflow.config import DEFAULT_PROVIDER, FrameworkConfig
 

@@ -11,8 +11,10 @@ from typing import ClassVar
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
-from chatmodels.providers.openai_errors import Call, refused
+from chatmodels.providers.call import Call
+from chatmodels.providers.openai_errors import refused
 from chatmodels.providers.openai_wire import StreamDecoder, decode, encode, parse_body
+from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
@@ -50,6 +52,16 @@ class CompletionsModel(ChatModel):
         self._finds_target = transport is None
         self._known: tuple[object, Target | None] = (None, None)
 
+    @property
+    def endpoint(self) -> str | None:  # type: ignore[override]
+        """The server's address, as it holds now; `None` where it cannot be told."""
+        if not self._finds_target:
+            return None
+        try:
+            return self.target().address
+        except (ChatModelError, TransportFault):
+            return None
+
     def target(self) -> Target:
         """The server and what every request to it says, as they hold now.
 
@@ -79,7 +91,8 @@ class CompletionsModel(ChatModel):
         with _translated(call):
             reply = await self._transport.send(Outgoing(self.path_of(call.request), encode(call.request)))
         latency_ms = (perf_counter() - started) * 1000.0
-        return _answered(reply, call).model_copy(update={"latency_ms": latency_ms})
+        facts = {"latency_ms": latency_ms, "rate_limit": rate_limit_status(reply.headers)}
+        return _answered(reply, call).model_copy(update=facts)
 
     async def stream_async(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         """Answer `request` piece by piece; closing the iterator early releases the connection.
@@ -200,7 +213,7 @@ async def _decoded(reply: OpenReply, decoder: StreamDecoder) -> AsyncGenerator[C
         chunk = decoder.feed_event(data)
         if chunk is not None:
             yield chunk
-    yield decoder.finish()
+    yield decoder.finish().model_copy(update={"rate_limit": rate_limit_status(reply.headers)})
 
 
 @contextmanager

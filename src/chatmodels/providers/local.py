@@ -13,6 +13,7 @@ from chatmodels import weights
 from chatmodels.errors import ChatModelError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
+from chatmodels.providers.call import Call
 from chatmodels.providers.local_engine import (
     Engine,
     EngineBusyError,
@@ -22,7 +23,6 @@ from chatmodels.providers.local_engine import (
     engine_for,
     release,
 )
-from chatmodels.providers.openai_errors import Call
 from chatmodels.providers.openai_wire import StreamDecoder, encode
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ImagePart, ModelInfo
 from fmf_core.errors import Code, FrameworkError

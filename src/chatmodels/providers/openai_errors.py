@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import time
-from typing import Any
 
-from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.errors import ChatModelError
+from chatmodels.providers.call import Call, shown
+from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.transport.seam import Reply, TransportFault
-from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
-from fmf_core.redact import redact
 
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 REFUSALS = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
@@ -33,41 +31,6 @@ STATUS_CODES = {
     409: Code.CONFLICT,
     429: Code.RATE_LIMIT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who asks whom for what: the facts that every error of one call carries."""
-
-    provider: str
-    op: str
-    request: ChatRequest
-    key_names: str = "the key"
-    """Where the key may be given, as hints say it."""
-    address_names: str = "the address"
-    """Where the address may be given, as hints say it."""
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """Provider and model, as error fields."""
-        return {"provider": self.provider, "model": self.request.model}
-
-    def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
-        """The error of this call; `more` are further arguments of `ChatModelError`."""
-        fields = {**self.fields, **more.pop("fields", {})}
-        return chat_model_error(
-            f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
-        )
-
-    def bad_reply(self, what: str, seen: object) -> ChatModelError:
-        """The error for a reply that is no answer, with the beginning of what was seen."""
-        return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
-
-
-def shown(seen: object, limit: int = 200) -> str:
-    """The first `limit` characters of a reply, quoted and without secrets."""
-    text = seen[: 4 * limit].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
-    return repr(redact(text)[:limit])
 
 
 def code_of_status(status: int, kinds: frozenset[str] = frozenset()) -> Code:
@@ -108,6 +71,9 @@ def refused(reply: Reply, call: Call) -> ChatModelError:
         )
     else:
         error = reported(_error_in(reply.body), call, status=status, retry_after=seconds_to_wait(reply.headers))
+        limits = rate_limit_status(reply.headers)
+        if limits is not None:
+            error.fields["rate_limit"] = limits.model_dump(exclude_none=True)
     error.__cause__ = TransportFault(f"HTTP {status}", error.code)
     return error
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatmodels.providers.openai_errors import Call, reported, shown
+from chatmodels.providers.call import Call, shown
+from chatmodels.providers.openai_errors import reported
 from chatmodels.types import (
     ChatChunk,
     ChatRequest,

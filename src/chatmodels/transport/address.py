@@ -56,6 +56,13 @@ class Target:
         }
         self._heads: dict[tuple[str, str], bytes] = {}
 
+    @property
+    def address(self) -> str:
+        """Where the server is, without what may be secret in a base URL."""
+        parts = self._parts
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{in_address(parts.hostname or '')}{port}{self._prefix}"
+
     @cached_property
     def origin(self) -> Origin:
         """What to connect to; the environment names the proxy, if there is one."""

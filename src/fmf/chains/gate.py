@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers import WrappedModel
+from chatmodels.wrappers.base import WrappedModel
 from fmf.chains.grace import Grace
 from fmf.chains.stop import Stop
 from fmf_core.errors import Code

@@ -80,6 +80,7 @@ def vendor(**settings):
     class Vendor(MockChatModel):
         provider_name = "openai"
         in_process = False
+        endpoint = "http://127.0.0.1:8080/v1"
 
     return Vendor(whole, **settings)
 
@@ -99,7 +100,7 @@ def make(monkeypatch):
 
 class TestSpans:
     def test_a_call(self, observed, make):
-        model = make(vendor(), model="gpt-4o-mini", temperature=0.0, seed=3, base_url="http://127.0.0.1:8080/v1")
+        model = make(vendor(), model="gpt-4o-mini", temperature=0.0, seed=3)
         model.invoke("Hi", stop="END")
         span = observed.span()
         assert (span.name, span.kind) == ("chat gpt-4o-mini", SpanKind.CLIENT)

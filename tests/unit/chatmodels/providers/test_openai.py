@@ -16,7 +16,7 @@ from chatmodels.providers.openai import OpenAIChatModel
 from chatmodels.providers.openai_errors import seconds_to_wait
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from chatmodels.types import ChatRequest, ResponseFormat
-from chatmodels.wrappers import RetryingModel
+from chatmodels.wrappers.retrying import RetryingModel
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
 from fmf_core.retry import RetryPolicy

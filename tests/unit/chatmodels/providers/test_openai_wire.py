@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels.errors import ChatModelError
-from chatmodels.providers.openai_errors import Call, code_of_status, reported
+from chatmodels.providers.call import Call
+from chatmodels.providers.openai_errors import code_of_status, reported
 from chatmodels.providers.openai_wire import (
     StreamDecoder,
     decode,

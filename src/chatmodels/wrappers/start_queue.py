@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from chatmodels.limits import Pace
+from chatmodels.wrappers.pace import Pace
 
 LOOK_AGAIN_S = 1.0
 """How often a caller who waits for its turn looks whether those before it are still there."""

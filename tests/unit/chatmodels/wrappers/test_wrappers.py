@@ -19,7 +19,13 @@ from chatmodels import (
     TokenUsage,
 )
 from chatmodels.testing import ChatModelExam
-from chatmodels.wrappers import LimitingModel, MeasuredModel, PresetModel, RetryingModel, TimedModel, WrappedModel
+from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.limiting import LimitingModel
+from chatmodels.wrappers.measured import MeasuredModel
+from chatmodels.wrappers.preset import PresetModel
+from chatmodels.wrappers.retrying import RetryingModel
+from chatmodels.wrappers.timed import TimedModel
+from chatmodels.wrappers.translating import TranslatingModel
 from fmf_core.errors import FrameworkError
 
 FAST = RetryPolicy(max_attempts=3, first_wait_s=0.0)
@@ -65,7 +71,8 @@ class Streaming(ChatModel):
 
 def wrapped_by_all(model):
     return PresetModel(
-        MeasuredModel(LimitingModel(RetryingModel(model, FAST), RateLimit(requests_per_minute=1e9))), {"seed": 1}
+        MeasuredModel(LimitingModel(RetryingModel(TranslatingModel(model), FAST), RateLimit(requests_per_minute=1e9))),
+        {"seed": 1},
     )
 
 
@@ -187,7 +194,7 @@ class TestRetryingModel:
     @pytest.mark.parametrize("streamed", [False, True])
     def test_foreign_exceptions_become_ours(self, raised, code, calls, streamed):
         inner = MockChatModel(fail_with=raised)
-        model = RetryingModel(inner, FAST)
+        model = RetryingModel(TranslatingModel(inner), FAST)
         with pytest.raises(ChatModelError) as caught:
             list(model.stream(REQUEST)) if streamed else model.complete(REQUEST)
         error = caught.value
@@ -217,7 +224,7 @@ class TestRetryingModel:
                 return "text"
 
         with pytest.raises(ChatModelError, match="Wrong answered with str") as caught:
-            RetryingModel(Wrong(), FAST).complete(REQUEST)
+            TranslatingModel(Wrong()).complete(REQUEST)
         assert caught.value.code is ErrorCode.BAD_REPLY
 
     def test_a_stream_is_retried_before_its_first_text(self):
@@ -236,7 +243,7 @@ class TestRetryingModel:
 
     def test_a_foreign_failure_amid_a_stream_becomes_ours(self):
         with pytest.raises(ChatModelError) as caught:
-            list(RetryingModel(Streaming(["a", OSError("cut")]), FAST).stream(REQUEST))
+            list(TranslatingModel(Streaming(["a", OSError("cut")])).stream(REQUEST))
         assert isinstance(caught.value.__cause__, OSError)
 
     def test_an_empty_stream_stays_empty(self):

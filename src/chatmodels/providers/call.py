@@ -1,0 +1,46 @@
+"""One call to a provider: who asks whom for what, and the errors that tell of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.types import ChatRequest
+from fmf_core.errors import Code
+from fmf_core.redact import redact
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks whom for what: the facts that every error of one call carries."""
+
+    provider: str
+    op: str
+    request: ChatRequest
+    key_names: str = "the key"
+    """Where the key may be given, as hints say it."""
+    address_names: str = "the address"
+    """Where the address may be given, as hints say it."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Provider and model, as error fields."""
+        return {"provider": self.provider, "model": self.request.model}
+
+    def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
+        """The error of this call; `more` are further arguments of `ChatModelError`."""
+        fields = {**self.fields, **more.pop("fields", {})}
+        return chat_model_error(
+            f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
+        )
+
+    def bad_reply(self, what: str, seen: object) -> ChatModelError:
+        """The error for a reply that is no answer, with the beginning of what was seen."""
+        return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
+
+
+def shown(seen: object, limit: int = 200) -> str:
+    """The first `limit` characters of a reply, quoted and without secrets."""
+    text = seen[: 4 * limit].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
+    return repr(redact(text)[:limit])

@@ -1,0 +1,47 @@
+"""What a provider's reply headers say of its rate limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from chatmodels.types import RateLimitStatus
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
+    """The limits that `x-ratelimit-*` headers tell (OpenAI's names, which others use too); `None` without any.
+
+    Args:
+        headers: names in lower case.
+    """
+    get = headers.get
+    if "x-ratelimit-remaining-requests" not in headers and "x-ratelimit-remaining-tokens" not in headers:
+        return None
+    return RateLimitStatus(
+        limit_requests=_count(get("x-ratelimit-limit-requests")),
+        remaining_requests=_count(get("x-ratelimit-remaining-requests")),
+        reset_requests_s=seconds_in(get("x-ratelimit-reset-requests")),
+        limit_tokens=_count(get("x-ratelimit-limit-tokens")),
+        remaining_tokens=_count(get("x-ratelimit-remaining-tokens")),
+        reset_tokens_s=seconds_in(get("x-ratelimit-reset-tokens")),
+    )
+
+
+def seconds_in(text: str | None) -> float | None:
+    """The seconds in `1s`, `20ms`, `6m0s` or a bare number; `None` for anything else."""
+    if not text:
+        return None
+    text = text.strip()
+    if text.replace(".", "", 1).isdecimal():
+        return float(text)
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and text.isascii() else None

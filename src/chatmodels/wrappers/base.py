@@ -1,0 +1,70 @@
+"""What all wrappers have in common: everything is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from chatmodels.iface import ChatModel
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
+
+
+class WrappedModel(ChatModel):
+    """Passes everything on to `inner`; the base of every wrapper.
+
+    What a wrapper does not know, such as `call_count` of the mock, is looked up in the model that it wraps.
+    """
+
+    def __init__(self, inner: ChatModel) -> None:
+        self.inner = inner
+        self.provider_name = inner.provider_name
+        self.in_process = inner.in_process
+
+    @property
+    def unwrapped(self) -> ChatModel:
+        """The model inside all wrappers."""
+        return self.inner.unwrapped if isinstance(self.inner, WrappedModel) else self.inner
+
+    @property
+    def endpoint(self) -> str | None:  # type: ignore[override]
+        """The address of the server behind the model inside."""
+        return self.inner.endpoint
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`."""
+        return await self.inner.complete_async(request)
+
+    def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece."""
+        return self.inner.stream_async(request)
+
+    def get_model_info(self) -> ModelInfo:
+        """Name, provider, limits and capabilities of the model inside."""
+        return self.inner.get_model_info()
+
+    def check_health(self) -> HealthStatus:
+        """Ask the model inside."""
+        return self.inner.check_health()
+
+    async def initialize(self) -> None:
+        """Get the model inside ready."""
+        await self.inner.initialize()
+
+    async def cleanup(self) -> None:
+        """Release the connections of the model inside."""
+        await self.inner.cleanup()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.inner!r})"
+
+
+async def close_stream(stream: AsyncIterator[ChatChunk]) -> None:
+    """Release what `stream` holds, where it can be told to."""
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,39 @@
+"""Telemetry, log line and price of every logical call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from chatmodels.config import Price
+from chatmodels.iface import ChatModel
+from chatmodels.metrics import MeasuredCall, Meter
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from chatmodels.wrappers.base import WrappedModel, close_stream
+
+
+class MeasuredModel(WrappedModel):
+    """Records span, duration, tokens, price and a log line of every logical call, retries inside."""
+
+    def __init__(self, inner: ChatModel, prices: Mapping[str, Price] | None = None) -> None:
+        super().__init__(inner)
+        self._meter = Meter(inner.provider_name, lambda: self.endpoint, in_process=inner.in_process, prices=prices)
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
+        with MeasuredCall(self._meter, request) as call:
+            return call.done(await self.inner.complete_async(request))
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece."""
+        last: ChatChunk | None = None
+        with MeasuredCall(self._meter, request, streamed=True) as call:
+            stream = self.inner.stream_async(request)
+            try:
+                async for chunk in stream:
+                    call.chunk()
+                    if chunk.usage is not None or chunk.finish_reason is not None:
+                        last = chunk
+                    yield chunk
+            finally:
+                await close_stream(stream)
+            call.done_streaming(last)
