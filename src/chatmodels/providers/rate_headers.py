@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from chatmodels.types import RateLimitStatus
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
 
 
 def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
@@ -32,9 +32,9 @@ def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
 
 def seconds_in(text: str | None) -> float | None:
     """The seconds in `1s`, `20ms`, `6m0s` or a bare number; `None` for anything else."""
-    if not text:
+    text = (text or "").strip()
+    if not text.isascii():
         return None
-    text = text.strip()
     if text.replace(".", "", 1).isdecimal():
         return float(text)
     parts = _DURATION.findall(text)
