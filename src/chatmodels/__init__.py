@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from chatmodels.errors import ChatModelError as ChatModelError
     from chatmodels.errors import ChatModelError as ProviderError
     from chatmodels.errors import ProviderAuthError as ProviderAuthError
+    from chatmodels.errors import code_of as code_of
+    from chatmodels.errors import is_auth_error as is_auth_error
+    from chatmodels.errors import is_invalid_request_error as is_invalid_request_error
+    from chatmodels.errors import is_quota_error as is_quota_error
+    from chatmodels.errors import is_rate_limit_error as is_rate_limit_error
+    from chatmodels.errors import is_retryable as is_retryable
+    from chatmodels.errors import is_timeout_error as is_timeout_error
     from chatmodels.factory import create_chat_model as create_chat_model
     from chatmodels.iface import ChatModel as ChatModel
     from chatmodels.iface import ChatModel as LLMProvider
@@ -83,9 +90,16 @@ __all__ = [
     "TokenUsage",
     "Tool",
     "ToolCall",
+    "code_of",
     "cost_of",
     "create_chat_model",
     "get_chat_model_metadata",
+    "is_auth_error",
+    "is_invalid_request_error",
+    "is_quota_error",
+    "is_rate_limit_error",
+    "is_retryable",
+    "is_timeout_error",
     "list_chat_models",
     "register_chat_model",
     "unregister_chat_model",
@@ -128,9 +142,16 @@ __getattr__, __dir__ = facade(
         "TokenUsage": "chatmodels.types:TokenUsage",
         "Tool": "chatmodels.types:Tool",
         "ToolCall": "chatmodels.types:ToolCall",
+        "code_of": "chatmodels.errors:code_of",
         "cost_of": "chatmodels.pricing:cost_of",
         "create_chat_model": "chatmodels.factory:create_chat_model",
         "get_chat_model_metadata": "chatmodels.registry:get_chat_model_metadata",
+        "is_auth_error": "chatmodels.errors:is_auth_error",
+        "is_invalid_request_error": "chatmodels.errors:is_invalid_request_error",
+        "is_quota_error": "chatmodels.errors:is_quota_error",
+        "is_rate_limit_error": "chatmodels.errors:is_rate_limit_error",
+        "is_retryable": "chatmodels.errors:is_retryable",
+        "is_timeout_error": "chatmodels.errors:is_timeout_error",
         "list_chat_models": "chatmodels.registry:list_chat_models",
         "register_chat_model": "chatmodels.registry:register_chat_model",
         "unregister_chat_model": "chatmodels.registry:unregister_chat_model",

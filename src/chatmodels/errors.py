@@ -1,10 +1,12 @@
-"""Chat-model errors, with every known secret blanked in their texts."""
+"""Chat-model errors, with every known secret blanked in their texts, and questions about any error."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
-from fmf_core.errors import Code, FrameworkError
+from fmf_core.errors import RETRYABLE, Code, FrameworkError
 from fmf_core.redact import redact
 
 
@@ -28,3 +30,58 @@ def chat_model_error(message: str, *, op: str, code: Code, **more: Any) -> ChatM
     """The error of the class that fits `code`."""
     kind = ProviderAuthError if code is Code.AUTH else ChatModelError
     return kind(message, op=op, code=code, **more)
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what led to it: its causes and contexts, and the members of groups, nearest first, each once."""
+    seen: set[int] = set()
+    waiting = deque([error])
+    while waiting:
+        found = waiting.popleft()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            waiting.extend(found.exceptions)
+        waiting.append(found.__cause__ if found.__cause__ or found.__suppress_context__ else found.__context__)
+
+
+def code_of(error: BaseException | None) -> Code | None:
+    """The code of the failed model call in the chain of `error`; else that of its first `FrameworkError`; else `None`.
+
+    A workflow's or a chain's own error may wrap a model's: the model's says what happened, and so it counts.
+    """
+    known = [found for found in chain_of(error) if isinstance(found, FrameworkError)]
+    first = next((found for found in known if isinstance(found, ChatModelError)), known[0] if known else None)
+    return first.code if first else None
+
+
+def is_retryable(error: BaseException | None) -> bool:
+    """Whether the same call may succeed later."""
+    return code_of(error) in RETRYABLE
+
+
+def is_rate_limit_error(error: BaseException | None) -> bool:
+    """Whether the provider said that this was too much at once."""
+    return code_of(error) is Code.RATE_LIMIT
+
+
+def is_timeout_error(error: BaseException | None) -> bool:
+    """Whether no answer came in time."""
+    return code_of(error) is Code.TIMEOUT
+
+
+def is_auth_error(error: BaseException | None) -> bool:
+    """Whether the credentials are missing or were refused."""
+    return code_of(error) is Code.AUTH
+
+
+def is_quota_error(error: BaseException | None) -> bool:
+    """Whether there is no money left: the account's plan or a budget is spent."""
+    return code_of(error) is Code.BUDGET
+
+
+def is_invalid_request_error(error: BaseException | None) -> bool:
+    """Whether the request itself must be changed: a wrong value, or something that this model cannot do."""
+    return code_of(error) in (Code.INVALID, Code.UNSUPPORTED)

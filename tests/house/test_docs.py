@@ -11,7 +11,7 @@ from house.snippets import Reader, blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")])
-RUNNABLE = [page for page in PAGES if page.parent.name == "docs" or page.name == "README.md"]
+RUNNABLE = [page for page in PAGES if page.relative_to(ROOT).parts[0] == "docs" or page == ROOT / "README.md"]
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
 

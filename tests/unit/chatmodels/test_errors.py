@@ -5,7 +5,18 @@ import pickle
 import pytest
 
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
-from chatmodels.errors import chat_model_error
+from chatmodels.errors import (
+    chain_of,
+    chat_model_error,
+    code_of,
+    is_auth_error,
+    is_invalid_request_error,
+    is_quota_error,
+    is_rate_limit_error,
+    is_retryable,
+    is_timeout_error,
+)
+from fmf_core.errors import FrameworkError
 from fmf_core.redact import add_secret
 
 KEY = "sk-proj-" + "a1B2c3D4" * 6
@@ -46,3 +57,67 @@ def test_secrets_are_blanked_however_the_error_is_made():
     add_secret("correct-horse-battery-staple")
     error = ChatModelError("it is correct-horse-battery-staple", op="x", code=ErrorCode.INVALID)
     assert "horse" not in str(error) + repr(error) + error.message
+
+
+PREDICATES = {
+    ErrorCode.RATE_LIMIT: {is_rate_limit_error, is_retryable},
+    ErrorCode.TIMEOUT: {is_timeout_error, is_retryable},
+    ErrorCode.UNAVAILABLE: {is_retryable},
+    ErrorCode.AUTH: {is_auth_error},
+    ErrorCode.BUDGET: {is_quota_error},
+    ErrorCode.INVALID: {is_invalid_request_error},
+    ErrorCode.UNSUPPORTED: {is_invalid_request_error},
+}
+ASKED = (
+    is_rate_limit_error,
+    is_retryable,
+    is_timeout_error,
+    is_auth_error,
+    is_quota_error,
+    is_invalid_request_error,
+)
+
+
+def wrapped(error):
+    """`error` as the cause of an error of a higher storey, inside a group."""
+    try:
+        try:
+            raise error
+        except ChatModelError as cause:
+            raise FrameworkError("a step failed", op="step.execute") from cause
+    except FrameworkError as outer:
+        return ExceptionGroup("several", [ValueError("beside it"), outer])
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_predicates_look_down_the_chain(code):
+    error = chat_model_error("no", op="o", code=code)
+    for seen in (error, wrapped(error)):
+        assert code_of(seen) is code
+        assert {predicate for predicate in ASKED if predicate(seen)} == PREDICATES.get(code, set())
+
+
+def test_what_is_no_error_of_ours_has_no_code():
+    for error in (None, ValueError("x"), ExceptionGroup("g", [KeyError("x")])):
+        assert code_of(error) is None
+        assert not any(predicate(error) for predicate in ASKED)
+
+
+def test_without_a_model_call_the_first_error_counts():
+    outer = FrameworkError("outer", code=ErrorCode.TIMEOUT)
+    outer.__cause__ = FrameworkError("inner", code=ErrorCode.AUTH)
+    assert code_of(outer) is ErrorCode.TIMEOUT
+
+
+def test_a_context_counts_unless_it_is_suppressed():
+    inner, outer = ChatModelError("in", code=ErrorCode.AUTH), ValueError("out")
+    outer.__context__ = inner
+    assert is_auth_error(outer)
+    outer.__suppress_context__ = True
+    assert not is_auth_error(outer)
+
+
+def test_a_chain_in_a_circle_ends():
+    one, two = ValueError("1"), ValueError("2")
+    one.__cause__, two.__cause__ = two, one
+    assert list(chain_of(one)) == [one, two]
