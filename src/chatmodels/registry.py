@@ -17,7 +17,7 @@ BUILTIN = {
         "chatmodels.providers.mock:MockChatModel",
         metadata={
             "description": "Scripted answers without a network, for tests and examples",
-            "capabilities": ["chat", "stream", "tools", "json", "images"],
+            "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images"],
             "default_model": "mock",
         },
         replaceable=True,

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from pydantic import BaseModel
 
 from chatmodels import (
     AdvancedMockChatModel,
@@ -11,10 +12,15 @@ from chatmodels import (
     ChatRequest,
     ChatResponse,
     ErrorCode,
+    HealthStatus,
     MockChatModel,
+    ProviderAuthError,
+    ResponseFormat,
     TokenUsage,
     ToolCall,
+    create_chat_model,
 )
+from chatmodels.providers.mock_answers import BrokenAnswer, scripted_error
 from chatmodels.testing import ChatModelExam
 from fmf_core.errors import ConfigurationError
 
@@ -142,7 +148,199 @@ def test_chance_failures_are_repeatable():
     assert outcomes(1) != outcomes(2)
 
 
-@pytest.mark.parametrize("wrong", [{"latency_s": -1}, {"error_rate": 1.5}, {"chunk_delay_s": -0.1}])
+def every_way(model, prompt="x"):
+    """The same question, blocking, awaited and streamed."""
+    yield lambda: model.complete(request(prompt)).content
+    yield lambda: in_own_loop(model.complete_async(request(prompt))).content
+    yield lambda: "".join(chunk.text for chunk in model.stream(prompt))
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+@pytest.mark.parametrize("where", ["script", "default", "fail_with", "function"])
+def test_a_code_fails_with_the_error_that_has_it(code, where):
+    model = {
+        "script": lambda: MockChatModel([code]),
+        "default": lambda: MockChatModel({"default": code}),
+        "fail_with": lambda: MockChatModel(fail_with=code),
+        "function": lambda: MockChatModel(lambda _: code),
+    }[where]()
+    for ask in every_way(model):
+        with pytest.raises(ChatModelError) as caught:
+            ask()
+        assert caught.value.code is code
+        assert isinstance(caught.value, ProviderAuthError) == (code is ErrorCode.AUTH)
+        assert caught.value.op == "mock.complete"
+
+
+def test_a_rate_limit_that_says_how_long_to_wait_is_retried():
+    busy = scripted_error(ErrorCode.RATE_LIMIT, retry_after=0.01)
+    model = create_chat_model("mock", responses=[busy, ErrorCode.TIMEOUT, "there"], retry={"first_wait_s": 0.001})
+    response = model.invoke("x")
+    assert (response.content, response.attempts, model.call_count) == ("there", 3, 3)
+
+
+def test_mappings_and_records_are_answered_as_json():
+    class Verdict(BaseModel):
+        label: str
+        score: float
+
+    model = MockChatModel([{"a": ["ü"]}, Verdict(label="good", score=1.5)])
+    assert model.complete(request()).content == '{"a": ["ü"]}'
+    assert Verdict.model_validate_json(model.complete(request()).content).score == 1.5
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"label": {"enum": ["good", "bad"]}, "score": {"type": "number", "minimum": 2}},
+    "required": ["label", "score"],
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (ResponseFormat(type="json_schema", json_schema=SCHEMA), '{"label": "good", "score": 2}'),
+        (ResponseFormat(type="json_object"), "{}"),
+        (ResponseFormat(), "Mock response"),
+    ],
+)
+def test_without_a_script_a_response_format_is_kept(wanted, text):
+    assert MockChatModel().complete(request(response_format=wanted)).content == text
+    assert MockChatModel({"y": "z"}).complete(request(response_format=wanted)).content == text
+    assert MockChatModel("as told").complete(request(response_format=wanted)).content == "as told"
+
+
+def test_several_tool_calls_at_once():
+    calls = [ToolCall(id="1", name="clock"), ToolCall(id="2", name="map", arguments={"at": "Ulm"})]
+    model = MockChatModel([calls, "It is noon in Ulm."])
+    assert model.complete(request()).tool_calls == tuple(calls)
+    assert model.complete(request()).content == "It is noon in Ulm."
+    assert list(MockChatModel([calls]).stream("x"))[-1].tool_calls == tuple(calls)
+
+
+def test_functions_may_be_async_and_fail():
+    async def slowly(asked):
+        await asyncio.sleep(0)
+        return asked.prompt.upper() if asked.prompt != "no" else ErrorCode.REFUSED
+
+    model = MockChatModel(slowly)
+    assert [ask() for ask in every_way(model, "loud")] == ["LOUD"] * 3
+    with pytest.raises(ChatModelError) as caught:
+        model.invoke("no")
+    assert caught.value.code is ErrorCode.REFUSED
+
+
+def test_an_answer_that_breaks_off():
+    model = MockChatModel(BrokenAnswer("half of it", ErrorCode.UNAVAILABLE))
+    got = []
+    with pytest.raises(ChatModelError) as caught:
+        got.extend(chunk.text for chunk in model.stream("x"))
+    assert ("".join(got), caught.value.code) == ("half of it", ErrorCode.UNAVAILABLE)
+    with pytest.raises(ChatModelError):
+        model.complete(request())
+
+
+@pytest.mark.parametrize("answer", [7, [], ["a", "b"], None])
+def test_what_is_no_answer_is_refused(answer):
+    with pytest.raises(ConfigurationError, match="cannot answer with"):
+        MockChatModel([answer]).complete(request())
+
+
+@pytest.mark.parametrize(("at_end", "then"), [("repeat", ["b", "b", "b"]), ("cycle", ["a", "b", "a"])])
+def test_what_comes_after_the_last_answer(at_end, then):
+    model = MockChatModel(["a", "b"], at_end=at_end)
+    assert [model.complete(request()).content for _ in range(5)] == ["a", "b", *then]
+
+
+def test_a_script_may_end_for_good():
+    model = MockChatModel(["a", "b"], at_end="fail")
+    assert [model.complete(request()).content for _ in range(2)] == ["a", "b"]
+    with pytest.raises(ChatModelError, match="ends after 2 answers"):
+        model.complete(request())
+
+
+def test_tokens_may_be_set_or_counted_otherwise():
+    told = TokenUsage(prompt_tokens=1000, completion_tokens=10, model="gpt-4o", provider="openai", cached_tokens=500)
+    model = MockChatModel("a b", usage=told)
+    assert model.complete(request()).usage == told
+    assert list(model.stream("x"))[-1].usage == told
+    assert model.total_usage == told + told
+    counted = MockChatModel("four", count_tokens=len).complete(request("12345")).usage
+    assert (counted.prompt_tokens, counted.completion_tokens) == (5, 4)
+    model.reset()
+    assert model.total_usage is None
+
+
+def test_the_log_is_bounded():
+    model = MockChatModel(log_limit=2)
+    assert model.last_request is None
+    for prompt in "abc":
+        model.complete(request(prompt))
+    assert (model.call_count, [asked.prompt for asked in model.call_log]) == (3, ["b", "c"])
+    assert model.last_request.prompt == "c"
+
+
+def test_pieces_of_a_fixed_size():
+    assert [c.text for c in MockChatModel("abcdefg", chunk_chars=3).stream("x")] == ["abc", "def", "g", ""]
+
+
+@pytest.mark.parametrize("latency_s", [(0.0, 0.004), lambda dice: dice.expovariate(1000)])
+def test_delays_are_drawn_repeatably(latency_s, monkeypatch):
+    async def note(seconds):
+        slept.append(seconds)
+
+    def delays(seed):
+        slept.clear()
+        model = MockChatModel("a b c d", latency_s=latency_s, chunk_delay_s=latency_s, seed=seed)
+        in_own_loop(drain(model))
+        return list(slept)
+
+    async def drain(model):
+        await model.complete_async(request())
+        return [chunk async for chunk in model.stream_async(request())]
+
+    slept = []
+    monkeypatch.setattr("chatmodels.providers.mock.asyncio.sleep", note)
+    first = delays(1)
+    assert first == delays(1) != delays(2)
+    assert len(set(first)) == len(first) == 5
+    assert all(0 <= seconds < 0.1 for seconds in first)
+
+
+def test_chance_failures_may_be_of_any_kind():
+    with pytest.raises(ChatModelError) as caught:
+        MockChatModel(error_rate=1, error=ErrorCode.RATE_LIMIT).invoke("x")
+    assert caught.value.code is ErrorCode.RATE_LIMIT
+
+
+def test_health_and_information_reflect_the_settings():
+    assert MockChatModel(error_rate=1).check_health().status == "unhealthy"
+    assert MockChatModel(error_rate=0.5).check_health().status == "healthy"
+    told = HealthStatus(status="unhealthy", detail="maintenance")
+    assert MockChatModel(health=told).check_health() is told
+    info = MockChatModel(model="own", capabilities=["chat"]).get_model_info()
+    assert (info.name, info.capabilities) == ("own", ("chat",))
+
+
+def test_many_threads_and_tasks_share_one_script():
+    model = MockChatModel([str(number) for number in range(200)])
+    answers = [answer.content for answer in model.batch(["x"] * 200, max_concurrency=32)]
+    assert sorted(answers, key=int) == [str(number) for number in range(200)]
+    assert model.call_count == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"latency_s": -1},
+        {"latency_s": (0.5, 0.1)},
+        {"error_rate": 1.5},
+        {"chunk_delay_s": -0.1},
+        {"at_end": "stop"},
+        {"chunk_chars": 0},
+        {"log_limit": -1},
+    ],
+)
 def test_wrong_numbers_are_refused(wrong):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         MockChatModel(**wrong)
