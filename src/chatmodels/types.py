@@ -107,6 +107,10 @@ class TokenUsage(Value):
     """The part of `prompt_tokens` that the provider read from its cache."""
     reasoning_tokens: int = Field(default=0, ge=0)
     """The part of `completion_tokens` that the model spent on thinking."""
+    cache_write_tokens: int = Field(default=0, ge=0)
+    """The part of `prompt_tokens` that the provider put into its cache, and bills as such."""
+    estimated: bool = False
+    """Whether the provider sent no counts, so that these are a guess; telemetry leaves such counts out."""
 
     @model_validator(mode="after")
     def _settle_total(self) -> Self:
@@ -124,6 +128,8 @@ class TokenUsage(Value):
             provider=self.provider if self.provider == other.provider else "mixed",
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            estimated=self.estimated or other.estimated,
         )
 
 
@@ -234,6 +240,8 @@ class ChatChunk(Value):
     tool_calls: tuple[ToolCall, ...] = ()
     rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
     """On the last piece: what the provider said of its limits."""
+    response_id: str | None = None
+    """On the last piece: the provider's name of the answer."""
 
 
 class ModelInfo(Value):

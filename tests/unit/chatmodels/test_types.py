@@ -83,9 +83,10 @@ class TestTokenUsage:
             usage(3, 2, total_tokens=6)
 
     def test_usages_add_up(self):
-        total = usage(3, 2, cached_tokens=1) + usage(10, 20, reasoning_tokens=4)
+        total = usage(3, 2, cached_tokens=1, cache_write_tokens=2) + usage(10, 20, reasoning_tokens=4, estimated=True)
         assert (total.prompt_tokens, total.completion_tokens, total.total_tokens) == (13, 22, 35)
         assert (total.cached_tokens, total.reasoning_tokens, total.model) == (1, 4, "m")
+        assert (total.cache_write_tokens, total.estimated) == (2, True)
 
     def test_a_sum_over_several_models_says_so(self):
         total = usage(model="a") + usage(model="b", provider="q")
