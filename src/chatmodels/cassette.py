@@ -11,24 +11,13 @@ from typing import Any, Self
 
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.iface import ChatModel
+from chatmodels.pieces import joined, pieces_of
+from chatmodels.request_facts import canonical
+from chatmodels.request_facts import request_facts as facts_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.redact import redact_value
-
-REQUEST_FIELDS = (
-    "model",
-    "messages",
-    "temperature",
-    "max_tokens",
-    "seed",
-    "stop",
-    "tools",
-    "tool_choice",
-    "response_format",
-    "extra_params",
-)
-"""What makes two requests the same; `prompt` and `system_prompt` are views of `messages`."""
 
 
 class RecordingModel(WrappedModel):
@@ -126,7 +115,7 @@ class ReplayModel(ChatModel):
 
     def _next(self, request: ChatRequest, *, streamed: bool) -> _Recorded:
         facts = request_facts(request)
-        key = _canonical(facts)
+        key = canonical(facts)
         calls = self._calls.get(key)
         if not calls:
             raise self._unmatched(request, facts)
@@ -159,7 +148,7 @@ class _Recorded:
 
     def __init__(self, line: Mapping[str, Any]) -> None:
         self.request: Mapping[str, Any] = line["request"]
-        self.key = _canonical(self.request)
+        self.key = canonical(self.request)
         self.streamed = "chunks" in line
         self._chunks = [ChatChunk.model_validate(chunk) for chunk in line.get("chunks", ())]
         self._error: Mapping[str, Any] | None = line.get("error")
@@ -180,12 +169,7 @@ class _Recorded:
         """The pieces; what was recorded whole is one piece."""
         if self._response is None or self._chunks:
             return self._chunks
-        response = self._response
-        text = [ChatChunk(text=response.content)] if response.content else []
-        end = ChatChunk(
-            text="", finish_reason=response.finish_reason, usage=response.usage, tool_calls=response.tool_calls
-        )
-        return [*text, end]
+        return pieces_of(self._response)
 
     def raise_error(self) -> None:
         """Raise the recorded error, if there is one."""
@@ -213,26 +197,8 @@ class _Writer:
 
 def request_facts(request: ChatRequest) -> dict[str, Any]:
     """What of `request` decides the answer, as JSON values and with every secret blanked."""
-    facts = request.model_dump(mode="json", include=set(REQUEST_FIELDS))
-    facts["messages"] = [_without_bytes(message) for message in facts["messages"]]
-    blanked: dict[str, Any] = redact_value(
-        {name: facts[name] for name in REQUEST_FIELDS if facts[name] not in (None, [], {})}
-    )
+    blanked: dict[str, Any] = redact_value(facts_of(request))
     return blanked
-
-
-def _without_bytes(message: dict[str, Any]) -> dict[str, Any]:
-    """The message without what it leaves open, and with the hash of each picture instead of its bytes."""
-    content = message["content"]
-    if not isinstance(content, str):
-        content = [_hashed(part) if part.get("data") else part for part in content]
-    return {name: value for name, value in {**message, "content": content}.items() if value not in (None, [])}
-
-
-def _hashed(picture: dict[str, Any]) -> dict[str, Any]:
-    from hashlib import sha256
-
-    return {**picture, "data": f"sha256:{sha256(picture['data'].encode()).hexdigest()}"}
 
 
 def _read(path: Path) -> list[_Recorded]:
@@ -257,23 +223,14 @@ def _read(path: Path) -> list[_Recorded]:
 
 
 def _joined(chunks: list[ChatChunk]) -> ChatResponse:
-    usage = next((chunk.usage for chunk in reversed(chunks) if chunk.usage), None)
-    finish_reason = next((chunk.finish_reason for chunk in reversed(chunks) if chunk.finish_reason), None)
-    if usage is None or finish_reason is None:
+    response = joined(chunks)
+    if response is None:
         raise ChatModelError(
             "the recorded stream has no end: usage or finish reason is missing",
             op="replay.complete",
             code=Code.BAD_REPLY,
         )
-    return ChatResponse(
-        content="".join(chunk.text for chunk in chunks),
-        model=usage.model,
-        usage=usage,
-        finish_reason=finish_reason,
-        tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
-        cached=True,
-        cost_usd=0.0,
-    )
+    return response.model_copy(update={"cached": True, "cost_usd": 0.0})
 
 
 def _error_facts(error: FrameworkError) -> dict[str, Any]:
@@ -289,10 +246,6 @@ def _error_facts(error: FrameworkError) -> dict[str, Any]:
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
-
-
-def _canonical(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def _readable(facts: Mapping[str, Any]) -> str:

@@ -1,11 +1,14 @@
-"""Settings of one chat model: the single home of model name, sampling, endpoint, time-out, retry and price settings."""
+"""Settings of one chat model: the single home of its name, sampling, endpoint, time-out, resilience and prices."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from chatmodels.types import ChatResponse
+from fmf_core.errors import Code
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
 
@@ -26,6 +29,40 @@ class Price(Value):
     """For prompt tokens read from the provider's cache; `None` means the input price."""
 
 
+class Breaker(Value):
+    """When a server that fails again and again is left alone, and for how long."""
+
+    failures: int = Field(default=5, ge=1)
+    """How many failures in a row, of all callers together, open the circuit: time-outs, lost connections, 5xx."""
+    open_s: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """Seconds for which nothing is asked; then one request goes first, and decides."""
+    fail_fast: bool | None = None
+    """Whether calls fail at once while the circuit is open, instead of waiting in their retries until it closes; `None`
+    does so where a fallback stands by."""
+
+
+@runtime_checkable
+class ResponseCache(Protocol):
+    """Where answers are kept. Its errors never fail a call: they are logged, and the model is asked."""
+
+    async def get(self, key: str) -> ChatResponse | None:
+        """The answer that was put under `key`, a hash; `None` when there is none, or none that is still good."""
+        ...
+
+    async def put(self, key: str, response: ChatResponse) -> None:
+        """Keep `response` under `key`, instead of what was there."""
+        ...
+
+
+FALLBACK_ON = frozenset({Code.RATE_LIMIT, Code.TIMEOUT, Code.UNAVAILABLE, Code.BAD_REPLY})
+"""Failures of a provider that another one need not have.
+
+Not among them: what somebody has to mend (`AUTH`, `INVALID`, `UNSUPPORTED`, `NOT_FOUND`; another model's answer would
+hide it), what is a kind of answer (`REFUSED`, `TRUNCATED`: nobody may shop around for a model that complies), what
+somebody decided (`CANCELLED`, `BUDGET`), and faults of the code (`INTERNAL`).
+"""
+
+
 class ChatModelConfig(Value):
     """Which provider to build and how; `None` leaves a choice to the provider."""
 
@@ -40,7 +77,41 @@ class ChatModelConfig(Value):
     """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
     rate_limit: RateLimit = Field(default_factory=RateLimit)
+    fallbacks: tuple[Any, ...] = ()
+    """Who answers when the model fails, in turn: names of models of the same provider, names of providers, mappings of
+    settings, whole `ChatModelConfig`s, or models. `create_chat_model` says more."""
+    fallback_on: frozenset[Code] = FALLBACK_ON
+    """The failures after which the next model is asked."""
+    breaker: Breaker | None = None
+    """`None` asks a failing server again and again, as far as the retries go: a call never fails unasked."""
+    hedge_after_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds after which a second, equal request is sent when no answer has begun; `None` never does. Both may be
+    paid."""
+    hedge_share: float = Field(default=0.1, gt=0, le=1)
+    """The largest share of requests that may be sent a second time."""
+    cache: str | Path | ResponseCache | None = None
+    """Where answers are kept and looked up: a folder or a file, `"memory"`, or a cache of one's own."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """Model name to price; adds to the shipped table."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The provider's own settings, such as `context` of the local engine."""
+
+    @field_validator("fallbacks", mode="before")
+    @classmethod
+    def _one_fallback(cls, fallbacks: Any) -> Any:
+        return tuple(fallbacks) if isinstance(fallbacks, list | tuple) else (fallbacks,)
+
+    @field_validator("cache", mode="plain")
+    @classmethod
+    def _known_cache(cls, cache: Any) -> Any:
+        if cache is None or (isinstance(cache, str | Path | ResponseCache) and not isinstance(cache, type)):
+            return cache
+        raise ValueError('give a folder, a file, "memory", or an object with the coroutines get and put')
+
+    @field_validator("fallback_on")
+    @classmethod
+    def _no_decision(cls, codes: frozenset[Code]) -> frozenset[Code]:
+        decided = sorted(codes & {Code.CANCELLED, Code.BUDGET})
+        if decided:
+            raise ValueError(f"{', '.join(decided)}: somebody decided to stop, and another model would go on")
+        return codes

@@ -216,6 +216,8 @@ class ChatResponse(Value):
     """Estimated price in US dollars; `None` where the price is unknown."""
     cached: bool = False
     """Whether the answer came from a cache or a recording, and so was not paid."""
+    fell_back_from: tuple[str, ...] = ()
+    """The models that were asked before the one that answered, and failed: `provider/model: code`, in turn."""
     rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
     """What the provider said of its limits; it belongs to the moment, so records and recordings leave it out."""
 
@@ -238,6 +240,10 @@ class ChatChunk(Value):
     finish_reason: str | None = None
     usage: TokenUsage | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    cached: bool = False
+    """On the last piece: whether the answer came from a cache or a recording, and so was not paid."""
+    fell_back_from: tuple[str, ...] = ()
+    """On the last piece: the models that were asked before and failed, as in `ChatResponse`."""
     rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
     """On the last piece: what the provider said of its limits."""
     response_id: str | None = None

@@ -1,0 +1,170 @@
+"""A circuit breaker: a server that fails again and again is left alone for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Hashable
+from time import monotonic
+from typing import cast
+
+from chatmodels.config import Breaker
+from chatmodels.errors import ChatModelError
+from chatmodels.iface import ChatModel
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.circuit import Circuit, Pass
+from chatmodels.wrappers.shared import Seats, SharedState
+from chatmodels.wrappers.start_queue import Waiter
+from fmf_core.errors import Code, FrameworkError
+
+FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
+"""What counts against a server. Every other error of a provider shows that somebody is there and answers."""
+NO_NEWS = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
+"""Errors from this side: they say nothing of the server."""
+LOOK_AGAIN_S = 1.0
+
+
+class BreakerOpenError(ChatModelError):
+    """The circuit is open, so the server was not asked; `retry_after` says how long it stays open.
+
+    `retryable` is false where the caller is not to wait: another model stands by, or `fail_fast` was set.
+    """
+
+    waits: bool = True
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed after `retry_after`, and is to be made again."""
+        return self.waits
+
+
+class BreakerModel(WrappedModel):
+    """Asks no more for `open_s` seconds after `failures` failures in a row, then with a single probe at first.
+
+    It stands inside the retries: every attempt is evidence, an open circuit is waited for by `retry_after` as a busy
+    server is, and a batch is slowed down by an outage and not failed by it. With a model that stands by, or with
+    `fail_fast`, its error is final for the retries and the next model is asked at once. Outside of the retries it would
+    see one failure where there were three, and every call of an outage would fail within a moment.
+
+    While the probe is under way, the others wait for its outcome: a retry each would be spent on nothing.
+
+    Args:
+        inner: the model that is asked.
+        breaker: when the circuit opens and for how long.
+        clock: the time in seconds.
+    """
+
+    def __init__(self, inner: ChatModel, breaker: Breaker, *, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(inner)
+        self.breaker = breaker
+        self._clock = clock
+        self._circuits = Seats(_circuits, (breaker.failures, breaker.open_s))
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request`, unless the circuit is open."""
+        circuit, leave = await self._enter(request)
+        good: bool | None = None
+        try:
+            response = await self.inner.complete_async(request)
+            good = True
+        except FrameworkError as error:
+            good = _verdict(error)
+            raise
+        finally:
+            circuit.settle(leave, good, self._clock())
+        return response
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece, unless the circuit is open; the first piece is a success."""
+        circuit, leave = await self._enter(request)
+        good: bool | None = None
+        settled = False
+        stream = self.inner.stream_async(request)
+        try:
+            async for chunk in stream:
+                if not settled:
+                    # A probe must not depend on how long its consumer takes.
+                    settled = True
+                    circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome
+                yield chunk
+            good = True
+        except FrameworkError as error:
+            good = _verdict(error)
+            raise
+        finally:
+            if not settled or good is False:
+                circuit.settle(leave, good, self._clock())
+            await close_stream(stream)
+
+    async def _enter(self, request: ChatRequest) -> tuple[SharedCircuit, Pass]:
+        circuit = self._circuits.of(self, request.model)
+        leave = await circuit.enter(self._clock, waits=not self.breaker.fail_fast)
+        if isinstance(leave, Pass):
+            return circuit, leave
+        where = f" at {self.endpoint}" if self.endpoint else ""
+        error = BreakerOpenError(
+            f"model {request.model!r} of {self.provider_name}{where} was not asked: it failed "
+            f"{self.breaker.failures} times in a row, and the circuit stays open for {leave:.3g} s",
+            op="chatmodels.breaker",
+            code=Code.UNAVAILABLE,
+            hint="wait and try again, give another model with fallbacks=, or change breaker=",
+            retry_after=leave,
+            fields={"provider": self.provider_name, "model": request.model},
+        )
+        error.waits = not self.breaker.fail_fast
+        raise error
+
+
+class SharedCircuit:
+    """A circuit for all threads and event loops."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+        self._lock = threading.Lock()
+        self._waiting: set[Waiter] = set()
+
+    async def enter(self, clock: Callable[[], float], *, waits: bool) -> Pass | float:
+        """Leave to ask, or the seconds for which the circuit stays open.
+
+        Args:
+            clock: the time in seconds.
+            waits: whether to wait for the outcome of a probe that is under way.
+        """
+        waiter: Waiter | None = None
+        try:
+            while True:
+                with self._lock:
+                    now = clock()
+                    leave = self._circuit.enter(now)
+                    if leave is not None:
+                        return leave
+                    rest = self._circuit.wait(now)
+                    if not (waits and self._circuit.probing):
+                        return rest
+                    waiter = waiter or Waiter()
+                    self._waiting.add(waiter)
+                await waiter.wait(min(rest, LOOK_AGAIN_S))
+        finally:
+            if waiter is not None:
+                with self._lock:
+                    self._waiting.discard(waiter)
+
+    def settle(self, leave: Pass, good: bool | None, now: float) -> None:
+        """Count the outcome of a call, and wake those who wait for it."""
+        with self._lock:
+            if self._circuit.settle(leave, good, now):
+                for waiter in self._waiting:
+                    waiter.wake()
+
+
+def _verdict(error: FrameworkError) -> bool | None:
+    """Whether the server of a failed call is well; `None` when the failure does not tell."""
+    return None if error.code in NO_NEWS else error.code not in FAILURES
+
+
+def _new(settings: Hashable) -> SharedCircuit:
+    failures, open_s = cast("tuple[int, float]", settings)
+    return SharedCircuit(Circuit(failures, open_s))
+
+
+_circuits: SharedState[SharedCircuit] = SharedState(_new)
