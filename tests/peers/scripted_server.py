@@ -80,8 +80,8 @@ class Request:
 
     @property
     def is_chat(self) -> bool:
-        """Whether it asks for a completion."""
-        return self.path.endswith("/chat/completions")
+        """Whether it asks for an answer."""
+        return self.path.endswith(("/chat/completions", "/responses"))
 
     @property
     def body(self) -> dict[str, Any]:
@@ -263,6 +263,9 @@ class ScriptedServer:
         if not request.is_chat:
             models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
             return Reply(body=models) if request.path.endswith("/models") else Reply(status=404, body={"error": "none"})
+        return self._scripted(request)
+
+    def _scripted(self, request: Request) -> Reply:
         if self._function is not None:
             answer = self._function(request)
         else:

@@ -1,4 +1,4 @@
-"""The chat-completions protocol over a transport: asking whole and in pieces, health, and errors of the house."""
+"""A wire format of OpenAI over a transport: asking whole and in pieces, signing in, health, and errors of the house."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
-from chatmodels.providers.openai_wire import StreamDecoder, decode, encode, parse_body
+from chatmodels.providers.openai_wire import CHAT
 from chatmodels.providers.rate_headers import rate_limit_status
+from chatmodels.providers.wire import Decoder, Wire, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
@@ -25,17 +26,36 @@ from fmf_core.portal import run_sync
 from fmf_core.redact import add_secret
 
 OK = 200
+UNAUTHORIZED = 401
 HEALTH_TIMEOUT_S = 5.0
 
 
+class SignIn(Protocol):
+    """Gets the credentials that a request needs, before the request is made."""
+
+    async def ready(self, call: Call, timeout_s: float | None) -> None:
+        """See to it that `target` finds credentials that hold.
+
+        Raises:
+            ProviderAuthError: there are none.
+        """
+        ...
+
+    def refused(self, error: ChatModelError) -> ChatModelError:
+        """Take note that the server did not take them; the error to raise."""
+        ...
+
+
 class CompletionsModel(ChatModel):
-    """A chat model behind the chat-completions protocol; a vendor's class says where it is and who asks.
+    """A chat model behind a wire format of OpenAI; a vendor's class says where it is and who asks.
 
     Args:
         model: asked when a request names none.
         timeouts: the limits of one attempt.
         ca_bundle: a file of certificates to trust instead of those of the system.
         transport: carries the requests; without it kept-alive connections to what `target` gives.
+        wire: how requests are written and replies are read.
+        sign_in: asked before every request, for credentials that must be fetched.
     """
 
     key_names: ClassVar[str]
@@ -44,9 +64,18 @@ class CompletionsModel(ChatModel):
     """Where the address may be given, as hints say it."""
 
     def __init__(
-        self, model: str, timeouts: Timeouts, *, ca_bundle: str | None = None, transport: Transport | None = None
+        self,
+        model: str,
+        timeouts: Timeouts,
+        *,
+        ca_bundle: str | None = None,
+        transport: Transport | None = None,
+        wire: Wire = CHAT,
+        sign_in: SignIn | None = None,
     ) -> None:
         self.model = model
+        self._wire = wire
+        self._sign_in = sign_in
         self.timeout_s = timeouts.total_s
         self._transport = transport or HttpTransport(self.target, timeouts, ca_bundle=ca_bundle)
         self._finds_target = transport is None
@@ -72,7 +101,7 @@ class CompletionsModel(ChatModel):
 
     def path_of(self, request: ChatRequest) -> str:  # noqa: ARG002 - it is the same for all requests here
         """Where `request` is sent, below the server's address."""
-        return "/chat/completions"
+        return self._wire.path
 
     @property
     def models_path(self) -> str:
@@ -89,10 +118,12 @@ class CompletionsModel(ChatModel):
         check_allowed(self.provider_name, self.model)
         started = perf_counter()
         with _translated(call):
-            reply = await self._transport.send(Outgoing(self.path_of(call.request), encode(call.request)))
+            if self._sign_in is not None:
+                await self._sign_in.ready(call, self.timeout_s)
+            reply = await self._transport.send(Outgoing(self.path_of(call.request), self._wire.encode(call)))
         latency_ms = (perf_counter() - started) * 1000.0
         facts = {"latency_ms": latency_ms, "rate_limit": rate_limit_status(reply.headers)}
-        return _answered(reply, call).model_copy(update=facts)
+        return self._answered(reply, call).model_copy(update=facts)
 
     async def stream_async(self, request: ChatRequest) -> AsyncGenerator[ChatChunk, None]:
         """Answer `request` piece by piece; closing the iterator early releases the connection.
@@ -103,16 +134,18 @@ class CompletionsModel(ChatModel):
         call = self._call("stream", request)
         check_allowed(self.provider_name, self.model)
         with _translated(call):
-            outgoing = Outgoing(self.path_of(call.request), encode(call.request, stream=True))
+            if self._sign_in is not None:
+                await self._sign_in.ready(call, self.timeout_s)
+            outgoing = Outgoing(self.path_of(call.request), self._wire.encode(call, stream=True))
             async with self._transport.open(outgoing) as reply:
                 if reply.status == OK and "event-stream" in reply.headers.get("content-type", ""):
-                    async with aclosing(_decoded(reply, StreamDecoder(call))) as chunks:
+                    async with aclosing(_decoded(reply, self._wire.decoder(call))) as chunks:
                         async for chunk in chunks:
                             yield chunk
                     return
                 whole = Reply(reply.status, reply.headers, b"".join([piece async for piece in reply.pieces()]))
         # The server does not stream: its whole answer is the only piece.
-        response = _answered(whole, call)
+        response = self._answered(whole, call)
         if response.content:
             yield ChatChunk(text=response.content)
         yield ChatChunk(
@@ -135,7 +168,11 @@ class CompletionsModel(ChatModel):
             ProviderAuthError: no key is set, and no server of one's own.
         """
         if self._finds_target:
-            with _translated(self._call("connect", ChatRequest(prompt="connect", model=self.model))):
+            call = self._call("connect", ChatRequest(prompt="connect", model=self.model))
+            with _translated(call):
+                if self._sign_in is not None:
+                    check_allowed(self.provider_name, self.model)
+                    await self._sign_in.ready(call, self.timeout_s)
                 _ = self.target().origin
 
     async def cleanup(self) -> None:
@@ -146,14 +183,26 @@ class CompletionsModel(ChatModel):
         call = self._call("health", ChatRequest(prompt="health", model=self.model))
         try:
             with _translated(call):
+                if self._sign_in is not None:
+                    check_allowed(self.provider_name, self.model)
+                    await self._sign_in.ready(call, HEALTH_TIMEOUT_S)
                 reply = await _in_time(self._transport.send(Outgoing(self.models_path)), HEALTH_TIMEOUT_S)
             if reply.status != OK:
-                raise refused(reply, call)
+                raise self._refused(reply, call)
         except ChatModelError as error:
             if error.code is Code.NOT_FOUND:
                 return HealthStatus(status="healthy", detail="reachable, but lists no models")
             return HealthStatus(status="unhealthy", detail=str(error))
         return HealthStatus(status="healthy")
+
+    def _answered(self, reply: Reply, call: Call) -> ChatResponse:
+        if reply.status != OK:
+            raise self._refused(reply, call)
+        return self._wire.decode(parse_body(reply.body, reply.headers.get("content-type", ""), call), call)
+
+    def _refused(self, reply: Reply, call: Call) -> ChatModelError:
+        error = refused(reply, call)
+        return self._sign_in.refused(error) if self._sign_in is not None and reply.status == UNAUTHORIZED else error
 
     def _call(self, verb: str, request: ChatRequest) -> Call:
         names = (self.key_names, self.address_names)
@@ -188,12 +237,6 @@ def lowered(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {name.lower(): value for name, value in (headers or {}).items()}
 
 
-def _answered(reply: Reply, call: Call) -> ChatResponse:
-    if reply.status != OK:
-        raise refused(reply, call)
-    return decode(parse_body(reply.body, reply.headers.get("content-type", ""), call), call)
-
-
 async def _in_time(work: Awaitable[Reply], limit_s: float) -> Reply:
     try:
         async with asyncio.timeout(limit_s):
@@ -202,7 +245,7 @@ async def _in_time(work: Awaitable[Reply], limit_s: float) -> Reply:
         raise late(limit_s) from error
 
 
-async def _decoded(reply: OpenReply, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
+async def _decoded(reply: OpenReply, decoder: Decoder) -> AsyncGenerator[ChatChunk, None]:
     lines = EventLines()
     async for piece in reply.pieces():
         for data in lines.feed(piece):

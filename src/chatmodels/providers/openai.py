@@ -1,13 +1,14 @@
-"""OpenAI and every server that speaks its chat-completions protocol."""
+"""OpenAI and every server that speaks one of its two interfaces."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
+from chatmodels.providers.apis import wire_of
 from chatmodels.providers.completions import CompletionsModel, lowered
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, Transport
@@ -22,12 +23,14 @@ NO_KEY = "none"
 
 
 class OpenAIChatModel(CompletionsModel):
-    """A chat model behind the chat-completions protocol.
+    """A chat model behind chat completions or the Responses interface.
 
     Args:
         model: asked when a request names none.
         api_key: the key; without it `OPENAI_API_KEY` is read for every request.
         base_url: the server, with its `/v1`; without it `OPENAI_BASE_URL`, then OpenAI's own.
+        api: the interface, `"chat"` for chat completions, which every server like OpenAI's has, or `"responses"`, which
+            some of OpenAI's models ask for. Answers are not stored there, unless a request says so in `extra_params`.
         timeout_s: seconds for one attempt, from its start to its last byte.
         connect_timeout_s: seconds for name look-up, connection and TLS.
         first_byte_timeout_s: seconds from the sent request to the first byte of the reply; `None` is no such limit.
@@ -53,6 +56,7 @@ class OpenAIChatModel(CompletionsModel):
         model: str | None = None,
         api_key: SecretStr | str | None = None,
         base_url: str | None = None,
+        api: Literal["chat", "responses"] = "chat",
         timeout_s: float = 60.0,
         connect_timeout_s: float | None = 10.0,
         first_byte_timeout_s: float | None = None,
@@ -65,7 +69,8 @@ class OpenAIChatModel(CompletionsModel):
     ) -> None:
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
         transport = _sdk(client, timeouts) if client is not None else None
-        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, transport=transport)
+        wire = wire_of(api, self.provider_name)
+        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, transport=transport, wire=wire)
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._base_url = base_url
         self._organization = organization

@@ -13,7 +13,19 @@ from chatmodels.transport.seam import Reply, TransportFault
 from fmf_core.errors import Code
 
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-REFUSALS = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
+REFUSALS = frozenset(
+    (
+        "content_filter",
+        "content_policy_violation",
+        "moderation_blocked",
+        "image_content_policy_violation",
+        "bio_policy",
+        "misalignment_policy_violation",
+    )
+)
+KINDS = {"rate_limit_exceeded": Code.RATE_LIMIT, "server_error": Code.UNAVAILABLE, "invalid_prompt": Code.INVALID}
+"""What an error without a status means, such as one in the middle of a stream; all others are bad replies."""
+UNUSABLE_IMAGE = re.compile(r"invalid_(?:base64_)?image|image_|unsupported_image|empty_image|failed_to_download_image")
 HINTS = {
     Code.AUTH: "check {key_names} and what it may use",
     Code.NOT_FOUND: "check the model's name and {address_names}",
@@ -51,12 +63,18 @@ def reported(error: object, call: Call, *, status: int = 0, retry_after: float |
     facts = error if isinstance(error, dict) else {}
     kinds = frozenset(str(facts[name]) for name in ("code", "type") if isinstance(facts.get(name), str | int))
     number = status or next((int(kind) for kind in kinds if re.fullmatch("[45][0-9][0-9]", kind)), 0)
-    code = code_of_status(number, kinds) if number or kinds & (OUT_OF_MONEY | REFUSALS) else Code.BAD_REPLY
+    code = code_of_status(number, kinds) if number or kinds & (OUT_OF_MONEY | REFUSALS) else _code_of_kinds(kinds)
     said = str(facts.get("message") or "")[:MOST_SAID] or (shown(error) if error else "no reason given")
     message = f"the provider answered {number or 'with an error'}: {said}"
     more = {"status": number} if number else {}
     hint = HINTS.get(code, "").format(key_names=call.key_names, address_names=call.address_names)
     return call.error(message, code, retry_after=retry_after, hint=hint, fields=more)
+
+
+def _code_of_kinds(kinds: frozenset[str]) -> Code:
+    if any(UNUSABLE_IMAGE.match(kind) for kind in kinds):
+        return Code.INVALID
+    return next((code for kind, code in KINDS.items() if kind in kinds), Code.BAD_REPLY)
 
 
 def refused(reply: Reply, call: Call) -> ChatModelError:

@@ -22,6 +22,7 @@ from chatmodels.transport.seam import (
 from fmf_core.errors import Code
 from fmf_core.redact import redact
 
+RESPONSES_PATH = "/responses"
 # Vendor exceptions by class name, searched along each exception's class order: the SDK's transport comes from one of
 # two distributions, and its exceptions escape while a body is read.
 ERROR_MAP: Mapping[str, Code] = {
@@ -90,8 +91,10 @@ class SdkTransport:
     def _opening(self, outgoing: Outgoing) -> Any:
         if outgoing.body is None:
             return self._client.models.with_streaming_response.list(timeout=self.timeouts.total_s)
-        # Everything beyond the two required arguments goes as it is: our body counts, not the SDK's signatures.
+        # Everything beyond the required arguments goes as it is: our body counts, not the SDK's signatures.
         body = dict(outgoing.body)
+        if outgoing.path == RESPONSES_PATH:
+            return self._client.responses.with_streaming_response.create(extra_body=body, timeout=self.timeouts.total_s)
         model, messages = body.pop("model"), body.pop("messages")
         return self._client.chat.completions.with_streaming_response.create(
             model=model, messages=messages, extra_body=body, timeout=self.timeouts.total_s

@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import code_of_status, reported
-from chatmodels.providers.openai_wire import (
-    StreamDecoder,
-    decode,
-    encode,
-    fits_strict,
-    parse_body,
-)
+from chatmodels.providers.openai_wire import StreamDecoder, decode, encode
+from chatmodels.providers.wire import fits_strict, parse_body
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
 from fmf_core.errors import Code
 
