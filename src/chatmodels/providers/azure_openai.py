@@ -1,21 +1,28 @@
-"""Azure OpenAI: the same protocol behind deployments, dated or under `/openai/v1`, with a key or an Entra ID token."""
+"""Azure OpenAI: the same interfaces behind deployments, dated or under `/openai/v1`, with a key or through Entra ID."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from typing import Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
 from chatmodels.errors import ProviderAuthError
+from chatmodels.providers.apis import wire_of
 from chatmodels.providers.completions import CompletionsModel, lowered
+from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, TransportFault
 from chatmodels.types import DEFAULT_MODEL, ChatRequest
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 
 API_VERSION = "2024-10-21"
+_DATE = re.compile(r"20\d\d-\d\d-\d\d")
+RESPONSES_SINCE = "2025-03-01"
+"""The first dated version with the Responses interface."""
 UNDATED = frozenset({"v1", "preview", "latest"})
 """Versions that stand for the paths under `/openai/v1`, where the deployment's name is the model's."""
 
@@ -27,8 +34,14 @@ class AzureOpenAIChatModel(CompletionsModel):
         model: the deployment; asked when a request names none.
         api_key: the resource's key; without it `AZURE_OPENAI_API_KEY` is read for every request.
         endpoint: the resource's address, `https://NAME.openai.azure.com`; without it `AZURE_OPENAI_ENDPOINT`.
-        api_version: the dated version of the interface, or `v1`; without it `OPENAI_API_VERSION`, then `2024-10-21`.
-        token: an Entra ID token, sent instead of a key; without it `AZURE_OPENAI_AD_TOKEN`. It is not renewed here.
+        api_version: the dated version of the interface, or `v1`; without it `OPENAI_API_VERSION`, then `2024-10-21` for
+            chat completions and `v1` for responses.
+        api: the interface, `"chat"` for chat completions or `"responses"`.
+        credential: who signs in to Entra ID, instead of a key: `"default"` (environment, managed identity, `az login`
+            and more, in the order of `azure.identity`; extra `azure`), a credential of `azure.identity`, blocking or
+            async, or a function that returns a token. Tokens are kept and renewed.
+        scope: what the credential's tokens are for.
+        token: a token of Entra ID that you renew yourself; without it `AZURE_OPENAI_AD_TOKEN`.
         timeout_s: seconds for one attempt, from its start to its last byte.
         connect_timeout_s: seconds for name look-up, connection and TLS.
         first_byte_timeout_s: seconds from the sent request to the first byte of the reply; `None` is no such limit.
@@ -50,6 +63,9 @@ class AzureOpenAIChatModel(CompletionsModel):
         api_key: SecretStr | str | None = None,
         endpoint: str | None = None,
         api_version: str | None = None,
+        api: Literal["chat", "responses"] = "chat",
+        credential: Credential | None = None,
+        scope: str = SCOPE,
         token: SecretStr | str | None = None,
         timeout_s: float = 60.0,
         connect_timeout_s: float | None = 10.0,
@@ -59,7 +75,16 @@ class AzureOpenAIChatModel(CompletionsModel):
         ca_bundle: str | None = None,
     ) -> None:
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
-        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle)
+        if credential is not None and (api_key or token):
+            raise ConfigurationError(
+                f"azure_openai got a credential and {'an api_key' if api_key else 'a token'}",
+                op="azure_openai.create",
+                hint="give one of credential, api_key and token",
+            )
+        self._entra = EntraSignIn(credential, scope) if credential is not None else None
+        wire = wire_of(api, self.provider_name)
+        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, wire=wire, sign_in=self._entra)
+        self._api = api
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._token = SecretStr(token) if isinstance(token, str) else token
         self._endpoint = endpoint
@@ -72,13 +97,23 @@ class AzureOpenAIChatModel(CompletionsModel):
     @property
     def api_version(self) -> str:
         """The version of the interface that requests ask for."""
-        return self._api_version or os.environ.get("OPENAI_API_VERSION") or API_VERSION
+        preferred = API_VERSION if self._api == "chat" else "v1"
+        return self._api_version or os.environ.get("OPENAI_API_VERSION") or preferred
 
     def path_of(self, request: ChatRequest) -> str:
-        """Where `request` is sent: a deployment has a path of its own in the dated interface."""
-        if self.api_version in UNDATED:
-            return "/openai/v1/chat/completions"
-        return f"/openai/deployments/{quote(request.model, safe='')}/chat/completions"
+        """Where `request` is sent: a deployment has a path of its own in the dated chat completions."""
+        version, path = self.api_version, self._wire.path
+        if version in UNDATED:
+            return f"/openai/v1{path}"
+        if self._api == "chat":
+            return f"/openai/deployments/{quote(request.model, safe='')}{path}"
+        if _DATE.match(version) and version < RESPONSES_SINCE:
+            raise TransportFault(
+                f"version {version!r} of Azure OpenAI has no Responses interface",
+                Code.INVALID,
+                "set api_version (OPENAI_API_VERSION) to v1, or use api='chat'",
+            )
+        return f"/openai{path}"
 
     @property
     def models_path(self) -> str:
@@ -86,14 +121,21 @@ class AzureOpenAIChatModel(CompletionsModel):
         return "/openai/v1/models" if self.api_version in UNDATED else "/openai/models"
 
     def target(self) -> Target:
-        """The resource, and the key or the token: arguments, then the environment."""
+        """The resource, and the key or the token: arguments, then the environment.
+
+        With a credential it holds the newest token, and none before the first sign-in.
+        """
         environ = os.environ
-        settings = (
-            self._endpoint or environ.get("AZURE_OPENAI_ENDPOINT", ""),
-            self._api_key.get_secret_value() if self._api_key else environ.get("AZURE_OPENAI_API_KEY", ""),
-            self._token.get_secret_value() if self._token else environ.get("AZURE_OPENAI_AD_TOKEN", ""),
-            self.api_version,
-        )
+        endpoint = self._endpoint or environ.get("AZURE_OPENAI_ENDPOINT", "")
+        if self._entra is not None:
+            settings = (endpoint, "", self._entra.token, self.api_version)
+        else:
+            settings = (
+                endpoint,
+                self._api_key.get_secret_value() if self._api_key else environ.get("AZURE_OPENAI_API_KEY", ""),
+                self._token.get_secret_value() if self._token else environ.get("AZURE_OPENAI_AD_TOKEN", ""),
+                self.api_version,
+            )
         return self._kept(settings) or self._keep(settings, self._made(*settings))
 
     def _made(self, endpoint: str, key: str, token: str, api_version: str) -> Target:
@@ -103,19 +145,22 @@ class AzureOpenAIChatModel(CompletionsModel):
                 Code.INVALID,
                 "set AZURE_OPENAI_ENDPOINT, or pass endpoint: https://NAME.openai.azure.com",
             )
-        if token and not (self._api_key and not self._token):
-            headers = {"authorization": f"Bearer {self._checked_key(token)}"}
-        elif key:
-            headers = {"api-key": self._checked_key(key)}
-        else:
-            raise self._missing_key()
         # People paste addresses with more behind the host than the resource: the paths are added here.
         base = endpoint.rstrip("/").removesuffix("/v1").removesuffix("/openai")
         query = "" if api_version == "v1" else f"?{urlencode({'api-version': api_version})}"
-        return Target(f"{base}{query}", {**headers, **self._headers})
+        return Target(f"{base}{query}", {**self._identified(key, token), **self._headers})
+
+    def _identified(self, key: str, token: str) -> dict[str, str]:
+        if token and not (self._api_key and not self._token):
+            return {"authorization": f"Bearer {self._checked_key(token)}"}
+        if key:
+            return {"api-key": self._checked_key(key)}
+        if self._entra is not None:
+            return {}
+        raise self._missing_key()
 
     def _missing_key(self) -> ProviderAuthError:
         return self._no_key(
             f"deployment {self.model!r}: neither a key nor a token is set",
-            "set AZURE_OPENAI_API_KEY or pass api_key; or AZURE_OPENAI_AD_TOKEN or token",
+            "set AZURE_OPENAI_API_KEY or pass api_key; or sign in with credential='default', or AZURE_OPENAI_AD_TOKEN",
         )

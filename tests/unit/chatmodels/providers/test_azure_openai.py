@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 import pytest
 
 from chatmodels import ChatModelError, ProviderAuthError, create_chat_model
@@ -7,6 +10,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.providers.azure_openai import AzureOpenAIChatModel
 from chatmodels.testing import ChatModelExam, allow_model_requests
 from fmf_core.errors import Code
+from peers.azure_server import AzureServer
 from peers.scripted_server import Reply, ScriptedServer
 
 KEY = "azure-key-of-nobody"
@@ -16,6 +20,12 @@ KEY = "azure-key-of-nobody"
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_AD_TOKEN", "OPENAI_API_VERSION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def azure() -> Iterator[AzureServer]:
+    with AzureServer(key=KEY) as server:
+        yield server
 
 
 def model_of(server: ScriptedServer, **settings: object) -> AzureOpenAIChatModel:
@@ -104,17 +114,65 @@ def test_it_is_in_the_table(scripted_server: ScriptedServer) -> None:
     assert model.invoke("x").content == "Scripted reply"
 
 
+@pytest.mark.parametrize(
+    ("version", "path", "query"),
+    [
+        (None, "/openai/v1/responses", ""),
+        ("v1", "/openai/v1/responses", ""),
+        ("preview", "/openai/v1/responses", "api-version=preview"),
+        ("2025-03-01-preview", "/openai/responses", "api-version=2025-03-01-preview"),
+    ],
+)
+def test_responses_have_paths_of_their_own(azure: AzureServer, version: str | None, path: str, query: str) -> None:
+    response = model_of(azure, api="responses", api_version=version).invoke("x")
+    [request] = azure.requests
+    assert (request.path, request.query) == (path, query)
+    assert (request.body["model"], request.body["store"]) == ("my deployment", False)
+    assert response.usage.provider == "azure_openai"
+
+
+def test_a_version_without_responses_is_named(azure: AzureServer) -> None:
+    with pytest.raises(ChatModelError, match="'2024-10-21'") as caught:
+        model_of(azure, api="responses", api_version="2024-10-21").invoke("x")
+    assert (caught.value.code, "v1" in caught.value.hint) == (Code.INVALID, True)
+    assert azure.requests == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"api_key": "wrong-key-of-nobody"}, Code.AUTH),
+        ({"api_key": None, "token": "wrong-token-of-nobody"}, Code.AUTH),
+        ({"model": "other"}, Code.NOT_FOUND),
+        ({"api_version": "2019-01-01"}, Code.NOT_FOUND),
+    ],
+)
+def test_the_resource_refuses_what_it_does_not_know(
+    azure: AzureServer, settings: dict[str, object], code: Code
+) -> None:
+    with pytest.raises(ChatModelError) as caught:
+        model_of(azure, **settings).invoke("x")
+    assert (caught.value.code, azure.count) == (code, 1)
+
+
 class TestExam(ChatModelExam):
-    model = "d"
+    model = "my deployment"
+    settings: ClassVar[dict[str, object]] = {}
 
     @pytest.fixture(autouse=True)
-    def _server(self, scripted_server: ScriptedServer) -> None:
-        self.server = scripted_server
+    def _server(self, azure: AzureServer) -> None:
+        self.server = azure
 
     def make_model(self) -> ChatModel:
-        return model_of(self.server)
+        return model_of(self.server, **self.settings)
 
     def make_failing_model(self) -> ChatModel:
-        with ScriptedServer() as gone:
-            pass
-        return model_of(gone)
+        return model_of(self.server, **{**self.settings, "api_key": "wrong-key-of-nobody"})
+
+
+class TestExamUndated(TestExam):
+    settings: ClassVar[dict[str, object]] = {"api_version": "v1"}
+
+
+class TestExamOfResponses(TestExam):
+    settings: ClassVar[dict[str, object]] = {"api": "responses"}
