@@ -141,6 +141,14 @@ def _is_wrapped(model: ChatModel) -> bool:
     return False
 
 
+def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
+    """The configuration that `create_chat_model` works with: checked, and with the provider's default model."""
+    config = _as_config(provider, settings)
+    if config.model is None:
+        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
+    return config
+
+
 def _as_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
     given: dict[str, Any] = {}
     if isinstance(provider, ChatModelConfig):

@@ -65,8 +65,6 @@ def _message_facts(message: Message) -> dict[str, Any]:
 
 
 def _picture_facts(picture: ImagePart) -> dict[str, Any]:
-    from base64 import urlsafe_b64encode
-
     facts = picture.model_dump(mode="json", exclude={"data"})
-    digest = sha256(urlsafe_b64encode(picture.data or b"")).hexdigest()
+    digest = sha256(picture.data or b"").hexdigest()
     return {"type": facts["type"], "data": f"sha256:{digest}", "url": facts["url"], "media_type": facts["media_type"]}

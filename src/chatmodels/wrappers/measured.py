@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from chatmodels.config import Price
 from chatmodels.iface import ChatModel
 from chatmodels.metrics import MeasuredCall, Meter
+from chatmodels.pricing import cost_of
+from chatmodels.spending import check_budgets, count_spending
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 
@@ -21,12 +23,16 @@ class MeasuredModel(WrappedModel):
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
         with MeasuredCall(self._meter, request) as call:
-            return call.done(await self.inner.complete_async(request))
+            check_budgets(request.model)
+            response = call.done(await self.inner.complete_async(request))
+        count_spending(response.usage, response.cost_usd)
+        return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece."""
         last: ChatChunk | None = None
         with MeasuredCall(self._meter, request, streamed=True) as call:
+            check_budgets(request.model)
             stream = self.inner.stream_async(request)
             try:
                 async for chunk in stream:
@@ -34,6 +40,15 @@ class MeasuredModel(WrappedModel):
                     if chunk.usage is not None or chunk.finish_reason is not None:
                         last = chunk
                     yield chunk
+            except GeneratorExit:
+                self._count(last)
+                raise
             finally:
                 await close_stream(stream)
+            self._count(last)
             call.done_streaming(last)
+
+    def _count(self, last: ChatChunk | None) -> None:
+        usage = last.usage if last else None
+        cost = 0.0 if last and last.cached else cost_of(usage, self._meter.prices) if usage else None
+        count_spending(usage, cost)

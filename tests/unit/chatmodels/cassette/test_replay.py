@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
+from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatmodels import (
+    ChatChunk,
     ChatModelError,
+    ChatRequest,
     ErrorCode,
     ImagePart,
     Message,
@@ -22,7 +28,7 @@ from chatmodels import (
 )
 from chatmodels.testing import ChatModelExam, forbid_model_requests
 from fmf_core.errors import ConfigurationError, FrameworkError
-from fmf_core.redact import add_secret
+from fmf_core.redact import add_secret, redact
 
 
 def in_own_loop(work):
@@ -30,9 +36,9 @@ def in_own_loop(work):
         return runner.run(work)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "deep" / "calls.jsonl"
+@pytest.fixture(params=["jsonl", "yaml"])
+def path(tmp_path, request):
+    return tmp_path / "deep" / f"calls.{request.param}"
 
 
 @pytest.fixture
@@ -52,8 +58,15 @@ def record(path, model, *calls):
     return recorder
 
 
-def lines(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def count(path):
+    """How many calls are on record."""
+    text = path.read_text(encoding="utf-8")
+    return len(text.splitlines()) if path.suffix == ".jsonl" else text.count("---\n")
+
+
+def plain(chunks):
+    """The pieces as they were before they were on record."""
+    return [chunk.model_copy(update={"cached": False}) for chunk in chunks]
 
 
 class Anything(ReplayModel):
@@ -104,8 +117,9 @@ def test_sync_async_and_streams_replay_alike(path, no_sockets):
                 expected.model,
             )
             assert (response.cached, response.cost_usd) == (True, 0.0)
-    assert list(replay.stream("c")) == pieces
-    assert in_own_loop(collect(replay.astream("c"))) == pieces
+    for chunks in (list(replay.stream("c")), in_own_loop(collect(replay.astream("c")))):
+        assert plain(chunks) == pieces
+        assert [chunk.cached for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
 
 
 async def collect(stream):
@@ -167,7 +181,7 @@ def test_a_stream_that_was_left_early_is_not_on_record(path):
     next(stream)
     stream.close()
     recorder.invoke("y")
-    assert len(lines(path)) == 1
+    assert count(path) == 1
 
 
 def test_an_unmatched_request_says_what_differs(path):
@@ -179,14 +193,13 @@ def test_an_unmatched_request_says_what_differs(path):
     text = str(caught.value)
     assert caught.value.code is ErrorCode.NOT_FOUND
     assert "'Summarise the report'" in text
-    assert '-  "temperature": 0.0' in text
-    assert '+  "temperature": 0.5' in text
+    assert "\n-temperature: 0.0\n+temperature: 0.5\n" in text
     assert "zzz" not in text
 
 
 def test_an_empty_record_matches_nothing(path):
     path.parent.mkdir(parents=True)
-    path.write_text("")
+    path.write_text("\n")
     with pytest.raises(FrameworkError, match="'x' is not on record"):
         ReplayModel(path).invoke("x")
 
@@ -242,19 +255,123 @@ def test_no_secret_reaches_the_file(path):
     assert replay.invoke(f"my password is hunter2-hunter2 and {key}", extra_params={"api_key": "abcdefgh1234"}).content
 
 
+def test_a_secret_that_a_stream_cuts_reaches_no_file(path):
+    key = "sk-proj-" + "a1B2c3D4" * 6
+    recorder = RecordingModel(MockChatModel(f"the key {key} is yours", chunk_chars=5), path)
+    streamed = "".join(chunk.text for chunk in recorder.stream("x"))
+    assert key in streamed
+    text = path.read_text()
+    assert not [key[start : start + 12] for start in range(8, len(key) - 12) if key[start : start + 12] in text]
+    chunks = list(ReplayModel(path).stream("x"))
+    replayed = "".join(chunk.text for chunk in chunks)
+    assert key not in replayed
+    assert replayed.startswith("the key ")
+    assert replayed.endswith(" is yours")
+    assert len(chunks) > 3
+    assert chunks[-1].usage
+
+
+def test_what_changes_from_time_to_time_is_not_on_record(path):
+    model = create_chat_model("mock", responses="a", latency_s=0.001)
+    record(path, model, lambda m: m.invoke("x"), lambda m: list(m.stream("x")))
+    assert "latency" not in path.read_text()
+    first = path.read_text()
+    record(path, model, lambda m: m.invoke("x"), lambda m: list(m.stream("x")))
+    assert path.read_text() == first
+
+
+@given(st.text(min_size=1), st.lists(st.text(), max_size=4))
+def test_any_text_survives(tmp_path_factory, answer, pieces):
+    class Cut(MockChatModel):
+        async def stream_async(self, request):
+            for piece in pieces:
+                yield ChatChunk(text=piece)
+            yield ChatChunk(text="", finish_reason="stop", usage=(await self.complete_async(request)).usage)
+
+    for suffix in ("jsonl", "yaml"):
+        path = tmp_path_factory.mktemp("texts") / f"calls.{suffix}"
+        record(path, Cut(answer), lambda m: m.invoke("whole"), lambda m: list(m.stream("pieces", stop=(answer,))))
+        replay = ReplayModel(path)
+        assert replay.invoke("whole").content == redact(answer)
+        replayed = [chunk.text for chunk in replay.stream("pieces", stop=(answer,))][:-1]
+        assert "".join(replayed) == redact("".join(pieces))
+
+
+def test_in_yaml_texts_of_several_lines_read_as_they_are(tmp_path):
+    path = tmp_path / "calls.yaml"
+    recorder = RecordingModel(MockChatModel("# Title\n\n- one: 1\n- no\n"), path)
+    recorder.invoke("First line.\n  Second: line.", temperature=0.0, stop=("no", "12", "END"))
+    assert (
+        path.read_text()
+        == """---
+request:
+  model: gpt-4o-mini
+  messages:
+    - role: user
+      content: |-
+        First line.
+          Second: line.
+  temperature: 0.0
+  max_tokens: 1024
+  stop:
+    - "no"
+    - "12"
+    - END
+response:
+  content: |
+    # Title
+
+    - one: 1
+    - no
+  model: gpt-4o-mini
+  usage:
+    prompt_tokens: 4
+    completion_tokens: 7
+    total_tokens: 11
+    model: gpt-4o-mini
+    provider: mock
+"""
+    )
+
+
+def test_a_line_of_json_has_its_keys_in_one_order(tmp_path):
+    path = tmp_path / "calls.jsonl"
+    recorder = RecordingModel(MockChatModel("one two"), path)
+    list(recorder.stream([Message(role="system", content="s"), Message(role="user", content="u")]))
+    [line] = path.read_text().splitlines()
+    call = json.loads(line)
+    assert list(call) == ["request", "chunks"]
+    assert list(call["request"]) == ["model", "messages", "temperature", "max_tokens"]
+    assert call["chunks"][:2] == ["one ", "two"]
+    assert call["chunks"][2]["finish_reason"] == "stop"
+
+
+def test_a_picture_stands_there_as_its_hash(path):
+    record(path, MockChatModel(), lambda m: m.invoke([Message(role="user", content=(ImagePart(data=b"picture"),))]))
+    assert f"sha256:{sha256(b'picture').hexdigest()}" in path.read_text()
+    assert base64.b64encode(b"picture").decode() not in path.read_text()
+
+
+def test_what_is_on_record_can_be_asked(path):
+    record(path, MockChatModel(), lambda m: m.invoke("x"))
+    replay = ReplayModel(path)
+    assert ChatRequest(prompt="x") in replay
+    assert ChatRequest(prompt="y") not in replay
+
+
 def test_a_new_recorder_begins_anew_unless_told_to_append(path):
     record(path, MockChatModel("old"), lambda m: m.invoke("x"))
     record(path, MockChatModel("new"), lambda m: m.invoke("x"), lambda m: m.invoke("y"))
-    assert len(lines(path)) == 2
+    assert count(path) == 2
     RecordingModel(MockChatModel("more"), path, append=True).invoke("z")
-    assert len(lines(path)) == 3
+    assert count(path) == 3
     assert ReplayModel(path).invoke("x").content == "new"
 
 
 def test_many_threads_write_whole_lines(path):
     recorder = RecordingModel(MockChatModel(lambda r: r.prompt * 50), path)
     recorder.batch([f"p{number}" for number in range(100)], max_concurrency=16)
-    assert len(lines(path)) == 100
+    assert count(path) == 100
     replay = ReplayModel(path)
     assert all(replay.invoke(f"p{number}").content == f"p{number}" * 50 for number in range(100))
     assert "100" in replay.check_health().detail
@@ -266,10 +383,26 @@ def test_a_record_that_is_not_there(tmp_path):
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("bad", ["{", "[]", "{}", '{"request": {}, "response": {"content": 1}}', '{"request": {}}'])
-def test_a_broken_record_names_its_line(path, bad):
+BROKEN = ["{", "[]", "{}", '{"request": {}, "response": {"content": 1}}', '{"request": {}}', "7", "text"]
+BROKEN_ERRORS = ["7", "{}", '{"code": "no_code", "message": "m"}', '{"code": "auth"}']
+
+
+@pytest.mark.parametrize("bad", BROKEN + [f'{{"request": {{}}, "error": {error}}}' for error in BROKEN_ERRORS])
+def test_a_broken_record_names_its_line(tmp_path, bad):
+    path = tmp_path / "calls.jsonl"
     record(path, MockChatModel(), lambda m: m.invoke("x"))
     with path.open("a") as file:
         file.write(bad + "\n")
     with pytest.raises(ConfigurationError, match=r"calls\.jsonl:2"):
         ReplayModel(path)
+    path = tmp_path / "calls.yaml"
+    path.write_text(f"---\n{bad}\n---\n")
+    with pytest.raises(ConfigurationError, match=r"calls\.yaml:2"):
+        ReplayModel(path)
+
+
+def test_a_record_that_is_no_text(tmp_path):
+    (tmp_path / "calls.jsonl").write_bytes(b"\xff\xfe")
+    for place in (tmp_path, tmp_path / "calls.jsonl"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            ReplayModel(place)

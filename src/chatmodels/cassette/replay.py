@@ -1,0 +1,95 @@
+"""Answers from a recording, without the model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from chatmodels.cassette.tape import RecordedCall, read_tape, request_on_tape
+from chatmodels.errors import ChatModelError
+from chatmodels.iface import ChatModel
+from chatmodels.request_facts import canonical
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
+from fmf_core.errors import Code
+from fmf_core.redact import redact_value
+
+HINT = "record it again with RecordingModel, or make the request equal to the recorded one"
+LONGEST_SHOWN = 200
+"""How many characters of a prompt a message shows."""
+
+
+class ReplayModel(ChatModel):
+    """Answers from a recording, without a network and for nothing; blocking, awaited and streamed alike.
+
+    Equal requests are answered in the order in which they were recorded, and from the first again when all were used.
+    What was recorded whole can be streamed, and the other way round. Answers carry `cached=True` and cost 0.
+
+    Args:
+        path: the file that a `RecordingModel` wrote.
+        hint: what the error for a request that is not on record advises.
+
+    Raises:
+        FrameworkError: the file does not exist, or (as `ConfigurationError`) is no recording.
+    """
+
+    provider_name = "replay"
+    in_process = True
+
+    def __init__(self, path: str | Path, *, hint: str = HINT) -> None:
+        self.path = Path(path)
+        self._hint = hint
+        self._lock = threading.Lock()
+        self._calls: dict[str, list[RecordedCall]] = {}
+        for call in read_tape(self.path):
+            self._calls.setdefault(call.key, []).append(call)
+        self._used: dict[tuple[str, bool], int] = {}
+
+    def __contains__(self, request: ChatRequest) -> bool:
+        """Whether `request` is on record."""
+        return canonical(request_on_tape(request)) in self._calls
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request` as it was answered when it was recorded."""
+        return self._next(request, streamed=False).response()
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` in the recorded pieces."""
+        recorded = self._next(request, streamed=True)
+        for chunk in recorded.chunks():
+            yield chunk
+        recorded.raise_error()
+
+    def get_model_info(self) -> ModelInfo:
+        """What this replay is."""
+        return ModelInfo(name=self.path.name, provider="replay", capabilities=("chat", "stream"))
+
+    def check_health(self) -> HealthStatus:
+        """Healthy: the recording was read when the model was made."""
+        calls = sum(map(len, self._calls.values()))
+        return HealthStatus(status="healthy", detail=f"{calls} recorded calls")
+
+    def _next(self, request: ChatRequest, *, streamed: bool) -> RecordedCall:
+        key = canonical(request_on_tape(request))
+        calls = self._calls.get(key)
+        if not calls:
+            raise self._unmatched(request)
+        # A call in pieces and a whole one may both be on record; each is answered by its own kind where there is one.
+        same_kind = [call for call in calls if call.streamed is streamed] or calls
+        with self._lock:
+            number = self._used.get((key, streamed), 0)
+            self._used[(key, streamed)] = number + 1
+        return same_kind[number % len(same_kind)]
+
+    def _unmatched(self, request: ChatRequest) -> ChatModelError:
+        from chatmodels.cassette.difference import difference
+
+        diff = difference(request_on_tape(request), [calls[0].request for calls in self._calls.values()])
+        prompt = request.prompt if len(request.prompt) <= LONGEST_SHOWN else f"{request.prompt[:LONGEST_SHOWN]}…"
+        return ChatModelError(
+            f"the prompt {prompt!r} is not on record in {self.path}\n{diff}\n",
+            op="replay.complete",
+            code=Code.NOT_FOUND,
+            hint=self._hint,
+            fields={"prompt": redact_value(request.prompt), "diff": diff},
+        )

@@ -1,0 +1,203 @@
+"""The file of recorded calls: what stands in it, how it is written and how it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.pieces import joined, pieces_of
+from chatmodels.request_facts import canonical, request_facts
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from fmf_core.errors import Code, ConfigurationError, FrameworkError
+from fmf_core.redact import redact, redact_value
+from fmf_core.yaml_text import load_yaml
+
+YAML_SUFFIXES = (".yaml", ".yml")
+DOCUMENT = "---"
+_MOMENTARY = {"latency_ms", "rate_limit"}
+_PIECE = re.compile(r"\s*\S+\s*|\s+")
+
+
+def request_on_tape(request: ChatRequest) -> dict[str, Any]:
+    """What of `request` stands on the tape and makes two requests the same: all that decides the answer, no secrets."""
+    blanked: dict[str, Any] = redact_value(request_facts(request))
+    return blanked
+
+
+class TapeWriter:
+    """One file that calls are added to, whole ones from any thread."""
+
+    def __init__(self, path: Path, *, append: bool) -> None:
+        self._path = path
+        self._mode = "a" if append else "w"
+        self._lock = threading.Lock()
+
+    def write(
+        self,
+        request: ChatRequest,
+        *,
+        response: ChatResponse | None = None,
+        chunks: Sequence[ChatChunk] | None = None,
+        error: FrameworkError | None = None,
+    ) -> None:
+        """Add one call: its request, and its response, its pieces or its error."""
+        call: dict[str, Any] = {"request": request_on_tape(request)}
+        if response is not None:
+            facts = response.model_dump(mode="json", exclude_defaults=True, exclude=_MOMENTARY)
+            call["response"] = redact_value(facts)
+        if chunks is not None:
+            call["chunks"] = _chunks_on_tape(chunks)
+        if error is not None:
+            call["error"] = redact_value(_error_facts(error))
+        text = _as_yaml(call) if self._path.suffix in YAML_SUFFIXES else json.dumps(call, ensure_ascii=False) + "\n"
+        with self._lock:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # What UTF-8 cannot hold is written as `\udXXX`, which means the same in JSON and in quoted YAML.
+            with self._path.open(self._mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(text)
+            self._mode = "a"
+
+
+class RecordedCall:
+    """One call on record."""
+
+    def __init__(self, call: Mapping[str, Any]) -> None:
+        if not {"response", "chunks", "error"} & set(call):
+            raise ValueError("it has no response, chunks or error")
+        self.request: Mapping[str, Any] = call["request"]
+        self.key = canonical(self.request)
+        self.streamed = "chunks" in call
+        self._chunks = [_chunk(piece) for piece in call.get("chunks", ())]
+        self._error: Mapping[str, Any] | None = call.get("error")
+        if self._error is not None:
+            _error(self._error)  # now, not when it is to be raised, it must turn out to be one
+        self._response: ChatResponse | None = None
+        if "response" in call:
+            self._response = _unpaid(ChatResponse.model_validate(call["response"]))
+
+    def response(self) -> ChatResponse:
+        """The whole answer."""
+        self.raise_error()
+        if self._response is None:
+            whole = joined(self._chunks)
+            if whole is None:
+                raise ChatModelError(
+                    "the recorded stream has no end: usage or finish reason is missing",
+                    op="replay.complete",
+                    code=Code.BAD_REPLY,
+                )
+            self._response = _unpaid(whole)
+        return self._response
+
+    def chunks(self) -> list[ChatChunk]:
+        """The pieces; what was recorded whole is one piece."""
+        return self._chunks if self._response is None or self._chunks else pieces_of(self._response)
+
+    def raise_error(self) -> None:
+        """Raise the recorded error, if there is one."""
+        if self._error is not None:
+            raise _error(self._error)
+
+
+def read_tape(path: Path) -> list[RecordedCall]:
+    """The calls on record in `path`.
+
+    Raises:
+        FrameworkError: there is no such file, or (as `ConfigurationError`) it holds something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise FrameworkError(
+            f"the recording {path} does not exist",
+            op="replay.open",
+            code=Code.NOT_FOUND,
+            hint="make it with RecordingModel(model, path)",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"the recording {path} cannot be read: {error}", op="replay.open") from error
+    in_yaml = path.suffix in YAML_SUFFIXES
+    recorded = []
+    for line, part in _documents(text) if in_yaml else _lines(text):
+        try:
+            call = load_yaml(part, source=path.name).data if in_yaml else json.loads(part)
+            recorded.append(RecordedCall(call))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{path}:{line} is no recorded call: {redact(str(error))}",
+                op="replay.open",
+                hint="record the calls again",
+            ) from error
+    return recorded
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    # Not splitlines(), which also cuts at characters that JSON leaves inside its texts.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _documents(text: str) -> Iterator[tuple[int, str]]:
+    start, part = 1, []
+    for number, line in enumerate([*text.split("\n"), DOCUMENT], start=1):
+        if line.rstrip() != DOCUMENT:
+            part.append(line)
+            continue
+        if any(line.strip() for line in part):
+            yield start, "\n".join(part)
+        start, part = number + 1, []
+
+
+def _as_yaml(call: Mapping[str, Any]) -> str:
+    from chatmodels.cassette.yaml_tape import as_yaml
+
+    return f"{DOCUMENT}\n{as_yaml(call)}"
+
+
+def _chunks_on_tape(chunks: Sequence[ChatChunk]) -> list[Any]:
+    """Each piece as its bare text where it has nothing else; a secret is blanked also where a cut runs through it."""
+    pieces = [chunk.model_dump(mode="json", exclude_defaults=True, exclude=_MOMENTARY) for chunk in chunks]
+    text = "".join(chunk.text for chunk in chunks)
+    blanked = redact(text)
+    if blanked != text:
+        others = [{**piece, "text": ""} for piece in pieces if set(piece) != {"text"}]
+        pieces = [{"text": piece} for piece in _PIECE.findall(blanked)] + others
+    return [piece["text"] if set(piece) == {"text"} else redact_value(piece) for piece in pieces]
+
+
+def _chunk(piece: object) -> ChatChunk:
+    if isinstance(piece, str):
+        return ChatChunk(text=piece)
+    chunk = ChatChunk.model_validate(piece)
+    return chunk if chunk.usage is None else chunk.model_copy(update={"cached": True})
+
+
+def _unpaid(response: ChatResponse) -> ChatResponse:
+    return response.model_copy(update={"cached": True, "cost_usd": 0.0})
+
+
+def _error_facts(error: FrameworkError) -> dict[str, Any]:
+    facts = {
+        "code": str(error.code),
+        "op": error.op,
+        "message": error.message,
+        "hint": error.hint,
+        "retry_after": error.retry_after,
+        "fields": {name: value for name, value in error.fields.items() if _is_plain(value)},
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "", {})}
+
+
+def _error(facts: Mapping[str, Any]) -> ChatModelError:
+    more = {name: facts[name] for name in ("op", "hint", "retry_after", "fields") if name in facts}
+    return chat_model_error(facts["message"], code=Code(facts["code"]), **{"op": "", **more})
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)

@@ -1,0 +1,156 @@
+"""Budgets of the whole process: every measured call counts towards those in force, and a spent one refuses the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from chatmodels.config import Price
+from chatmodels.errors import ChatModelError
+from chatmodels.pricing import cost_of
+from chatmodels.types import TokenUsage
+from fmf_core.errors import Code, ConfigurationError
+
+# For the whole process and not a context variable: a call may be made by any thread or event loop.
+_lock = threading.Lock()
+_in_force: tuple[Budget, ...] = ()
+
+
+class Budget:
+    """What the calls to models cost while it is in force, and how much they may.
+
+        with Budget(limit_usd=0.05) as budget:
+            ...
+        print(budget.spent_usd, budget.calls)
+
+    Calls in flight together may spend more than the limit; the first call that begins afterwards is refused.
+
+    Args:
+        limit_usd: US dollars; `None` only counts.
+        prices: model name to `Price` or its keys, for models whose price is unknown otherwise.
+    """
+
+    def __init__(
+        self, limit_usd: float | None = None, *, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
+    ) -> None:
+        if limit_usd is not None and not limit_usd >= 0:
+            raise ConfigurationError(f"limit_usd must be 0 or more, got {limit_usd!r}", op="budget.create")
+        self.limit_usd = limit_usd
+        self._prices = dict(prices or {})
+        self._lock = threading.Lock()
+        self._spent = 0.0
+        self._calls = 0
+        self._refused = 0
+        self._unknown = 0
+        self._unpriced: set[str] = set()
+
+    @property
+    def spent_usd(self) -> float:
+        """What the calls cost, as far as their prices are known."""
+        return self._spent
+
+    @property
+    def calls(self) -> int:
+        """How many calls were answered."""
+        return self._calls
+
+    @property
+    def unknown(self) -> int:
+        """How many of the calls were streams that were left early, so that nobody knows their tokens."""
+        return self._unknown
+
+    @property
+    def refused(self) -> int:
+        """How many calls were refused."""
+        return self._refused
+
+    @property
+    def unpriced_models(self) -> tuple[str, ...]:
+        """Models that answered and have no known price."""
+        with self._lock:
+            return tuple(sorted(self._unpriced))
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether a call was refused, or more was spent than the limit."""
+        return bool(self._refused) or (self.limit_usd is not None and self._spent > self.limit_usd)
+
+    def check(self, model: str) -> None:
+        """Refuse a call to `model` when the limit is spent.
+
+        Raises:
+            ChatModelError: the limit is reached, or nobody knows whether it is; the code is `Code.BUDGET`.
+        """
+        if self.limit_usd is None:
+            return
+        unpriced = self.unpriced_models
+        if self._spent < self.limit_usd and not unpriced:
+            return
+        with self._lock:
+            self._refused += 1
+        problem, hint = self._complaint(), "raise limit_usd, or ask for less"
+        if unpriced:
+            problem = f"the price of {', '.join(map(repr, unpriced))} is unknown, so the budget cannot be kept"
+            hint = "give prices={model: {'input_per_1m': ..., 'output_per_1m': ...}}"
+        raise ChatModelError(
+            f"a call to {model!r} was refused before it was made: {problem}",
+            op="budget.check",
+            code=Code.BUDGET,
+            hint=hint,
+            fields={"model": model, "spent_usd": self._spent, "limit_usd": self.limit_usd},
+        )
+
+    def count(self, usage: TokenUsage | None, cost_usd: float | None) -> None:
+        """Count one answered call; what it cost is worked out where `cost_usd` is `None`."""
+        cost = cost_usd
+        if cost is None and usage is not None:
+            cost = cost_of(usage, self._prices)
+            if cost is None and usage.provider == "mock":
+                cost = 0.0
+        with self._lock:
+            self._calls += 1
+            if cost is not None:
+                self._spent += cost
+            elif usage is None:
+                self._unknown += 1
+            else:
+                self._unpriced.add(usage.model)
+
+    def assert_within_budget(self) -> None:
+        """Raise `AssertionError` when a call was refused or more was spent than the limit."""
+        if self.exceeded:
+            refused = f"; {self._refused} calls were refused" if self._refused else ""
+            raise AssertionError(f"{self._complaint()}{refused}")
+
+    def __enter__(self) -> Self:
+        global _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
+        with _lock:
+            _in_force = (*_in_force, self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        global _in_force  # noqa: PLW0603 - as above
+        with _lock:
+            _in_force = tuple(budget for budget in _in_force if budget is not self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(limit_usd={self.limit_usd}, spent_usd={self._spent:.6f}, calls={self._calls})"
+
+    def _complaint(self) -> str:
+        return f"${self._spent:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}"
+
+
+def check_budgets(model: str) -> None:
+    """Raise when one of the budgets in force refuses a call to `model`."""
+    for budget in _in_force:
+        budget.check(model)
+
+
+def count_spending(usage: TokenUsage | None, cost_usd: float | None) -> None:
+    """Let the budgets in force count one answered call; `cost_usd` is 0 for what was not paid."""
+    for budget in _in_force:
+        budget.count(usage, cost_usd)

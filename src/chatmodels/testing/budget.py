@@ -1,0 +1,26 @@
+"""A budget for tests that call real models."""
+
+from __future__ import annotations
+
+from chatmodels.config import ChatModelConfig
+from chatmodels.factory import measure
+from chatmodels.iface import ChatModel
+from chatmodels.spending import Budget
+from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.measured import MeasuredModel
+
+
+class ModelBudget(Budget):
+    """A `Budget` that can also watch models of one's own making.
+
+    The calls of every model of `create_chat_model`, and of every workflow, count by themselves.
+    """
+
+    def watch(self, model: ChatModel) -> ChatModel:
+        """`model` so that its calls count; itself when they do already."""
+        inner = model
+        while isinstance(inner, WrappedModel):
+            if isinstance(inner, MeasuredModel):
+                return model
+            inner = inner.inner
+        return measure(model, ChatModelConfig())
