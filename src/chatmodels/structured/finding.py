@@ -1,23 +1,22 @@
-"""Gets JSON out of a chat model: finds it in the answer, checks it against a schema, asks again when it is wrong."""
+"""JSON in the text of an answer: the whole of it, in a code fence, or amid prose; never a piece of a broken value."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from chatmodels.errors import ChatModelError
-from chatmodels.json_schema import SlowPatternError, check_schema, fault_in
-from chatmodels.types import ChatRequest, ChatResponse, Message, TokenUsage
-from fmf_core.errors import Code
+from chatmodels.json_schema import SlowPatternError, fault_in
 
-__all__ = ["Ask", "Expected", "JsonAnswer", "MisfitError", "answer_json", "check_schema", "parse_json"]
+T = TypeVar("T")
 
-Ask = Callable[[ChatRequest], Awaitable[ChatResponse]]
 Expected = Literal["json", "object", "array"]
+Place = Literal["whole", "fence", "prose"]
+Accept = Callable[[Any], T]
+"""What the caller makes of a JSON value; raises `MisfitError` where it does not fit."""
 
 LONGEST_SHOWN = 120
 """How many characters of a wrong value an error shows."""
@@ -40,105 +39,94 @@ _BRACKET = re.compile(r"[\[\]{}]")
 _CLOSED_BY = {"[": "]", "{": "}"}
 # An opening bracket that is certainly meant as JSON: what follows it is then no place to look for other values.
 _MEANT = re.compile(r'\{\s*"[^"\n]*"\s*:|\[\s*[\[{]')
-
-
-@dataclass(frozen=True, slots=True)
-class JsonAnswer:
-    """A JSON value that a model gave, and what it took to get it."""
-
-    value: Any
-    response: ChatResponse
-    """The answer that held the value."""
-    usage: TokenUsage
-    """The tokens of all asks together."""
-    asks: int = 1
-    """How often the model was asked."""
+# Strings and holes come first, so that only a comma behind a value and before a closing bracket is the third kind. A
+# string that nothing closes reaches to the end.
+_TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*+"?|[\[{,:]\s*+,|(,)(?=\s*+[\]}])', re.DOTALL)
 
 
 class MisfitError(ValueError):
     """A text holds no JSON value, or none of the expected shape; the message tells a model what to correct."""
 
 
-async def answer_json(
-    ask: Ask,
-    request: ChatRequest,
-    *,
-    schema: Mapping[str, Any] | None = None,
-    parse_retries: int = 1,
-    expects: Expected = "json",
-) -> JsonAnswer:
-    """Ask until the answer holds JSON that fits.
+class _Candidate(NamedTuple):
+    """A value that stands in a text."""
 
-    The request is sent as it is: whether the provider is told the schema is up to its `response_format`. When an answer
-    does not fit, the next request repeats it and says what is wrong with it.
+    length: int
+    value: Any
+    mended: bool = False
 
-    Args:
-        ask: answers one request.
-        request: the first request.
-        schema: a JSON Schema (see `check_schema`) that the value must satisfy, formats included.
-        parse_retries: how often to ask again.
-        expects: `"json"` for any value, `"object"` or `"array"`.
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T]):
+    """A value that was found in a text and fits, and where."""
+
+    value: T
+    place: Place
+    mended: bool
+    """Whether commas before closing brackets were left out to read it."""
+
+
+def find(text: str, accept: Accept[T]) -> Found[T]:
+    """The value in `text` that `accept` takes; of several amid prose, the longest.
+
+    A text is never completed: only a comma right before a closing bracket is looked over, for it cannot mean anything.
 
     Raises:
-        ChatModelError: `Code.TRUNCATED` when the answer was cut by `max_tokens` (it is never accepted, and not asked
-            for again under the same limit), `Code.REFUSED` when the provider withheld it, `Code.BAD_REPLY` when no
-            answer fitted. `fields["usage"]` holds the tokens of all asks.
-        ConfigurationError: `schema` cannot be used, see `check_schema`.
+        MisfitError: no value in `text` fits.
     """
-    if schema is not None:
-        check_schema(schema)
-    usage: TokenUsage | None = None
-    asks = 0
-    while True:
-        response = await ask(request)
-        asks += 1
-        usage = response.usage if usage is None else usage + response.usage
-        facts = {"usage": usage, "asks": asks, "model": response.model}
-        _refuse_incomplete(response, request, facts)
-        try:
-            return JsonAnswer(parse_json(response.content, schema=schema, expects=expects), response, usage, asks)
-        except MisfitError as misfit:
-            if asks > parse_retries:
-                raise ChatModelError(
-                    f"the answer of {response.model} is not the expected JSON (asked {asks} times): {misfit}",
-                    op="chatmodels.answer_json",
-                    code=Code.BAD_REPLY,
-                    hint="show the model an example of the wanted answer, loosen the schema, or raise parse_retries",
-                    fields=facts,
-                ) from misfit
-            request = _again(request, response, misfit)
+    misfit: MisfitError | None = None
+    for place, candidates in _PLACES.items():
+        fitting: list[tuple[int, Found[T]]] = []
+        for candidate in candidates(text):
+            try:
+                value = accept(candidate.value)
+            except SlowPatternError as slow:
+                # The other values of the answer are likely to take as long.
+                raise MisfitError(str(slow)) from slow
+            except MisfitError as error:
+                misfit = misfit or error
+            else:
+                fitting.append((candidate.length, Found(value, place, candidate.mended)))
+        if fitting:
+            return max(fitting, key=lambda found: found[0])[1]
+    raise misfit or _unreadable(text)
 
 
 def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: Expected = "json") -> Any:
     """The JSON value in `text`: the whole of it, what stands in a code fence, or an object or array amid prose.
 
     Where several values amid prose fit, the longest is taken. `NaN`, `Infinity` and numbers too large for a float are
-    refused; of equal keys the last one counts; line breaks inside strings are accepted.
+    refused; of equal keys the last one counts; line breaks inside strings and a comma before a closing bracket are
+    accepted.
 
     Raises:
         MisfitError: no value in `text` fits.
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
-    misfit: MisfitError | None = None
-    for places in (_whole, _fenced, _embedded):
-        fitting: list[tuple[int, Any]] = []
-        for length, value in places(text):
-            fault = _fault(value, schema, expects)
-            if fault is None:
-                fitting.append((length, value))
-            else:
-                misfit = misfit or fault
-        if fitting:
-            return max(fitting, key=lambda found: found[0])[1]
-    raise misfit or _unreadable(text)
+    return find(text, accept_json(schema, expects)).value
 
 
-def _whole(text: str) -> Iterator[tuple[int, Any]]:
+def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:
+    """Takes the values that are of the expected kind and fit `schema`, as they are."""
+
+    def accept(value: Any) -> Any:
+        kinds = _KINDS.get(expects)
+        if kinds and not isinstance(value, kinds):
+            raise MisfitError(f"it must be a JSON {expects}, got {_short(json.dumps(value, ensure_ascii=False))}")
+        fault = None if schema is None else fault_in(value, schema)
+        if fault is not None:
+            raise MisfitError(fault)
+        return value
+
+    return accept
+
+
+def _whole(text: str) -> Iterator[_Candidate]:
     """The text as one value."""
     yield from _read(text)
 
 
-def _fenced(text: str) -> Iterator[tuple[int, Any]]:
+def _fenced(text: str) -> Iterator[_Candidate]:
     """The inside of the fence around the whole text, or else of each fence in it."""
     whole = _WHOLE_FENCE.match(text)
     found = list(_read(whole[1])) if whole else []
@@ -148,7 +136,7 @@ def _fenced(text: str) -> Iterator[tuple[int, Any]]:
     yield from found
 
 
-def _embedded(text: str) -> Iterator[tuple[int, Any]]:
+def _embedded(text: str) -> Iterator[_Candidate]:
     """Objects and arrays amid prose, none of them a piece of a larger one that is broken."""
     brackets = _Brackets(text)
     left = MOST_READ * max(len(text), SHORT_ANSWER)
@@ -173,7 +161,7 @@ def _embedded(text: str) -> Iterator[tuple[int, Any]]:
             start = behind
             continue
         if _is_encodable(value, text):
-            yield end - start, value
+            yield _Candidate(end - start, value)
         start = end
 
 
@@ -220,14 +208,29 @@ class _Brackets:
             yield token
 
 
-def _read(text: str) -> Iterator[tuple[int, Any]]:
+def _read(text: str) -> Iterator[_Candidate]:
     """The value that `text` is, if it is one."""
-    try:
-        value = _decoder.decode(text.strip().strip(BYTE_ORDER_MARK))
-    except (ValueError, RecursionError):
+    bare = text.strip().strip(BYTE_ORDER_MARK)
+    for mended in (False, True):
+        tried = _without_trailing_commas(bare) if mended else bare
+        if mended and tried == bare:
+            return
+        try:
+            value = _decoder.decode(tried)
+        except RecursionError:
+            return
+        except ValueError:
+            continue
+        if _is_encodable(value, text):
+            yield _Candidate(len(text), value, mended)
         return
-    if _is_encodable(value, text):
-        yield len(text), value
+
+
+def _without_trailing_commas(text: str) -> str:
+    """`text` without commas between a value and a closing bracket; strings stay as they are wherever it is JSON."""
+    if not text.startswith(("{", "[")):
+        return text
+    return _TRAILING_COMMA.sub(lambda token: "" if token[1] else token[0], text)
 
 
 def _is_encodable(value: Any, text: str) -> bool:
@@ -270,51 +273,12 @@ def _unreadable(text: str) -> MisfitError:
     return MisfitError("it holds half a character (a lone surrogate escape)")
 
 
-def _fault(value: Any, schema: Mapping[str, Any] | None, expects: Expected) -> MisfitError | None:
-    kinds = _KINDS.get(expects)
-    if kinds and not isinstance(value, kinds):
-        return MisfitError(f"it must be a JSON {expects}, got {_short(json.dumps(value, ensure_ascii=False))}")
-    if schema is None:
-        return None
-    try:
-        fault = fault_in(value, schema)
-    except SlowPatternError as slow:
-        # Raised, not returned: the other values of the answer are likely to take as long.
-        raise MisfitError(str(slow)) from slow
-    return None if fault is None else MisfitError(fault)
-
-
-def _refuse_incomplete(response: ChatResponse, request: ChatRequest, facts: Mapping[str, Any]) -> None:
-    if response.finish_reason == "length":
-        raise ChatModelError(
-            f"the answer of {response.model} was cut after {response.usage.completion_tokens} tokens",
-            op="chatmodels.answer_json",
-            code=Code.TRUNCATED,
-            hint=f"raise max_tokens (it was {request.max_tokens}), or ask for a shorter answer",
-            fields=facts,
-        )
-    if response.finish_reason == "content_filter":
-        raise ChatModelError(
-            f"the provider of {response.model} withheld the answer",
-            op="chatmodels.answer_json",
-            code=Code.REFUSED,
-            hint="look at what the request asks for",
-            fields=facts,
-        )
-
-
-def _again(request: ChatRequest, response: ChatResponse, misfit: MisfitError) -> ChatRequest:
-    """The conversation so far, the answer, and what is wrong with it."""
-    answer = (Message(role="assistant", content=response.content),) if response.content else ()
-    complaint = Message(
-        role="user",
-        content=f"That answer cannot be used: {misfit}.\nAnswer again with the corrected JSON value and nothing else.",
-    )
-    given = {
-        name: getattr(request, name) for name in request.model_fields_set - {"prompt", "system_prompt", "messages"}
-    }
-    return ChatRequest(**given, messages=(*request.messages, *answer, complaint))
-
-
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+_PLACES: Mapping[Place, Callable[[str], Iterator[_Candidate]]] = {
+    "whole": _whole,
+    "fence": _fenced,
+    "prose": _embedded,
+}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import functools
 import json
@@ -11,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, ToolCall
-from chatmodels.structured import MisfitError, answer_json, check_schema, parse_json
+from chatmodels.json_schema import check_schema
+from chatmodels.structured.finding import MisfitError, accept_json, find, parse_json
 from fmf_core.errors import ConfigurationError
 
 PERSON = {
@@ -30,11 +29,6 @@ values = st.recursive(
 containers = st.lists(values, max_size=4) | st.dictionaries(texts, values, max_size=4)
 prose = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}[]`"), max_size=60)
 written = {"compact": {"separators": (",", ":")}, "indented": {"indent": 2}, "unicode": {"ensure_ascii": False}}
-
-
-def in_own_loop(work):
-    with asyncio.Runner() as runner:
-        return runner.run(work)
 
 
 def write(value, style):
@@ -266,73 +260,52 @@ def test_a_value_nested_too_deeply_for_its_schema_is_a_misfit():
         parse_json("[" * 900 + "]" * 900, schema={"items": {"$ref": "#"}})
 
 
-def ask(model, *, prompt="Who?", **settings):
-    request = ChatRequest(prompt=prompt, system_prompt="Answer in JSON", temperature=0.0)
-    return in_own_loop(answer_json(model.complete_async, request, **settings))
+@given(containers, st.sampled_from(["{}", "```json\n{}\n```"]), st.data())
+def test_a_comma_before_a_closing_bracket_changes_nothing(value, around, data):
+    written = json.dumps(value, indent=1)
+    closing = [place for place, _ in enumerate(written) if written[place] in "]}" and written[place - 1] not in "[{"]
+    closing = [place for place in closing if written[:place].rstrip() != "" and is_outside_of_strings(written, place)]
+    if not closing:
+        return
+    place = data.draw(st.sampled_from(closing))
+    found = find(around.replace("{}", f"{written[:place].rstrip()},{written[place:]}"), accept_json(None))
+    assert (found.value, found.mended) == (value, True)
 
 
-class TestAnswerJson:
-    def test_a_good_answer_is_asked_for_once(self):
-        model = MockChatModel('{"name": "Ann"}')
-        answer = ask(model, schema=PERSON)
-        assert (answer.value, answer.asks, model.call_count) == ({"name": "Ann"}, 1, 1)
-        assert answer.usage == answer.response.usage
+def is_outside_of_strings(text, place):
+    within, escaped = False, False
+    for character in text[:place]:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = within
+        elif character == '"':
+            within = not within
+    return not within
 
-    def test_a_bad_answer_is_asked_for_again_with_what_is_wrong(self):
-        model = MockChatModel(['{"name": 3}', '{"name": "Ann"}'])
-        answer = ask(model, schema=PERSON)
-        again = model.call_log[1]
-        assert [m.role for m in again.messages] == ["system", "user", "assistant", "user"]
-        assert again.messages[2].content == '{"name": 3}'
-        assert "$.name" in again.messages[3].content
-        assert again.temperature == 0.0
-        assert (answer.value, answer.asks) == ({"name": "Ann"}, 2)
-        assert answer.usage.completion_tokens == 4
-        assert answer.response.usage.completion_tokens == 2
 
-    def test_the_asking_ends(self):
-        model = MockChatModel("never")
-        with pytest.raises(ChatModelError, match="asked 3 times") as caught:
-            ask(model, parse_retries=2)
-        assert model.call_count == 3
-        assert caught.value.code is ErrorCode.BAD_REPLY
-        assert caught.value.fields["usage"].completion_tokens == 3
-        assert caught.value.hint
+@pytest.mark.parametrize("text", ["[,]", "[1,,]", "{,}", '{"a":,}', '{"a",}', "[1,2", '{"a": 1,', "[1, 2,"])
+def test_a_hole_or_an_open_end_is_no_trailing_comma(text):
+    with pytest.raises(MisfitError):
+        parse_json(text)
 
-    def test_no_retries(self):
-        model = MockChatModel("never")
-        with pytest.raises(ChatModelError):
-            ask(model, parse_retries=0)
-        assert model.call_count == 1
 
-    @pytest.mark.parametrize("content", ['{"name": "An', '{"name": "Ann"}'])
-    def test_a_cut_answer_is_never_accepted_and_not_asked_for_again(self, content):
-        whole = MockChatModel(content).complete(ChatRequest(prompt="x"))
-        model = MockChatModel(whole.model_copy(update={"finish_reason": "length"}))
-        with pytest.raises(ChatModelError, match="was cut") as caught:
-            ask(model, schema=PERSON)
-        assert model.call_count == 1
-        assert caught.value.code is ErrorCode.TRUNCATED
-        assert "max_tokens" in caught.value.hint
+@pytest.mark.parametrize("text", ['{"a": ",]"}', '["x, }", "[,]"]', '{"a": "\\",}"}'])
+def test_commas_inside_strings_stay(text):
+    found = find(text, accept_json(None))
+    assert (found.value, found.mended) == (json.loads(text), False)
 
-    def test_a_withheld_answer(self):
-        whole = MockChatModel("...").complete(ChatRequest(prompt="x"))
-        with pytest.raises(ChatModelError) as caught:
-            ask(MockChatModel(whole.model_copy(update={"finish_reason": "content_filter"})))
-        assert caught.value.code is ErrorCode.REFUSED
 
-    def test_a_tool_call_is_no_answer(self):
-        model = MockChatModel([ToolCall(id="1", name="t"), "[1]"])
-        assert ask(model).value == [1]
-        assert [m.role for m in model.call_log[1].messages] == ["system", "user", "user"]
-
-    def test_failures_of_the_model_pass(self):
-        with pytest.raises(ChatModelError) as caught:
-            ask(MockChatModel(fail_with=ChatModelError("x", op="o", code=ErrorCode.UNAVAILABLE)))
-        assert caught.value.code is ErrorCode.UNAVAILABLE
-
-    def test_a_wrong_schema_is_told_before_anything_is_spent(self):
-        model = MockChatModel("[1]")
-        with pytest.raises(ConfigurationError):
-            ask(model, schema={"type": "lost"})
-        assert model.call_count == 0
+@pytest.mark.parametrize(
+    ("text", "place", "mended"),
+    [
+        ('{"a": 1}', "whole", False),
+        ('{"a": [1, 2, ], }', "whole", True),
+        ('```json\n{"a": 1}\n```', "fence", False),
+        ('```json\n{"a": 1,}\n```', "fence", True),
+        ('It is {"a": 1}.', "prose", False),
+    ],
+)
+def test_where_it_was_found_is_told(text, place, mended):
+    found = find(text, accept_json(None))
+    assert (found.place, found.mended) == (place, mended)

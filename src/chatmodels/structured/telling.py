@@ -1,0 +1,102 @@
+"""How a provider is told the shape of an answer: as a schema that it enforces, as JSON mode, or in the prompt alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from chatmodels.errors import ChatModelError
+from chatmodels.structured.wanted import Wanted
+from chatmodels.types import ChatRequest, Message, ModelInfo, ResponseFormat, TextPart
+from fmf_core.errors import Code
+
+T = TypeVar("T")
+
+_NAMES_THE_FORMAT = re.compile(
+    r"response.?format|json.?schema|json.?object|json.?mode|schema|grammar|structured.?output|output.?(?:config|format)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Way(Generic[T]):
+    """One way to tell it."""
+
+    name: str
+    """As repairs and errors call it."""
+    wanted: Wanted[T]
+    response_format: ResponseFormat | None
+    instruction: str = ""
+    """What is added to the system prompt."""
+
+    def told(self, request: ChatRequest) -> ChatRequest:
+        """`request` in this way; itself where there is nothing to change."""
+        if not self.instruction and self.response_format is request.response_format:
+            return request
+        messages = _instructed(request.messages, self.instruction) if self.instruction else request.messages
+        return request_with(request, messages, response_format=self.response_format)
+
+
+def ways_to_tell(wanted: Wanted[T], request: ChatRequest, info: ModelInfo | None) -> list[Way[T]]:
+    """The ways that are open, the strictest first.
+
+    Args:
+        wanted: the shape.
+        request: its own `response_format` is kept where nothing is known of the model, or no schema is wanted.
+        info: what the model can do; `None` where it is not known.
+    """
+    prompt_only = Way("the prompt alone", wanted, None, _instruction(wanted))
+    if info is None or wanted.schema is None:
+        own = Way("the request's own format", wanted, request.response_format)
+        told_a_format = request.response_format is not None and request.response_format.type != "text"
+        return [own, prompt_only] if told_a_format else [own]
+    ways = []
+    as_object = wanted.as_object()
+    if as_object is not None and "json_schema" in info.capabilities:
+        schema = dict(as_object.schema or {})
+        enforced = ResponseFormat(type="json_schema", json_schema=schema, name=wanted.name)
+        ways.append(Way("json_schema", as_object, enforced))
+    if as_object is not None and "json" in info.capabilities:
+        mode = ResponseFormat(type="json_object")
+        ways.append(Way("json_object", as_object, mode, _instruction(as_object)))
+    return [*ways, prompt_only]
+
+
+def refuses_the_format(error: ChatModelError) -> bool:
+    """Whether a provider refused a request because of the format that it asks for."""
+    return error.code in (Code.INVALID, Code.UNSUPPORTED) and bool(_NAMES_THE_FORMAT.search(error.message))
+
+
+def request_with(request: ChatRequest, messages: Sequence[Message], **changes: Any) -> ChatRequest:
+    """`request` with other messages, and with `changes` to its settings."""
+    views = {"prompt", "system_prompt", "messages"}
+    given = {name: getattr(request, name) for name in request.model_fields_set - views}
+    return ChatRequest(**{**given, **changes}, messages=tuple(messages))
+
+
+def _instruction(wanted: Wanted[Any]) -> str:
+    kind = "object" if wanted.is_object else "value"
+    plain = f"Answer with one JSON {kind} and nothing else: no explanation, no code fence."
+    if wanted.schema is None:
+        return plain
+    return f"{plain} It must fit this JSON Schema:\n{_compact(wanted.schema)}"
+
+
+def _compact(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+
+
+def _instructed(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:
+    """`messages` with `instruction` at the end of the system prompt; the prompts themselves stay as they are."""
+    first, *others = messages
+    if first.role != "system":
+        return (Message(role="system", content=instruction), *messages)
+    content: str | tuple[Any, ...]
+    if isinstance(first.content, str):
+        content = f"{first.content}\n\n{instruction}"
+    else:
+        content = (*first.content, TextPart(text=f"\n\n{instruction}"))
+    return (first.model_copy(update={"content": content}), *others)
