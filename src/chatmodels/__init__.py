@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from chatmodels.registry import list_chat_models as list_chat_models
     from chatmodels.registry import register_chat_model as register_chat_model
     from chatmodels.registry import unregister_chat_model as unregister_chat_model
+    from chatmodels.structured.asking import Parsed as Parsed
+    from chatmodels.structured.asking import Repair as Repair
     from chatmodels.types import ChatChunk as ChatChunk
     from chatmodels.types import ChatRequest as ChatRequest
     from chatmodels.types import ChatRequest as LLMRequest
@@ -76,11 +78,13 @@ __all__ = [
     "MockChatModel",
     "ModelInfo",
     "ModelInfoProvider",
+    "Parsed",
     "Price",
     "ProviderAuthError",
     "ProviderError",
     "RateLimit",
     "RecordingModel",
+    "Repair",
     "ReplayModel",
     "ResponseFormat",
     "RetryPolicy",
@@ -129,10 +133,12 @@ __getattr__, __dir__ = facade(
         "MockChatModel": "chatmodels.providers.mock:MockChatModel",
         "ModelInfo": "chatmodels.types:ModelInfo",
         "ModelInfoProvider": "chatmodels.iface:ModelInfoProvider",
+        "Parsed": "chatmodels.structured.asking:Parsed",
         "Price": "chatmodels.config:Price",
         "ProviderAuthError": "chatmodels.errors:ProviderAuthError",
         "RateLimit": "chatmodels.config:RateLimit",
         "RecordingModel": "chatmodels.cassette:RecordingModel",
+        "Repair": "chatmodels.structured.asking:Repair",
         "ReplayModel": "chatmodels.cassette:ReplayModel",
         "ResponseFormat": "chatmodels.types:ResponseFormat",
         "RetryPolicy": "fmf_core.retry:RetryPolicy",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload, runtime_checkable
 
+from chatmodels.structured.asking import Effort, Parsed, answer_wanted
+from chatmodels.structured.wanted import wanted_shape
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.portal import in_thread, iterate_sync, run_sync
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
 
 ChatInput = str | Sequence[Message] | ChatRequest
 """What the convenience methods take: a prompt, a conversation or a whole request."""
@@ -80,6 +87,10 @@ class ChatModel:
     """Whether the model runs in this process, so that telemetry does not show its calls as remote ones."""
     endpoint: str | None = None
     """The address of the server that answers, where there is one and it is known."""
+    credentials_id: int | None = None
+    """Tells callers with other credentials apart and holds none; `None` where the address alone tells whose limits hold."""
+    api_type: str | None = None
+    """Which of OpenAI's interfaces is spoken (`chat_completions` or `responses`), where it is one of them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -106,6 +117,7 @@ class ChatModel:
             finish_reason=response.finish_reason,
             usage=response.usage,
             tool_calls=response.tool_calls,
+            response_id=response.response_id,
         )
 
     def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
@@ -123,6 +135,85 @@ class ChatModel:
     async def ainvoke(self, request: ChatInput, **options: Any) -> ChatResponse:
         """Answer a prompt, a conversation or a request; `options` are fields of `ChatRequest`."""
         return await self.complete_async(as_request(request, options))
+
+    @overload
+    def parse(
+        self,
+        request: ChatInput,
+        shape: type[T] | TypeAdapter[T],
+        *,
+        parse_retries: int = ...,
+        max_tokens_cap: int | None = ...,
+        **options: Any,
+    ) -> Parsed[T]: ...
+
+    @overload
+    def parse(
+        self,
+        request: ChatInput,
+        shape: Mapping[str, Any],
+        *,
+        parse_retries: int = ...,
+        max_tokens_cap: int | None = ...,
+        **options: Any,
+    ) -> Parsed[Any]: ...
+
+    def parse(self, request: ChatInput, shape: Any, **options: Any) -> Parsed[Any]:
+        """Answer with a value of `shape`, blocking; see `aparse`."""
+        return run_sync(self.aparse(request, shape, **options))
+
+    @overload
+    async def aparse(
+        self,
+        request: ChatInput,
+        shape: type[T] | TypeAdapter[T],
+        *,
+        parse_retries: int = ...,
+        max_tokens_cap: int | None = ...,
+        **options: Any,
+    ) -> Parsed[T]: ...
+
+    @overload
+    async def aparse(
+        self,
+        request: ChatInput,
+        shape: Mapping[str, Any],
+        *,
+        parse_retries: int = ...,
+        max_tokens_cap: int | None = ...,
+        **options: Any,
+    ) -> Parsed[Any]: ...
+
+    async def aparse(
+        self,
+        request: ChatInput,
+        shape: Any,
+        *,
+        parse_retries: int = 2,
+        max_tokens_cap: int | None = None,
+        **options: Any,
+    ) -> Parsed[Any]:
+        """Answer with a value of `shape`.
+
+            invoice = model.parse("Two pens at 1.20 each", Invoice).value
+
+        Args:
+            request: a prompt, a conversation or a request; its own `response_format` does not count.
+            shape: a pydantic model or another type that pydantic knows (a dataclass, `list[Invoice]`, a `TypeAdapter`),
+                or a JSON Schema.
+            parse_retries: how often to ask again, whatever was wrong with the answer.
+            max_tokens_cap: how far `max_tokens` may be raised for an answer that was cut; default is the model's limit.
+            options: fields of `ChatRequest`.
+
+        Raises:
+            ChatModelError: no answer fitted (`BAD_REPLY`), the last one was cut (`TRUNCATED`) or withheld (`REFUSED`);
+                `fields` holds `usage`, `cost_usd`, `asks` and `repairs`. Or the model could not answer.
+            ConfigurationError: `shape` cannot be used.
+        """
+        wanted = wanted_shape(shape)
+        effort = Effort(parse_retries, max_tokens_cap)
+        asked = as_request(request, options)
+        return await answer_wanted(self.complete_async, asked, wanted, info=self.get_model_info(), effort=effort)
 
     def batch(self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any) -> list[ChatResponse]:
         """Answer all `requests`, blocking, at most `max_concurrency` at once; answers in the order of the requests."""

@@ -8,10 +8,13 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from chatmodels.python_types import is_python_type, name_of, schema_of
+from fmf_core.errors import ConfigurationError
 from fmf_core.value import Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 DEFAULT_MODEL = "gpt-4o-mini"
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 class TextPart(Value):
@@ -75,6 +78,30 @@ class ResponseFormat(Value):
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise ValueError("json_schema is given exactly when type is 'json_schema'")
         return self
+
+    @classmethod
+    def of(cls, shape: Any) -> ResponseFormat:
+        """The format that asks for `shape`.
+
+        Args:
+            shape: a pydantic model, or another type that pydantic knows (a dataclass, a `TypedDict`, `list[Invoice]`);
+                a JSON Schema as a mapping; the mapping that OpenAI's own client takes; or a `ResponseFormat`.
+
+        Raises:
+            ConfigurationError: it is something else, or pydantic can make no JSON Schema of it.
+        """
+        if isinstance(shape, ResponseFormat):
+            return shape
+        if not isinstance(shape, Mapping):
+            return cls(type="json_schema", json_schema=schema_of(shape), name=name_of(shape))
+        if shape.get("type") not in _FORMATS:
+            title = shape.get("title")
+            return cls(type="json_schema", json_schema=dict(shape), name=title if isinstance(title, str) else "answer")
+        inner = shape.get("json_schema")
+        if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
+            named = {"name": inner["name"]} if inner.get("name") else {}
+            return cls(type="json_schema", json_schema=dict(inner["schema"]), **named)
+        return cls.model_validate(dict(shape))
 
 
 class Message(Value):
@@ -152,6 +179,7 @@ class ChatRequest(Value):
     tool_choice: str | None = None
     """`"auto"`, `"none"`, `"required"` or the name of one tool."""
     response_format: ResponseFormat | None = None
+    """The shape of the answer; whatever `ResponseFormat.of` takes may be given."""
     extra_params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the provider as they are."""
 
@@ -159,6 +187,16 @@ class ChatRequest(Value):
     @classmethod
     def _one_stop(cls, stop: Any) -> Any:
         return (stop,) if isinstance(stop, str) else stop
+
+    @field_validator("response_format", mode="before")
+    @classmethod
+    def _format_of_a_shape(cls, shape: Any) -> Any:
+        if isinstance(shape, ResponseFormat) or not (isinstance(shape, Mapping) or is_python_type(shape)):
+            return shape
+        try:
+            return ResponseFormat.of(shape)
+        except ConfigurationError as error:
+            raise ValueError(f"{error.message}; {error.hint}") from error
 
     @model_validator(mode="after")
     def _settle_views(self) -> Self:

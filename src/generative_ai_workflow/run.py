@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse
+from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.logs import log_context
 from fmf_core.telemetry import recording, span
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
@@ -266,6 +266,10 @@ class Run:
             self._abort = error
             raise
         return response
+
+    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
+        """What the model that would answer `request` is and can do."""
+        return self.plan.models.pick(model, self.plan.config.provider, request).get_model_info()
 
     async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:
         plan = self.plan

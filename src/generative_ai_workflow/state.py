@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 from pydantic import BaseModel, Field
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
+from chatmodels.types import ChatRequest, ChatResponse, ModelInfo, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.redact import redact
 from fmf_core.value import Value
@@ -88,6 +88,10 @@ class StepHost(Protocol):
         self, context: StepContext, request: ChatRequest, model: ChatModel | str | None = None
     ) -> ChatResponse:
         """Put `request` to a model: hooks, retries and accounting included."""
+        ...
+
+    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
+        """What the model that would answer `request` is and can do."""
         ...
 
     async def run_steps(self, steps: Sequence[Any]) -> dict[str, Any]:
@@ -205,6 +209,12 @@ class StepContext:
         response = await _alone(model or self.config.provider).complete_async(request)
         self.calls.append(response)
         return response
+
+    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
+        """What the model that `ask` would ask is and can do."""
+        if self.host is not None:
+            return self.host.model_info(request, model)
+        return _alone(model or self.config.provider).get_model_info()
 
     def ask_blocking(self, request: ChatRequest, model: ChatModel | str | None = None) -> ChatResponse:
         """`ask` for steps that are written as a blocking `execute`."""

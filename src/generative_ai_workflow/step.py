@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from chatmodels.iface import ChatModel
+from chatmodels.structured.asking import answer_json
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
@@ -199,14 +200,12 @@ class LLMStep(BuiltInStep):
         return {str(self.output_key): value, f"{self.name}_output": value, "llm_response": text}
 
     async def _ask_for_json(self, context: StepContext, request: ChatRequest) -> tuple[Any, str]:
-        from chatmodels.structured import answer_json
-
         async def ask(asked: ChatRequest) -> ChatResponse:
             return await context.ask(asked, self.provider)
 
-        answer = await answer_json(
-            ask, request, schema=self.output.json_schema, parse_retries=self.output.parse_retries
-        )
+        spec = self.output
+        info = context.model_info(request, self.provider)
+        answer = await answer_json(ask, request, schema=spec.json_schema, info=info, parse_retries=spec.parse_retries)
         return answer.value, answer.response.content
 
     def request(self, context: StepContext) -> ChatRequest:

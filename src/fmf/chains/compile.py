@@ -217,7 +217,7 @@ class _Compiler:
     def _check_schema(self, draft: _Draft) -> None:
         if draft.spec.json_schema is None:
             return
-        from chatmodels.structured import check_schema
+        from chatmodels.json_schema import check_schema
 
         try:
             check_schema(draft.spec.json_schema)
