@@ -9,9 +9,11 @@ from fmf_core.facade import facade
 if TYPE_CHECKING:
     from chatmodels.cassette import RecordingModel as RecordingModel
     from chatmodels.cassette import ReplayModel as ReplayModel
+    from chatmodels.config import Breaker as Breaker
     from chatmodels.config import ChatModelConfig as ChatModelConfig
     from chatmodels.config import Price as Price
     from chatmodels.config import RateLimit as RateLimit
+    from chatmodels.config import ResponseCache as ResponseCache
     from chatmodels.errors import ChatModelError as ChatModelError
     from chatmodels.errors import ChatModelError as ProviderError
     from chatmodels.errors import ProviderAuthError as ProviderAuthError
@@ -53,12 +55,15 @@ if TYPE_CHECKING:
     from chatmodels.types import TokenUsage as TokenUsage
     from chatmodels.types import Tool as Tool
     from chatmodels.types import ToolCall as ToolCall
+    from chatmodels.wrappers.memory_cache import MemoryCache as MemoryCache
+    from chatmodels.wrappers.sqlite_cache import SqliteCache as SqliteCache
     from fmf_core.errors import Code as ErrorCode
     from fmf_core.errors import FrameworkError as FrameworkError
     from fmf_core.retry import RetryPolicy as RetryPolicy
 
 __all__ = [
     "AdvancedMockChatModel",
+    "Breaker",
     "ChatChunk",
     "ChatModel",
     "ChatModelConfig",
@@ -73,6 +78,7 @@ __all__ = [
     "LLMProvider",
     "LLMRequest",
     "LLMResponse",
+    "MemoryCache",
     "Message",
     "MessageGenerator",
     "MockChatModel",
@@ -86,9 +92,11 @@ __all__ = [
     "RecordingModel",
     "Repair",
     "ReplayModel",
+    "ResponseCache",
     "ResponseFormat",
     "RetryPolicy",
     "Runnable",
+    "SqliteCache",
     "StreamMessageHandler",
     "TextPart",
     "TokenUsage",
@@ -118,6 +126,7 @@ __getattr__, __dir__ = facade(
         "LLMRequest": "chatmodels.types:ChatRequest",
         "LLMProvider": "chatmodels.iface:ChatModel",
         "AdvancedMockChatModel": "chatmodels.providers.mock:MockChatModel",
+        "Breaker": "chatmodels.config:Breaker",
         "ChatChunk": "chatmodels.types:ChatChunk",
         "ChatModel": "chatmodels.iface:ChatModel",
         "ChatModelConfig": "chatmodels.config:ChatModelConfig",
@@ -128,6 +137,7 @@ __getattr__, __dir__ = facade(
         "HealthChecker": "chatmodels.iface:HealthChecker",
         "HealthStatus": "chatmodels.types:HealthStatus",
         "ImagePart": "chatmodels.types:ImagePart",
+        "MemoryCache": "chatmodels.wrappers.memory_cache:MemoryCache",
         "Message": "chatmodels.types:Message",
         "MessageGenerator": "chatmodels.iface:MessageGenerator",
         "MockChatModel": "chatmodels.providers.mock:MockChatModel",
@@ -140,9 +150,11 @@ __getattr__, __dir__ = facade(
         "RecordingModel": "chatmodels.cassette:RecordingModel",
         "Repair": "chatmodels.structured.asking:Repair",
         "ReplayModel": "chatmodels.cassette:ReplayModel",
+        "ResponseCache": "chatmodels.config:ResponseCache",
         "ResponseFormat": "chatmodels.types:ResponseFormat",
         "RetryPolicy": "fmf_core.retry:RetryPolicy",
         "Runnable": "chatmodels.iface:Runnable",
+        "SqliteCache": "chatmodels.wrappers.sqlite_cache:SqliteCache",
         "StreamMessageHandler": "chatmodels.iface:StreamMessageHandler",
         "TextPart": "chatmodels.types:TextPart",
         "TokenUsage": "chatmodels.types:TokenUsage",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 from pydantic import ValidationError
 
 from chatmodels.cassette import RecordingModel, ReplayModel
-from chatmodels.config import ChatModelConfig, Price, RateLimit
+from chatmodels.config import Breaker, ChatModelConfig, Price, RateLimit
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
 from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.breaker import BreakerModel
+from chatmodels.wrappers.cached import CachedModel, cache_at
+from chatmodels.wrappers.fallback import Fallback, FallbackModel
+from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel
 from chatmodels.wrappers.preset import PresetModel
@@ -22,7 +27,7 @@ from chatmodels.wrappers.timed import TimedModel
 from chatmodels.wrappers.translating import TranslatingModel
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.nearest import nearest
-from fmf_core.redact import add_secret
+from fmf_core.redact import add_secret, redact_value
 from fmf_core.retry import RetryPolicy
 
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s")
@@ -30,6 +35,7 @@ _NESTED = {
     "retry": tuple(RetryPolicy.model_fields),
     "rate_limit": tuple(RateLimit.model_fields),
     "prices": tuple(Price.model_fields),
+    "breaker": tuple(Breaker.model_fields),
 }
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
@@ -48,25 +54,18 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
             of one attempt, in seconds.
             A sampling setting (`temperature`, `max_tokens`, `seed`) is used where a request leaves it open; given as
             `None`, it is left out of such requests.
+            `fallbacks` are asked in turn when the model fails: a name of a provider stands for its default model, any
+            other name for a model of the same provider with the same settings; a mapping holds settings on top of
+            these, or with `provider` those of another one; a `ChatModelConfig` or a model is taken as it is.
+            `breaker` takes a `Breaker` or a mapping, `hedge_after_s` seconds, `cache` a folder, a file, `"memory"` or
+            a `ResponseCache`; all are off by default.
 
     Raises:
         ConfigurationError: a setting is unknown or its value is wrong; the message names all faults.
         PluginNotFoundError: no such provider; the hint lists the known ones.
         PluginError: the provider's extra is not installed; the hint says how to install it.
     """
-    config = _as_config(provider, settings)
-    item = models.get(config.provider)
-    if config.model is None:
-        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
-    if isinstance(item, ChatModel):
-        _refuse_unknown(config, set())
-        return wrap(item, config)
-    vendor = _build(item, config)
-    model = wrap(vendor, config)
-    if isinstance(item, type):
-        # A function may hand the same model to several callers; what a class made belongs to this wrapper alone.
-        clean_up_in_the_end(vendor, owner=model)
-    return model
+    return _made(_as_config(provider, settings), wrap)
 
 
 def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -82,22 +81,36 @@ def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     if _is_wrapped(model):
         return model
     clean_up_in_the_end(model)
-    for layer in reversed(LAYERS):
-        model = layer(model, config)
-    return model
+    return _layered(model, config, LAYERS)
 
 
 def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the sampling settings that `config` gives; itself when it gives none."""
-    presets = {name: getattr(config, name) for name in PRESETS if name in config.model_fields_set}
-    if config.model is None:
-        presets.pop("model", None)  # a request always names a model
+    presets = _presets(config)
     return PresetModel(model, presets) if presets else model
 
 
 def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with telemetry, log lines and prices."""
-    return MeasuredModel(model, config.prices)
+    return MeasuredModel(model, {**getattr(model, "fallback_prices", {}), **config.prices})
+
+
+def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the response cache of `config`; itself when there is none."""
+    if config.cache is None:
+        return model
+    # A key that changes must not make every kept answer a stranger, and has no place in a hash either.
+    facts = _plain(redact_value(config.options))
+    return CachedModel(model, cache_at(config.cache), facts)
+
+
+def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the models that stand by; itself when there are none."""
+    if not config.fallbacks:
+        return model
+    last = len(config.fallbacks) - 1
+    standing_by = [_standing_by(given, model, config, number == last) for number, given in enumerate(config.fallbacks)]
+    return FallbackModel(model, standing_by, config.fallback_on, _presets(config))
 
 
 def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -111,6 +124,22 @@ def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     return RetryingModel(model, config.retry)
 
 
+def break_circuit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with the circuit breaker of `config`; itself when there is none."""
+    breaker = config.breaker
+    if breaker is None:
+        return model
+    fail_fast = bool(config.fallbacks) if breaker.fail_fast is None else breaker.fail_fast
+    return BreakerModel(model, breaker.model_copy(update={"fail_fast": fail_fast}))
+
+
+def hedge(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with second requests after `hedge_after_s`; itself when that is not set."""
+    if config.hedge_after_s is None:
+        return model
+    return HedgingModel(model, config.hedge_after_s, config.hedge_share)
+
+
 def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
     keeps_time = getattr(model, "timeout_s", None) is not None
@@ -122,15 +151,137 @@ def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:
     return TranslatingModel(model)
 
 
-LAYERS: tuple[Callable[[ChatModel, ChatModelConfig], ChatModel], ...] = (
+Layer = Callable[[ChatModel, ChatModelConfig], ChatModel]
+LAYERS: tuple[Layer, ...] = (
     preset,
     measure,
+    cache,
+    fallback,
     limit,
     retry,
+    break_circuit,
+    hedge,
     time,
     translate,
 )
 """What is put around a vendor's model, outermost first; a layer that its configuration does not need adds nothing."""
+
+
+def _made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
+    """The model of the provider that `config` names, with its own settings, and wrapped."""
+    item = models.get(config.provider)
+    if config.model is None:
+        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
+    if isinstance(item, ChatModel):
+        _refuse_unknown(config, set())
+        return wrap(item, config)
+    vendor = _build(item, config)
+    model = wrap(vendor, config)
+    if isinstance(item, type):
+        # A function may hand the same model to several callers; what a class made belongs to this wrapper alone.
+        clean_up_in_the_end(vendor, owner=model)
+    return model
+
+
+def _layered(model: ChatModel, config: ChatModelConfig, layers: tuple[Layer, ...]) -> ChatModel:
+    for layer in reversed(layers):
+        model = layer(model, config)
+    return model
+
+
+def _presets(config: ChatModelConfig) -> dict[str, Any]:
+    presets = {name: getattr(config, name) for name in PRESETS if name in config.model_fields_set}
+    if config.model is None:
+        presets.pop("model", None)  # a request always names a model
+    return presets
+
+
+def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bool) -> Fallback:
+    """The model that a fallback of `config` means, with limits and retries, but measured and cached by the first."""
+    if isinstance(given, ChatModel):
+        if _is_wrapped(given):
+            return Fallback(_unmeasured(given), prices=_prices_of(given), keeps=given)
+        bare = ChatModelConfig(retry=config.retry, timeout_s=config.timeout_s)
+        return Fallback(_behind(given, bare), keeps=given)
+    settings = _fallback_config(given, config)
+    if settings.breaker is not None and settings.breaker.fail_fast is None:
+        breaker = settings.breaker.model_copy(update={"fail_fast": not is_last})
+        settings = settings.model_copy(update={"breaker": breaker})
+    vendor = first.unwrapped if isinstance(first, WrappedModel) else first
+    if settings.provider == config.provider and not _is_made_by(config.provider, vendor):
+        # A model of the caller's own: there is no recipe for another one, and it may know several names.
+        return Fallback(_behind(vendor, settings), settings.model, settings.prices)
+    return Fallback(_made(settings, _behind), prices=settings.prices, owned=True)
+
+
+def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
+    """The settings that a fallback means: of the same provider with changes, or of another one."""
+    if isinstance(given, ChatModelConfig):
+        return given
+    same = {name: getattr(config, name) for name in config.model_fields_set}
+    shared = {name: same[name] for name in ("retry", "timeout_s", "breaker", "hedge_after_s") if name in same}
+    if isinstance(given, str):
+        given = {"provider": given} if given in models.names() else {"model": given}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"fallbacks: {given!r} is no fallback",
+            op="chatmodels.create",
+            hint="give a model's name, a provider's name, a mapping of settings, a ChatModelConfig or a ChatModel",
+        )
+    changes = dict(given)
+    provider = changes.pop("provider", config.provider)
+    base = same if provider == config.provider and "provider" not in given else shared
+    for name in ("fallbacks", "cache"):
+        if name in changes:
+            raise ConfigurationError(
+                f"fallbacks: a fallback has no {name} of its own: {given!r}",
+                op="chatmodels.create",
+                hint=f"give {name} to the model that is asked first",
+            )
+        base.pop(name, None)
+    return _as_config(ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes})
+
+
+def _behind(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with its own settings and everything that stands inside a fallback."""
+    clean_up_in_the_end(model)
+    return _layered(model, config, (preset, *LAYERS[LAYERS.index(fallback) + 1 :]))
+
+
+def _is_made_by(provider: str, vendor: ChatModel) -> bool:
+    item = models.get(provider)
+    return isinstance(item, type) and isinstance(vendor, item)
+
+
+def _unmeasured(model: ChatModel) -> ChatModel:
+    """`model` without its own measurements, so that a call counts once."""
+    if isinstance(model, MeasuredModel):
+        return _unmeasured(model.inner)
+    if isinstance(model, WrappedModel):
+        inner = _unmeasured(model.inner)
+        if inner is not model.inner:
+            model = copy(model)
+            model.inner = inner
+    return model
+
+
+def _prices_of(model: ChatModel) -> Mapping[str, Price]:
+    while isinstance(model, WrappedModel):
+        if isinstance(model, MeasuredModel):
+            return model.prices
+        model = model.inner
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON; objects count by their kind."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _is_wrapped(model: ChatModel) -> bool:
@@ -165,7 +316,8 @@ def _as_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> 
             options[name] = value
     if "retry" in given and given["retry"] is None:
         given["retry"] = {"max_attempts": 1}
-    given = {name: value for name, value in given.items() if not (name in ("rate_limit", "prices") and value is None)}
+    unset = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
+    given = {name: value for name, value in given.items() if not (name in unset and value is None)}
     try:
         return ChatModelConfig.model_validate({**given, "options": options})
     except ValidationError as error:

@@ -18,6 +18,7 @@ class MeasuredModel(WrappedModel):
 
     def __init__(self, inner: ChatModel, prices: Mapping[str, Price] | None = None) -> None:
         super().__init__(inner)
+        self.prices = dict(prices or {})
         self._meter = Meter(inner.provider_name, lambda: self.endpoint, in_process=inner.in_process, prices=prices)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:

@@ -1,0 +1,183 @@
+"""A response cache: what was asked before is answered from memory or disk, without a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any, TypeVar
+
+from chatmodels.config import ResponseCache
+from chatmodels.iface import ChatModel
+from chatmodels.pieces import joined, pieces_of
+from chatmodels.request_facts import request_key
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart
+from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.memory_cache import MemoryCache
+from chatmodels.wrappers.single_flight import SingleFlight
+from chatmodels.wrappers.sqlite_cache import SqliteCache
+from fmf_core.logs import get_logger
+from fmf_core.portal import in_thread
+from fmf_core.redact import blank_known
+
+T = TypeVar("T")
+KEPT = frozenset({"stop", "tool_calls"})
+"""The finish reasons of whole answers; one that was cut, filtered or refused is asked for anew."""
+CACHE_TIMEOUT_S = 5.0
+"""How long the cache may take for one look or one answer; then the model is asked."""
+PAUSE_S = 60.0
+"""How long a cache that failed is left alone."""
+LARGE_BYTES = 500_000
+"""Pictures of this size are hashed in a thread."""
+
+_log = get_logger("chatmodels")
+
+
+class CachedModel(WrappedModel):
+    """Answers equal requests from a cache, and keeps what the model answers.
+
+    Two requests are equal when everything that decides the answer is: provider, address and model, all messages with
+    the bytes of their pictures, tools, format, sampling settings and the provider's own parameters. Kept are whole
+    answers only: finished normally or with tool calls, given by the model that was asked and not by a fallback, and
+    without a registered secret in them. An answer from the cache has `cached=True`, cost 0 and the tokens that it once
+    took.
+
+    Equal requests that are under way at the same time are asked once. A stream is looked up and kept as well, but
+    does not wait for another call, nor others for it: its consumer says how fast it goes.
+
+    A cache that fails or hangs costs a warning in the log and nothing else: the model answers, and the cache is left
+    alone for a minute.
+
+    Args:
+        inner: the model that answers what is not in the cache.
+        cache: where answers are kept.
+        facts: more that decides the answers, as JSON values: settings of the model inside.
+        clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        inner: ChatModel,
+        cache: ResponseCache,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__(inner)
+        self.cache = cache
+        self._facts = dict(facts or {})
+        self._clock = clock
+        self._resume_at = float("-inf")
+        self._flights: SingleFlight[ChatResponse] = SingleFlight()
+
+    async def complete_async(self, request: ChatRequest) -> ChatResponse:
+        """Answer `request` from the cache, or else by the model."""
+        key = await self._key(request)
+
+        async def ask() -> ChatResponse:
+            found = await self._look(key)
+            if found is not None:
+                return found
+            response = await self.inner.complete_async(request)
+            await self._keep(key, response)
+            return response
+
+        response, own = await self._flights.fetch(key, ask)
+        # Who waited for another's answer has not paid either.
+        return response if own else _from_cache(response)
+
+    async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
+        """Answer `request` piece by piece; a stream that was left early is not kept."""
+        key = await self._key(request)
+        found = await self._look(key)
+        if found is not None:
+            for chunk in pieces_of(found):
+                yield chunk
+            return
+        chunks: list[ChatChunk] = []
+        stream = self.inner.stream_async(request)
+        try:
+            async for chunk in stream:
+                chunks.append(chunk)
+                yield chunk
+        finally:
+            await close_stream(stream)
+        try:
+            response = joined(chunks)
+        except ValueError:
+            return  # an answer without anything in it
+        if response is not None:
+            await self._keep(key, response)
+
+    async def cleanup(self) -> None:
+        """Release the connections of the model inside, and the file of the cache."""
+        close = getattr(self.cache, "close", None)
+        try:
+            await self.inner.cleanup()
+        finally:
+            if close is not None:
+                await self._careful("close", close)
+
+    async def _key(self, request: ChatRequest) -> str:
+        model = self.unwrapped
+        facts = {
+            "provider": self.provider_name,
+            "endpoint": self.endpoint,
+            "kind": f"{type(model).__module__}.{type(model).__qualname__}",
+            "settings": self._facts,
+        }
+        if _picture_bytes(request) < LARGE_BYTES:
+            return request_key(request, **facts)
+        return await in_thread(lambda: request_key(request, **facts))
+
+    async def _look(self, key: str) -> ChatResponse | None:
+        found = await self._careful("get", lambda: self.cache.get(key))
+        return _from_cache(found) if isinstance(found, ChatResponse) else None
+
+    async def _keep(self, key: str, response: ChatResponse) -> None:
+        if _is_whole(response):
+            kept = response.model_copy(update={"attempts": 1, "cost_usd": None, "rate_limit": None})
+            await self._careful("put", lambda: self.cache.put(key, kept))
+
+    async def _careful(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
+        """What the cache gives, or `None` when it fails; its troubles are not the caller's."""
+        if self._clock() < self._resume_at:
+            return None
+        try:
+            async with asyncio.timeout(CACHE_TIMEOUT_S):
+                return await work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the model can answer
+            self._resume_at = self._clock() + PAUSE_S
+            said = f"nothing within {CACHE_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else str(error)
+            kind = type(error).__name__
+            _log.warning("llm.cache", action=what, status="failed", error=said, kind=kind, pause_s=PAUSE_S)
+            return None
+
+
+def cache_at(given: str | Path | ResponseCache) -> ResponseCache:
+    """The cache that a setting means: `"memory"`, a folder or a file, or a cache as it is."""
+    if given == "memory":
+        return MemoryCache()
+    return SqliteCache(given) if isinstance(given, str | Path) else given
+
+
+def _is_whole(response: ChatResponse) -> bool:
+    if response.finish_reason not in KEPT or response.cached or response.fell_back_from:
+        return False
+    said = "\n".join([response.content, *(str(call.arguments) for call in response.tool_calls)])
+    return bool(response.content or response.tool_calls) and blank_known(said) == said
+
+
+def _from_cache(response: ChatResponse) -> ChatResponse:
+    return response.model_copy(update={"cached": True, "cost_usd": 0.0, "attempts": 1})
+
+
+def _picture_bytes(request: ChatRequest) -> int:
+    return sum(
+        len(part.data or b"")
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+        if isinstance(part, ImagePart)
+    )

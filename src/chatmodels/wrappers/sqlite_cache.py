@@ -1,0 +1,238 @@
+"""Answers kept in an SQLite file, for later runs and for several processes at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+
+from chatmodels.types import ChatResponse
+from chatmodels.wrappers.memory_cache import check_bounds
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.portal import in_thread
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FILE_NAME = "answers.sqlite"
+FORMAT = 1
+"""The version of the table's layout and of what stands in it."""
+APPLICATION_ID = 0x666D6643
+"""Says that an SQLite file is ours."""
+BUSY_S = 2.0
+"""How long a file that another process is writing to is waited for."""
+PRUNE_EVERY = 256
+"""After how many new answers the bounds are looked at."""
+ROOM = 0.9
+"""The share of the bounds that is left after pruning, so that it is not needed again at once."""
+STALE_USE_S = 3600.0
+"""How old the note of an answer's last use may get: a write with every look would be dear."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS answers
+(key TEXT PRIMARY KEY, bytes INTEGER NOT NULL, made REAL NOT NULL, used REAL NOT NULL, answer TEXT NOT NULL)
+"""
+# It also holds what pruning adds up, so that no answer is read for it.
+_INDEX = "CREATE INDEX IF NOT EXISTS answers_by_use ON answers (used, bytes)"
+_KEEP = "INSERT OR REPLACE INTO answers (key, bytes, made, used, answer) VALUES (?, ?, ?, ?, ?)"
+_OLDEST = "SELECT key, bytes FROM answers ORDER BY used LIMIT 1000"
+
+
+class SqliteCache:
+    """Keeps answers in one file, which only its owner may read; those unused for the longest time make room.
+
+    The file is opened with the first call, and made with its folders when it is not there. It may be deleted whenever
+    no process uses it.
+
+    Args:
+        path: a folder, which gets a file `answers.sqlite`, or a file that ends in `.sqlite`, `.sqlite3` or `.db`.
+        max_entries: how many answers are kept, roughly.
+        max_bytes: how large all kept answers together may be, roughly; the file is a little larger.
+        max_age_s: seconds after which an answer is no longer given; `None` keeps it until it makes room.
+        clock: the time in seconds since 1970.
+
+    Raises:
+        ConfigurationError: a bound is not above 0.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_entries: int = 1_000_000,
+        max_bytes: int = 2_000_000_000,
+        max_age_s: float | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        check_bounds(max_entries=max_entries, max_bytes=max_bytes, max_age_s=max_age_s)
+        given = Path(path).expanduser()
+        is_file = given.is_file() or (given.suffix in (".sqlite", ".sqlite3", ".db") and not given.is_dir())
+        self.path = given if is_file else given / FILE_NAME
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
+        self.max_age_s = max_age_s
+        self._clock = clock
+        self._prune_every = min(PRUNE_EVERY, max(1, max_entries // 10))
+        self._renew()
+
+    async def get(self, key: str) -> ChatResponse | None:
+        """The answer that was put under `key`, by whichever process.
+
+        Raises:
+            FrameworkError: the file cannot be used.
+        """
+        text = await in_thread(self._get, key)
+        try:
+            return None if text is None else ChatResponse.model_validate_json(text)
+        except ValueError:
+            return None  # damaged, or written by a version that knows more: the next answer replaces it
+
+    async def put(self, key: str, response: ChatResponse) -> None:
+        """Keep `response` under `key`.
+
+        Raises:
+            FrameworkError: the file cannot be used.
+        """
+        try:
+            text = response.model_dump_json(exclude_defaults=True)
+        except ValueError:
+            return  # half a character, which no JSON can hold
+        await in_thread(self._put, key, text)
+
+    async def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        await in_thread(self._close)
+
+    def _renew(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[..., SqliteCache] | None = None
+        self._puts = 0
+
+    def _get(self, key: str) -> str | None:
+        def look(connection: sqlite3.Connection) -> str | None:
+            row = connection.execute("SELECT answer, made, used FROM answers WHERE key = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            answer, made, used = row
+            now = self._clock()
+            if self.max_age_s is not None and now - made > self.max_age_s:
+                connection.execute("DELETE FROM answers WHERE key = ? AND made = ?", (key, made))
+                return None
+            if now - used > STALE_USE_S:
+                connection.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
+            return str(answer)
+
+        return self._do(look)
+
+    def _put(self, key: str, answer: str) -> None:
+        def keep(connection: sqlite3.Connection) -> None:
+            now = self._clock()
+            connection.execute(_KEEP, (key, len(answer.encode()), now, now, answer))
+            self._puts += 1
+            if self._puts % self._prune_every == 0:
+                self._prune(connection, now)
+
+        self._do(keep)
+
+    def _prune(self, connection: sqlite3.Connection, now: float) -> None:
+        """Delete what is too old, and then the longest unused answers until there is room."""
+        if self.max_age_s is not None:
+            connection.execute("DELETE FROM answers WHERE made < ?", (now - self.max_age_s,))
+        count, size = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM answers").fetchone()
+        if count <= self.max_entries and size <= self.max_bytes:
+            return
+        while count > self.max_entries * ROOM or size > self.max_bytes * ROOM:
+            rows = connection.execute(_OLDEST).fetchall()
+            if not rows:
+                return
+            gone = []
+            for key, taken in rows:
+                if count <= self.max_entries * ROOM and size <= self.max_bytes * ROOM:
+                    break
+                gone.append((key,))
+                count -= 1
+                size -= taken
+            connection.executemany("DELETE FROM answers WHERE key = ?", gone)
+
+    def _do(self, work: Callable[[sqlite3.Connection], str | None]) -> str | None:
+        import sqlite3
+
+        if self._process != os.getpid():
+            self._abandon()
+        try:
+            with self._lock:
+                connection = self._connection or self._open()
+                with connection:
+                    return work(connection)
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(self.path, f"{type(error).__name__}: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Made by us first: SQLite would make it as readable as the umask allows.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._closing = weakref.finalize(self, connection.close)
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        import sqlite3
+
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if (tables and owner != APPLICATION_ID) or found > FORMAT:
+            reason = f"its format is {found}, this version knows {FORMAT}" if owner == APPLICATION_ID else "not ours"
+            raise _unusable(self.path, reason)
+        with suppress(sqlite3.OperationalError):  # another process is switching it right now
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_TABLE)
+            connection.execute(_INDEX)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _close(self) -> None:
+        if self._process != os.getpid():
+            self._abandon()
+        with self._lock:
+            if self._closing is not None:
+                self._closing()
+            self._connection = self._closing = None
+
+    def _abandon(self) -> None:
+        """Begin anew in a forked child: the connection is the parent's, and closing it here would drop its locks."""
+        if self._closing is not None:
+            self._closing.detach()
+        _left_to_the_parent.append(self._connection)
+        self._renew()
+
+
+_left_to_the_parent: list[object] = []
+
+
+def _unusable(path: Path, reason: str) -> FrameworkError:
+    return FrameworkError(
+        f"the response cache {path} cannot be used: {reason}",
+        op="cache.open",
+        code=Code.UNAVAILABLE,
+        hint="close what else uses the file, or delete it; the model answers meanwhile",
+        fields={"path": str(path)},
+    )
