@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from copy import copy
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,13 +13,14 @@ from chatmodels.config import Breaker, ChatModelConfig, Price, RateLimit
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
+from chatmodels.request_facts import plain
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel
 from chatmodels.wrappers.cached import CachedModel, cache_at
 from chatmodels.wrappers.fallback import Fallback, FallbackModel
 from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.limiting import LimitingModel
-from chatmodels.wrappers.measured import MeasuredModel
+from chatmodels.wrappers.measured import MeasuredModel, measured_in, unmeasured
 from chatmodels.wrappers.preset import PresetModel
 from chatmodels.wrappers.retrying import RetryingModel
 from chatmodels.wrappers.timed import TimedModel
@@ -78,7 +78,7 @@ def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
         return model.around(wrap(model.inner, config))
     if isinstance(model, ReplayModel):
         return measure(model, config)
-    if _is_wrapped(model):
+    if measured_in(model) is not None:
         return model
     clean_up_in_the_end(model)
     return _layered(model, config, LAYERS)
@@ -100,8 +100,7 @@ def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     if config.cache is None:
         return model
     # A key that changes must not make every kept answer a stranger, and has no place in a hash either.
-    facts = _plain(redact_value(config.options))
-    return CachedModel(model, cache_at(config.cache), facts)
+    return CachedModel(model, cache_at(config.cache), plain(redact_value(config.options)))
 
 
 def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -199,8 +198,9 @@ def _presets(config: ChatModelConfig) -> dict[str, Any]:
 def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bool) -> Fallback:
     """The model that a fallback of `config` means, with limits and retries, but measured and cached by the first."""
     if isinstance(given, ChatModel):
-        if _is_wrapped(given):
-            return Fallback(_unmeasured(given), prices=_prices_of(given), keeps=given)
+        measured = measured_in(given)
+        if measured is not None:
+            return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
         bare = ChatModelConfig(retry=config.retry, timeout_s=config.timeout_s)
         return Fallback(_behind(given, bare), keeps=given)
     settings = _fallback_config(given, config)
@@ -251,45 +251,6 @@ def _behind(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 def _is_made_by(provider: str, vendor: ChatModel) -> bool:
     item = models.get(provider)
     return isinstance(item, type) and isinstance(vendor, item)
-
-
-def _unmeasured(model: ChatModel) -> ChatModel:
-    """`model` without its own measurements, so that a call counts once."""
-    if isinstance(model, MeasuredModel):
-        return _unmeasured(model.inner)
-    if isinstance(model, WrappedModel):
-        inner = _unmeasured(model.inner)
-        if inner is not model.inner:
-            model = copy(model)
-            model.inner = inner
-    return model
-
-
-def _prices_of(model: ChatModel) -> Mapping[str, Price]:
-    while isinstance(model, WrappedModel):
-        if isinstance(model, MeasuredModel):
-            return model.prices
-        model = model.inner
-    return {}
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON; objects count by their kind."""
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def _is_wrapped(model: ChatModel) -> bool:
-    while isinstance(model, WrappedModel):
-        if isinstance(model, MeasuredModel):
-            return True
-        model = model.inner
-    return False
 
 
 def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:

@@ -50,6 +50,17 @@ def canonical(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def plain(value: Any) -> Any:
+    """`value` as JSON; an object counts by its kind, for what is in it cannot be told."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
 def _message_facts(message: Message) -> dict[str, Any]:
     """The message without what it leaves open, and with the hash of each picture instead of its bytes."""
     facts = message.model_dump(mode="json", exclude={"content"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from copy import copy
 
 from chatmodels.config import Price
 from chatmodels.iface import ChatModel
@@ -53,3 +54,24 @@ class MeasuredModel(WrappedModel):
         usage = last.usage if last else None
         cost = 0.0 if last and last.cached else cost_of(usage, self._meter.prices) if usage else None
         count_spending(usage, cost)
+
+
+def measured_in(model: ChatModel) -> MeasuredModel | None:
+    """The wrapper that measures the calls of `model`; `None` when there is none yet."""
+    while isinstance(model, WrappedModel):
+        if isinstance(model, MeasuredModel):
+            return model
+        model = model.inner
+    return None
+
+
+def unmeasured(model: ChatModel) -> ChatModel:
+    """`model` without its own measurements, for use inside another that measures: a call counts once."""
+    if isinstance(model, MeasuredModel):
+        return unmeasured(model.inner)
+    if isinstance(model, WrappedModel):
+        inner = unmeasured(model.inner)
+        if inner is not model.inner:
+            model = copy(model)
+            model.inner = inner
+    return model
