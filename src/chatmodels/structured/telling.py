@@ -34,7 +34,7 @@ class Way(Generic[T]):
 
     def told(self, request: ChatRequest) -> ChatRequest:
         """`request` in this way; itself where there is nothing to change."""
-        if not self.instruction and self.response_format is request.response_format:
+        if not self.instruction and self.response_format == request.response_format:
             return request
         messages = _instructed(request.messages, self.instruction) if self.instruction else request.messages
         return request_with(request, messages, response_format=self.response_format)
@@ -67,7 +67,13 @@ def ways_to_tell(wanted: Wanted[T], request: ChatRequest, info: ModelInfo | None
 
 def refuses_the_format(error: ChatModelError) -> bool:
     """Whether a provider refused a request because of the format that it asks for."""
-    return error.code in (Code.INVALID, Code.UNSUPPORTED) and bool(_NAMES_THE_FORMAT.search(error.message))
+    if error.code not in (Code.INVALID, Code.UNSUPPORTED):
+        return False
+    missing = error.fields.get("missing")
+    if isinstance(missing, list):
+        # The house refused it by its own table, and says for which capabilities.
+        return not {"json", "json_schema"}.isdisjoint(missing)
+    return _NAMES_THE_FORMAT.search(error.message) is not None
 
 
 def request_with(request: ChatRequest, messages: Sequence[Message], **changes: Any) -> ChatRequest:
