@@ -15,6 +15,7 @@ from fmf_core.errors import Code
 from fmf_core.redact import redact_value
 
 HINT = "record it again with RecordingModel, or make the request equal to the recorded one"
+_FORMATS = {"json": "json_object", "json_schema": "json_schema"}
 LONGEST_SHOWN = 200
 """How many characters of a prompt a message shows."""
 
@@ -61,8 +62,10 @@ class ReplayModel(ChatModel):
         recorded.raise_error()
 
     def get_model_info(self) -> ModelInfo:
-        """What this replay is."""
-        return ModelInfo(name=self.path.name, provider="replay", capabilities=("chat", "stream"))
+        """What this replay is; of formats, it can do those that are on record, so that `parse` asks as it did then."""
+        formats = {(calls[0].request.get("response_format") or {}).get("type") for calls in self._calls.values()}
+        known = [word for word, kind in _FORMATS.items() if kind in formats]
+        return ModelInfo(name=self.path.name, provider="replay", capabilities=("chat", "stream", *known))
 
     def check_health(self) -> HealthStatus:
         """Healthy: the recording was read when the model was made."""

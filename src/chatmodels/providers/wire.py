@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.openai_errors import reported
+from chatmodels.providers.strict_schema import fits_strict
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ResponseFormat, TokenUsage, ToolCall
 from fmf_core.errors import Code
 
@@ -71,20 +72,6 @@ def schema_format(wanted: ResponseFormat) -> dict[str, Any]:
     """Name, schema and strictness of a wanted JSON Schema, as both formats spell them."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", wanted.name)[:64] or "answer"
     return {"name": name, "schema": wanted.json_schema, "strict": fits_strict(wanted.json_schema)}
-
-
-def fits_strict(schema: object) -> bool:
-    """Whether a JSON Schema may be sent as `strict`: every object closed, and all of its properties required."""
-    if isinstance(schema, Mapping):
-        properties = schema.get("properties")
-        if isinstance(properties, Mapping) or schema.get("type") == "object":
-            named = set(properties) if isinstance(properties, Mapping) else set()
-            if schema.get("additionalProperties") is not False or set(schema.get("required") or ()) != named:
-                return False
-        return all(fits_strict(value) for value in schema.values())
-    if isinstance(schema, (list, tuple)):
-        return all(fits_strict(value) for value in schema)
-    return True
 
 
 def arguments_text(call: ToolCall) -> str:
