@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -11,6 +11,12 @@ from chatmodels.types import ChatResponse
 from fmf_core.errors import Code
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
+
+Capability = Literal[
+    "chat", "stream", "tools", "json", "json_schema", "images", "seed", "temperature", "stop", "system"
+]
+"""What a model may be able to do: answer, answer in pieces, call tools, be held to JSON or to a JSON Schema, look at
+images, and take a seed, a temperature, stop texts and a system prompt."""
 
 
 class RateLimit(Value):
@@ -115,3 +121,5 @@ class ChatModelConfig(Value):
         if decided:
             raise ValueError(f"{', '.join(decided)}: somebody decided to stop, and another model would go on")
         return codes
+    capabilities: tuple[Capability, ...] | None = None
+    """What the model can do, in place of the shipped table; requests for anything else are refused."""

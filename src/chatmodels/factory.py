@@ -18,6 +18,7 @@ from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel
 from chatmodels.wrappers.cached import CachedModel, cache_at
 from chatmodels.wrappers.fallback import Fallback, FallbackModel
+from chatmodels.wrappers.checked import CheckedModel
 from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel, measured_in, unmeasured
@@ -116,6 +117,11 @@ def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the rate limit of `config`; itself when there is none."""
     limits = config.rate_limit
     return LimitingModel(model, limits) if limits.requests_per_minute or limits.tokens_per_minute else model
+
+
+def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` behind the table of capabilities, or those that `config` gives."""
+    return CheckedModel(model, config.capabilities, config.model)
 
 
 def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -252,6 +258,8 @@ def _is_made_by(provider: str, vendor: ChatModel) -> bool:
     item = models.get(provider)
     return isinstance(item, type) and isinstance(vendor, item)
 
+    if "model" in changes:
+        base.pop("capabilities", None)  # they speak of the model that is asked first
 
 def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
     """The configuration that `create_chat_model` works with: checked, and with the provider's default model."""

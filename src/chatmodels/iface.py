@@ -250,8 +250,10 @@ class ChatModel:
         return self.stream_async(as_request(request, options))
 
     def get_model_info(self) -> ModelInfo:
-        """Name, provider, limits and capabilities."""
-        return ModelInfo(name=type(self).__name__, provider=self.provider_name)
+        """Name, provider, limits and capabilities; by default what the methods of the class tell of these."""
+        streams = type(self).stream_async is not ChatModel.stream_async
+        capabilities = ("chat", "stream") if streams else ("chat",)
+        return ModelInfo(name=type(self).__name__, provider=self.provider_name, capabilities=capabilities)
 
     def check_health(self) -> HealthStatus:
         """A cheap check that spends no tokens."""

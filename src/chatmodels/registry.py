@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from chatmodels.capabilities import provider_capabilities
 from chatmodels.iface import ChatModel
 from fmf_core.errors import Code, PluginRegistrationError
 from fmf_core.registry import Entry, Registry
@@ -17,7 +18,7 @@ BUILTIN = {
         "chatmodels.providers.mock:MockChatModel",
         metadata={
             "description": "Scripted answers without a network, for tests and examples",
-            "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images"],
+            "capabilities": list(provider_capabilities("mock")),
             "default_model": "mock",
         },
         replaceable=True,
@@ -25,8 +26,8 @@ BUILTIN = {
     "openai": Entry(
         "chatmodels.providers.openai:OpenAIChatModel",
         metadata={
-            "description": "OpenAI and every server that speaks its chat completions protocol",
-            "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images", "seed"],
+            "description": "OpenAI, and every server that speaks one of its two interfaces",
+            "capabilities": list(provider_capabilities("openai")),
             "default_model": "gpt-4o-mini",
         },
     ),
@@ -34,7 +35,7 @@ BUILTIN = {
         "chatmodels.providers.azure_openai:AzureOpenAIChatModel",
         metadata={
             "description": "Models deployed in Azure OpenAI",
-            "capabilities": ["chat", "stream", "tools", "json", "json_schema", "images", "seed"],
+            "capabilities": list(provider_capabilities("azure_openai")),
             "default_model": "gpt-4o-mini",
         },
     ),
@@ -43,7 +44,7 @@ BUILTIN = {
         extra="local",
         metadata={
             "description": "A language model inside this process: a known name or any .gguf file",
-            "capabilities": ["chat", "stream", "json", "json_schema", "seed"],
+            "capabilities": list(provider_capabilities("local")),
             "default_model": "smollm2-135m-instruct",
         },
     ),
@@ -85,9 +86,17 @@ def register_chat_model(
     models.add(name, model, metadata={**_described(model), **(metadata or {})}, replace=replace)
 
 
-def list_chat_models() -> list[str]:
-    """The names of all chat models, sorted: registered here, shipped, and published by installed distributions."""
-    return models.names()
+def list_chat_models(*, capability: str | Iterable[str] | None = None) -> list[str]:
+    """The names of all chat models, sorted: registered here, shipped, and published by installed distributions.
+
+    Args:
+        capability: one word (`"images"`) or several: only providers are listed whose metadata tell that they have a
+            model with all of them. Distributions publish no metadata.
+    """
+    if capability is None:
+        return models.names()
+    wanted = {capability} if isinstance(capability, str) else set(capability)
+    return [name for name in models.names() if wanted <= set(get_chat_model_metadata(name)["capabilities"])]
 
 
 def get_chat_model_metadata(name: str) -> dict[str, Any]:

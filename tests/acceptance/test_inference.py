@@ -69,6 +69,33 @@ def test_a_streamed_answer_is_the_same_text(asking, scripted_server):
     assert "scripted-1" in told.stderr
 
 
+@pytest.mark.behaviour(30)
+def test_pieces_arrive_before_the_end(asking, scripted_server):
+    """Behaviour 30: the first piece is on stdout while the model still writes, and all of them in the end."""
+    scripted_server.add(Reply(deltas=("One", " two", " three", " four", " five"), pace_s=0.5))
+    with asking.start("infer", "--prompt", "inline: Count", "--stream", "-q") as process:
+        first = process.stdout.read(3)
+        still_writing = scripted_server.requests[0].ended is None
+        rest = process.stdout.read()
+    assert (process.returncode, first + rest) == (0, b"One two three four five\n")
+    assert still_writing
+
+
+@pytest.mark.behaviour(30)
+def test_a_model_without_pieces(asking, scripted_server):
+    """Behaviour 30: with mode stream nothing is asked and the status is 6; auto asks for the whole and says why."""
+    without = ("--set", "inference.capabilities=[chat, system, temperature]")
+    question = ("infer", "--prompt", "inline: hello", *without)
+    error = asking.fmf(*question, "--set", "inference.mode=stream").refused(6)
+    assert "scripted-1" in error
+    assert "cannot answer in pieces" in error
+    assert scripted_server.count == 0
+    told = asking.fmf(*question, "--set", "inference.mode=auto").well()
+    assert told.stdout == "Scripted reply\n"
+    assert "the answer comes whole: model 'scripted-1'" in told.stderr
+    assert "stream" not in scripted_server.bodies[0]
+
+
 @pytest.mark.behaviour(27)
 def test_settings_of_configuration_and_step_reach_the_body(asking, scripted_server):
     """Behaviours 27 and 62: configured values are sent, a step's own win, 0.0 is sent, and null is left out."""

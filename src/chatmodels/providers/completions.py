@@ -8,6 +8,7 @@ from contextlib import aclosing, contextmanager
 from time import perf_counter
 from typing import ClassVar, Protocol
 
+from chatmodels.capabilities import expected_capabilities, listed
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
@@ -75,6 +76,7 @@ class CompletionsModel(ChatModel):
     ) -> None:
         self.model = model
         self._wire = wire
+        self.api_type = wire.api_type
         self._sign_in = sign_in
         self.timeout_s = timeouts.total_s
         self._transport = transport or HttpTransport(self.target, timeouts, ca_bundle=ca_bundle)
@@ -149,13 +151,20 @@ class CompletionsModel(ChatModel):
         if response.content:
             yield ChatChunk(text=response.content)
         yield ChatChunk(
-            text="", finish_reason=response.finish_reason, usage=response.usage, tool_calls=response.tool_calls
+            text="",
+            finish_reason=response.finish_reason,
+            usage=response.usage,
+            tool_calls=response.tool_calls,
+            response_id=response.response_id,
         )
 
     def get_model_info(self) -> ModelInfo:
         """Name, provider and capabilities; the protocol does not tell a model's limits."""
-        capabilities = ("chat", "stream", "tools", "json", "json_schema", "images", "seed")
-        return ModelInfo(name=self.model, provider=self.provider_name, capabilities=capabilities)
+        return ModelInfo(name=self.model, provider=self.provider_name, capabilities=self._capabilities())
+
+    def _capabilities(self) -> tuple[str, ...]:
+        """What the table says of the model, and of an unknown one what may be tried."""
+        return listed(set(expected_capabilities(self.provider_name, self.model)) - self._wire.lacks)
 
     def check_health(self) -> HealthStatus:
         """Whether the server answers and takes the key: asks for its list of models, which costs no tokens."""

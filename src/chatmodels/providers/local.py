@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from chatmodels import weights
+from chatmodels.capabilities import expected_capabilities
 from chatmodels.errors import ChatModelError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
@@ -98,7 +99,7 @@ class LocalChatModel(ChatModel):
             provider=self.provider_name,
             max_tokens=self.context,
             context_tokens=self.context,
-            capabilities=("chat", "stream", "json", "json_schema", "seed"),
+            capabilities=expected_capabilities(self.provider_name, self.model),
         )
 
     def check_health(self) -> HealthStatus:

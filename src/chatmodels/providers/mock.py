@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
+from chatmodels.capabilities import provider_capabilities
 from chatmodels.iface import ChatModel
 from chatmodels.providers.mock_answers import (
     Answer,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Ending = Literal["repeat", "cycle", "fail"]
 
 DEFAULT_ANSWER = "Mock response"
-CAPABILITIES = ("chat", "stream", "tools", "json", "json_schema", "images")
+CAPABILITIES = provider_capabilities("mock")
 
 
 class MockChatModel(ChatModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
+from chatmodels.capabilities import ALL, is_openai, listed
 from chatmodels.providers.apis import wire_of
 from chatmodels.providers.completions import CompletionsModel, lowered
 from chatmodels.transport.address import Target
@@ -82,14 +83,22 @@ class OpenAIChatModel(CompletionsModel):
 
     def target(self) -> Target:
         """The server, the key and who is billed: arguments, then the environment."""
+        settings = self._settings()
+        return self._kept(settings) or self._keep(settings, self._made(*settings))
+
+    @property
+    def credentials_id(self) -> int | None:  # type: ignore[override]
+        """Tells other keys, organisations and projects apart: each has limits of its own."""
+        return hash(self._settings()) if self._finds_target else None
+
+    def _settings(self) -> tuple[str, str | None, str | None, str | None]:
         environ = os.environ
-        settings = (
+        return (
             self._api_key.get_secret_value() if self._api_key else environ.get("OPENAI_API_KEY", ""),
             self._base_url or environ.get("OPENAI_BASE_URL") or None,
             self._organization or environ.get("OPENAI_ORG_ID"),
             self._project or environ.get("OPENAI_PROJECT_ID"),
         )
-        return self._kept(settings) or self._keep(settings, self._made(*settings))
 
     def _made(self, key: str, base_url: str | None, organization: str | None, project: str | None) -> Target:
         if not key and base_url is None:
@@ -103,6 +112,12 @@ class OpenAIChatModel(CompletionsModel):
         if project:
             headers["openai-project"] = project
         return Target(base_url or BASE_URL, {**headers, **self._headers})
+
+    def _capabilities(self) -> tuple[str, ...]:
+        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL")
+        if self._finds_target and (base_url is None or is_openai(base_url)):
+            return super()._capabilities()
+        return listed(ALL - self._wire.lacks)
 
 
 def _sdk(client: openai.AsyncOpenAI, timeouts: Timeouts) -> Transport:

@@ -219,7 +219,13 @@ class StreamDecoder:
         check_answer(text, tool_calls, self.finish_reason, self.call)
         name = model or self._model or self.call.request.model
         usage = _usage(self._usage, self.call, model=name, answer=text)
-        return ChatChunk(text="", finish_reason=self.finish_reason, usage=usage, tool_calls=tool_calls)
+        return ChatChunk(
+            text="",
+            finish_reason=self.finish_reason,
+            usage=usage,
+            tool_calls=tool_calls,
+            response_id=self.response_id,
+        )
 
     def _add_call(self, item: Mapping[str, Any]) -> None:
         index = count(item.get("index"))
@@ -242,5 +248,5 @@ def _body(call: Call, *, stream: bool = False) -> dict[str, Any]:
     return encode(call.request, stream=stream)
 
 
-CHAT = Wire("/chat/completions", _body, decode, StreamDecoder)
+CHAT = Wire("/chat/completions", "chat_completions", _body, decode, StreamDecoder)
 """Chat completions: what OpenAI and every server like it speak."""

@@ -25,7 +25,7 @@ from chatmodels.providers.wire import (
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
-UNSUPPORTED = frozenset({"seed", "stop"})
+LACKS = frozenset({"seed", "stop"})
 """Capabilities that this format has no field for, whatever the model."""
 CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
 """Why an answer may be incomplete, and the finish reason that tells of it."""
@@ -66,7 +66,7 @@ def encode(call: Call, *, stream: bool = False) -> dict[str, Any]:
 
 
 def _refuse_impossible(call: Call) -> None:
-    asked = [name for name in ("seed", "stop") if getattr(call.request, name) not in (None, ())]
+    asked = [name for name in sorted(LACKS) if getattr(call.request, name) not in (None, ())]
     if asked:
         raise call.error(
             f"the Responses interface takes no {' and no '.join(asked)}",
@@ -251,6 +251,7 @@ class StreamDecoder:
             finish_reason=response.finish_reason,
             usage=response.usage,
             tool_calls=response.tool_calls,
+            response_id=response.response_id,
         )
 
     def _piece(self, event: Mapping[str, Any]) -> ChatChunk | None:
@@ -282,5 +283,5 @@ class StreamDecoder:
             item["arguments"] = (string(item.get("arguments")) or "") + (string(event.get("delta")) or "")
 
 
-RESPONSES = Wire("/responses", encode, decode, StreamDecoder)
+RESPONSES = Wire("/responses", "responses", encode, decode, StreamDecoder, LACKS)
 """OpenAI's newer interface, which tells of its thinking and can use tools of the provider's own."""

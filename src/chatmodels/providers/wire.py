@@ -46,11 +46,15 @@ class Wire:
 
     path: str
     """Below the server's address."""
+    api_type: str
+    """What telemetry calls the interface."""
     encode: Encoder
     decode: Callable[[Mapping[str, Any], Call], ChatResponse]
     """The response that a checked reply holds."""
     decoder: Callable[[Call], Decoder]
     """What reads one streamed answer."""
+    lacks: frozenset[str] = frozenset()
+    """Capabilities that it has no field for, whatever the model."""
 
 
 # ---------------------------------------------------------------------------------------------------------- requests
@@ -160,6 +164,7 @@ class Counts:
             provider=call.provider,
             cached_tokens=min(count(self.cached) or 0, prompt),
             reasoning_tokens=min(count(self.reasoning) or 0, completion),
+            estimated=count(self.prompt) is None or count(self.completion) is None,
         )
 
 

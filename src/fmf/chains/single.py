@@ -40,6 +40,13 @@ class Question:
         """
         return self.model.complete(self.request)
 
+    def why_whole(self) -> str | None:
+        """Why the model cannot answer in pieces; None when it can."""
+        info = self.model.get_model_info()
+        if not info.capabilities or "stream" in info.capabilities:
+            return None
+        return f"model {info.name!r} of provider {info.provider!r} cannot answer in pieces"
+
     def stream(self) -> Iterator[str | ChatResponse]:
         """The pieces of the answer as they come, then the answer as a whole; blocking.
 

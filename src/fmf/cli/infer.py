@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--prompt", metavar="REF", required=True, help="id#version, path.yaml#version or 'inline: text'.")
 @click.option("--input", "source", metavar="FILE", help="The file that fills {{ text }}; - is stdin.")
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A further name of the prompt.")
-@click.option("--stream", is_flag=True, help="Write the answer as it comes.")
+@click.option("--stream", is_flag=True, help="Write the answer as it comes; inference.mode is for every call.")
 def infer(session: Session, prompt: str, source: str | None, variables: tuple[str, ...], stream: bool) -> None:
     """Ask once and tell what it took."""
     from fmf.chains.single import question, read_text
@@ -31,10 +31,11 @@ def infer(session: Session, prompt: str, source: str | None, variables: tuple[st
         values = {"text": read_text(source, loaded.value.processing.limits.max_file_mb), **values}
     asked = question(loaded, session.secrets, prompt, values)
     session.warn_of_planned()
-    response = _streamed(asked, silent=session.json) if stream else asked.ask()
+    streamed = _in_pieces(asked, "stream" if stream else loaded.value.inference.mode)
+    response = _streamed(asked, silent=session.json) if streamed else asked.ask()
     if session.json:
         emit_json(_as_json(response))
-    elif not stream:
+    elif not streamed:
         emit_text(blank_known(response.content))
     note(_telemetry(response))
     if response.finish_reason == "length":
@@ -46,6 +47,23 @@ def _variable(given: str) -> tuple[str, str]:
     if not sign or not name.strip():
         raise click.BadParameter(f"{given!r} is not NAME=VALUE", param_hint="--var")
     return name.strip(), value
+
+
+def _in_pieces(asked: Question, mode: str) -> bool:
+    """Whether to ask for pieces; where they are insisted on and cannot be had, nothing is asked."""
+    if mode == "whole":
+        return False
+    reason = asked.why_whole()
+    if reason is None:
+        return True
+    if mode == "stream":
+        from fmf.errors import InferenceError
+        from fmf_core.errors import Code
+
+        hint = "set inference.mode to auto or whole, leave --stream out, or choose another model"
+        raise InferenceError(reason, op="infer", code=Code.UNSUPPORTED, hint=hint)
+    note(f"the answer comes whole: {reason}")
+    return False
 
 
 def _streamed(asked: Question, *, silent: bool) -> ChatResponse:

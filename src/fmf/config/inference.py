@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from chatmodels.config import Price, RateLimit
+from chatmodels.config import Capability, Price, RateLimit
 from fmf.config.base import Name, Section
 from fmf_core.retry import RetryPolicy
 
@@ -20,6 +20,8 @@ SECTIONS: Final = ("openai", "azure_openai", "local", *PLANNED_PROVIDERS)
 class OpenAIConfig(Section):
     """Settings of the provider openai; its secret is OPENAI_API_KEY."""
 
+    api: Literal["chat", "responses"] = "chat"
+    """The interface: chat completions, which every such server has, or the Responses interface."""
     base_url: str | None = None
     """Another OpenAI-compatible endpoint; unset means OPENAI_BASE_URL or the public one."""
     model: Name = "gpt-4o-mini"
@@ -45,12 +47,18 @@ class OpenAIConfig(Section):
 
 
 class AzureOpenAIConfig(Section):
-    """Settings of the provider azure_openai; its secret is AZURE_OPENAI_API_KEY."""
+    """Settings of the provider azure_openai; its secret is AZURE_OPENAI_API_KEY, unless somebody signs in."""
 
     endpoint: str | None = None
     """The resource's address; needed when this provider is chosen."""
-    api_version: Name = "2024-10-21"
-    """The version of the service's interface: dated, or v1."""
+    api_version: Name | None = None
+    """The version of the service's interface: dated, or v1; unset means 2024-10-21, and v1 for responses."""
+    api: Literal["chat", "responses"] = "chat"
+    """The interface: chat completions, or the Responses interface."""
+    credential: Literal["default"] | None = None
+    """Who signs in to Entra ID instead of a key; default tries environment, managed identity, az login and more."""
+    scope: Name | None = None
+    """What tokens of Entra ID are for; unset means https://cognitiveservices.azure.com/.default."""
     deployment: Name = "gpt-4o-mini"
     """The deployment's name."""
     temperature: float | None = Field(default=0.2, ge=0.0, le=2.0)
@@ -113,6 +121,10 @@ class InferenceConfig(Section):
     """Settings of the provider local."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of a plugin's provider: model, temperature, max_tokens, seed, base_url and its own arguments."""
+    mode: Literal["whole", "stream", "auto"] = "whole"
+    """How fmf infer writes the answer: whole, in pieces as they come (stream), or so where the model can (auto)."""
+    capabilities: tuple[Capability, ...] | None = None
+    """What the model can do, in place of the shipped table; requests for anything else are refused."""
     system_prompt: str | None = None
     """What the model is told first, where neither chain nor prompt says something else."""
     timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)

@@ -65,6 +65,7 @@ def chat_model_config(config: FmfConfig, secrets: Keys, *, root: Path | None = N
         provider=inference.provider,
         timeout_s=inference.timeout_s,
         retry=inference.retry,
+        capabilities=inference.capabilities,
         rate_limit=inference.rate_limit,
         prices=inference.prices,
         **_own_settings(inference, secrets, root or Path()),
@@ -95,6 +96,7 @@ def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapp
 def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
     settings = inference.openai
     base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or secrets.setting("OPENAI_BASE_URL")
+        "options": {"api": settings.api},
     # A server of one's own may need no key; the public one always does, and says so before the first document is read.
     key = secrets.find("OPENAI_API_KEY") if base_url else secrets.resolve("OPENAI_API_KEY")
     return {
@@ -108,14 +110,49 @@ def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
 
 def _azure_openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
     settings = inference.azure_openai
-    # Who signs in with a token needs no key.
-    token = secrets.find("AZURE_OPENAI_AD_TOKEN")
+    # Who signs in, or has a token, needs no key.
+    token = None if settings.credential else secrets.find("AZURE_OPENAI_AD_TOKEN")
+    signs_in = settings.credential is not None or token is not None
+    given = {"credential": settings.credential, "scope": settings.scope, "api_version": settings.api_version}
     return {
         "model": settings.deployment,
         "temperature": settings.temperature,
         "max_tokens": settings.max_tokens,
-        "api_key": None if token else secrets.resolve("AZURE_OPENAI_API_KEY"),
-        "options": {"endpoint": settings.endpoint, "api_version": settings.api_version, "token": token},
+        "api_key": None if signs_in else secrets.resolve("AZURE_OPENAI_API_KEY"),
+        "options": {
+            "endpoint": settings.endpoint,
+            "api": settings.api,
+            "token": token,
+            **{name: value for name, value in given.items() if value is not None},
+        },
+    }
+
+
+def _aws_bedrock(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
+    settings = inference.aws_bedrock
+    access_key = secrets.find("AWS_ACCESS_KEY_ID")
+    # Without a pair of keys boto3 looks on: in the profile, and for the role of the machine.
+    pair = (
+        {
+            "aws_access_key_id": access_key,
+            "aws_secret_access_key": secrets.resolve("AWS_SECRET_ACCESS_KEY"),
+            "aws_session_token": secrets.find("AWS_SESSION_TOKEN"),
+        }
+        if access_key
+        else {}
+    )
+    region = settings.region or secrets.setting("AWS_REGION") or secrets.setting("AWS_DEFAULT_REGION")
+    return {
+        "model": settings.model_id,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "api_key": secrets.find("AWS_BEARER_TOKEN_BEDROCK"),
+        "options": {
+            "region": region,
+            "endpoint_url": settings.endpoint_url,
+            "profile": secrets.setting("AWS_PROFILE"),
+            **pair,
+        },
     }
 
 

@@ -23,6 +23,7 @@ from chatmodels import (
 from chatmodels.factory import wrap
 from chatmodels.registry import models
 from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.checked import CheckedModel
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel
 from chatmodels.wrappers.retrying import RetryingModel
@@ -65,7 +66,7 @@ class TestOrder:
     def test_measure_limit_retry_vendor(self):
         model = create_chat_model("mock", rate_limit={"requests_per_minute": 600})
         order = layers(model)
-        assert order[-4:] == [MeasuredModel, LimitingModel, RetryingModel, TranslatingModel]
+        assert order[-5:] == [MeasuredModel, CheckedModel, LimitingModel, RetryingModel, TranslatingModel]
         assert isinstance(model.unwrapped, MockChatModel)
 
     def test_without_a_limit_nothing_limits(self):

@@ -45,6 +45,33 @@ def test_a_key_that_the_model_says_is_blanked(fmf, tmp_path, more):
     assert "horse" not in result.stdout + result.stderr
 
 
+NO_STREAM = "inference: {provider: mock, capabilities: [chat, system, temperature], mode: %s}\n"
+
+
+@pytest.mark.parametrize("args", [("--stream",), ()])
+def test_pieces_are_not_made_up_for_a_model_that_has_none(fmf, tmp_path, args):
+    (tmp_path / "fmf.yaml").write_text(NO_STREAM % ("whole" if args else "stream"))
+    result = fmf("infer", "--prompt", "inline: hi", *args)
+    assert (result.exit_code, result.stdout) == (6, "")
+    assert "cannot answer in pieces" in result.stderr
+    assert "inference.mode" in result.stderr
+
+
+def test_the_mode_auto_says_why_the_answer_comes_whole(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(NO_STREAM % "auto")
+    result = fmf("infer", "--prompt", "inline: hi")
+    assert (result.exit_code, result.stdout) == (0, "Mock response\n")
+    assert "the answer comes whole: model 'mock' of provider 'mock' cannot answer in pieces" in result.stderr
+
+
+@pytest.mark.parametrize("mode", ["auto", "stream", "whole"])
+def test_a_model_with_pieces_gives_the_same_in_every_mode(fmf, tmp_path, mode):
+    (tmp_path / "fmf.yaml").write_text(f"inference: {{provider: mock, mode: {mode}}}\n")
+    result = fmf("infer", "--prompt", "inline: hi")
+    assert (result.exit_code, result.stdout) == (0, "Mock response\n")
+    assert "comes whole" not in result.stderr
+
+
 def test_variables(fmf):
     result = fmf("infer", "--prompt", "inline: {{ a }} {{ b }}", "--var", "a=1=2", "--var", "b=")
     assert result.exit_code == 0

@@ -104,7 +104,7 @@ def test_azure(tmp_path):
         client.chat_model_config(given, secrets(tmp_path))
     made = client.chat_model_config(given, secrets(tmp_path, AZURE_OPENAI_API_KEY="key-of-nobody"))
     assert (made.model, made.temperature, made.api_key.get_secret_value()) == ("d", 0.2, "key-of-nobody")
-    assert made.options == {"endpoint": "https://x", "api_version": "2024-10-21", "token": None}
+    assert made.options == {"endpoint": "https://x", "api": "chat", "token": None}
     signed_in = client.chat_model_config(given, secrets(tmp_path, AZURE_OPENAI_AD_TOKEN="token-of-nobody"))
     assert signed_in.api_key is None
     assert signed_in.options["token"].get_secret_value() == "token-of-nobody"
@@ -127,6 +127,18 @@ def test_a_plugin_gets_its_own_settings(tmp_path):
     try:
         given = config(provider="mine", options={"model": "m", "colour": "blue", "temperature": 0.1}, timeout_s=9)
         assert client.chat_model_config(given, secrets(tmp_path)).temperature == 0.1
+    dated = {"endpoint": "https://x", "api_version": "2024-06-01", "credential": "default", "scope": "https://s"}
+    by_entra = client.chat_model_config(config(provider="azure_openai", azure_openai=dated), secrets(tmp_path))
+    assert (by_entra.api_key, by_entra.options["token"]) == (None, None)
+    assert {name: by_entra.options[name] for name in dated} == dated
+
+
+def test_what_the_model_can_do_and_the_interface_are_handed_on(tmp_path):
+    section = {"base_url": "http://x/v1", "api": "responses"}
+    given = config(provider="openai", openai=section, capabilities=["chat", "stream"])
+    made = client.chat_model_config(given, secrets(tmp_path))
+    assert (made.options["api"], made.capabilities) == ("responses", ("chat", "stream"))
+    assert client.build_client(given, secrets(tmp_path)).get_model_info().capabilities == ("chat", "stream")
         assert client.build_client(given, secrets(tmp_path)).complete(ChatRequest(prompt="x")).content == "mine"
     finally:
         unregister_chat_model("mine")
