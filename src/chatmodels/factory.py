@@ -173,6 +173,7 @@ LAYERS: tuple[Layer, ...] = (
 
 
 def _made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
+    check,
     """The model of the provider that `config` names, with its own settings, and wrapped."""
     item = models.get(config.provider)
     if config.model is None:
