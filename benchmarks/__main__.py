@@ -1,4 +1,8 @@
-"""`python -m benchmarks [imports|calls|run|process]...`: the tables, one after the other, nothing else running."""
+"""`python -m benchmarks [imports|calls|run|process|faults] [--option]...`: the tables, one after the other.
+
+Without a name all of them but `faults`, which is no measurement. Options, such as `--write`, are for one named table;
+run nothing else meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,18 @@ import importlib
 import sys
 
 TABLES = ["imports", "calls", "run", "process"]
+WITH_OPTIONS = ["calls", "faults"]
 
 
-def main(wanted: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Print the wanted tables, or all of them."""
+    wanted = [word for word in words if not word.startswith("--")]
+    options = [word for word in words if word.startswith("--")]
+    if options and (len(wanted) != 1 or wanted[0] not in WITH_OPTIONS):
+        raise SystemExit(f"{' '.join(options)}: name one table that takes options: {', '.join(WITH_OPTIONS)}")
     for name in wanted or TABLES:
-        importlib.import_module(f"benchmarks.{name}").main()
+        table = importlib.import_module(f"benchmarks.{name}")
+        table.main(options) if options else table.main()
 
 
 if __name__ == "__main__":

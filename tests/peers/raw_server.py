@@ -46,6 +46,8 @@ class Peer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
+        self.elsewhere = ""
+        """The address of another server, for who sends clients there."""
         self._read = b""
 
     def head(self) -> bytes:
@@ -90,11 +92,14 @@ Answer = bytes | Sequence[bytes] | Callable[[Peer], object]
 class RawServer:
     """Serves until the end of its context."""
 
-    def __init__(self, answer: Answer = b"", *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, answer: Answer = b"", *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self._serve = answer if callable(answer) else self._reply
         self._replies = [answer] if isinstance(answer, bytes) else [] if callable(answer) else list(answer)
-        self._tls = tls
-        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.tls = tls
+        """What connections speak from now on; `None` is plain TCP."""
+        self._listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.port = self._listener.getsockname()[1]
         self.requests: list[bytes] = []
         """The requests that were answered from the list of replies."""
@@ -106,7 +111,7 @@ class RawServer:
     @property
     def url(self) -> str:
         """What to give as `base_url`."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def wait_for(self, condition: Callable[[RawServer], bool], timeout_s: float = 5.0) -> None:
         """Wait until `condition(server)` holds."""
@@ -145,8 +150,8 @@ class RawServer:
     def _connected(self, sock: socket.socket) -> None:
         plain = sock
         try:
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
+            if self.tls is not None:
+                sock = self.tls.wrap_socket(sock, server_side=True)
                 self._peers.append(sock)
             self._serve(Peer(sock))
         except OSError:

@@ -10,6 +10,18 @@ from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 from fmf_core.redact import redact
 
+HINTS = {
+    Code.INVALID: "change the request as the provider's words say",
+    Code.CONFLICT: "look at what the provider says, and call again when that is over",
+    Code.RATE_LIMIT: "call again {later}, ask less at once (rate_limit), or allow more waiting (retry)",
+    Code.TIMEOUT: "call again {later}, raise timeout_s, or ask for less",
+    Code.UNAVAILABLE: "call again {later}",
+    Code.BAD_REPLY: "call again; if it stays so, check {address_names}",
+    Code.TRUNCATED: "raise max_tokens",
+    Code.REFUSED: "change the prompt, or ask another model",
+}
+"""What to do about an error that nobody knows more about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -31,6 +43,7 @@ class Call:
     def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
         """The error of this call; `more` are further arguments of `ChatModelError`."""
         fields = {**self.fields, **more.pop("fields", {})}
+        more["hint"] = more.get("hint") or self._hint(code, more.get("retry_after"))
         return chat_model_error(
             f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
         )
@@ -38,6 +51,10 @@ class Call:
     def bad_reply(self, what: str, seen: object) -> ChatModelError:
         """The error for a reply that is no answer, with the beginning of what was seen."""
         return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
+
+    def _hint(self, code: Code, retry_after: float | None) -> str:
+        later = "later" if retry_after is None else f"in {retry_after:g} s"
+        return HINTS.get(code, "").format(later=later, address_names=self.address_names)
 
 
 def shown(seen: object, limit: int = 200) -> str:

@@ -254,7 +254,8 @@ class Connection(asyncio.Protocol):
         if total_s is not None and now >= self._started + total_s:
             self._fail(late(total_s))
         elif silence is not None and not self._held and now >= self._heard + silence:
-            self._fail(late(silence, "nothing more came" if self._answered else "no first byte came"))
+            slow = ("nothing more came", "between_bytes") if self._answered else ("no first byte came", "first_byte")
+            self._fail(late(silence, slow[0], f"{slow[1]}_timeout_s"))
         else:
             self._keep_watch()
 

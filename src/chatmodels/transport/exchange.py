@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from chatmodels.transport.body import BodyDecoder
-from chatmodels.transport.seam import Reply
+from chatmodels.transport.seam import MAX_REPLY_BYTES, Reply, too_large
 
 MOST_BUFFERED = 256 * 1024
 """Bytes of a stream that may wait for their consumer before the connection stops reading."""
@@ -57,6 +57,9 @@ class _Reading:
         self.status = status
         self.headers = headers
         self._body = BodyDecoder(headers.get("content-encoding", ""))
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > MAX_REPLY_BYTES:
+            raise too_large()
 
 
 class WholeExchange(_Reading):

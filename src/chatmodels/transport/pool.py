@@ -121,7 +121,8 @@ class Pool:
         except BaseException as error:
             self._open.pop(connection, None)
             if isinstance(error, TimeoutError) and limit.expired() and connect_s is not None:
-                raise late(connect_s, f"no connection to {origin.host}:{origin.port}") from error
+                where = f"{origin.host}:{origin.port}"
+                raise late(connect_s, f"no connection to {where}", "connect_timeout_s") from error
             raise
         return connection
 

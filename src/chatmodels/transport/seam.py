@@ -98,9 +98,9 @@ class TransportFault(Exception):  # noqa: N818 - it never leaves the chat layer:
         self.hint = hint
 
 
-def late(limit_s: float, what: str = "no complete answer") -> TransportFault:
-    """The fault of an exchange that took longer than `limit_s`."""
-    return TransportFault(f"{what} within {limit_s:g} s", Code.TIMEOUT, "raise timeout_s, or ask for less")
+def late(limit_s: float, what: str = "no complete answer", setting: str = "timeout_s") -> TransportFault:
+    """The fault of an exchange that took longer than `limit_s`, the value of a provider's `setting`."""
+    return TransportFault(f"{what} within {limit_s:g} s", Code.TIMEOUT, f"raise {setting}, or ask for less")
 
 
 def too_large() -> TransportFault:
