@@ -39,6 +39,15 @@ BUILTIN = {
             "default_model": "gpt-4o-mini",
         },
     ),
+    "aws_bedrock": Entry(
+        "chatmodels.providers.bedrock:BedrockChatModel",
+        extra="aws",
+        metadata={
+            "description": "Models that AWS Bedrock offers: Claude, Nova, Llama, Mistral and others",
+            "capabilities": ["chat", "stream", "tools", "images"],
+            "default_model": "amazon.nova-lite-v1:0",
+        },
+    ),
     "local": Entry(
         "chatmodels.providers.local:LocalChatModel",
         extra="local",

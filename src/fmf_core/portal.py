@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fmf_core.background import EXIT_CALLBACK_S, Job, background
+from fmf_core.threads import ThreadPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,13 +65,27 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     cancelled, a function that has not begun is dropped; one that has begun keeps its thread until it returns, but
     nobody waits for it, not even the end of the interpreter.
     """
-    loop = asyncio.get_running_loop()
-    depth = _depth.get()
-    context = copy_context()
-    context.run(_depth.set, depth + 1)
-    answer: asyncio.Future[T] = loop.create_future()
-    background.pool(depth).submit(partial(_call, loop, answer, context, partial(function, *args, **kwargs)))
-    return await answer
+    return await _given(background.pool(_depth.get()), partial(function, *args, **kwargs))
+
+
+class Threads:
+    """Threads of one's own for blocking calls that take long, so that they keep nobody else's calls waiting.
+
+    Args:
+        limit: the most threads at one time; further calls wait for a free one, in the order in which they came.
+        name: the beginning of every thread's name.
+    """
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name
+        self._pools: dict[int, ThreadPool] = {}
+
+    def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Run blocking `function` as `in_thread` does; the future holds its result, and cancelling it is the same."""
+        process = os.getpid()  # threads do not survive a fork
+        pool = self._pools.get(process) or self._pools.setdefault(process, ThreadPool(self._limit, self._name))
+        return _given(pool, partial(function, *args, **kwargs))
 
 
 def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Iterator[T]:
@@ -170,6 +186,16 @@ def _items(feed: _Feed) -> Iterator[Any]:
             raise item
     finally:
         feed.stop()
+
+
+def _given(pool: ThreadPool, work: Callable[[], T]) -> asyncio.Future[T]:
+    """Hand blocking `work` to a thread of `pool`, in a copy of the caller's context."""
+    loop = asyncio.get_running_loop()
+    context = copy_context()
+    context.run(_depth.set, _depth.get() + 1)
+    answer: asyncio.Future[T] = loop.create_future()
+    pool.submit(partial(_call, loop, answer, context, work))
+    return answer
 
 
 def _begun(work: Coroutine[Any, Any, Any], answer: Future[Any]) -> Job:

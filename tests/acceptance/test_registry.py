@@ -90,7 +90,8 @@ import json, sys
 from chatmodels import get_chat_model_metadata, list_chat_models
 
 metadata = {name: get_chat_model_metadata(name) for name in list_chat_models()}
-loaded = sorted({"openai", "xllamacpp", "httpx", *map("chatmodels.providers.".__add__, metadata)} & set(sys.modules))
+vendors = {"openai", "xllamacpp", "httpx", "boto3"}
+loaded = sorted({*vendors, *map("chatmodels.providers.".__add__, metadata)} & set(sys.modules))
 print(json.dumps({"metadata": metadata, "loaded": loaded}))
 """
 
@@ -109,8 +110,8 @@ def test_a_taken_name_is_refused_unless_it_is_to_be_replaced(project):
     for case in ("unknown", "unknown_metadata"):
         assert told[case]["kind"] == "PluginNotFoundError"
         assert all(name in told[case]["text"] for name in ("opnai", "openai", "local", "mock", "mine", "raced"))
-    assert sorted(told["before"]) == ["azure_openai", "local", "mock", "openai"]
-    assert sorted(told["after"]) == ["azure_openai", "local", "mine", "mock", "openai", "raced"]
+    assert sorted(told["before"]) == ["aws_bedrock", "azure_openai", "local", "mock", "openai"]
+    assert sorted(told["after"]) == ["aws_bedrock", "azure_openai", "local", "mine", "mock", "openai", "raced"]
     assert told["gone"]["kind"] == "PluginNotFoundError"
 
 

@@ -23,6 +23,7 @@ VENDORS = (
     "AZURE_CLIENT_SECRET",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "AWS_BEARER_TOKEN_BEDROCK",
 )
 """Variables of the environment that hold secrets."""
 

@@ -9,6 +9,7 @@ from typing import Final
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "openai": ("openai",),
     "local": ("xllamacpp",),
+    "aws": ("boto3",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 """Extra to the packages that it brings."""

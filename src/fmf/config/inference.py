@@ -11,9 +11,7 @@ from chatmodels.config import Capability, Price, RateLimit
 from fmf.config.base import Name, Section
 from fmf_core.retry import RetryPolicy
 
-PLANNED_PROVIDERS: Final = ("aws_bedrock",)
-"""Providers that have a section here and no registry entry yet."""
-SECTIONS: Final = ("openai", "azure_openai", "local", *PLANNED_PROVIDERS)
+SECTIONS: Final = ("openai", "azure_openai", "aws_bedrock", "local")
 """Providers that have a section here."""
 
 
@@ -68,12 +66,12 @@ class AzureOpenAIConfig(Section):
 
 
 class BedrockConfig(Section):
-    """Settings of the provider aws_bedrock."""
+    """Settings of the provider aws_bedrock; its secrets are AWS_ACCESS_KEY_ID and those beside it, or a role."""
 
     region: str | None = None
-    """The region; unset means the SDK's own choice."""
+    """The region; unset means AWS_REGION, or what the profile says."""
     model_id: str | None = None
-    """The model's id; needed when this provider is chosen."""
+    """The id of a model or an inference profile, or an ARN; needed when this provider is chosen."""
     temperature: float | None = Field(default=0.2, ge=0.0, le=2.0)
     """How much chance decides, 0 to 2; null leaves it out."""
     max_tokens: int | None = Field(default=1024, ge=1, le=128_000)
@@ -148,7 +146,7 @@ class InferenceConfig(Section):
         # Asking the registry reads the metadata of installed distributions, so it is met for other names only.
         from chatmodels.registry import list_chat_models
 
-        known = sorted({*list_chat_models(), *PLANNED_PROVIDERS})
+        known = list_chat_models()
         if provider not in known:
             raise ValueError(f"unknown provider {provider!r}; known: {', '.join(known)}")
         return provider

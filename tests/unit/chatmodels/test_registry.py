@@ -37,21 +37,21 @@ def test_what_ships():
     assert list_chat_models() == sorted(list_chat_models())
 
 
-@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "local"])
+@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "aws_bedrock", "local"])
 def test_metadata_of_what_ships(name):
     metadata = get_chat_model_metadata(name)
     assert metadata["name"] == name
     assert metadata["description"]
     assert "chat" in metadata["capabilities"]
     assert metadata["default_model"]
-    assert metadata["extra"] == ("local" if name == "local" else "")
+    assert metadata["extra"] == {"local": "local", "aws_bedrock": "aws"}.get(name, "")
 
 
 def test_metadata_imports_nothing():
     code = (
         "import sys, chatmodels\n"
         "all = [chatmodels.get_chat_model_metadata(name) for name in chatmodels.list_chat_models()]\n"
-        "vendors = {'openai', 'xllamacpp', 'chatmodels.providers.openai', 'chatmodels.providers.local'}\n"
+        "vendors = {'openai', 'xllamacpp', 'boto3', 'chatmodels.providers.openai', 'chatmodels.providers.local'}\n"
         "assert all and not vendors & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -137,7 +137,7 @@ def test_a_subclass_that_answers_is_all_it_takes():
     assert create_chat_model("echo").invoke("hello").content == "hello"
 
 
-@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "local"])
+@pytest.mark.parametrize("name", ["mock", "openai", "azure_openai", "aws_bedrock", "local"])
 def test_a_model_can_do_what_its_metadata_say(name):
     model = create_chat_model(name, api_key="key-of-nobody") if name == "openai" else create_chat_model(name)
     assert set(model.get_model_info().capabilities) <= set(get_chat_model_metadata(name)["capabilities"])

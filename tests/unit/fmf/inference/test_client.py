@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from pydantic import SecretStr
 
@@ -8,14 +10,15 @@ from chatmodels import ChatRequest, MockChatModel, register_chat_model, unregist
 from fmf.auth.base import Secrets
 from fmf.auth.env import EnvSecrets
 from fmf.config.models import FmfConfig
-from fmf.errors import AuthError, InferenceError, exit_status
+from fmf.errors import AuthError, exit_status
 from fmf.inference import client
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+    for name in tuple(os.environ):
+        if name.startswith(("OPENAI_", "AZURE_", "AWS_")):
+            monkeypatch.delenv(name)
 
 
 def secrets(tmp_path, **values):
@@ -86,16 +89,32 @@ def test_local_settings_reach_the_engine_and_a_weight_file_is_found_beside_the_c
     assert client.chat_model_config(absolute, secrets(tmp_path), root=tmp_path).model == "/weights/my.gguf"
 
 
-@pytest.mark.parametrize(
-    "inference",
-    [
-        {"provider": "aws_bedrock", "aws_bedrock": {"model_id": "m"}},
-    ],
-)
-def test_a_planned_provider_says_that_it_is_not_there_yet(inference, tmp_path):
-    with pytest.raises(InferenceError, match="does not have yet") as caught:
-        client.build_client(config(**inference), secrets(tmp_path))
-    assert exit_status(caught.value) == 6
+def test_bedrock(tmp_path):
+    section = {"model_id": "us.anthropic.claude", "region": "eu-west-1", "endpoint_url": "http://x"}
+    given = config(provider="aws_bedrock", aws_bedrock={**section, "temperature": None})
+    by_role = client.chat_model_config(given, secrets(tmp_path))
+    assert (by_role.model, by_role.temperature, by_role.max_tokens) == ("us.anthropic.claude", None, 1024)
+    assert by_role.options == {"region": "eu-west-1", "endpoint_url": "http://x", "profile": None}
+    keys = {"AWS_ACCESS_KEY_ID": "id-of-nobody", "AWS_SECRET_ACCESS_KEY": "secret-of-nobody"}
+    signed = client.chat_model_config(given, secrets(tmp_path, **keys, AWS_PROFILE="p"))
+    told = {name: value for name, value in signed.options.items() if name.startswith("aws_") and value}
+    assert {name: value.get_secret_value() for name, value in told.items()} == {
+        "aws_access_key_id": "id-of-nobody",
+        "aws_secret_access_key": "secret-of-nobody",
+    }
+    assert signed.options["profile"] == "p"
+    assert "secret-of-nobody" not in repr(signed)
+    with pytest.raises(AuthError, match="AWS_SECRET_ACCESS_KEY"):
+        client.chat_model_config(given, secrets(tmp_path, AWS_ACCESS_KEY_ID="id-of-nobody"))
+    with_key = client.chat_model_config(given, secrets(tmp_path, AWS_BEARER_TOKEN_BEDROCK="key-of-nobody"))
+    assert with_key.api_key.get_secret_value() == "key-of-nobody"
+
+
+def test_bedrock_finds_its_region_beside_the_secrets(tmp_path):
+    given = config(provider="aws_bedrock", aws_bedrock={"model_id": "m"})
+    assert client.chat_model_config(given, secrets(tmp_path)).options["region"] is None
+    assert client.chat_model_config(given, secrets(tmp_path, AWS_REGION="r")).options["region"] == "r"
+    assert client.chat_model_config(given, secrets(tmp_path, AWS_DEFAULT_REGION="d")).options["region"] == "d"
 
 
 def test_azure(tmp_path):
@@ -108,6 +127,18 @@ def test_azure(tmp_path):
     signed_in = client.chat_model_config(given, secrets(tmp_path, AZURE_OPENAI_AD_TOKEN="token-of-nobody"))
     assert signed_in.api_key is None
     assert signed_in.options["token"].get_secret_value() == "token-of-nobody"
+    dated = {"endpoint": "https://x", "api_version": "2024-06-01", "credential": "default", "scope": "https://s"}
+    by_entra = client.chat_model_config(config(provider="azure_openai", azure_openai=dated), secrets(tmp_path))
+    assert (by_entra.api_key, by_entra.options["token"]) == (None, None)
+    assert {name: by_entra.options[name] for name in dated} == dated
+
+
+def test_what_the_model_can_do_and_the_interface_are_handed_on(tmp_path):
+    section = {"base_url": "http://x/v1", "api": "responses"}
+    given = config(provider="openai", openai=section, capabilities=["chat", "stream"])
+    made = client.chat_model_config(given, secrets(tmp_path))
+    assert (made.options["api"], made.capabilities) == ("responses", ("chat", "stream"))
+    assert client.build_client(given, secrets(tmp_path)).get_model_info().capabilities == ("chat", "stream")
 
 
 def test_the_mock_answers(tmp_path):
@@ -127,18 +158,6 @@ def test_a_plugin_gets_its_own_settings(tmp_path):
     try:
         given = config(provider="mine", options={"model": "m", "colour": "blue", "temperature": 0.1}, timeout_s=9)
         assert client.chat_model_config(given, secrets(tmp_path)).temperature == 0.1
-    dated = {"endpoint": "https://x", "api_version": "2024-06-01", "credential": "default", "scope": "https://s"}
-    by_entra = client.chat_model_config(config(provider="azure_openai", azure_openai=dated), secrets(tmp_path))
-    assert (by_entra.api_key, by_entra.options["token"]) == (None, None)
-    assert {name: by_entra.options[name] for name in dated} == dated
-
-
-def test_what_the_model_can_do_and_the_interface_are_handed_on(tmp_path):
-    section = {"base_url": "http://x/v1", "api": "responses"}
-    given = config(provider="openai", openai=section, capabilities=["chat", "stream"])
-    made = client.chat_model_config(given, secrets(tmp_path))
-    assert (made.options["api"], made.capabilities) == ("responses", ("chat", "stream"))
-    assert client.build_client(given, secrets(tmp_path)).get_model_info().capabilities == ("chat", "stream")
         assert client.build_client(given, secrets(tmp_path)).complete(ChatRequest(prompt="x")).content == "mine"
     finally:
         unregister_chat_model("mine")

@@ -1,0 +1,323 @@
+"""Bedrock's `invoke_model` in pure functions: the bodies of each family of models, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chatmodels.providers import openai_wire
+from chatmodels.providers.bedrock_answer import Answer
+from chatmodels.providers.bedrock_models import PROMPT_SHAPES, SHAPES, Shape, Traits
+from chatmodels.providers.bedrock_prompts import encode_llama, encode_mistral, take_llama, take_mistral
+from chatmodels.providers.bedrock_wire import (
+    METADATA,
+    ConverseDecoder,
+    conversation,
+    encode,
+    in_json,
+    is_native,
+    mapping,
+    request_id,
+    take_whole,
+    temperature_of,
+    tool_config,
+)
+from chatmodels.providers.call import Call
+from chatmodels.types import ChatChunk, ChatResponse, Message
+from fmf_core.errors import Code
+
+ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
+ANTHROPIC_MAX_TOKENS: Final = 4096
+"""Sent to Claude where a request leaves the limit open: this body must hold one."""
+OWN_FIELDS: Final = frozenset(
+    ("guardrailIdentifier", "guardrailVersion", "performanceConfigLatency", "serviceTier", "trace")
+)
+"""Names in `extra_params` that are arguments of `invoke_model` itself; all others go into the body."""
+ANTHROPIC_USAGE: Final = {
+    "prompt": "input_tokens",
+    "completion": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_write": "cache_creation_input_tokens",
+}
+CHAT_USAGE: Final = {"prompt": "prompt_tokens", "completion": "completion_tokens"}
+METRICS: Final = "amazon-bedrock-invocationMetrics"
+METRICS_USAGE: Final = {
+    "prompt": "inputTokenCount",
+    "completion": "outputTokenCount",
+    "cache_read": "cacheReadInputTokenCount",
+    "cache_write": "cacheWriteInputTokenCount",
+}
+HEADER_USAGE: Final = {
+    "prompt": "x-amzn-bedrock-input-token-count",
+    "completion": "x-amzn-bedrock-output-token-count",
+    "cache_read": "x-amzn-bedrock-cache-read-input-token-count",
+    "cache_write": "x-amzn-bedrock-cache-write-input-token-count",
+}
+GUARDRAIL: Final = "amazon-bedrock-guardrailAction"
+
+
+# ---------------------------------------------------------------------------------------------------------- requests
+
+
+def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
+    """The arguments of `invoke_model` and `invoke_model_with_response_stream`; `body` is JSON.
+
+    Raises:
+        ChatModelError: the id does not tell the family of the model, or the request holds what its body has no place
+            for.
+    """
+    body = ENCODERS[shape_of(call, traits)](call, traits)
+    extras = call.request.extra_params
+    body.update({name: value for name, value in extras.items() if name not in OWN_FIELDS})
+    own = {name: value for name, value in extras.items() if name in OWN_FIELDS}
+    try:
+        encoded = _json().dumps(in_json(body))
+    except (TypeError, ValueError) as error:
+        message = f"the request cannot be written as JSON: {error}"
+        raise call.error(message, Code.INVALID, hint="look at extra_params") from error
+    return {"modelId": call.request.model, "body": encoded, "contentType": "application/json", **own}
+
+
+def shape_of(call: Call, traits: Traits) -> Shape:
+    """The format of the model's bodies."""
+    if traits.shape is None:
+        raise call.error(
+            "invoke_model needs a body that fits the model, and this id does not tell which",
+            Code.INVALID,
+            hint=f"set shape to one of: {', '.join(SHAPES)}; or api to converse",
+        )
+    return traits.shape
+
+
+def _encode_anthropic(call: Call, traits: Traits) -> dict[str, Any]:
+    request = call.request
+    system, turns = conversation(call, traits)
+    body: dict[str, Any] = {
+        "anthropic_version": ANTHROPIC_VERSION,
+        "max_tokens": request.max_tokens or ANTHROPIC_MAX_TOKENS,
+        "messages": [
+            {"role": turn["role"], "content": [_anthropic_block(block) for block in turn["content"]]} for turn in turns
+        ],
+    }
+    if system:
+        body["system"] = "\n\n".join(system)
+    temperature = temperature_of(call, traits)
+    if temperature is not None:
+        body["temperature"] = temperature
+    if request.stop:
+        body["stop_sequences"] = list(request.stop)
+    body.update(_anthropic_tools(tool_config(call)))
+    if request.response_format is not None and is_native(request.response_format, traits):
+        schema = {"type": "json_schema", "schema": request.response_format.json_schema}
+        body["output_config"] = {"format": schema}
+    return body
+
+
+def _anthropic_block(block: Mapping[str, Any]) -> dict[str, Any]:
+    if "image" in block:
+        image = block["image"]
+        source = {"type": "base64", "media_type": f"image/{image['format']}", "data": image["source"]["bytes"]}
+        return {"type": "image", "source": source}
+    if "toolUse" in block:
+        wanted = block["toolUse"]
+        return {"type": "tool_use", "id": wanted["toolUseId"], "name": wanted["name"], "input": wanted["input"]}
+    if "toolResult" in block:
+        result = block["toolResult"]
+        content = [_anthropic_block(inner) for inner in result["content"]]
+        return {"type": "tool_result", "tool_use_id": result["toolUseId"], "content": content}
+    return {"type": "text", "text": block["text"]}
+
+
+def _anthropic_tools(config: Mapping[str, Any]) -> dict[str, Any]:
+    if not config:
+        return {}
+    specs = [tool["toolSpec"] for tool in config["tools"]]
+    tools = [
+        {"name": spec["name"], "description": spec.get("description", ""), "input_schema": spec["inputSchema"]["json"]}
+        for spec in specs
+    ]
+    choice = config.get("toolChoice")
+    if not choice:
+        return {"tools": tools}
+    [(kind, named)] = choice.items()
+    return {"tools": tools, "tool_choice": {"type": kind, **named}}
+
+
+def _encode_nova(call: Call, traits: Traits) -> dict[str, Any]:
+    arguments = encode(Call(call.provider, call.op, call.request.model_copy(update={"extra_params": {}})), traits)
+    del arguments["modelId"]
+    return {"schemaVersion": "messages-v1", **arguments}
+
+
+def _encode_mistral_chat(call: Call, traits: Traits) -> dict[str, Any]:
+    request = call.request
+    if request.tool_choice not in {None, "auto", "none", "required"}:
+        hint = "use tool_choice 'required' with that tool alone"
+        raise call.error("Mistral takes no name of a tool as tool_choice", Code.UNSUPPORTED, hint=hint)
+    told = conversation(call, traits)[0]  # its checks hold here as well
+    turns = [turn for turn in request.messages if turn.role != "system"]
+    messages = ([Message(role="system", content="\n\n".join(told))] if told else []) + turns
+    left: dict[str, Any] = {"messages": tuple(messages), "response_format": None, "seed": None, "extra_params": {}}
+    body = openai_wire.encode(request.model_copy(update=left))
+    del body["model"]
+    if body.get("tool_choice") == "required":
+        body["tool_choice"] = "any"
+    return body
+
+
+ENCODERS: Final[Mapping[Shape, Callable[[Call, Traits], dict[str, Any]]]] = {
+    "anthropic": _encode_anthropic,
+    "nova": _encode_nova,
+    "llama3": encode_llama,
+    "llama4": encode_llama,
+    "mistral": encode_mistral,
+    "mistral_chat": _encode_mistral_chat,
+}
+
+
+# ----------------------------------------------------------------------------------------------------------- replies
+
+
+def decode_invoke(reply: Mapping[str, Any], raw: bytes, call: Call, traits: Traits) -> ChatResponse:
+    """The response in the body `raw` of a reply to `invoke_model`."""
+    answer = Answer(call, response_id=request_id(reply))
+    payload = parsed(raw, call)
+    shape = shape_of(call, traits)
+    if shape == "nova":
+        take_whole(payload, answer)
+    else:
+        WHOLE[shape](payload, answer)
+    headers = mapping(mapping(reply.get(METADATA)).get("HTTPHeaders"))
+    counted = {name: int(value) for name, value in headers.items() if str(value).isdecimal()}
+    if answer.counts.usage(call) is None:
+        answer.counts.update(counted, HEADER_USAGE)
+    _look_at_guardrail(payload, answer)
+    return answer.response()
+
+
+def parsed(raw: object, call: Call) -> dict[str, Any]:
+    """The JSON object in a body or a piece of a stream; anything else is a `BAD_REPLY`."""
+    if not isinstance(raw, bytes):
+        raise call.bad_reply("a piece of the reply holds no bytes", raw)
+    try:
+        payload = _json().loads(raw)
+    except ValueError as error:
+        raise call.bad_reply(f"the reply is no valid JSON ({error})", raw) from error
+    if not isinstance(payload, dict):
+        raise call.bad_reply(f"the reply is JSON of type {type(payload).__name__}, not an object", raw)
+    return payload
+
+
+@dataclass(slots=True)
+class InvokeDecoder:
+    """Turns the events of one `invoke_model_with_response_stream` into chunks, and checks that the answer was whole."""
+
+    call: Call
+    traits: Traits
+    answer: Answer = field(init=False)
+    _nova: ConverseDecoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._nova = ConverseDecoder(self.call)
+        self.answer = self._nova.answer
+
+    def feed(self, event: Mapping[str, Any]) -> ChatChunk | None:
+        """The text that one event adds, if any."""
+        if METADATA in event:
+            self.answer.response_id = request_id(event)
+        if "chunk" not in event:
+            return None
+        payload = parsed(mapping(event["chunk"]).get("bytes"), self.call)
+        _look_at_guardrail(payload, self.answer)
+        shape = shape_of(self.call, self.traits)
+        if METRICS in payload and shape in PROMPT_SHAPES | {"mistral_chat"}:
+            self.answer.counts.update(payload[METRICS], METRICS_USAGE)
+            if len(payload) == 1:
+                return None
+        return self._nova.feed(payload) if shape == "nova" else PIECES[shape](payload, self.answer)
+
+    def finish(self) -> ChatChunk:
+        """The last chunk; raises when the stream was cut or the answer is none."""
+        return self.answer.finish()
+
+
+def _look_at_guardrail(payload: Mapping[str, Any], answer: Answer) -> None:
+    if payload.get(GUARDRAIL) == "INTERVENED":
+        answer.stop = "guardrail_intervened"
+
+
+def _take_anthropic(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+    content = payload.get("content")
+    if not isinstance(content, list):
+        raise answer.call.bad_reply("the reply has no content", payload)
+    for index, block in enumerate(content):
+        kind = mapping(block).get("type")
+        if kind == "text":
+            answer.say(block.get("text"))
+        elif kind == "tool_use":
+            answer.want(index, block, arguments=block.get("input") or {})
+    answer.end(payload.get("stop_reason"))
+    answer.counts.update(payload.get("usage"), ANTHROPIC_USAGE)
+    return None
+
+
+def _feed_anthropic(event: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+    kind, index, delta = event.get("type"), event.get("index"), event.get("delta")
+    delta = mapping(delta)
+    if kind == "content_block_delta" and delta.get("type") == "text_delta":
+        return answer.say(delta.get("text"))
+    if kind == "content_block_delta" and delta.get("type") == "input_json_delta":
+        answer.add_arguments(index, delta.get("partial_json"))
+    elif kind == "content_block_start":
+        block = mapping(event.get("content_block"))
+        if block.get("type") == "tool_use":
+            answer.want(index, block)
+        elif block.get("text"):
+            return answer.say(block["text"])
+    elif kind == "message_start":
+        answer.counts.update(mapping(event.get("message")).get("usage"), ANTHROPIC_USAGE)
+    elif kind == "message_delta":
+        answer.end(delta.get("stop_reason"))
+        answer.counts.update(event.get("usage"), ANTHROPIC_USAGE)
+    elif kind == "error":
+        raise answer.call.error(f"the model failed in mid stream: {event.get('error')}", Code.UNAVAILABLE)
+    return None
+
+
+def _take_mistral_chat(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+    answer.counts.update(payload.get("usage"), CHAT_USAGE)
+    choices = payload.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise answer.call.bad_reply("the reply has no choices", payload)
+    if not choices:
+        return None
+    choice = choices[0]
+    answer.end(choice.get("stop_reason") or choice.get("finish_reason"))
+    message = mapping(choice.get("message") or choice.get("delta"))
+    calls = message.get("tool_calls")
+    for position, item in enumerate(calls if isinstance(calls, list) else ()):
+        wanted = mapping(item)
+        function = mapping(wanted.get("function"))
+        index, arguments = wanted.get("index", position), function.get("arguments") or ""
+        if function.get("name"):
+            answer.want(index, {"id": wanted.get("id"), **function}, arguments=arguments)
+        else:
+            answer.add_arguments(index, arguments)
+    return answer.say(message.get("content") or "")
+
+
+WHOLE: Final[Mapping[Shape, Callable[[Mapping[str, Any], Answer], ChatChunk | None]]] = {
+    "anthropic": _take_anthropic,
+    "llama3": take_llama,
+    "llama4": take_llama,
+    "mistral": take_mistral,
+    "mistral_chat": _take_mistral_chat,
+}
+PIECES: Final = {**WHOLE, "anthropic": _feed_anthropic}
+
+
+def _json() -> Any:
+    import orjson
+
+    return orjson

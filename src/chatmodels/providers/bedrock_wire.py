@@ -1,0 +1,300 @@
+"""Bedrock's `converse` in pure functions: requests to arguments, replies and events to responses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chatmodels.providers.bedrock_answer import Answer
+from chatmodels.providers.bedrock_models import Traits
+from chatmodels.providers.call import Call
+from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
+from fmf_core.errors import Code
+
+OWN_FIELDS: Final = frozenset(
+    (
+        "additionalModelResponseFieldPaths",
+        "guardrailConfig",
+        "performanceConfig",
+        "promptVariables",
+        "requestMetadata",
+        "serviceTier",
+    )
+)
+"""Names in `extra_params` that are arguments of `converse` itself; all others are the model's own fields."""
+MERGED_FIELDS: Final = frozenset(("additionalModelRequestFields", "inferenceConfig", "outputConfig"))
+"""Names in `extra_params` whose mappings are laid over what the request itself says."""
+IMAGE_FORMATS: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
+USAGE_NAMES: Final = {
+    "prompt": "inputTokens",
+    "completion": "outputTokens",
+    "cache_read": "cacheReadInputTokens",
+    "cache_write": "cacheWriteInputTokens",
+}
+METADATA: Final = "ResponseMetadata"
+"""What boto3 adds to a reply: its id, status and headers; here also the first event of a stream."""
+LONGEST_ID: Final = 64
+"""Characters of a tool call's id that Bedrock takes."""
+
+Turn = dict[str, Any]
+
+
+# ---------------------------------------------------------------------------------------------------------- requests
+
+
+def encode(call: Call, traits: Traits) -> dict[str, Any]:
+    """The arguments of `converse` and `converse_stream` that ask for the request; what is `None` is left out.
+
+    Raises:
+        ChatModelError: the request holds something that Bedrock has no place for.
+    """
+    request = call.request
+    system, turns = conversation(call, traits)
+    arguments: dict[str, Any] = {"modelId": request.model, "messages": turns}
+    if system:
+        arguments["system"] = [{"text": text} for text in system]
+    settings = {"maxTokens": request.max_tokens, "temperature": temperature_of(call, traits)}
+    arguments["inferenceConfig"] = {name: value for name, value in settings.items() if value is not None}
+    if request.stop:
+        arguments["inferenceConfig"]["stopSequences"] = list(request.stop)
+    tools = tool_config(call)
+    if tools:
+        arguments["toolConfig"] = tools
+    if request.response_format is not None and is_native(request.response_format, traits):
+        arguments["outputConfig"] = {"textFormat": _text_format(request.response_format)}
+    return _with_extras(arguments, request.extra_params, call)
+
+
+def temperature_of(call: Call, traits: Traits) -> float | None:
+    """The temperature to send; where a model takes none, only one that the caller chose, so that the refusal shows."""
+    chosen = "temperature" in call.request.model_fields_set
+    return call.request.temperature if chosen or traits.any_temperature else None
+
+
+def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:
+    """The system texts, and the turns as Bedrock wants them: users and assistants in turns, none of them empty."""
+    system = [turn.text for turn in call.request.messages if turn.role == "system" and turn.text.strip()]
+    wanted = call.request.response_format
+    if wanted is not None and wanted.type != "text" and not is_native(wanted, traits):
+        system.append(told_format(wanted))
+    turns: list[Turn] = []
+    for message in call.request.messages:
+        blocks = [] if message.role == "system" else _blocks(message, call)
+        role = "assistant" if message.role == "assistant" else "user"
+        if blocks and turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    if not turns:
+        raise call.error("no turn of the conversation has any text", Code.INVALID, hint="Bedrock takes no empty turns")
+    if system and not traits.system and turns[0]["role"] == "user":
+        turns[0]["content"].insert(0, {"text": "\n\n".join(system)})
+        system = []
+    return system, turns
+
+
+def is_native(wanted: ResponseFormat, traits: Traits) -> bool:
+    """Whether the model itself can be held to the format; else it is only told."""
+    return wanted.json_schema is not None and traits.json_schema
+
+
+def told_format(wanted: ResponseFormat) -> str:
+    """The format in words, for models that can only be told."""
+    if wanted.json_schema is None:
+        return "Answer with one JSON object and nothing else."
+    schema = json.dumps(wanted.json_schema, ensure_ascii=False)
+    return f"Answer with JSON and nothing else. It must fit this JSON Schema:\n{schema}"
+
+
+def tool_config(call: Call) -> dict[str, Any]:
+    """The tools on offer and how to choose; empty without any."""
+    request = call.request
+    used = {wanted.name for turn in request.messages for wanted in turn.tool_calls}
+    tools: Sequence[Tool] = request.tools
+    if request.tool_choice == "none":
+        if used:
+            hint = "leave tool_choice out, or the turns with tools"
+            raise call.error("tool_choice 'none' does not go with earlier tool calls", Code.UNSUPPORTED, hint=hint)
+        return {}
+    if not tools:
+        # Bedrock refuses turns with tools where no tools are named.
+        tools = [Tool(name=name, description="A tool of earlier turns.") for name in sorted(used)]
+    if not tools:
+        return {}
+    config: dict[str, Any] = {"tools": [{"toolSpec": _tool_spec(tool)} for tool in tools]}
+    if request.tools and request.tool_choice is not None:
+        fixed: dict[str, dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
+        config["toolChoice"] = fixed.get(request.tool_choice) or {"tool": {"name": request.tool_choice}}
+    return config
+
+
+def tool_id(given: str) -> str:
+    """An id that Bedrock takes: those of other providers may hold other characters, or too many."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", given)[:LONGEST_ID] or "call"
+
+
+def image_of(part: ImagePart, call: Call) -> tuple[str, bytes]:
+    """Format and bytes of a picture.
+
+    Raises:
+        ChatModelError: it is an address, or of a format that Bedrock does not read.
+    """
+    if part.data is None:
+        hint = "fetch the picture and give its bytes as data"
+        raise call.error("Bedrock fetches no pictures from an address", Code.UNSUPPORTED, hint=hint)
+    kind = part.media_type.lower().replace("image/jpg", "image/jpeg")
+    if kind not in IMAGE_FORMATS:
+        hint = f"convert it to one of: {', '.join(IMAGE_FORMATS)}"
+        raise call.error(f"Bedrock reads no pictures of type {part.media_type!r}", Code.UNSUPPORTED, hint=hint)
+    return IMAGE_FORMATS[kind], part.data
+
+
+def in_json(value: Any) -> Any:
+    """`value` for a JSON body: bytes become base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Mapping):
+        return {key: in_json(item) for key, item in value.items()}
+    return [in_json(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _blocks(message: Message, call: Call) -> list[dict[str, Any]]:
+    content = list(_content(message, call))
+    if message.role == "tool":
+        result = {"toolUseId": tool_id(message.tool_call_id or "call"), "content": content}
+        return [{"toolResult": result}]
+    return [*content, *({"toolUse": _tool_use(wanted)} for wanted in message.tool_calls)]
+
+
+def _content(message: Message, call: Call) -> Iterable[dict[str, Any]]:
+    parts = [message.content] if isinstance(message.content, str) else message.content
+    for part in parts:
+        if isinstance(part, ImagePart):
+            kind, data = image_of(part, call)
+            yield {"image": {"format": kind, "source": {"bytes": data}}}
+            continue
+        text = part if isinstance(part, str) else part.text
+        if text.strip():
+            yield {"text": text}
+
+
+def _tool_use(wanted: ToolCall) -> dict[str, Any]:
+    return {"toolUseId": tool_id(wanted.id), "name": wanted.name, "input": wanted.arguments}
+
+
+def _tool_spec(tool: Tool) -> dict[str, Any]:
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "inputSchema": {"json": tool.parameters}}
+
+
+def _text_format(wanted: ResponseFormat) -> dict[str, Any]:
+    schema = {"schema": json.dumps(wanted.json_schema), "name": tool_id(wanted.name)}
+    return {"type": "json_schema", "structure": {"jsonSchema": schema}}
+
+
+def _with_extras(arguments: dict[str, Any], extras: Mapping[str, Any], call: Call) -> dict[str, Any]:
+    merged: dict[str, dict[str, Any]] = {}
+    for name, value in extras.items():
+        if name in OWN_FIELDS:
+            arguments[name] = value
+        elif name not in MERGED_FIELDS:
+            merged.setdefault("additionalModelRequestFields", {})[name] = value
+        elif isinstance(value, Mapping):
+            merged.setdefault(name, {}).update(value)
+        else:
+            raise call.error(
+                f"{name} in extra_params is no mapping: {value!r}", Code.INVALID, hint="look at extra_params"
+            )
+    for name, values in merged.items():
+        arguments[name] = {**arguments.get(name, {}), **values}
+    return arguments
+
+
+# ----------------------------------------------------------------------------------------------------------- replies
+
+
+def decode(payload: Mapping[str, Any], call: Call) -> ChatResponse:
+    """The response that a reply to `converse` holds."""
+    answer = Answer(call, response_id=request_id(payload))
+    take_whole(payload, answer)
+    return answer.response()
+
+
+def take_whole(payload: Mapping[str, Any], answer: Answer) -> None:
+    """Take in a whole reply of the `converse` format."""
+    call = answer.call
+    message = mapping(mapping(payload.get("output")).get("message"))
+    content = message.get("content")
+    if not isinstance(content, list):
+        kind = mapping(mapping(payload.get(METADATA)).get("HTTPHeaders")).get("content-type", "unknown")
+        raise call.bad_reply(f"the reply has no message with content (content type {kind!r})", _own_part(payload))
+    for index, block in enumerate(content):
+        if "text" in mapping(block):
+            answer.say(block["text"])
+        elif "toolUse" in mapping(block):
+            wanted = block["toolUse"]
+            answer.want(index, wanted, id_key="toolUseId", arguments=mapping(wanted).get("input") or {})
+    answer.end(payload.get("stopReason"))
+    answer.counts.update(payload.get("usage"), USAGE_NAMES)
+
+
+def request_id(payload: Mapping[str, Any]) -> str | None:
+    """The id of the request, as Bedrock's logs have it."""
+    return _string(mapping(payload.get(METADATA)).get("RequestId"))
+
+
+@dataclass(slots=True)
+class ConverseDecoder:
+    """Turns the events of one `converse_stream` into chunks, and checks at the end that the answer was whole."""
+
+    call: Call
+    answer: Answer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answer = Answer(self.call, streamed=True)
+
+    def feed(self, event: Mapping[str, Any]) -> ChatChunk | None:
+        """The text that one event adds, if any; thoughts are left out."""
+        answer = self.answer
+        if "contentBlockDelta" in event:
+            body = mapping(event["contentBlockDelta"])
+            delta = mapping(body.get("delta"))
+            if not delta:
+                raise self.call.bad_reply("a piece of the stream adds nothing", event)
+            if "text" in delta:
+                return answer.say(delta["text"])
+            if "toolUse" in delta:
+                answer.add_arguments(body.get("contentBlockIndex"), mapping(delta["toolUse"]).get("input"))
+        elif "contentBlockStart" in event:
+            body = mapping(event["contentBlockStart"])
+            start = mapping(body.get("start"))
+            if "toolUse" in start:
+                answer.want(body.get("contentBlockIndex"), start["toolUse"], id_key="toolUseId")
+        elif "messageStop" in event:
+            answer.end(mapping(event["messageStop"]).get("stopReason"))
+        elif "metadata" in event:
+            answer.counts.update(mapping(event["metadata"]).get("usage"), USAGE_NAMES)
+        elif METADATA in event:
+            answer.response_id = request_id(event)
+        return None
+
+    def finish(self) -> ChatChunk:
+        """The last chunk; raises when the stream was cut or the answer is none."""
+        return self.answer.finish()
+
+
+def _own_part(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in payload.items() if name != METADATA}
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """`value` where it is a mapping; an empty one where it is not."""
+    return value if isinstance(value, dict) else {}
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
