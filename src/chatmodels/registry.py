@@ -44,7 +44,7 @@ BUILTIN = {
         extra="aws",
         metadata={
             "description": "Models that AWS Bedrock offers: Claude, Nova, Llama, Mistral and others",
-            "capabilities": ["chat", "stream", "tools", "images"],
+            "capabilities": list(provider_capabilities("aws_bedrock")),
             "default_model": "amazon.nova-lite-v1:0",
         },
     ),

@@ -18,10 +18,10 @@ SECTIONS: Final = ("openai", "azure_openai", "aws_bedrock", "local")
 class OpenAIConfig(Section):
     """Settings of the provider openai; its secret is OPENAI_API_KEY."""
 
-    api: Literal["chat", "responses"] = "chat"
-    """The interface: chat completions, which every such server has, or the Responses interface."""
     base_url: str | None = None
     """Another OpenAI-compatible endpoint; unset means OPENAI_BASE_URL or the public one."""
+    api: Literal["chat", "responses"] = "chat"
+    """The interface: chat completions, which every such server has, or the Responses interface."""
     model: Name = "gpt-4o-mini"
     """The model's name."""
     temperature: float | None = Field(default=0.7, ge=0.0, le=2.0)
@@ -119,12 +119,12 @@ class InferenceConfig(Section):
     """Settings of the provider local."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of a plugin's provider: model, temperature, max_tokens, seed, base_url and its own arguments."""
+    system_prompt: str | None = None
+    """What the model is told first, where neither chain nor prompt says something else."""
     mode: Literal["whole", "stream", "auto"] = "whole"
     """How fmf infer writes the answer: whole, in pieces as they come (stream), or so where the model can (auto)."""
     capabilities: tuple[Capability, ...] | None = None
     """What the model can do, in place of the shipped table; requests for anything else are refused."""
-    system_prompt: str | None = None
-    """What the model is told first, where neither chain nor prompt says something else."""
     timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     """One call, from its start to its last byte, in seconds."""
     cancel_grace_s: float = Field(default=5.0, ge=0)

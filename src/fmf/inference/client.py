@@ -13,7 +13,6 @@ from chatmodels.factory import create_chat_model
 from chatmodels.iface import ChatModel as LLMClient
 from chatmodels.types import ChatResponse as Completion
 from chatmodels.types import Message
-from fmf_core.errors import Code
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -52,7 +51,6 @@ def build_client(config: FmfConfig, secrets: Keys, *, root: Path | None = None) 
 
     Raises:
         AuthError: the provider needs a key that is not there.
-        InferenceError: this version does not have the provider yet.
         ConfigError: a setting does not fit the provider.
     """
     return create_chat_model(chat_model_config(config, secrets, root=root))
@@ -65,9 +63,9 @@ def chat_model_config(config: FmfConfig, secrets: Keys, *, root: Path | None = N
         provider=inference.provider,
         timeout_s=inference.timeout_s,
         retry=inference.retry,
-        capabilities=inference.capabilities,
         rate_limit=inference.rate_limit,
         prices=inference.prices,
+        capabilities=inference.capabilities,
         **_own_settings(inference, secrets, root or Path()),
     )
 
@@ -80,14 +78,8 @@ def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapp
             return _local(inference, root)
         case "azure_openai":
             return _azure_openai(inference, secrets)
-        case "aws_bedrock" as planned:
-            raise InferenceError(
-                f"inference.provider is {planned}, which this version does not have yet",
-                op="inference.build",
-                code=Code.UNSUPPORTED,
-                hint="known: openai, azure_openai, local, mock, and those of plugins; an OpenAI-compatible server "
-                "needs only inference.openai.base_url",
-            )
+        case "aws_bedrock":
+            return _aws_bedrock(inference, secrets)
         case _:
             options = dict(inference.options)
             return {**{name: options.pop(name) for name in _FIELDS if name in options}, "options": options}
@@ -96,7 +88,6 @@ def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapp
 def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
     settings = inference.openai
     base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or secrets.setting("OPENAI_BASE_URL")
-        "options": {"api": settings.api},
     # A server of one's own may need no key; the public one always does, and says so before the first document is read.
     key = secrets.find("OPENAI_API_KEY") if base_url else secrets.resolve("OPENAI_API_KEY")
     return {
@@ -105,6 +96,7 @@ def _openai(inference: InferenceConfig, secrets: Keys) -> Mapping[str, Any]:
         "max_tokens": settings.max_tokens,
         "base_url": base_url,
         "api_key": key,
+        "options": {"api": settings.api},
     }
 
 
