@@ -349,21 +349,24 @@ def test_empty_and_binary_files_among_good_ones_in_a_run(project):
 
 
 def test_a_json_answer_that_was_cut_is_no_answer(project, scripted_server):
-    """Bad input: JSON cut by max_tokens is one error record with code truncated; the other items are done, exit 10."""
+    """JSON that is cut with more max_tokens, too, is one record with code truncated; other items are done, exit 10."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     output = {"name": "facts", "expects": "json", "schema": schema, "parse_retries": 1}
     steps = [{"id": "one", "prompt": "inline: ${chunk.text}", "output": output}]
     project.write({"data/a.md": "a", "data/b.md": "b", "chain.yaml": chain_yaml(*steps)})
     project.write({"fmf.yaml": fmf_yaml(scripted_server.base_url)})
     # The cut text would be whole JSON: the finish reason decides, not the look of it.
-    scripted_server.add(Reply(text='{"n": 1}', finish_reason="length"), Reply(text='```json\n{"n": 2}\n```'))
+    cut = Reply(text='{"n": 1}', finish_reason="length")
+    scripted_server.add(cut, cut, Reply(text='```json\n{"n": 2}\n```'))
     told = project.fmf("run", "--chain", "chain.yaml", "--concurrency", "1")
     told.refused(10)
     [error] = told.run.errors
     assert error["code"] == "truncated"
     assert error["source_uri"].endswith("/a.md")
     assert "max_tokens" in error["message"] + error["hint"]
-    cut, good = told.run.outputs
-    assert (cut["status"], cut["output"]) == ("failed", None)
+    failed, good = told.run.outputs
+    assert (failed["status"], failed["output"]) == ("failed", None)
+    assert (failed["tokens_completion"], good["tokens_completion"]) == (14, 7), "every ask is charged"
     assert (good["status"], good["output"]) == ("ok", {"n": 2})
-    assert scripted_server.count == 2, "a cut answer would be cut again"
+    first, again, _ = (body["max_tokens"] for body in scripted_server.bodies)
+    assert again > first, "with the same limit it would be cut again"

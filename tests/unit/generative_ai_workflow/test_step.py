@@ -9,7 +9,7 @@ import pytest
 
 from chatmodels.config import ChatModelConfig
 from chatmodels.factory import create_chat_model
-from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
+from chatmodels.types import ChatRequest, ChatResponse, ModelInfo, TokenUsage
 from generative_ai_workflow import (
     ConfigurationError,
     FrameworkConfig,
@@ -181,6 +181,28 @@ class TestLLMStep:
         cut = ChatResponse(content='{"a": 1}', model="m", usage=usage, finish_reason="length")
         result = Workflow([LLMStep("s", "x", MockLLMProvider([cut]), output={"expects": "json"})]).execute()
         assert result.steps["s"].error_info.code == "truncated"
+
+    def test_json_that_was_cut_gets_more_room(self) -> None:
+        usage = TokenUsage(prompt_tokens=1, completion_tokens=7, model="m", provider="p")
+        cut = ChatResponse(content='{"a": 1}', model="m", usage=usage, finish_reason="length")
+        model = MockLLMProvider([cut, '{"a": 1}'])
+        result = Workflow([LLMStep("s", "x", model, max_tokens=7, output={"expects": "json"})]).execute()
+        assert result.output["s"] == {"a": 1}
+        assert [request.max_tokens for request in model.call_log] == [7, 14]
+        assert (result.steps["s"].attempts, result.steps["s"].token_usage.completion_tokens) == (2, 9)
+
+    def test_a_model_that_enforces_no_schema_is_told_it_in_the_system_prompt(self) -> None:
+        class Plain(MockLLMProvider):
+            def get_model_info(self) -> ModelInfo:
+                return ModelInfo(name="plain", provider="mock", capabilities=("chat",))
+
+        model = Plain('{"mood": "good"}')
+        step = LLMStep("s", "x", model, system_prompt="Be kind.", output=OutputSpec(json_schema=SCHEMA))
+        assert Workflow([step]).execute().output["s"] == {"mood": "good"}
+        request = model.call_log[0]
+        assert request.response_format is None
+        assert request.system_prompt.startswith("Be kind.\n\nAnswer with one JSON object")
+        assert request.prompt == "x"
 
     @pytest.mark.parametrize(
         ("reply", "code", "said"),

@@ -10,6 +10,7 @@ import pytest
 
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
+from chatmodels.pricing import cost_of
 from chatmodels.providers.mock import MockChatModel
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf.artefacts.history import read_record
@@ -371,6 +372,25 @@ def test_json_answers_are_values(project, chain):
     assert result.errors[0]["code"] == "bad_reply"
     assert result.record["metrics"]["retries"] == 2
     assert result.record["counts"]["steps"]["one"]["retried"] == 2
+
+
+def test_json_that_was_cut_is_asked_for_again_with_more_room_and_all_of_it_is_paid(project, chain):
+    usage = TokenUsage(prompt_tokens=1000, completion_tokens=100, model="gpt-4o-mini", provider="openai")
+    whole = ChatResponse(content='{"mood": "good"}', model="gpt-4o-mini", usage=usage)
+    cut = whole.model_copy(update={"finish_reason": "length"})
+    model = MockChatModel([cut, whole, cut])
+    step = {**ONE, "params": {"max_tokens": 100}, "output": {"name": "facts", "schema": {"type": "object"}}}
+    result = project({"a.md": "x", "b.md": "y"}).run(chain(step, concurrency=1), model)
+    assert [request.max_tokens for request in model.call_log] == [100, 200, 100, 200]
+    first, second = result.outputs
+    assert (first["output"], first["finish_reason"], first["attempts"]) == ({"mood": "good"}, "stop", 2)
+    assert (first["tokens_prompt"], first["tokens_completion"]) == (2000, 200)
+    assert first["cost_usd"] == pytest.approx(2 * cost_of(usage))
+    assert (second["output"], second["tokens_completion"]) == (None, 200)
+    assert result.errors[0]["code"] == "truncated"
+    assert "max_tokens" in result.errors[0]["hint"]
+    assert result.record["metrics"]["tokens_completion"] == 400
+    assert result.record["metrics"]["cost_estimate_usd"] == pytest.approx(4 * cost_of(usage))
 
 
 def test_an_unknown_price_makes_the_cost_unknown(project, chain):
