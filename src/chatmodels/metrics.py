@@ -1,45 +1,47 @@
-"""What is measured about one chat call: span, histograms and log line, under the OpenTelemetry GenAI names (v1.41)."""
+"""What is measured about one chat call: span, metrics, events and log line, named as the GenAI conventions say."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from chatmodels.call_attributes import Ending, Vocabulary
 from chatmodels.config import Price
+from chatmodels.content import answered, as_text, asked
+from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
+from chatmodels.instruments import Instruments, Series
 from chatmodels.pricing import cost_of
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, Message, TokenUsage
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
-from fmf_core.redact import redact
-from fmf_core.telemetry import histogram, recording, span
+from fmf_core.telemetry import Plain, Span, emit, error_type, recording, span, tracing
 
-PROVIDER_NAMES = {"azure_openai": "azure.ai.openai", "aws_bedrock": "aws.bedrock"}
-"""Our names of providers to those that the conventions prescribe, where they differ."""
-TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
-DURATION_BUCKETS = tuple(0.01 * 2**power for power in range(14))
-CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-_CAPTURING = frozenset({"true", "span_only", "span_and_event"})
+MOST_SERIES = 256
+"""How many pairs of model and server are kept ready for one chat model."""
 
 _log = get_logger("chatmodels")
 _DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
 
 
 class Meter:
-    """Whose calls are measured.
+    """Whose calls are measured, and how: the settings of the environment count as they are when it is made.
 
     Args:
         provider: our name of the vendor.
         endpoint: tells the address of the server, as it holds now and where it is known.
         in_process: whether the model runs in this process.
         prices: model name to price; adds to the shipped table.
+        api_type: which of OpenAI's interfaces is used, where it is one of them.
+
+    Raises:
+        ConfigurationError: the environment asks for names that do not exist.
     """
 
-    __slots__ = ("endpoint", "in_process", "prices", "provider")
+    __slots__ = ("_own", "_series", "content", "endpoint", "instruments", "kind", "prices", "provider", "vocabulary")
 
     def __init__(
         self,
@@ -48,184 +50,222 @@ class Meter:
         *,
         in_process: bool = False,
         prices: Mapping[str, Price] | None = None,
+        api_type: str | None = None,
     ) -> None:
         self.provider = provider
-        self.in_process = in_process
+        self.kind: Any = "internal" if in_process else "client"
         self.prices = prices or {}
         self.endpoint = endpoint
+        self.content = chosen_content()
+        profiles = chosen_profiles()
+        self.vocabulary = Vocabulary(profiles)
+        self.instruments = Instruments(profiles)
+        self._own = {"openai.api.type": api_type} if api_type else {}
+        self._series: dict[tuple[str, str | None], Series] = {}
+
+    def series(self, model: str) -> Series:
+        """What all calls of `model` have in common, at the server that holds now."""
+        key = (model, self.endpoint())
+        found = self._series.get(key)
+        if found is None:
+            if len(self._series) >= MOST_SERIES:
+                self._series.clear()
+            attributes = {
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": PROVIDER_NAMES.get(self.provider, self.provider),
+                "gen_ai.request.model": model,
+                **_server(key[1]),
+            }
+            found = self._series[key] = Series(attributes, self._own, self.instruments)
+        return found
 
 
 class MeasuredCall:
     """One logical call, retries included, while it is being measured; a context manager around it."""
 
-    __slots__ = ("_first_at", "_last_at", "_request", "_span", "_span_manager", "_started", "_streamed", "_subject")
+    __slots__ = ("_began", "_last", "_meter", "_pieces", "_request", "_requested", "_series", "_span", "_streamed",
+                 "_texts")  # fmt: skip
 
-    def __init__(self, subject: Meter, request: ChatRequest, *, streamed: bool = False) -> None:
-        self._subject = subject
+    def __init__(self, meter: Meter, request: ChatRequest, *, streamed: bool = False) -> None:
+        self._meter = meter
         self._request = request
         self._streamed = streamed
-        self._span_manager: Any = None
-        self._span: Any = None
-        self._first_at = self._last_at = 0.0
+        self._series: Series | None = None
+        self._span: Span
+        self._requested: Plain | None = None
+        self._pieces: list[float] = []
+        self._texts: list[str] = []
 
     def __enter__(self) -> Self:
-        self._started = perf_counter()
+        self._began = self._last = perf_counter()
         if recording():
-            self._span_manager = span(
-                f"chat {self._request.model}",
-                kind="internal" if self._subject.in_process else "client",
-                attributes=self._request_attributes(),
-                # What the consumer of a stream does between two pieces is no part of the call.
-                current=not self._streamed,
-            )
-            self._span = self._span_manager.__enter__()
+            self._observe()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, GeneratorExit):
+        if isinstance(error, GeneratorExit):
+            # Whoever leaves a stream has what was wanted: that is no failure, and nobody knows what it took.
+            self._report(perf_counter() - self._began, Ending())
+        elif error is not None:
             self._fail(error)
-        if self._span_manager is not None:
-            self._span_manager.__exit__(kind, error, traceback)
+        if self._series is not None:
+            self._span.__exit__(kind, error, traceback)
 
     def done(self, response: ChatResponse) -> ChatResponse:
         """The response with the facts that only the whole call knows: `latency_ms` and `cost_usd`."""
-        seconds = perf_counter() - self._started
+        seconds = perf_counter() - self._began
         cost = 0.0 if response.cached else response.cost_usd
         if cost is None:
-            cost = cost_of(response.usage, self._subject.prices)
-        measured = response.model_copy(update={"latency_ms": seconds * 1000.0, "cost_usd": cost})
-        if self._span is not None:
-            self._span.set("gen_ai.response.model", response.model)
-            if response.response_id:
-                self._span.set("gen_ai.response.id", response.response_id)
-            if _captures_content():
-                self._span.set("gen_ai.output.messages", _as_json([_as_output(response)]))
-            self._finish(seconds, response.usage, response.finish_reason)
-        if _log.enabled(_DEBUG):
-            _log.debug(
-                "llm.call", **self._facts(seconds, response.usage, response.finish_reason, cost, response.attempts)
-            )
-        return measured
+            cost = cost_of(response.usage, self._meter.prices)
+        logged = _log.enabled(_DEBUG)
+        if logged or self._series is not None:
+            ending = Ending.of(response, cost)
+            self._report(seconds, ending)
+            if logged:
+                self._say(seconds, ending)
+        return response.model_copy(update={"latency_ms": seconds * 1000.0, "cost_usd": cost})
 
-    def chunk(self) -> None:
+    def chunk(self, chunk: ChatChunk | None = None) -> None:
         """A piece of a streamed answer has come."""
+        if self._series is None:
+            return
         now = perf_counter()
-        if not self._first_at:
-            self._first_at = now
-            if self._span is not None:
-                self._span.set("gen_ai.response.time_to_first_chunk", now - self._started)
-                _first_chunk_histogram().record(now - self._started, self._metric_attributes())
-        elif self._span is not None:
-            _chunk_histogram().record(now - self._last_at, self._metric_attributes())
-        self._last_at = now
+        self._pieces.append(now - self._last)
+        self._last = now
+        if chunk is not None and self._meter.content.wanted:
+            self._texts.append(chunk.text)
 
     def done_streaming(self, last: ChatChunk | None) -> None:
         """The stream has ended, with `last` as the piece that carried usage and finish reason."""
-        seconds = perf_counter() - self._started
-        usage = last.usage if last else None
-        finish_reason = (last.finish_reason if last else None) or "unknown"
-        if self._span is not None:
-            if usage is not None:
-                self._span.set("gen_ai.response.model", usage.model)
-            self._finish(seconds, usage, finish_reason)
-        if _log.enabled(_DEBUG):
-            cost = cost_of(usage, self._subject.prices) if usage else None
-            _log.debug("llm.call", **self._facts(seconds, usage, finish_reason, cost, None))
-
-    def _finish(self, seconds: float, usage: TokenUsage | None, finish_reason: str) -> None:
-        self._span.set("gen_ai.response.finish_reasons", [finish_reason])
-        attributes = self._metric_attributes()
-        _duration_histogram().record(seconds, attributes)
-        if usage is None:
+        seconds = perf_counter() - self._began
+        logged = _log.enabled(_DEBUG)
+        if not logged and self._series is None:
             return
-        self._span.set("gen_ai.usage.input_tokens", usage.prompt_tokens)
-        self._span.set("gen_ai.usage.output_tokens", usage.completion_tokens)
-        if usage.cached_tokens:
-            self._span.set("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens)
-        if usage.reasoning_tokens:
-            self._span.set("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens)
-        attributes = {**attributes, "gen_ai.response.model": usage.model}
-        tokens = _token_histogram()
-        tokens.record(usage.prompt_tokens, {**attributes, "gen_ai.token.type": "input"})
-        tokens.record(usage.completion_tokens, {**attributes, "gen_ai.token.type": "output"})
+        ending = Ending()
+        if last is not None:
+            cost = 0.0 if last.cached else cost_of(last.usage, self._meter.prices) if last.usage else None
+            ending = Ending.of_stream(last, "".join(self._texts), cost)
+        self._report(seconds, ending)
+        if logged:
+            self._say(seconds, ending)
+
+    def _observe(self) -> None:
+        meter = self._meter
+        self._series = series = meter.series(self._request.model)
+        if tracing() or meter.content.event:
+            self._requested = meter.vocabulary.requested(
+                series.started, self._request, meter.provider, streamed=self._streamed
+            )
+        self._span = span(
+            series.title,
+            kind=meter.kind,
+            attributes=self._requested,
+            # What the consumer of a stream does between two pieces is no part of the call.
+            current=not self._streamed,
+        )
+        self._span.__enter__()
+
+    def _report(self, seconds: float, ending: Ending) -> None:
+        """Tell span, metrics and event how the call ended."""
+        series = self._series
+        if series is None:
+            return
+        meter, context = self._meter, self._span.context
+        answers = series.answers(ending.model)
+        instruments = meter.instruments
+        instruments.record_duration(seconds, answers.attributes, context)
+        if self._pieces:
+            instruments.record_pieces(self._pieces, answers.attributes, context)
+        instruments.record_tokens(
+            ending.counted, answers, context, text_only=not instruments.totals or _text_only(self._request)
+        )
+        if self._span.recording or meter.content.event:
+            self._describe(seconds, meter.vocabulary.answered(ending), ending)
+
+    def _describe(self, seconds: float, attributes: Plain, ending: Ending | None) -> None:
+        """Put `attributes` on the span, with the messages where that is allowed; and send the event if it is wanted."""
+        content = self._meter.content
+        if self._pieces:
+            attributes["gen_ai.response.time_to_first_chunk"] = self._pieces[0]
+        told: dict[str, Any] = {}
+        if content.wanted:
+            told = asked(self._request)
+            if ending is not None and ending.finish_reason:
+                told |= answered(ending.text, ending.tool_calls, ending.finish_reason)
+        self._span.set_all(Plain({**attributes, **as_text(told)}) if content.on_span else attributes)
+        self._span.stop(seconds)
+        if content.event:
+            facts = Plain({**(self._requested or {}), **attributes, **(told if content.on_event else {})})
+            emit(DETAILS_EVENT, facts, severity="DEBUG", context=self._span.context)
 
     def _fail(self, error: BaseException) -> None:
-        seconds = perf_counter() - self._started
-        if self._span is not None:
-            kind = error_type(error)
-            self._span.set("error.type", kind)
-            _duration_histogram().record(seconds, {**self._metric_attributes(), "error.type": kind})
+        seconds = perf_counter() - self._began
+        kind = error_type(error)
+        series = self._series
+        if series is not None:
+            meter, context = self._meter, self._span.context
+            meter.instruments.record_duration(seconds, series.failures(kind), context)
+            if self._pieces:
+                meter.instruments.record_pieces(self._pieces, series.answers(None).attributes, context)
+            meter.instruments.record_tokens(None, series.answers(None), context, text_only=False)
+            self._span.error(error, EXCEPTION_EVENT)
+            if self._span.recording or meter.content.event:
+                self._describe(seconds, _failed(error, kind), None)
         if _log.enabled(_INFO):
-            facts = {
-                name: value for name, value in self._facts(seconds, None, None, None, None).items() if value is not None
-            }
-            if isinstance(error, FrameworkError):
-                facts |= {"op": error.op, "attempts": error.fields.get("attempts", 1)}
-            _log.info("llm.call", status="failed", code=error_type(error), error=str(error), **facts)
+            self._say_failed(seconds, error, kind)
 
-    def _facts(
-        self,
-        seconds: float,
-        usage: TokenUsage | None,
-        finish_reason: str | None,
-        cost: float | None,
-        attempts: int | None,
-    ) -> dict[str, Any]:
+    def _say(self, seconds: float, ending: Ending) -> None:
+        usage = ending.usage
+        limits = ending.rate_limit.model_dump(exclude_none=True) if ending.rate_limit else {}
+        _log.debug(
+            "llm.call",
+            **self._asked(),
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            latency_ms=round(seconds * 1000.0, 3),
+            finish_reason=ending.finish_reason,
+            cost_usd=ending.cost_usd,
+            attempts=ending.attempts,
+            **limits,
+        )
+
+    def _say_failed(self, seconds: float, error: BaseException, kind: str) -> None:
+        facts = {name: value for name, value in self._asked().items() if value is not None}
+        if isinstance(error, FrameworkError):
+            limits = error.fields.get("rate_limit")
+            facts |= {"op": error.op, "attempts": error.fields.get("attempts", 1)}
+            facts |= limits if isinstance(limits, Mapping) else {}
+        _log.info(
+            "llm.call", status="failed", code=kind, error=str(error), latency_ms=round(seconds * 1000.0, 3), **facts
+        )
+
+    def _asked(self) -> dict[str, Any]:
         request = self._request
         return {
-            "provider": self._subject.provider,
+            "provider": self._meter.provider,
             "model": request.model,
             "temperature": request.temperature,
             "max_tokens": request.max_tokens,
-            "prompt_tokens": usage.prompt_tokens if usage else None,
-            "completion_tokens": usage.completion_tokens if usage else None,
-            "latency_ms": round(seconds * 1000.0, 3),
-            "finish_reason": finish_reason,
-            "cost_usd": cost,
-            "attempts": attempts,
         }
 
-    def _metric_attributes(self) -> dict[str, Any]:
-        subject = self._subject
-        return {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": PROVIDER_NAMES.get(subject.provider, subject.provider),
-            "gen_ai.request.model": self._request.model,
-            **_server(subject.endpoint()),
-        }
 
-    def _request_attributes(self) -> dict[str, Any]:
-        request = self._request
-        optional = {
-            "gen_ai.request.temperature": request.temperature,
-            "gen_ai.request.max_tokens": request.max_tokens,
-            "gen_ai.request.seed": request.seed,
-            "gen_ai.request.stop_sequences": list(request.stop) or None,
-            "gen_ai.request.stream": self._streamed or None,
-            "gen_ai.output.type": _output_type(request),
-        }
-        attributes = {**self._metric_attributes(), **{name: v for name, v in optional.items() if v is not None}}
-        if _captures_content():
-            system = [{"type": "text", "content": redact(m.text)} for m in request.messages if m.role == "system"]
-            if system:
-                attributes["gen_ai.system_instructions"] = _as_json(system)
-            attributes["gen_ai.input.messages"] = _as_json(
-                [_as_input(m) for m in request.messages if m.role != "system"]
-            )
-        return attributes
+def _failed(error: BaseException, kind: str) -> Plain:
+    attributes = Plain({"error.type": kind})
+    attempts = error.fields.get("attempts", 1) if isinstance(error, FrameworkError) else 1
+    if isinstance(attempts, int) and attempts > 1:
+        attributes["fmf.chat.attempts"] = attempts
+    return attributes
 
 
-def error_type(error: BaseException) -> str:
-    """What telemetry calls a failure: the code of one of our errors, else the exception's class."""
-    return str(error.code) if isinstance(error, FrameworkError) else type(error).__name__
-
-
-def _output_type(request: ChatRequest) -> str | None:
-    if request.response_format is None:
-        return None
-    return "text" if request.response_format.type == "text" else "json"
+def _text_only(request: ChatRequest) -> bool:
+    return not any(
+        isinstance(part, ImagePart)
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
 
 
 @cache
@@ -234,66 +274,3 @@ def _server(endpoint: str | None) -> Mapping[str, Any]:
     if not parts.hostname:
         return {}
     return {"server.address": parts.hostname, "server.port": parts.port or (80 if parts.scheme == "http" else 443)}
-
-
-def _captures_content() -> bool:
-    return os.environ.get(CAPTURE_VARIABLE, "").lower() in _CAPTURING
-
-
-def _as_input(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "parts": _parts(message)}
-
-
-def _as_output(response: ChatResponse) -> dict[str, Any]:
-    return {"role": "assistant", "parts": _parts(response.message), "finish_reason": response.finish_reason}
-
-
-def _parts(message: Message) -> list[dict[str, Any]]:
-    if message.role == "tool":
-        return [{"type": "tool_call_response", "id": message.tool_call_id, "response": redact(message.text)}]
-    texts = [{"type": "text", "content": redact(message.text)}] if message.text else []
-    calls = [
-        {"type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments}
-        for call in message.tool_calls
-    ]
-    return [*texts, *calls]
-
-
-def _as_json(value: Sequence[Mapping[str, Any]]) -> str:
-    import orjson
-
-    return orjson.dumps(value).decode()
-
-
-@cache
-def _duration_histogram() -> Any:
-    return histogram(
-        "gen_ai.client.operation.duration", unit="s", description="Duration of a chat call", buckets=DURATION_BUCKETS
-    )
-
-
-@cache
-def _token_histogram() -> Any:
-    return histogram(
-        "gen_ai.client.token.usage", unit="{token}", description="Tokens of a chat call", buckets=TOKEN_BUCKETS
-    )
-
-
-@cache
-def _first_chunk_histogram() -> Any:
-    return histogram(
-        "gen_ai.client.operation.time_to_first_chunk",
-        unit="s",
-        description="Time until the first piece of a streamed answer",
-        buckets=DURATION_BUCKETS,
-    )
-
-
-@cache
-def _chunk_histogram() -> Any:
-    return histogram(
-        "gen_ai.client.operation.time_per_output_chunk",
-        unit="s",
-        description="Time between two pieces of a streamed answer",
-        buckets=DURATION_BUCKETS,
-    )

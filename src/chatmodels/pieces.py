@@ -17,6 +17,7 @@ def pieces_of(response: ChatResponse) -> list[ChatChunk]:
         tool_calls=response.tool_calls,
         cached=response.cached,
         fell_back_from=response.fell_back_from,
+        response_id=response.response_id,
     )
     return [*text, end]
 
@@ -37,6 +38,7 @@ def joined(chunks: Sequence[ChatChunk]) -> ChatResponse | None:
         usage=usage,
         finish_reason=finish_reason,
         tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
+        response_id=next((chunk.response_id for chunk in reversed(chunks) if chunk.response_id), None),
         cached=any(chunk.cached for chunk in chunks),
         fell_back_from=next((chunk.fell_back_from for chunk in reversed(chunks) if chunk.fell_back_from), ()),
     )

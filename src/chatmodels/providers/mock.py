@@ -170,7 +170,13 @@ class MockChatModel(ChatModel):
             yield ChatChunk(text=piece)
         if isinstance(given, BrokenAnswer):
             raise exception_of(given.failure)
-        yield ChatChunk(text="", finish_reason=given.finish_reason, usage=given.usage, tool_calls=given.tool_calls)
+        yield ChatChunk(
+            text="",
+            finish_reason=given.finish_reason,
+            usage=given.usage,
+            tool_calls=given.tool_calls,
+            response_id=given.response_id,
+        )
 
     def get_model_info(self) -> ModelInfo:
         """What this mock is."""

@@ -19,6 +19,7 @@ class WrappedModel(ChatModel):
         self.inner = inner
         self.provider_name = inner.provider_name
         self.in_process = inner.in_process
+        self.api_type = inner.api_type
 
     @property
     def unwrapped(self) -> ChatModel:

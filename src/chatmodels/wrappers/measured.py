@@ -20,7 +20,13 @@ class MeasuredModel(WrappedModel):
     def __init__(self, inner: ChatModel, prices: Mapping[str, Price] | None = None) -> None:
         super().__init__(inner)
         self.prices = dict(prices or {})
-        self._meter = Meter(inner.provider_name, lambda: self.endpoint, in_process=inner.in_process, prices=prices)
+        self._meter = Meter(
+            inner.provider_name,
+            lambda: self.endpoint,
+            in_process=inner.in_process,
+            prices=prices,
+            api_type=inner.api_type,
+        )
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
@@ -38,7 +44,7 @@ class MeasuredModel(WrappedModel):
             stream = self.inner.stream_async(request)
             try:
                 async for chunk in stream:
-                    call.chunk()
+                    call.chunk(chunk)
                     if chunk.usage is not None or chunk.finish_reason is not None:
                         last = chunk
                     yield chunk

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage, ToolCall, create_chat_model
-from chatmodels.metrics import DURATION_BUCKETS, TOKEN_BUCKETS
+from chatmodels.conventions import DURATION_BUCKETS, TOKEN_BUCKETS
 from fmf_core import telemetry
 from fmf_core.logs import configure_logging, log_context, reset_logging
 
@@ -276,9 +276,8 @@ def test_without_listeners_nothing_is_built(make, monkeypatch):
         raise AssertionError("built for nobody")
 
     assert not telemetry.recording()
-    for name in ("span", "_as_json"):
-        monkeypatch.setattr(metrics, name, refuse)
-    for name in ("_facts", "_metric_attributes", "_request_attributes"):
+    monkeypatch.setattr(metrics, "span", refuse)
+    for name in ("_observe", "_describe", "_say"):
         monkeypatch.setattr(metrics.MeasuredCall, name, refuse)
     assert make(vendor()).invoke("x").content == "Hello there"
     assert list(make(vendor()).stream("x"))
