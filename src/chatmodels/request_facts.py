@@ -41,7 +41,7 @@ def request_key(request: ChatRequest, **more: Any) -> str:
     """
     given = [name for name in _SETTINGS if name in request.model_fields_set]
     settings = {name: getattr(request, name) for name in _SETTINGS}
-    facts = {**more, "request": request_facts(request), "given": given, "settings": settings}
+    facts = {"more": more, "request": request_facts(request), "given": given, "settings": settings}
     return sha256(canonical(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

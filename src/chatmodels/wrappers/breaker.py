@@ -63,21 +63,18 @@ class BreakerModel(WrappedModel):
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, unless the circuit is open."""
         circuit, leave = await self._enter(request)
-        good: bool | None = None
         try:
             response = await self.inner.complete_async(request)
-            good = True
-        except FrameworkError as error:
-            good = _verdict(error)
+        except BaseException as error:
+            circuit.settle(leave, _verdict(error), self._clock())
+            self._tell(error, circuit)
             raise
-        finally:
-            circuit.settle(leave, good, self._clock())
+        circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece, unless the circuit is open; the first piece is a success."""
         circuit, leave = await self._enter(request)
-        good: bool | None = None
         settled = False
         stream = self.inner.stream_async(request)
         try:
@@ -87,14 +84,21 @@ class BreakerModel(WrappedModel):
                     settled = True
                     circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome
                 yield chunk
-            good = True
-        except FrameworkError as error:
-            good = _verdict(error)
+        except BaseException as error:
+            if not settled or _verdict(error) is False:
+                circuit.settle(leave, _verdict(error), self._clock())
+            self._tell(error, circuit)
             raise
         finally:
-            if not settled or good is False:
-                circuit.settle(leave, good, self._clock())
             await close_stream(stream)
+
+    def _tell(self, error: BaseException, circuit: SharedCircuit) -> None:
+        """Say on a failure that the circuit is open now: the next attempt would only be told so."""
+        if not self.breaker.fail_fast and _verdict(error) is False and isinstance(error, FrameworkError):
+            rest = circuit.wait(self._clock())
+            if rest > 0:
+                # Not as retry_after: the server did not say it, and who learns from the server must not believe so.
+                error.fields["circuit_open_s"] = rest
 
     async def _enter(self, request: ChatRequest) -> tuple[SharedCircuit, Pass]:
         circuit = self._circuits.of(self, request.model)
@@ -113,6 +117,13 @@ class BreakerModel(WrappedModel):
         )
         error.waits = not self.breaker.fail_fast
         raise error
+
+
+def heed_circuit(error: FrameworkError) -> None:
+    """Let retries after `error` wait until the circuit that it opened, or found open, lets somebody ask again."""
+    rest = error.fields.pop("circuit_open_s", None)
+    if rest is not None:
+        error.retry_after = max(error.retry_after or 0.0, rest)
 
 
 class SharedCircuit:
@@ -149,6 +160,11 @@ class SharedCircuit:
                 with self._lock:
                     self._waiting.discard(waiter)
 
+    def wait(self, now: float) -> float:
+        """Seconds for which nobody is asked; 0 or less when somebody may be."""
+        with self._lock:
+            return self._circuit.wait(now)
+
     def settle(self, leave: Pass, good: bool | None, now: float) -> None:
         """Count the outcome of a call, and wake those who wait for it."""
         with self._lock:
@@ -157,9 +173,11 @@ class SharedCircuit:
                     waiter.wake()
 
 
-def _verdict(error: FrameworkError) -> bool | None:
+def _verdict(error: BaseException) -> bool | None:
     """Whether the server of a failed call is well; `None` when the failure does not tell."""
-    return None if error.code in NO_NEWS else error.code not in FAILURES
+    if not isinstance(error, FrameworkError) or error.code in NO_NEWS:
+        return None
+    return error.code not in FAILURES
 
 
 def _new(settings: Hashable) -> SharedCircuit:

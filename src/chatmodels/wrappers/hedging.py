@@ -20,7 +20,7 @@ class HedgingModel(WrappedModel):
 
     The first good answer is given; the other request is cancelled and its connection given up. When one fails, the
     other is waited for, and when both fail, the error is that of the first. The provider may charge for both: what the
-    cancelled one took is not known, and not in `usage`; `attempts` counts it.
+    cancelled one took is not known, and not in `usage`; `attempts` of the answer counts it.
 
     It stands inside the retries, so that the waits between them are not taken for slowness, and there is at most one
     second request for each attempt.
@@ -79,7 +79,7 @@ class HedgingModel(WrappedModel):
             return await _first_good(tasks), len(tasks)
         except FrameworkError as error:
             if hedged:
-                error.fields["attempts"] = error.fields.get("attempts", 1) + 1
+                error.fields["hedges"] = 1  # the retries count it
             raise
         finally:
             await _give_up(tasks)

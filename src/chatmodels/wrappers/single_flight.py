@@ -44,7 +44,7 @@ class SingleFlight(Generic[T]):
                     waiter = None
                 else:
                     waiter = Waiter()
-                    flight.waiting.add(waiter)
+                    flight.waiting[waiter] = None
             if waiter is None:
                 return await self._lead(key, flight, ask), True
             await self._follow(flight, waiter)
@@ -70,7 +70,7 @@ class SingleFlight(Generic[T]):
                 await waiter.wait(LOOK_AGAIN_S)
         finally:
             with self._lock:
-                flight.waiting.discard(waiter)
+                flight.waiting.pop(waiter, None)
 
 
 class _Flight(Generic[T]):
@@ -80,7 +80,7 @@ class _Flight(Generic[T]):
 
     def __init__(self) -> None:
         self._leader = Waiter()
-        self.waiting: set[Waiter] = set()
+        self.waiting: dict[Waiter, None] = {}  # in the order in which they came
         self.answer: tuple[T] | None = None
         self.ended = False
 

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool
+from chatmodels.request_facts import plain, request_facts, request_key
+
+BASE = ChatRequest(
+    messages=(
+        Message(role="system", content="be brief"),
+        Message(role="user", content=(TextPart(text="look"), ImagePart(data=b"12"), ImagePart(url="http://x/y.png"))),
+    ),
+    model="m",
+    temperature=0.5,
+    max_tokens=10,
+    seed=1,
+    stop=("end",),
+    tools=(Tool(name="t"),),
+    tool_choice="auto",
+    response_format=ResponseFormat(type="json_object"),
+    extra_params={"top_p": 0.5},
+)
+
+
+def turned(content):
+    return {"messages": (BASE.messages[0], Message(role="user", content=content))}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "n"},
+        {"temperature": 0.6},
+        {"temperature": None},
+        {"max_tokens": 11},
+        {"seed": 2},
+        {"seed": None},
+        {"stop": ("End",)},
+        {"stop": ()},
+        {"tools": (Tool(name="t", description="d"),)},
+        {"tools": ()},
+        {"tool_choice": "none"},
+        {"response_format": ResponseFormat(type="json_schema", json_schema={"type": "object"})},
+        {"response_format": None},
+        {"extra_params": {"top_p": 0.6}},
+        {"messages": BASE.messages[1:]},
+        turned("look"),
+        turned((TextPart(text="look"), ImagePart(data=b"13"), ImagePart(url="http://x/y.png"))),
+        turned((TextPart(text="look"), ImagePart(data=b"12"), ImagePart(url="http://x/z.png"))),
+        turned((TextPart(text="look"), ImagePart(url="http://x/y.png"), ImagePart(data=b"12"))),
+        turned((TextPart(text="look"), ImagePart(data=b"12", media_type="image/gif"), ImagePart(url="http://x/y.png"))),
+    ],
+)
+def test_whatever_decides_the_answer_decides_the_key(change):
+    assert request_key(BASE.model_copy(update=change)) != request_key(BASE)
+
+
+def test_equal_requests_have_equal_keys():
+    again = ChatRequest.model_validate(BASE.model_dump(exclude_unset=True, exclude={"prompt", "system_prompt"}))
+    assert request_key(again, endpoint="e") == request_key(BASE, endpoint="e")
+    assert request_key(BASE, endpoint="e") != request_key(BASE, endpoint="f")
+
+
+def test_a_prompt_and_its_conversation_are_the_same_question():
+    turns = (Message(role="system", content="s"), Message(role="user", content="x"))
+    assert request_key(ChatRequest(prompt="x", system_prompt="s")) == request_key(ChatRequest(messages=turns))
+
+
+def test_a_setting_that_was_given_differs_from_one_left_open():
+    assert request_key(ChatRequest(prompt="x", temperature=0.7)) != request_key(ChatRequest(prompt="x"))
+
+
+def test_a_key_shows_nothing():
+    key = request_key(ChatRequest(prompt="the secret is 1234"), token="sk-1234")
+    assert len(key) == 64
+    assert int(key, 16)
+
+
+def test_texts_that_only_look_alike_after_blanking_differ():
+    one, other = (ChatRequest(prompt=f"password=hunter{number}aaaa") for number in (1, 2))
+    assert request_key(one) != request_key(other)
+
+
+@given(st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip))
+def test_texts_decide(one, other):
+    keys = request_key(ChatRequest(prompt=one)), request_key(ChatRequest(prompt=other))
+    assert (keys[0] == keys[1]) is (one == other)
+
+
+def test_half_a_character_has_a_key():
+    assert request_key(ChatRequest(prompt="\ud800"))
+
+
+def test_facts_name_pictures_by_hash():
+    text = str(request_facts(BASE))
+    assert "sha256:" in text
+    assert "b'12'" not in text
+
+
+def test_objects_count_by_their_kind():
+    assert plain({"a": [1, object()], 2: None}) == {"a": [1, "builtins.object"], "2": None}
