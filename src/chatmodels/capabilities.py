@@ -83,7 +83,9 @@ TABLE: Final[Mapping[str, tuple[Family, ...]]] = {
         Family(r"amazon\.titan-(?:embed|image)|amazon\.nova-(?:canvas|reel|sonic)|cohere\.embed", frozenset()),
         Family(r"meta\.llama4", _but("stream", "json", "json_schema", "seed"), "meta.llama4-scout-17b-instruct-v1:0"),
         Family(r"meta\.llama3-2-(?:11|90)b", _but("json", "json_schema", "seed")),
-        Family(r"meta\.llama3-[1-9]-", _but("json", "json_schema", "images", "seed"), "meta.llama3-3-70b-instruct-v1:0"),
+        Family(
+            r"meta\.llama3-[1-9]-", _but("json", "json_schema", "images", "seed"), "meta.llama3-3-70b-instruct-v1:0"
+        ),
         Family(r"meta\.llama[23]-", _but("tools", "json", "json_schema", "images", "seed")),
         Family(r"mistral\.mi(?:stral-7b|xtral)", _but("tools", "json", "json_schema", "images", "seed", "system")),
         Family(
@@ -93,6 +95,7 @@ TABLE: Final[Mapping[str, tuple[Family, ...]]] = {
         ),
         Family(r"cohere\.command-(?:text|light)", _but("stream", "tools", "json", "json_schema", "images", "seed")),
         Family(r"cohere\.command-r", _but("json", "json_schema", "images", "seed"), "cohere.command-r-plus-v1:0"),
+        Family(r"openai\.gpt-oss|ai21\.jamba|deepseek\.v3", _but("json", "json_schema", "images", "seed")),
         Family(r"deepseek\.r1", _but("tools", "json", "json_schema", "images", "seed"), "deepseek.r1-v1:0"),
     ),
     "local": (Family(r"", _but("tools", "images")),),
