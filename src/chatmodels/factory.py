@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -224,6 +224,7 @@ def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last:
 def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
     """The settings that a fallback means: of the same provider with changes, or of another one."""
     if isinstance(given, ChatModelConfig):
+        _refuse_nested({name for name in ("fallbacks", "cache") if getattr(given, name)})
         return given
     same = {name: getattr(config, name) for name in config.model_fields_set}
     shared = {name: same[name] for name in ("retry", "timeout_s", "breaker", "hedge_after_s") if name in same}
@@ -238,15 +239,19 @@ def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
     changes = dict(given)
     provider = changes.pop("provider", config.provider)
     base = same if provider == config.provider and "provider" not in given else shared
+    _refuse_nested(changes)
+    base = {name: value for name, value in base.items() if name not in ("fallbacks", "cache")}
+    return _as_config(ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes})
+
+
+def _refuse_nested(names: Collection[str]) -> None:
     for name in ("fallbacks", "cache"):
-        if name in changes:
+        if name in names:
             raise ConfigurationError(
-                f"fallbacks: a fallback has no {name} of its own: {given!r}",
+                f"fallbacks: a fallback has no {name} of its own",
                 op="chatmodels.create",
                 hint=f"give {name} to the model that is asked first",
             )
-        base.pop(name, None)
-    return _as_config(ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes})
 
 
 def _behind(model: ChatModel, config: ChatModelConfig) -> ChatModel:

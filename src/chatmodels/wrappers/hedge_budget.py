@@ -39,7 +39,7 @@ class HedgeBudget:
     def take(self) -> bool:
         """Whether a second request may be sent now; then it counts until `give_back`."""
         with self._lock:
-            if self._saved < 1.0 or self._seconds >= max(1.0, self.share * self._calls):
+            if self._saved < 1.0 or self._seconds + 1 > max(1.0, self.share * self._calls):
                 return False
             self._saved -= 1.0
             self._seconds += 1
