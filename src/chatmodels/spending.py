@@ -88,9 +88,9 @@ class Budget:
         unpriced = self.unpriced_models
         if self._spent < self.limit_usd and not unpriced:
             return
+        problem, hint = self.complaint, "raise limit_usd, or ask for less"
         with self._lock:
             self._refused += 1
-        problem, hint = self._complaint(), "raise limit_usd, or ask for less"
         if unpriced:
             problem = f"the price of {', '.join(map(repr, unpriced))} is unknown, so the budget cannot be kept"
             hint = "give prices={model: {'input_per_1m': ..., 'output_per_1m': ...}}"
@@ -121,8 +121,13 @@ class Budget:
     def assert_within_budget(self) -> None:
         """Raise `AssertionError` when a call was refused or more was spent than the limit."""
         if self.exceeded:
-            refused = f"; {self._refused} calls were refused" if self._refused else ""
-            raise AssertionError(f"{self._complaint()}{refused}")
+            raise AssertionError(self.complaint)
+
+    @property
+    def complaint(self) -> str:
+        """What was spent, of which limit, and what was refused."""
+        refused = f"; {self._refused} calls were refused" if self._refused else ""
+        return f"${self._spent:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}{refused}"
 
     def __enter__(self) -> Self:
         global _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
@@ -139,9 +144,6 @@ class Budget:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(limit_usd={self.limit_usd}, spent_usd={self._spent:.6f}, calls={self._calls})"
-
-    def _complaint(self) -> str:
-        return f"${self._spent:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}"
 
 
 def check_budgets(model: str) -> None:

@@ -14,7 +14,7 @@ from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus,
 from fmf_core.errors import Code
 from fmf_core.redact import redact_value
 
-HINT = "record it again with RecordingModel, or make the request equal to the recorded one"
+UNMATCHED = "record it again with RecordingModel, or make the request equal to the recorded one"
 _FORMATS = {"json": "json_object", "json_schema": "json_schema"}
 LONGEST_SHOWN = 200
 """How many characters of a prompt a message shows."""
@@ -28,7 +28,7 @@ class ReplayModel(ChatModel):
 
     Args:
         path: the file that a `RecordingModel` wrote.
-        hint: what the error for a request that is not on record advises.
+        hint: what the errors advise for a file that is not there and for a request that is not on record.
 
     Raises:
         FrameworkError: the file does not exist, or (as `ConfigurationError`) is no recording.
@@ -37,12 +37,12 @@ class ReplayModel(ChatModel):
     provider_name = "replay"
     in_process = True
 
-    def __init__(self, path: str | Path, *, hint: str = HINT) -> None:
+    def __init__(self, path: str | Path, *, hint: str = "") -> None:
         self.path = Path(path)
         self._hint = hint
         self._lock = threading.Lock()
         self._calls: dict[str, list[RecordedCall]] = {}
-        for call in read_tape(self.path):
+        for call in read_tape(self.path, hint=hint):
             self._calls.setdefault(call.key, []).append(call)
         self._used: dict[tuple[str, bool], int] = {}
 
@@ -93,6 +93,6 @@ class ReplayModel(ChatModel):
             f"the prompt {prompt!r} is not on record in {self.path}\n{diff}\n",
             op="replay.complete",
             code=Code.NOT_FOUND,
-            hint=self._hint,
+            hint=self._hint or UNMATCHED,
             fields={"prompt": redact_value(request.prompt), "diff": diff},
         )

@@ -104,8 +104,8 @@ class RecordedCall:
             raise _error(self._error)
 
 
-def read_tape(path: Path) -> list[RecordedCall]:
-    """The calls on record in `path`.
+def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
+    """The calls on record in `path`; `hint` advises where there is no such file.
 
     Raises:
         FrameworkError: there is no such file, or (as `ConfigurationError`) it holds something else.
@@ -117,7 +117,7 @@ def read_tape(path: Path) -> list[RecordedCall]:
             f"the recording {path} does not exist",
             op="replay.open",
             code=Code.NOT_FOUND,
-            hint="make it with RecordingModel(model, path)",
+            hint=hint or "make it with RecordingModel(model, path)",
         ) from error
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the recording {path} cannot be read: {error}", op="replay.open") from error

@@ -25,7 +25,7 @@ from chatmodels.providers.mock_answers import (
     respond,
     scripted_error,
 )
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage, ToolCall
 from fmf_core.errors import Code, ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class MockChatModel(ChatModel):
         assert model.call_count == 1
 
     Tokens are counted as words, so that the same conversation always takes the same number of them. Without a script,
-    a request with a `response_format` gets the plainest JSON that fits, every other one the same sentence.
+    a request that must have a tool called gets such a call, one with a `response_format` the plainest JSON that fits,
+    every other one the same sentence.
 
     Args:
         responses: a mapping from exact prompts, with `"default"` for all others; a sequence whose answers are given in
@@ -245,12 +246,16 @@ class MockChatModel(ChatModel):
         return given
 
 
-def _unscripted(request: ChatRequest) -> str:
+def _unscripted(request: ChatRequest) -> str | ToolCall:
+    from chatmodels.providers.schema_example import example_of
+
+    if request.tools and request.tool_choice not in (None, "auto", "none"):
+        named = (tool for tool in request.tools if tool.name == request.tool_choice)
+        tool = next(named, request.tools[0])
+        return ToolCall(id="call_1", name=tool.name, arguments=example_of(tool.parameters))
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return DEFAULT_ANSWER
-    from chatmodels.providers.schema_example import example_of
-
     return json.dumps(example_of(wanted.json_schema or {"type": "object"}), ensure_ascii=False)
 
 

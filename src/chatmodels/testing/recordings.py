@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chatmodels.cassette.recording import RecordingModel
-from chatmodels.cassette.replay import HINT, ReplayModel
+from chatmodels.cassette.replay import ReplayModel
 from chatmodels.config import ChatModelConfig
 from chatmodels.factory import config_of, create_chat_model, measure, preset
 from chatmodels.iface import ChatModel
@@ -46,7 +46,7 @@ class Recordings:
         hint: what the error for a request that is not on record advises.
     """
 
-    def __init__(self, path: str | Path, mode: RecordMode | str = RecordMode.NONE, *, hint: str = HINT) -> None:
+    def __init__(self, path: str | Path, mode: RecordMode | str = RecordMode.NONE, *, hint: str = "") -> None:
         self.path = Path(path)
         self.mode = RecordMode(mode)
         self.hint = hint

@@ -95,7 +95,7 @@ class TestRecorderExam(ChatModelExam):
         self.path = tmp_path / "calls.jsonl"
 
     def make_model(self):
-        return RecordingModel(MockChatModel("Hello to you."), self.path)
+        return RecordingModel(MockChatModel(), self.path)
 
     def make_failing_model(self):
         failure = ChatModelError("no", op="mock.complete", code=ErrorCode.INVALID)

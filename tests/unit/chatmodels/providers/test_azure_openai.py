@@ -157,6 +157,7 @@ def test_the_resource_refuses_what_it_does_not_know(
 
 class TestExam(ChatModelExam):
     model = "my deployment"
+    capabilities = ("chat", "stream")  # the peer says always the same
     settings: ClassVar[dict[str, object]] = {}
 
     @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from chatmodels import (
     ProviderAuthError,
     ResponseFormat,
     TokenUsage,
+    Tool,
     ToolCall,
     create_chat_model,
 )
@@ -36,10 +37,19 @@ def request(prompt="x", **more):
 
 class TestExam(ChatModelExam):
     def make_model(self):
-        return MockChatModel("Hello to you.")
+        return MockChatModel()
 
     def make_failing_model(self):
         return MockChatModel(fail_with=ChatModelError("no", op="mock.complete", code=ErrorCode.INVALID))
+
+    def make_models_failing_with(self):
+        return {code: MockChatModel(fail_with=code) for code in ErrorCode}
+
+    def make_slow_model(self):
+        return create_chat_model("mock", latency_s=600, timeout_s=0.05, retry=None)
+
+    def make_hanging_model(self):
+        return MockChatModel(latency_s=600)
 
 
 def test_both_names_are_one_class():
@@ -208,6 +218,15 @@ def test_without_a_script_a_response_format_is_kept(wanted, text):
     assert MockChatModel().complete(request(response_format=wanted)).content == text
     assert MockChatModel({"y": "z"}).complete(request(response_format=wanted)).content == text
     assert MockChatModel("as told").complete(request(response_format=wanted)).content == "as told"
+
+
+def test_without_a_script_a_tool_that_must_be_called_is_called():
+    tools = (Tool(name="a"), Tool(name="b", parameters=SCHEMA))
+    called = MockChatModel().complete(request(tools=tools, tool_choice="required"))
+    assert (called.tool_calls[0].name, called.tool_calls[0].arguments) == ("a", {})
+    called = MockChatModel().complete(request(tools=tools, tool_choice="b"))
+    assert (called.tool_calls[0].name, called.tool_calls[0].arguments) == ("b", {"label": "good", "score": 2})
+    assert MockChatModel().complete(request(tools=tools, tool_choice="auto")).content == "Mock response"
 
 
 def test_several_tool_calls_at_once():

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from email.utils import formatdate
-from typing import Any
+from typing import Any, ClassVar
 
 import openai
 import pytest
@@ -20,8 +21,8 @@ from chatmodels.wrappers.retrying import RetryingModel
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
 from fmf_core.retry import RetryPolicy
-from peers.embedded_server import EmbeddedServer
-from peers.scripted_server import Reply, ScriptedServer
+from peers.embedded_server import API_KEY, EmbeddedServer
+from peers.scripted_server import Reply, Request, ScriptedServer
 
 Server = ScriptedServer
 
@@ -405,20 +406,54 @@ def test_health(server: Server) -> None:
 # ------------------------------------------------------------------------------------------------------- the exam
 
 
+def obliging(request: Request) -> Reply:
+    """What a server of a model that can everything says."""
+    body = request.body
+    if body.get("tool_choice") == "required":
+        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Ulm"}'}
+        call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+        return Reply(text=None, tool_calls=(call,), finish_reason="tool_calls")
+    return Reply('{"colour": "red"}' if "response_format" in body else "Hello to you.")
+
+
 class TestScriptedExam(ChatModelExam):
     model = "m"
+    secrets = ("sk-exam-of-nobody-4711",)
+    statuses: ClassVar = {
+        Code.INVALID: 400,
+        Code.AUTH: 401,
+        Code.NOT_FOUND: 404,
+        Code.RATE_LIMIT: 429,
+        Code.UNAVAILABLE: 503,
+    }
 
     @pytest.fixture(autouse=True)
-    def _server(self, scripted_server: Server) -> None:
-        self.server = scripted_server
+    def _servers(self) -> Iterator[None]:
+        with ExitStack() as self.servers:
+            yield
+
+    def make(self, script: Callable[[Request], Reply], **settings: Any) -> ChatModel:
+        server = self.servers.enter_context(ScriptedServer(script))
+        return model_of(server, api_key=self.secrets[0], **settings)
 
     def make_model(self) -> ChatModel:
-        return model_of(self.server)
+        return self.make(obliging)
 
     def make_failing_model(self) -> ChatModel:
-        with ScriptedServer() as gone:
-            pass
-        return model_of(gone)
+        told = {"error": {"message": f"Incorrect API key provided: {self.secrets[0]}"}}
+        return self.make(lambda _: Reply(status=401, body=told))
+
+    def make_models_failing_with(self) -> dict[Code, ChatModel]:
+        by_status = {
+            code: self.make(lambda _, status=status: Reply(status=status)) for code, status in self.statuses.items()
+        }
+        return {**by_status, Code.BAD_REPLY: self.make(lambda _: Reply(body="<html>"))}
+
+    def make_slow_model(self) -> ChatModel:
+        return self.make(lambda _: Reply(hang=True), timeout_s=0.3)
+
+    def make_hanging_model(self) -> ChatModel:
+        return self.make(lambda _: Reply(hang=True), timeout_s=None)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -444,6 +479,8 @@ def test_a_key_that_no_header_can_hold_is_told_before_any_request(key: str) -> N
 class TestEmbeddedExam(ChatModelExam):
     model = "smollm2-135m-instruct"
     threads = 3
+    capabilities = ("chat", "stream", "json", "json_schema")  # so small a model calls no tools and sees nothing
+    secrets = (API_KEY,)
 
     @pytest.fixture(autouse=True)
     def _server(self, embedded_server: EmbeddedServer) -> None:

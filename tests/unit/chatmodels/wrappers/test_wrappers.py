@@ -78,7 +78,7 @@ def wrapped_by_all(model):
 
 class TestAllTogether(ChatModelExam):
     def make_model(self):
-        return wrapped_by_all(MockChatModel("Hello to you."))
+        return wrapped_by_all(MockChatModel())
 
     def make_failing_model(self):
         return wrapped_by_all(MockChatModel(fail_with=failure()))

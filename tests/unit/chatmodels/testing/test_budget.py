@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from chatmodels import ChatModelError, ErrorCode, MockChatModel, RecordingModel, ReplayModel, create_chat_model
+from chatmodels.testing import BrokenAnswer, ModelBudget
+from chatmodels.types import TokenUsage
+from fmf_core.errors import ConfigurationError
+
+# A call of a million words to gpt-4o-mini costs 0.15 dollars, the answer 0.60.
+PRICED = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
+
+
+def priced(**settings):
+    return create_chat_model("mock", usage=PRICED, **settings)
+
+
+def every_way(model):
+    yield lambda: model.invoke("x")
+    yield lambda: list(model.stream("x"))
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_the_call_after_the_one_that_spends_it_is_refused_before_it_is_made(way):
+    model = priced()
+    with ModelBudget(limit_usd=0.2) as budget:
+        ask = list(every_way(model))[way]
+        ask()
+        assert (budget.spent_usd, budget.calls, budget.exceeded) == (pytest.approx(0.15), 1, False)
+        ask()
+        for again in every_way(model):
+            with pytest.raises(ChatModelError, match=r"\$0\.300000 were spent of a budget of \$0\.200000") as caught:
+                again()
+            assert caught.value.code is ErrorCode.BUDGET
+            assert not caught.value.retryable
+    assert (model.call_count, budget.calls, budget.refused) == (2, 2, 2)
+    with pytest.raises(AssertionError, match="2 calls were refused"):
+        budget.assert_within_budget()
+    model.invoke("x")
+    assert budget.calls == 2, "it is in force inside its block only"
+
+
+def test_what_was_spent_exactly_is_within_but_no_further_call():
+    with ModelBudget(limit_usd=0.15) as budget:
+        priced().invoke("x")
+        budget.assert_within_budget()
+        with pytest.raises(ChatModelError):
+            priced().invoke("x")
+
+
+def test_a_budget_of_nothing_refuses_the_first_call():
+    with ModelBudget(limit_usd=0) as budget, pytest.raises(ChatModelError):
+        priced().invoke("x")
+    assert budget.calls == 0
+
+
+def test_without_a_limit_it_only_counts():
+    with ModelBudget() as budget:
+        for _ in range(3):
+            priced().invoke("x")
+    assert budget.spent_usd == pytest.approx(0.45)
+    budget.assert_within_budget()
+
+
+def test_all_budgets_in_force_count():
+    with ModelBudget() as outer:
+        priced().invoke("x")
+        with ModelBudget(limit_usd=0.1) as inner:
+            priced().invoke("x")
+            with pytest.raises(ChatModelError):
+                priced().invoke("x")
+    assert (outer.calls, inner.calls, outer.refused, inner.refused) == (2, 1, 0, 1)
+
+
+def test_what_is_not_paid_costs_nothing(tmp_path):
+    RecordingModel(MockChatModel(usage=PRICED), tmp_path / "calls.jsonl").invoke("x")
+    with ModelBudget(limit_usd=0.01) as budget:
+        replay = budget.watch(ReplayModel(tmp_path / "calls.jsonl"))
+        for ask in every_way(replay):
+            ask()
+    assert (budget.spent_usd, budget.calls) == (0.0, 2)
+
+
+def test_an_unknown_price_is_not_zero():
+    unknown = create_chat_model("mock", usage=PRICED.model_copy(update={"model": "own-1"}))
+    with ModelBudget(limit_usd=1) as budget:
+        unknown.invoke("x")
+        assert budget.unpriced_models == ("own-1",)
+        with pytest.raises(ChatModelError, match="the price of 'own-1' is unknown") as caught:
+            unknown.invoke("x")
+    assert "prices=" in caught.value.hint
+    for settings in ({"prices": {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}}, {}):
+        model = create_chat_model("mock", usage=PRICED.model_copy(update={"model": "own-1"}), **settings)
+        prices = {} if settings else {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}
+        with ModelBudget(limit_usd=10, prices=prices) as budget:
+            for ask in every_way(model):
+                ask()
+        assert budget.spent_usd == pytest.approx(4.0)
+
+
+def test_a_mock_of_a_model_of_ones_own_is_free():
+    with ModelBudget(limit_usd=1) as budget:
+        for _ in range(2):
+            create_chat_model("mock", model="own-1").invoke("x")
+    assert budget.spent_usd == 0.0
+
+
+def test_a_stream_that_was_left_early_is_told():
+    with ModelBudget(limit_usd=1) as budget:
+        stream = priced(responses="a b c").stream("x")
+        next(stream)
+        stream.close()
+        assert (budget.calls, budget.unknown, budget.spent_usd) == (1, 1, 0.0)
+        priced().invoke("x")
+
+
+@pytest.mark.parametrize("failure", [ErrorCode.UNAVAILABLE, BrokenAnswer("half")])
+def test_failed_calls_are_not_counted(failure):
+    model = priced(responses=[failure], retry=None)
+    with ModelBudget(limit_usd=1) as budget:
+        for ask in every_way(model):
+            with pytest.raises(ChatModelError):
+                ask()
+    assert budget.calls == 0
+
+
+def test_a_model_of_ones_own_can_be_watched():
+    own = MockChatModel(usage=PRICED)
+    with ModelBudget() as budget:
+        own.invoke("x")
+        assert budget.calls == 0
+        watched = budget.watch(own)
+        watched.invoke("x")
+        assert budget.watch(watched) is watched
+        assert budget.watch(create_chat_model("mock")).invoke("x")
+    assert budget.calls == 2
+
+
+def test_calls_of_many_threads_are_all_counted():
+    model = priced()
+
+    def ask():
+        for _ in range(20):
+            model.invoke("x")
+
+    with ModelBudget() as budget:
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert (budget.calls, budget.spent_usd) == (160, pytest.approx(24.0))
+    assert "calls=160" in repr(budget)
+
+
+@pytest.mark.parametrize("limit_usd", [-1, float("nan")])
+def test_a_wrong_limit_is_refused(limit_usd):
+    with pytest.raises(ConfigurationError, match="limit_usd"):
+        ModelBudget(limit_usd)
