@@ -26,6 +26,33 @@ class RateLimit(Value):
     tokens_per_minute: float | None = Field(default=None, gt=0)
 
 
+class Concurrency(Value):
+    """How many requests may be under way at once: as many as the server bears, which is learnt from its replies.
+
+    What is learnt is shared by all models of this process that ask the same model at the same address with the same key
+    and the same settings here. Models inside this process are not slowed down.
+    """
+
+    adaptive: bool = True
+    """Whether to learn at all; without it, requests start as soon as they are made."""
+    start: int = Field(default=64, ge=1)
+    """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails."""
+    max: int = Field(default=10_000, ge=1)
+    """How many may be under way at most."""
+
+
+class RetryBudget(Value):
+    """How many retries a server that fails may cost, all calls together: a dying server must not be stormed.
+
+    Only failures of the server count (`UNAVAILABLE`, `TIMEOUT`). Being told to slow down (`RATE_LIMIT`) does not.
+    """
+
+    reserve: int = Field(default=100, ge=0)
+    """How many retries there may be without a success in between."""
+    share: float = Field(default=0.1, ge=0, le=1)
+    """How much of a retry every success adds again, up to the reserve."""
+
+
 class Price(Value):
     """US dollars per million tokens."""
 
@@ -82,7 +109,10 @@ class ChatModelConfig(Value):
     timeout_s: float | None = Field(default=None, gt=0)
     """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    retry_budget: RetryBudget | None = Field(default_factory=RetryBudget)
+    """`None` retries as long as `retry` allows, however many calls fail."""
     rate_limit: RateLimit = Field(default_factory=RateLimit)
+    concurrency: Concurrency = Field(default_factory=Concurrency)
     fallbacks: tuple[Any, ...] = ()
     """Who answers when the model fails, in turn: names of models of the same provider, names of providers, mappings of
     settings, whole `ChatModelConfig`s, or models. `create_chat_model` says more."""
@@ -99,6 +129,8 @@ class ChatModelConfig(Value):
     """Where answers are kept and looked up: a folder or a file, `"memory"`, or a cache of one's own."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """Model name to price; adds to the shipped table."""
+    capabilities: tuple[Capability, ...] | None = None
+    """What the model can do, in place of the shipped table; requests for anything else are refused."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The provider's own settings, such as `context` of the local engine."""
 
@@ -121,5 +153,3 @@ class ChatModelConfig(Value):
         if decided:
             raise ValueError(f"{', '.join(decided)}: somebody decided to stop, and another model would go on")
         return codes
-    capabilities: tuple[Capability, ...] | None = None
-    """What the model can do, in place of the shipped table; requests for anything else are refused."""

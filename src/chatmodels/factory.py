@@ -9,16 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from chatmodels.cassette import RecordingModel, ReplayModel
-from chatmodels.config import Breaker, ChatModelConfig, Price, RateLimit
+from chatmodels.config import Breaker, ChatModelConfig, Concurrency, Price, RateLimit, RetryBudget
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
 from chatmodels.request_facts import plain
+from chatmodels.wrappers.adaptive import AdaptiveModel
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel
 from chatmodels.wrappers.cached import CachedModel, cache_at
-from chatmodels.wrappers.fallback import Fallback, FallbackModel
 from chatmodels.wrappers.checked import CheckedModel
+from chatmodels.wrappers.fallback import Fallback, FallbackModel
 from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel, measured_in, unmeasured
@@ -34,10 +35,14 @@ from fmf_core.retry import RetryPolicy
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s")
 _NESTED = {
     "retry": tuple(RetryPolicy.model_fields),
+    "retry_budget": tuple(RetryBudget.model_fields),
     "rate_limit": tuple(RateLimit.model_fields),
+    "concurrency": tuple(Concurrency.model_fields),
     "prices": tuple(Price.model_fields),
     "breaker": tuple(Breaker.model_fields),
 }
+SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s")
+"""Settings that a fallback at another provider takes over."""
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
 
@@ -50,9 +55,10 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
     Args:
         provider: a name of `list_chat_models()`, or a whole `ChatModelConfig`.
         settings: fields of `ChatModelConfig`, on top of those of a given config, and the provider's own settings.
-            `retry` takes a `RetryPolicy`, a mapping with its keys, or `None` for a single attempt; `rate_limit` a
-            `RateLimit`, a mapping or `None`; `prices` a mapping from model names to prices; `timeout_s` is the time
-            of one attempt, in seconds.
+            `retry` takes a `RetryPolicy`, a mapping with its keys, or `None` for a single attempt; `retry_budget` a
+            `RetryBudget`, a mapping or `None`; `rate_limit` a `RateLimit`, a mapping or `None`; `concurrency` a
+            `Concurrency`, a mapping, or `None` to start every request as soon as it is made; `prices` a mapping from
+            model names to prices; `timeout_s` is the time of one attempt, in seconds.
             A sampling setting (`temperature`, `max_tokens`, `seed`) is used where a request leaves it open; given as
             `None`, it is left out of such requests.
             `fallbacks` are asked in turn when the model fails: a name of a provider stands for its default model, any
@@ -113,20 +119,25 @@ def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     return FallbackModel(model, standing_by, config.fallback_on, _presets(config))
 
 
+def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` behind the table of capabilities, or those that `config` gives."""
+    return CheckedModel(model, config.capabilities, config.model)
+
+
 def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the rate limit of `config`; itself when there is none."""
     limits = config.rate_limit
     return LimitingModel(model, limits) if limits.requests_per_minute or limits.tokens_per_minute else model
 
 
-def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` behind the table of capabilities, or those that `config` gives."""
-    return CheckedModel(model, config.capabilities, config.model)
-
-
 def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the retries of `config`."""
-    return RetryingModel(model, config.retry)
+    return RetryingModel(model, config.retry, config.retry_budget)
+
+
+def adapt(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` at the pace that its endpoint bears; itself when it runs in this process or nothing is to be learnt."""
+    return AdaptiveModel(model, config.concurrency) if config.concurrency.adaptive and not model.in_process else model
 
 
 def break_circuit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -162,8 +173,10 @@ LAYERS: tuple[Layer, ...] = (
     measure,
     cache,
     fallback,
+    check,
     limit,
     retry,
+    adapt,
     break_circuit,
     hedge,
     time,
@@ -173,7 +186,6 @@ LAYERS: tuple[Layer, ...] = (
 
 
 def _made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
-    check,
     """The model of the provider that `config` names, with its own settings, and wrapped."""
     item = models.get(config.provider)
     if config.model is None:
@@ -227,7 +239,7 @@ def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
         _refuse_nested({name for name in ("fallbacks", "cache") if getattr(given, name)})
         return given
     same = {name: getattr(config, name) for name in config.model_fields_set}
-    shared = {name: same[name] for name in ("retry", "timeout_s", "breaker", "hedge_after_s") if name in same}
+    shared = {name: same[name] for name in SHARED if name in same}
     if isinstance(given, str):
         given = {"provider": given} if given in models.names() else {"model": given}
     if not isinstance(given, Mapping):
@@ -241,6 +253,8 @@ def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
     base = same if provider == config.provider and "provider" not in given else shared
     _refuse_nested(changes)
     base = {name: value for name, value in base.items() if name not in ("fallbacks", "cache")}
+    if "model" in changes:
+        base.pop("capabilities", None)  # they speak of the model that is asked first
     return _as_config(ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes})
 
 
@@ -264,8 +278,6 @@ def _is_made_by(provider: str, vendor: ChatModel) -> bool:
     item = models.get(provider)
     return isinstance(item, type) and isinstance(vendor, item)
 
-    if "model" in changes:
-        base.pop("capabilities", None)  # they speak of the model that is asked first
 
 def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
     """The configuration that `create_chat_model` works with: checked, and with the provider's default model."""
@@ -291,6 +303,8 @@ def _as_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> 
             options[name] = value
     if "retry" in given and given["retry"] is None:
         given["retry"] = {"max_attempts": 1}
+    if "concurrency" in given and given["concurrency"] is None:
+        given["concurrency"] = {"adaptive": False}
     unset = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
     given = {name: value for name, value in given.items() if not (name in unset and value is None)}
     try:

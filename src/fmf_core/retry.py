@@ -64,7 +64,7 @@ def _chance() -> float:
 class Attempt:
     """One try: a context manager that swallows a retryable error while tries are left."""
 
-    __slots__ = ("_policy", "number", "pause")
+    __slots__ = ("_gives_up", "_policy", "number", "pause")
 
     def __init__(self, policy: RetryPolicy, number: int) -> None:
         self._policy = policy
@@ -72,6 +72,15 @@ class Attempt:
         """Which try this is, from 1."""
         self.pause: float | None = None
         """Seconds until the next try once this one failed; `None` when there is none."""
+        self._gives_up = False
+
+    def is_followed_after(self, error: BaseException) -> bool:
+        """Whether another try would follow if this one failed with `error`."""
+        return self._policy.pause_after(self.number, error) is not None
+
+    def give_up(self) -> None:
+        """Make this the last try, whatever the policy says."""
+        self._gives_up = True
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +90,7 @@ class Attempt:
     ) -> bool:
         if error is None:
             return False
-        self.pause = self._policy.pause_after(self.number, error)
+        self.pause = None if self._gives_up else self._policy.pause_after(self.number, error)
         if self.pause is None and isinstance(error, FrameworkError):
             error.fields["attempts"] = self.number
         return self.pause is not None

@@ -31,6 +31,11 @@ class WrappedModel(ChatModel):
         """The address of the server behind the model inside."""
         return self.inner.endpoint
 
+    @property
+    def credentials_id(self) -> int | None:  # type: ignore[override]
+        """What tells the credentials of the model inside apart from others."""
+        return self.inner.credentials_id
+
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`."""
         return await self.inner.complete_async(request)

@@ -19,14 +19,15 @@ class LimitingModel(WrappedModel):
     def __init__(self, inner: ChatModel, limit: RateLimit, *, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(inner)
         self.limit = limit
-        self._queue = StartQueue(Pace(limit), clock)
+        self._pace = Pace(limit)
+        self._queue = StartQueue(self._pace, clock)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come."""
         expected = expected_tokens(request)
         await self._queue.pass_through(expected)
         response = await self.inner.complete_async(request)
-        self._queue.settle(expected, taken_tokens(response.usage, expected))
+        self._queue.update(self._pace.settle, expected, taken_tokens(response.usage, expected))
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -37,7 +38,7 @@ class LimitingModel(WrappedModel):
         try:
             async for chunk in stream:
                 if chunk.usage is not None:
-                    self._queue.settle(expected, taken_tokens(chunk.usage, expected))
+                    self._queue.update(self._pace.settle, expected, taken_tokens(chunk.usage, expected))
                 yield chunk
         finally:
             await close_stream(stream)

@@ -4,36 +4,60 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from chatmodels.config import RetryBudget
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.breaker import BreakerOpenError, heed_circuit
+from chatmodels.wrappers.retry_budget import COSTLY, buckets
+from chatmodels.wrappers.shared import Seats
 from fmf_core.errors import FrameworkError
-from fmf_core.retry import RetryPolicy, attempts
+from fmf_core.retry import Attempt, RetryPolicy, attempts
+
+SPENT = "the server fails again and again: wait until it is well, or raise retry_budget"
 
 
 class RetryingModel(WrappedModel):
-    """Tries again while the error says that waiting helps; a stream only until its first text was handed out."""
+    """Tries again while the error says that waiting helps; a stream only until its first text was handed out.
 
-    def __init__(self, inner: ChatModel, policy: RetryPolicy) -> None:
+    Args:
+        inner: the model that is asked.
+        policy: how often and how patiently one call is made again.
+        budget: how many retries all calls together may cost while the server fails; `None` is no such limit.
+    """
+
+    def __init__(self, inner: ChatModel, policy: RetryPolicy, budget: RetryBudget | None = None) -> None:
         super().__init__(inner)
         self.policy = policy
+        self._buckets = Seats(buckets, budget) if budget is not None else None
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`; `attempts` of the answer says how many requests it took."""
+        hedges = 0
         try:
             async for attempt in attempts(self.policy):
                 with attempt:
-                    response = await self.inner.complete_async(request)
-                    return response if attempt.number == 1 else response.model_copy(update={"attempts": attempt.number})
+                    try:
+                        response = await self.inner.complete_async(request)
+                    except FrameworkError as error:
+                        hedges += error.fields.pop("hedges", 0)
+                        self._charge(attempt, error, request)
+                        raise
+                    self._pay(request)
+                    made = attempt.number - 1 + hedges + response.attempts
+                    return response if made == response.attempts else response.model_copy(update={"attempts": made})
         except FrameworkError as error:
+            if hedges:
+                error.fields["attempts"] += hedges
             self._explain(error, request)
             raise
         raise AssertionError("the last attempt returns or raises")
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece."""
+        made = 1
         try:
-            held_back, stream = await self._open(request)
+            held_back, stream, made = await self._open(request)
             try:
                 for chunk in held_back:
                     yield chunk
@@ -42,25 +66,43 @@ class RetryingModel(WrappedModel):
             finally:
                 await close_stream(stream)
         except FrameworkError as error:
-            self._explain(error, request)
+            self._explain(error, request, made)
             raise
 
-    async def _open(self, request: ChatRequest) -> tuple[list[ChatChunk], AsyncIterator[ChatChunk]]:
-        """Start the stream and hold back what comes before its first text."""
+    async def _open(self, request: ChatRequest) -> tuple[list[ChatChunk], AsyncIterator[ChatChunk], int]:
+        """Start the stream and hold back what comes before its first text; also gives the number of the attempt."""
         async for attempt in attempts(self.policy):
             with attempt:
                 stream = self.inner.stream_async(request)
                 try:
-                    return await _until_text(stream), stream
-                except BaseException:
+                    held_back = await _until_text(stream)
+                except BaseException as error:
                     await close_stream(stream)
+                    if isinstance(error, FrameworkError):
+                        self._charge(attempt, error, request)
                     raise
+                self._pay(request)
+                return held_back, stream, attempt.number
         raise AssertionError("the last attempt returns or raises")
 
-    def _explain(self, error: FrameworkError, request: ChatRequest) -> None:
+    def _charge(self, attempt: Attempt, error: FrameworkError, request: ChatRequest) -> None:
+        """Take the retry that would follow from the budget; without one, `attempt` is the last."""
+        heed_circuit(error)
+        if self._buckets is None or error.code not in COSTLY or isinstance(error, BreakerOpenError):
+            return
+        if attempt.is_followed_after(error) and not self._buckets.of(self, request.model).draw():
+            attempt.give_up()
+            error.hint = f"{error.hint}; {SPENT}" if error.hint else SPENT
+            error.fields["retry_budget"] = "spent"
+
+    def _pay(self, request: ChatRequest) -> None:
+        if self._buckets is not None:
+            self._buckets.of(self, request.model).pay()
+
+    def _explain(self, error: FrameworkError, request: ChatRequest, made: int = 1) -> None:
         error.fields.setdefault("provider", self.provider_name)
         error.fields.setdefault("model", request.model)
-        count = error.fields.setdefault("attempts", 1)
+        count = error.fields.setdefault("attempts", made)
         said = f" (after {count} attempts)"
         if count > 1 and not error.message.endswith(said):
             error.message += said

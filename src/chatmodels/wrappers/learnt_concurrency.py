@@ -1,0 +1,118 @@
+"""How many requests at once an endpoint bears, learnt from its answers and failures: pure arithmetic, told the time."""
+
+from __future__ import annotations
+
+from math import inf
+
+CUT = 0.7
+"""What a failure under load leaves of the requests in flight."""
+CALM_SUCCESSES = 16
+"""A failure after so many successes is an accident, and cuts nothing."""
+GENTLE_GROWTH = 1 / 8
+"""What a success adds above the height at which the endpoint once failed; below it a success adds 1."""
+QUICK_S = 1.0
+"""A failure that took longer may be one request's own; it leaves `SLOW_FLOOR` at least."""
+SLOW_FLOOR = 8.0
+"""How many requests may hang at once: fewer, and a thousand callers would wait for each other's time-outs for hours."""
+SLOW = 3.0
+"""An answer that takes so many times as long as the best round's may have waited in a queue of the endpoint's."""
+GAIN = 1.1
+"""A round that answered fewer than so many times as many requests a second as the one before it gained nothing."""
+FORGET = 1.02
+"""How much of the best round is forgotten with every round: requests may have become longer, and not the queue."""
+
+
+class LearntConcurrency:
+    """A window of requests in flight: it grows while it is full and all goes well, and is cut when the endpoint fails.
+
+    It doubles with every round of answers, up to `largest`. A round whose answers took much longer than the best one's,
+    while no more of them came a second, stops the growth for the next round; it never shrinks the window.
+
+    Args:
+        first: how many requests may be in flight at first.
+        largest: how many at most.
+    """
+
+    __slots__ = (
+        "_best_s",
+        "_count",
+        "_cut_at",
+        "_failing",
+        "_height",
+        "_in_a_row",
+        "_largest",
+        "_round_began",
+        "_round_size",
+        "_seconds",
+        "_stalled",
+        "_throughput",
+        "in_flight",
+        "size",
+    )
+
+    def __init__(self, first: int, largest: int) -> None:
+        self.size = float(min(first, largest))
+        """How many requests may be in flight."""
+        self.in_flight = 0
+        self._largest = float(largest)
+        self._height = inf
+        self._cut_at = -inf
+        self._failing = False
+        self._in_a_row = CALM_SUCCESSES
+        self._stalled = False
+        self._count = 0
+        self._seconds = 0.0
+        self._round_size = self.size
+        self._round_began = inf
+        self._best_s = inf
+        self._throughput = 0.0
+
+    def succeeded(self, now: float, took_s: float | None) -> None:
+        """Learn that a request was answered.
+
+        Args:
+            now: the time.
+            took_s: how long the answer took in seconds; `None` when its length was somebody else's doing.
+        """
+        self._in_a_row += 1
+        if self.in_flight >= int(self.size) and not self._stalled and self.size < self._largest:
+            self._grow()
+        if took_s is not None:
+            self._count += 1
+            self._seconds += took_s
+            if self._count >= self._round_size:
+                self._end_round(now)
+
+    def failed(self, started: float, now: float) -> None:
+        """Learn that a request that started at `started` failed as they do under load."""
+        if started < self._cut_at:
+            return
+        calm = self._in_a_row >= CALM_SUCCESSES
+        self._in_a_row = 0
+        if calm:
+            # The next one tells whether it was an accident.
+            self._failing = False
+            return
+        if not self._failing:
+            self._failing = True
+            self._height = max(1.0, CUT * self.size)
+        self._cut_at = now
+        floor = 1.0 if now - started < QUICK_S else SLOW_FLOOR
+        self.size = min(self.size, max(floor, CUT * self.in_flight))
+
+    def _grow(self) -> None:
+        self.size = min(self._largest, self.size + (1.0 if self.size < self._height else GENTLE_GROWTH))
+        if self.size > self._height / CUT:
+            self._height = inf  # it bears more than it did when it failed
+
+    def _end_round(self, now: float) -> None:
+        mean_s = self._seconds / self._count
+        passed_s = now - self._round_began
+        throughput = self._count / passed_s if passed_s > 0 else 0.0
+        self._best_s = min(FORGET * self._best_s, mean_s)
+        self._stalled = mean_s > SLOW * self._best_s and throughput < GAIN * self._throughput
+        self._throughput = throughput
+        self._count = 0
+        self._seconds = 0.0
+        self._round_began = now
+        self._round_size = max(self.size, CALM_SUCCESSES)

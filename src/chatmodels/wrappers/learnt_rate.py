@@ -1,0 +1,171 @@
+"""How many requests a second an endpoint allows, learnt from what it refuses: pure arithmetic, told the time."""
+
+from __future__ import annotations
+
+from math import inf
+
+WINDOW_S = 1.0
+"""The time over which accepted starts are counted."""
+LEAST_COUNTED = 5
+"""Fewer accepted starts than this in a window say too little of the rate."""
+LEAST_CUT, MOST_CUT = 0.92, 0.6
+"""What a refusal leaves of the rate: after many successes, and right after the last cut."""
+SUCCESSES_IN_A_ROW = 15
+"""After so many successes a refusal is a touch of the limit, and not the news of a much lower one."""
+BELOW = 0.95
+"""Where the rate stays for a while, as a share of the rate that was refused."""
+HOLD_S = 2.4
+"""For how long it stays there, in seconds, before it probes whether the limit is higher now."""
+HOLD_SUCCESSES = 10
+"""For how many successes it stays there at least."""
+HOLD_PER_PAUSE = 6.0
+"""For how long it stays there as a multiple of the pause that a refusal costs."""
+PROBE_FROM, PROBE_STEP, PROBE_TO = 1.1, 0.02, 1.15
+"""A probe begins above the refused rate and climbs by a step a success; at its upper end, the limit has risen."""
+PROBE_S = 0.5
+"""How long a probe lasts at least, in seconds: limits that count by the second must have had time to refuse."""
+GROWTH_S = 0.45
+"""Where no limit is known, the rate grows by the factor e in this time, in seconds."""
+LONGEST_PAUSE_S = 30.0
+"""The longest pause between two starts while everything is refused, in seconds."""
+CREDIT_S = 0.05
+"""How late a start may be, in seconds, without the next ones being late, too."""
+
+
+class LearntRate:
+    """A rate of starts: none at first, cut by refusals, and grown again by successes.
+
+    The first refusal sets the rate to what the endpoint has just accepted. From then on starts are spaced evenly. The
+    rate stays a little below the last refused one, then probes above it; once a probe passes without a refusal it grows
+    exponentially until the next one. As long as everything is refused, the pauses double.
+
+    Only what started after the last cut counts: what was on its way says nothing of the new rate.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_accepted_before",
+        "_ceiling",
+        "_cut_at",
+        "_estimating",
+        "_hold_until",
+        "_in_a_row",
+        "_next",
+        "_probing_since",
+        "_refusals",
+        "_wanted_until",
+        "_window_ends",
+        "rate",
+    )
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        """Starts a second; `None` as long as nothing was refused."""
+        self._next = -inf
+        self._window_ends = -inf
+        self._accepted = 0
+        self._accepted_before = 0
+        self._ceiling = inf
+        self._cut_at = -inf
+        self._estimating = False
+        self._in_a_row = 0
+        self._refusals = 0
+        self._hold_until = -inf
+        self._probing_since = inf
+        self._wanted_until = -inf
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next start; 0 or less when it may be now."""
+        delay = self._next - now
+        if delay > 0 and self.rate is not None:
+            # Somebody is waiting: only a rate that is used up is worth raising.
+            self._wanted_until = self._next + max(1.0, 4 / self.rate)
+        return delay
+
+    def start(self, now: float) -> None:
+        """Take a start at `now`."""
+        if now >= self._window_ends:
+            self._turn_window(now)
+        self._accepted += 1
+        if self.rate is not None:
+            gap = 1 / self.rate
+            self._next = max(self._next, now - min(gap, CREDIT_S)) + gap
+
+    def refused(self, started: float, now: float, pause_s: float = 0.0) -> None:
+        """Learn that the endpoint refused a request because there were too many.
+
+        Args:
+            started: when the request started.
+            now: the time.
+            pause_s: for how many seconds nothing starts anyway, because the endpoint said so.
+        """
+        self._accepted = max(0, self._accepted - 1)
+        accepted = self._accepted_rate(now)
+        if started < self._cut_at:
+            if self._estimating and self.rate is not None:
+                self.rate = min(self.rate, max(accepted, 1.0))
+            return
+        if self.rate is None:
+            self.rate = max(accepted, 1.0)
+            self._estimating = True
+        else:
+            self._cut(self.rate, accepted)
+        self._refusals += 1
+        self._next = max(self._next, now + min(2.0**self._refusals / self.rate, LONGEST_PAUSE_S))
+        self._hold_until = now + max(HOLD_S, HOLD_PER_PAUSE * pause_s)
+        self._probing_since = inf
+        self._in_a_row = 0
+        self._cut_at = now
+
+    def succeeded(self, started: float, now: float) -> None:
+        """Learn that a request that started at `started` was answered."""
+        if self.rate is None or started < self._cut_at:
+            return
+        self._refusals = 0
+        self._in_a_row += 1
+        if now < self._wanted_until:
+            self.rate = self._grown(self.rate, now)
+
+    def _cut(self, rate: float, accepted: float) -> None:
+        self._estimating = False
+        if not self._refusals:
+            self._ceiling = rate
+            calm = min(1.0, self._in_a_row / SUCCESSES_IN_A_ROW)
+            rate *= MOST_CUT + (LEAST_CUT - MOST_CUT) * calm
+        if accepted >= LEAST_COUNTED / WINDOW_S:
+            rate = min(rate, BELOW * accepted)
+            self._ceiling = min(self._ceiling, accepted)
+        self.rate = rate
+
+    def _grown(self, rate: float, now: float) -> float:
+        if self._ceiling == inf:
+            return rate + 1 / GROWTH_S
+        target = self._ceiling * BELOW
+        if rate < 0.98 * target:
+            return rate + (target - rate) / 4
+        if self._in_a_row < HOLD_SUCCESSES or now < self._hold_until:
+            return rate
+        if self._probing_since == inf:
+            self._probing_since = now
+            return max(rate, self._ceiling * PROBE_FROM)
+        end = self._ceiling * PROBE_TO
+        if rate < end or now < self._probing_since + PROBE_S:
+            return min(rate * (1 + PROBE_STEP), end)
+        self._ceiling = inf
+        return rate
+
+    def _accepted_rate(self, now: float) -> float:
+        """Starts a second that were not refused, over about the last window."""
+        if now >= self._window_ends:
+            self._turn_window(now)
+        rest = (self._window_ends - now) / WINDOW_S
+        return (self._accepted + self._accepted_before * rest) / WINDOW_S
+
+    def _turn_window(self, now: float) -> None:
+        if now < self._window_ends + WINDOW_S:
+            self._accepted_before = self._accepted
+            self._window_ends += WINDOW_S
+        else:
+            self._accepted_before = 0
+            self._window_ends = now + WINDOW_S
+        self._accepted = 0

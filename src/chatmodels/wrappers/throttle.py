@@ -1,0 +1,150 @@
+"""When the next request to an endpoint may start, learnt from all its replies: pure decisions, told the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+from chatmodels.config import Concurrency
+from chatmodels.types import RateLimitStatus
+from chatmodels.wrappers.learnt_concurrency import LearntConcurrency
+from chatmodels.wrappers.learnt_rate import LearntRate
+
+FIRST_BURST = 8
+"""How many requests an endpoint gets at once before its first answer; the others follow `FIRST_GAP_S` apart."""
+FIRST_GAP_S = 0.004
+LOW = 0.1
+"""Below this share of a limit, what is left is spread over the time until the limit is whole again."""
+LONGEST_PAUSE_S = 60.0
+"""The longest pause that an endpoint can ask for, in seconds: one that asks for more is asked again after that."""
+DOUBTFUL_ZEROS = 2
+"""An endpoint that has nothing left again and again right after its own reset does not count what we do."""
+
+
+class Throttle:
+    """Decides over the starts of one endpoint: a window of requests in flight, a rate once one is refused, and pauses.
+
+    Every request that `start` lets go is ended by exactly one of `succeeded`, `refused`, `overloaded`, `passed`
+    and `released`.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_gap_s",
+        "_next",
+        "_paused_until",
+        "_spread_until",
+        "_tokens",
+        "_zeros",
+        "rate",
+        "window",
+    )
+
+    def __init__(self, concurrency: Concurrency) -> None:
+        self.window = LearntConcurrency(concurrency.start, concurrency.max)
+        self.rate = LearntRate()
+        self._answered = False
+        self._paused_until = -inf
+        self._gap_s = 0.0
+        self._spread_until = -inf
+        self._next = -inf
+        self._tokens = 0.0
+        self._zeros = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have started and not ended."""
+        return self.window.in_flight
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next start; 0 or less when it may be now, and infinite when a request must end first."""
+        window = self.window
+        if window.in_flight >= window.size and window.in_flight:
+            return inf
+        return max(self.rate.delay(now), self._next - now, self._paused_until - now)
+
+    def start(self, now: float, _tokens: float = 0) -> None:
+        """Let a request go at `now`."""
+        window = self.window
+        window.in_flight += 1
+        self.rate.start(now)
+        if self._gap_s:
+            self._next = max(self._next, now) + self._gap_s
+            if now >= self._spread_until:
+                self._gap_s = 0.0
+        elif not self._answered and window.in_flight >= FIRST_BURST:
+            # Nobody knows this endpoint yet: a small limit need not be hit with all at once.
+            self._next = now + FIRST_GAP_S
+
+    def succeeded(self, started: float, now: float, took_s: float | None) -> None:
+        """End a request that was answered; `took_s` as in `LearntConcurrency.succeeded`."""
+        if not self._answered:
+            self._answered = True
+            self._next = -inf
+        window = self.window
+        window.succeeded(now, took_s)
+        window.in_flight -= 1
+        if self.rate.rate is not None:
+            self.rate.succeeded(started, now)
+
+    def refused(self, started: float, now: float, retry_after: float | None) -> None:
+        """End a request that was one too many; `retry_after` is how long the endpoint wants to be left alone."""
+        self.window.in_flight -= 1
+        self._pause(now, retry_after)
+        self.rate.refused(started, now, max(0.0, self._paused_until - now))
+
+    def overloaded(self, started: float, now: float, retry_after: float | None) -> None:
+        """End a request that failed as requests do when a server has too much to do, or is not there."""
+        self.window.failed(started, now)
+        self.window.in_flight -= 1
+        self._pause(now, retry_after)
+
+    def passed(self, started: float, now: float) -> None:
+        """End a request that failed for reasons of its own: it was no longer one too many."""
+        self.window.in_flight -= 1
+        self.rate.succeeded(started, now)
+
+    def released(self) -> None:
+        """End a request that says nothing about the endpoint's load."""
+        self.window.in_flight -= 1
+
+    def told(self, limits: RateLimitStatus, started: float, now: float, tokens: int) -> None:
+        """Heed what a reply said of the caller's limits.
+
+        Args:
+            limits: what it said.
+            started: when its request started.
+            now: the time.
+            tokens: how many tokens the request took; 0 where that is unknown.
+        """
+        if tokens:
+            self._tokens += (tokens - self._tokens) / 8 if self._tokens else tokens
+        self._gap_s = 0.0
+        for limit, left, whole_in_s, each in self._kinds(limits):
+            reset_s = min(whole_in_s, LONGEST_PAUSE_S)
+            if left == 0:
+                self._heed_zero(limit, started, now, reset_s)
+            elif left < (LOW * limit if limit else FIRST_BURST * each):
+                self._zeros = 0
+                self._gap_s = max(self._gap_s, reset_s * each / max(left, each))
+                self._spread_until = max(self._spread_until, now + reset_s)
+            else:
+                self._zeros = 0
+        self._next = min(self._next, now + self._gap_s)
+
+    def _kinds(self, limits: RateLimitStatus) -> Iterator[tuple[int | None, int, float, float]]:
+        """Limit, rest, seconds until it is whole and what one request takes: for requests and for tokens."""
+        if limits.remaining_requests is not None and limits.reset_requests_s:
+            yield limits.limit_requests, limits.remaining_requests, limits.reset_requests_s, 1.0
+        if limits.remaining_tokens is not None and limits.reset_tokens_s:
+            yield limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_s, self._tokens or 1.0
+
+    def _heed_zero(self, limit: int | None, started: float, now: float, reset_s: float) -> None:
+        if started >= self._paused_until and limit != 1:
+            self._zeros += 1
+        if self._zeros <= DOUBTFUL_ZEROS:
+            self._pause(now, reset_s)
+
+    def _pause(self, now: float, seconds: float | None) -> None:
+        if seconds:
+            self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE_S))
