@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload, runtime_checkable
 
-from chatmodels.structured.asking import Effort, Parsed, answer_wanted
+from chatmodels.structured.asking import Answerer, Effort, Parsed, answer_wanted
+from chatmodels.structured.telling import Refusals
 from chatmodels.structured.wanted import wanted_shape
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.portal import in_thread, iterate_sync, run_sync
@@ -211,9 +212,11 @@ class ChatModel:
             ConfigurationError: `shape` cannot be used.
         """
         wanted = wanted_shape(shape)
-        effort = Effort(parse_retries, max_tokens_cap)
-        asked = as_request(request, options)
-        return await answer_wanted(self.complete_async, asked, wanted, info=self.get_model_info(), effort=effort)
+        refusals = self.__dict__.setdefault("_refused_formats", Refusals())
+        answerer = Answerer(self.complete_async, self.get_model_info(), refusals)
+        return await answer_wanted(
+            answerer, as_request(request, options), wanted, Effort(parse_retries, max_tokens_cap)
+        )
 
     def batch(self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any) -> list[ChatResponse]:
         """Answer all `requests`, blocking, at most `max_concurrency` at once; answers in the order of the requests."""

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from chatmodels.iface import ChatModel
-from chatmodels.structured.asking import answer_json
+from chatmodels.structured.asking import Answerer, Effort, answer_json
+from chatmodels.structured.telling import Refusals
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
@@ -176,6 +177,7 @@ class LLMStep(BuiltInStep):
         self.metadata = dict(metadata or {})
         self._syntax: Syntax = syntax
         self._prepared: _Prepared | None = None
+        self._refusals = Refusals()
 
     @property
     def prompt(self) -> str:
@@ -203,9 +205,9 @@ class LLMStep(BuiltInStep):
         async def ask(asked: ChatRequest) -> ChatResponse:
             return await context.ask(asked, self.provider)
 
-        spec = self.output
-        info = context.model_info(request, self.provider)
-        answer = await answer_json(ask, request, schema=spec.json_schema, info=info, parse_retries=spec.parse_retries)
+        answerer = Answerer(ask, context.model_info(request, self.provider), self._refusals)
+        effort = Effort(self.output.parse_retries)
+        answer = await answer_json(answerer, request, schema=self.output.json_schema, effort=effort)
         return answer.value, answer.response.content
 
     def request(self, context: StepContext) -> ChatRequest:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from chatmodels.errors import ChatModelError
-from chatmodels.structured.finding import Expected, Found, MisfitError, find
-from chatmodels.structured.telling import refuses_the_format, request_with, ways_to_tell
-from chatmodels.structured.wanted import Wanted, wanted_json
+from chatmodels.structured.finding import Found, MisfitError, find
+from chatmodels.structured.telling import Refusals, refuses_the_format, request_with, ways_to_tell
+from chatmodels.structured.wanted import Expected, Wanted, wanted_json
 from chatmodels.types import ChatRequest, ChatResponse, Message, ModelInfo, TokenUsage
 from fmf_core.errors import Code
 
@@ -80,42 +80,49 @@ class Effort:
     max_tokens_cap: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who is asked."""
+
+    ask: Ask
+    """Answers one request."""
+    info: ModelInfo | None = None
+    """What the model can do; without it, the first request goes out as it is."""
+    refusals: Refusals | None = None
+    """The formats that its provider has refused so far; more are added."""
+
+
 async def answer_json(
-    ask: Ask,
+    answerer: Answerer,
     request: ChatRequest,
     *,
     schema: Mapping[str, Any] | None = None,
     expects: Expected = "json",
-    info: ModelInfo | None = None,
-    parse_retries: int = 1,
-    max_tokens_cap: int | None = None,
+    effort: Effort | None = None,
 ) -> Parsed[Any]:
     """Ask until the answer holds JSON that fits, see `answer_wanted`.
 
     Args:
-        ask: answers one request.
+        answerer: who is asked.
         request: the first request.
         schema: a JSON Schema (see `check_schema`) that the value must satisfy, formats included.
         expects: `"json"` for any value, `"object"` or `"array"`.
-        info: what the model can do; without it, the request is sent as it is.
-        parse_retries: how often to ask again.
-        max_tokens_cap: how far `max_tokens` may be raised for an answer that was cut.
+        effort: how hard to try.
 
     Raises:
         ChatModelError: see `answer_wanted`.
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
     name = request.response_format.name if request.response_format is not None else "answer"
-    wanted = wanted_json(schema, expects, name)
-    return await answer_wanted(ask, request, wanted, info=info, effort=Effort(parse_retries, max_tokens_cap))
+    return await answer_wanted(answerer, request, wanted_json(schema, expects, name), effort)
 
 
 async def answer_wanted(
-    ask: Ask, request: ChatRequest, wanted: Wanted[T], *, info: ModelInfo | None = None, effort: Effort | None = None
+    answerer: Answerer, request: ChatRequest, wanted: Wanted[T], effort: Effort | None = None
 ) -> Parsed[T]:
     """Ask until the answer is what is wanted.
 
-    Where `info` says that the model enforces schemas, it is told the schema; else JSON mode or the prompt must do. What
+    Where it is known that the model enforces schemas, it is told the schema; else JSON mode or the prompt must do. What
     comes back is checked all the same. An answer that was cut is asked for again with more `max_tokens` and never
     accepted, an empty one is asked for again once, and one that does not fit with what is wrong with it. A request
     whose format the provider refuses is made again in the next way, which counts for no ask, as it gave no answer.
@@ -125,20 +132,19 @@ async def answer_wanted(
             `Code.BAD_REPLY` when none fitted. `fields` holds `usage`, `cost_usd` and `asks` of all asks together, and
             `repairs`. Other errors of the model pass.
     """
-    return await _Ladder(ask, request, wanted, info, effort or Effort()).climb()
+    return await _Ladder(answerer, request, wanted, effort or Effort()).climb()
 
 
 class _Ladder(Generic[T]):
     """One value on its way: what has been asked, what it took, and what to ask next."""
 
-    def __init__(
-        self, ask: Ask, request: ChatRequest, wanted: Wanted[T], info: ModelInfo | None, effort: Effort
-    ) -> None:
-        self._ask = ask
+    def __init__(self, answerer: Answerer, request: ChatRequest, wanted: Wanted[T], effort: Effort) -> None:
+        self._ask = answerer.ask
         self._base = request
-        self._info = info
+        self._info = answerer.info
         self._effort = effort
-        self._ways = ways_to_tell(wanted, request, info)
+        self._refusals = answerer.refusals if answerer.refusals is not None else Refusals()
+        self._ways = self._refusals.without(ways_to_tell(wanted, request, answerer.info), request)
         self._told = self._ways[0].told(request)
         self._turns: tuple[Message, ...] = ()
         self._max_tokens: int | None = None
@@ -208,6 +214,7 @@ class _Ladder(Generic[T]):
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error
         if refuses_the_format(error) and len(self._ways) > 1:
             refused = self._ways.pop(0)
+            self._refusals.add(refused, self._base)
             self._told = self._ways[0].told(self._base)
             # What the model answered so far was of another shape.
             self._turns = () if refused.wanted is not self._ways[0].wanted else self._turns

@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from chatmodels.json_schema import SlowPatternError, fault_in
-
 T = TypeVar("T")
 
-Expected = Literal["json", "object", "array"]
 Place = Literal["whole", "fence", "prose"]
 Accept = Callable[[Any], T]
 """What the caller makes of a JSON value; raises `MisfitError` where it does not fit."""
@@ -30,7 +27,6 @@ SHORT_ANSWER = 250_000
 """Answers of up to this many characters are searched as if they had this many."""
 BYTE_ORDER_MARK = "\ufeff"
 
-_KINDS: Mapping[str, tuple[type, ...]] = {"object": (dict,), "array": (list,)}
 _WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*+[\w+-]*+[ \t]*+\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
 _FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)```", re.DOTALL)
 _OPENING = re.compile(r"[\[{]")
@@ -46,6 +42,10 @@ _TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*+"?|[\[{,:]\s*+,|(,)(?=\s*+[\]}])
 
 class MisfitError(ValueError):
     """A text holds no JSON value, or none of the expected shape; the message tells a model what to correct."""
+
+
+class HopelessError(MisfitError):
+    """A misfit that ends the search: the other values of the text are likely to take as long to look at."""
 
 
 class _Candidate(NamedTuple):
@@ -80,9 +80,8 @@ def find(text: str, accept: Accept[T]) -> Found[T]:
         for candidate in candidates(text):
             try:
                 value = accept(candidate.value)
-            except SlowPatternError as slow:
-                # The other values of the answer are likely to take as long.
-                raise MisfitError(str(slow)) from slow
+            except HopelessError:
+                raise
             except MisfitError as error:
                 misfit = misfit or error
             else:
@@ -90,35 +89,6 @@ def find(text: str, accept: Accept[T]) -> Found[T]:
         if fitting:
             return max(fitting, key=lambda found: found[0])[1]
     raise misfit or _unreadable(text)
-
-
-def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: Expected = "json") -> Any:
-    """The JSON value in `text`: the whole of it, what stands in a code fence, or an object or array amid prose.
-
-    Where several values amid prose fit, the longest is taken. `NaN`, `Infinity` and numbers too large for a float are
-    refused; of equal keys the last one counts; line breaks inside strings and a comma before a closing bracket are
-    accepted.
-
-    Raises:
-        MisfitError: no value in `text` fits.
-        ConfigurationError: `schema` cannot be used, see `check_schema`.
-    """
-    return find(text, accept_json(schema, expects)).value
-
-
-def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:
-    """Takes the values that are of the expected kind and fit `schema`, as they are."""
-
-    def accept(value: Any) -> Any:
-        kinds = _KINDS.get(expects)
-        if kinds and not isinstance(value, kinds):
-            raise MisfitError(f"it must be a JSON {expects}, got {_short(json.dumps(value, ensure_ascii=False))}")
-        fault = None if schema is None else fault_in(value, schema)
-        if fault is not None:
-            raise MisfitError(fault)
-        return value
-
-    return accept
 
 
 def _whole(text: str) -> Iterator[_Candidate]:
@@ -247,7 +217,7 @@ def _is_encodable(value: Any, text: str) -> bool:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"{_short(digits)} is too large for a number")
+        raise ValueError(f"{short(digits)} is too large for a number")
     return number
 
 
@@ -262,7 +232,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite
 def _unreadable(text: str) -> MisfitError:
     opening = _OPENING.search(text)
     if opening is None:
-        shown = _short(text.strip())
+        shown = short(text.strip())
         return MisfitError(f"it holds no JSON value: {shown}" if shown else "it is empty")
     try:
         _decoder.raw_decode(text, opening.start())
@@ -273,7 +243,8 @@ def _unreadable(text: str) -> MisfitError:
     return MisfitError("it holds half a character (a lone surrogate escape)")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """The beginning of `text`, as errors show it."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 

@@ -15,6 +15,9 @@ from fmf_core.errors import Code
 
 T = TypeVar("T")
 
+MOST_REFUSALS = 1000
+"""How many refused formats are remembered for one model."""
+
 _NAMES_THE_FORMAT = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|schema|grammar|structured.?output|output.?(?:config|format)",
     re.IGNORECASE,
@@ -38,6 +41,31 @@ class Way(Generic[T]):
             return request
         messages = _instructed(request.messages, self.instruction) if self.instruction else request.messages
         return request_with(request, messages, response_format=self.response_format)
+
+
+class Refusals:
+    """The formats that a model's provider has refused, so that it is asked for none of them again."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def add(self, way: Way[Any], request: ChatRequest) -> None:
+        """Remember that `way` of telling `request` was refused."""
+        if way.response_format is not None:
+            if len(self._known) >= MOST_REFUSALS:
+                self._known.clear()
+            self._known.add(self._key(way, request))
+
+    def without(self, ways: list[Way[T]], request: ChatRequest) -> list[Way[T]]:
+        """The ways that were not refused before; the last one stays in any case."""
+        if not self._known:
+            return ways
+        return [*(way for way in ways[:-1] if self._key(way, request) not in self._known), ways[-1]]
+
+    @staticmethod
+    def _key(way: Way[Any], request: ChatRequest) -> tuple[str, str]:
+        shape = way.response_format.model_dump_json() if way.response_format is not None else ""
+        return request.model, shape
 
 
 def ways_to_tell(wanted: Wanted[T], request: ChatRequest, info: ModelInfo | None) -> list[Way[T]]:

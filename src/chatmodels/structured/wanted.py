@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, Literal, TypeVar
 
-from chatmodels.json_schema import check_schema
+from chatmodels.json_schema import SlowPatternError, check_schema, fault_in
 from chatmodels.python_types import FaultsError, adapter_of, name_of, schema_of, value_of
-from chatmodels.structured.finding import Accept, Expected, MisfitError, accept_json
+from chatmodels.structured.finding import Accept, HopelessError, MisfitError, find, short
 
 T = TypeVar("T")
+
+Expected = Literal["json", "object", "array"]
 
 WRAPPED_UNDER = "answer"
 """The key under which a value stands that is no object, where a provider takes objects only."""
 
+_KINDS: Mapping[str, tuple[type, ...]] = {"object": (dict,), "array": (list,)}
 _MOVED_OUT = ("$schema", "$defs", "definitions")
 _REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)":\s*"(?!#/(?:\$defs|definitions)/)')
 
@@ -77,8 +82,12 @@ def wanted_shape(shape: Any) -> Wanted[Any]:
     if isinstance(shape, Mapping):
         title = shape.get("title")
         return wanted_json(shape, name=title if isinstance(title, str) else "answer")
-    adapter_of(shape)
+    adapter_of(shape)  # what is no type may not be hashable either
+    return _wanted_type(shape)
 
+
+@lru_cache(maxsize=128)
+def _wanted_type(shape: Any) -> Wanted[Any]:
     def accept(value: Any) -> Any:
         try:
             return value_of(shape, value)
@@ -88,8 +97,38 @@ def wanted_shape(shape: Any) -> Wanted[Any]:
     return Wanted(accept, schema_of(shape), name_of(shape))
 
 
+def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: Expected = "json") -> Any:
+    """The JSON value in `text`: the whole of it, what stands in a code fence, or an object or array amid prose.
+
+    Where several values amid prose fit, the longest is taken. `NaN`, `Infinity` and numbers too large for a float are
+    refused; of equal keys the last one counts; line breaks inside strings and a comma before a closing bracket are
+    accepted.
+
+    Raises:
+        MisfitError: no value in `text` fits.
+        ConfigurationError: `schema` cannot be used, see `check_schema`.
+    """
+    return find(text, accept_json(schema, expects)).value
+
+
+def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:
+    """Takes the values that are of the expected kind and fit `schema`, as they are."""
+
+    def accept(value: Any) -> Any:
+        kinds = _KINDS.get(expects)
+        if kinds and not isinstance(value, kinds):
+            raise MisfitError(f"it must be a JSON {expects}, got {short(json.dumps(value, ensure_ascii=False))}")
+        try:
+            fault = None if schema is None else fault_in(value, schema)
+        except SlowPatternError as slow:
+            raise HopelessError(str(slow)) from slow
+        if fault is not None:
+            raise MisfitError(fault)
+        return value
+
+    return accept
+
+
 def _points_elsewhere(schema: Mapping[str, Any]) -> bool:
     """Whether a reference leads to a place that moves along; one that only looks like it, in an example, counts too."""
-    import json
-
     return _REFERENCE.search(json.dumps(schema)) is not None

@@ -26,7 +26,7 @@ from chatmodels import (
     ToolCall,
     create_chat_model,
 )
-from chatmodels.structured.asking import answer_json
+from chatmodels.structured.asking import Answerer, Effort, answer_json
 from fmf_core.errors import ConfigurationError
 
 PERSON = {
@@ -83,7 +83,8 @@ def in_own_loop(work: Any) -> Any:
 
 def ask(model: ChatModel, *, prompt: str = "Who?", **settings: Any) -> Any:
     request = ChatRequest(prompt=prompt, system_prompt="Answer in JSON", temperature=0.0)
-    return in_own_loop(answer_json(model.complete_async, request, **settings))
+    effort = Effort(settings.pop("parse_retries", 1))
+    return in_own_loop(answer_json(Answerer(model.complete_async), request, effort=effort, **settings))
 
 
 class TestAnswerJson:
@@ -97,7 +98,7 @@ class TestAnswerJson:
     def test_without_knowledge_of_the_model_the_request_goes_out_as_it_is(self):
         model = MockChatModel('{"name": "Ann"}')
         request = ChatRequest(prompt="Who?")
-        in_own_loop(answer_json(model.complete_async, request, schema=PERSON))
+        in_own_loop(answer_json(Answerer(model.complete_async), request, schema=PERSON))
         assert model.call_log[0] is request
 
     def test_a_bad_answer_is_asked_for_again_with_what_is_wrong(self):
@@ -301,6 +302,14 @@ class TestTelling:
         assert [repair.cause for repair in answer.repairs] == ["format_refused"] * 2
         assert (answer.asks, answer.usage.completion_tokens) == (1, 5)
 
+    def test_a_refused_format_is_not_tried_again(self):
+        refused = failure(ErrorCode.INVALID, "'response_format' of type 'json_schema' is not supported")
+        model = Scripted(refused, GOOD, can=("json", "json_schema"))
+        asks = [model.parse("Who?", Person, model=name).repairs != () for name in ("a", "a", "b")]
+        assert asks == [True, False, False]
+        formats = [request.response_format.type for request in model.asked]
+        assert formats == ["json_schema", "json_object", "json_object", "json_schema"]
+
     def test_a_refusal_in_the_last_way_is_an_error(self):
         model = Scripted(failure(ErrorCode.INVALID, "bad response_format"), can=("json",))
         with pytest.raises(ChatModelError):
@@ -316,7 +325,7 @@ class TestTelling:
     def test_a_format_of_the_request_falls_too(self):
         model = Scripted(failure(ErrorCode.INVALID, "unknown field response_format"), GOOD)
         request = ChatRequest(prompt="Who?", response_format=Person)
-        answer = in_own_loop(answer_json(model.complete_async, request, schema=PERSON))
+        answer = in_own_loop(answer_json(Answerer(model.complete_async), request, schema=PERSON))
         assert answer.value == {"name": "Ann", "age": 30}
         assert model.asked[1].response_format is None
 

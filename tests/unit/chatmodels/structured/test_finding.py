@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels.json_schema import check_schema
-from chatmodels.structured.finding import MisfitError, accept_json, find, parse_json
+from chatmodels.structured.finding import MisfitError, find
+from chatmodels.structured.wanted import accept_json, parse_json
 from fmf_core.errors import ConfigurationError
 
 PERSON = {
