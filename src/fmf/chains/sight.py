@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fmf.chains.references import IMAGES
-from fmf.chains.spec import LoadedChain
+from fmf.chains.spec import ChainStep, LoadedChain
 from fmf_core.faults import Fault, SettingsError
 from fmf_core.logs import get_logger
 
@@ -32,10 +32,11 @@ def check_sight(chain: LoadedChain, capabilities: Sequence[str], provider: str) 
     if chain.spec.inputs.mode == IMAGES and not shown:
         log.warning("chain.pictures_not_shown", chain=chain.spec.name, hint="write `mode: multimodal` at a step")
     sighted = _sighted()
-    if not shown or SIGHT in capabilities or provider in sighted:
+    blind = [number for number in shown if not _sees(steps[number], capabilities, provider, sighted)]
+    if not blind:
         return
     faults = []
-    for number in shown:
+    for number in blind:
         where = f"steps[{number}].mode"
         line, column = (chain.yaml and chain.yaml.position(where)) or (None, None)
         message = (
@@ -44,6 +45,14 @@ def check_sight(chain: LoadedChain, capabilities: Sequence[str], provider: str) 
         )
         faults.append(Fault(where, message, source=chain.source, line=line, column=column))
     raise SettingsError.of(faults)
+
+
+def _sees(step: ChainStep, capabilities: Sequence[str], provider: str, sighted: Sequence[str]) -> bool:
+    """Whether the step's model may take pictures; of another model than the configured one only its provider tells."""
+    from chatmodels.capabilities import TABLE
+
+    by_provider = step.params.model is not None or provider not in TABLE
+    return SIGHT in capabilities or (by_provider and provider in sighted)
 
 
 def _sighted() -> list[str]:

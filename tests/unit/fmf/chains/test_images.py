@@ -284,6 +284,18 @@ def test_a_model_without_sight_is_refused_before_anything_else(project, chain):
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(("own", "sees"), [({}, False), ({"params": {"model": "gpt-4o"}}, True)])
+def test_a_model_whose_name_tells_that_it_has_no_sight_is_refused(project, chain, monkeypatch, own, sees):
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-nobody")
+    work = project(FIVE)
+    work.config["inference"] = {"provider": "openai", "openai": {"model": "gpt-4"}}
+    if sees:
+        assert work.prepare(images(chain, {**LOOK, **own}))
+        return
+    with pytest.raises(ConfigError, match="takes no pictures"):
+        work.prepare(images(chain, {**LOOK, **own}))
+
+
 def test_pictures_that_nobody_is_shown_are_worth_a_warning(project, chain, caplog):
     text_only = {"id": "a", "prompt": "inline: ${join(group.names, ' ')}"}
     project(FIVE).prepare(images(chain, text_only))
