@@ -58,13 +58,14 @@ class Question:
 
         begun = time.perf_counter()
         pieces: list[str] = []
-        finish_reason, usage = "stop", None
+        finish_reason, usage, cached = "stop", None, False
         for chunk in self.model.stream(self.request):
             if chunk.text:
                 pieces.append(chunk.text)
                 yield chunk.text
             finish_reason = chunk.finish_reason or finish_reason
             usage = chunk.usage or usage
+            cached = chunk.cached or cached
         name = usage.model if usage else self.model.get_model_info().name
         yield ChatResponse(
             content="".join(pieces),
@@ -73,7 +74,8 @@ class Question:
             or TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=self.model.provider_name),
             latency_ms=1000 * (time.perf_counter() - begun),
             finish_reason=finish_reason if pieces else "length",
-            cost_usd=cost_of(usage, self.prices) if usage else None,
+            cost_usd=0.0 if cached else cost_of(usage, self.prices) if usage else None,
+            cached=cached,
         )
 
 

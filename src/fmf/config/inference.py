@@ -101,7 +101,7 @@ class CacheConfig(Section):
     enabled: bool = False
     """Whether answers are kept and used."""
     path: Name = ".fmf/cache"
-    """The folder, relative to the folder of fmf.yaml."""
+    """The folder, or a file that ends in .sqlite, relative to the folder of fmf.yaml; answers are plain text in it."""
 
 
 class InferenceConfig(Section):

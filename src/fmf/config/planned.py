@@ -20,7 +20,6 @@ PLANNED: Final[Mapping[str, str]] = {
     "processing.limits.max_memory_mb": "no format that needs this limit is read yet",
     "processing.limits.max_archive_ratio": "no compressed format is read yet",
     "processing.tables.include_sheet_names": "no workbooks are read yet",
-    "inference.cache": "answers are not kept for the next run yet",
     "export.default_sink": "records are written to artefacts only",
     "export.sinks": "records are written to artefacts only",
     "observability.otel": "traces and metrics are exported by the host program only",

@@ -47,7 +47,8 @@ def build_client(config: FmfConfig, secrets: Keys, *, root: Path | None = None) 
     Args:
         config: the configuration.
         secrets: where the provider's key is looked for.
-        root: the folder that a relative path of a weight file starts from; the working directory by default.
+        root: the folder that relative paths of a weight file and of the cache start from; the working directory by
+            default.
 
     Raises:
         AuthError: the provider needs a key that is not there.
@@ -65,6 +66,7 @@ def chat_model_config(config: FmfConfig, secrets: Keys, *, root: Path | None = N
         retry=inference.retry,
         rate_limit=inference.rate_limit,
         prices=inference.prices,
+        cache=(root or Path()) / Path(inference.cache.path).expanduser() if inference.cache.enabled else None,
         capabilities=inference.capabilities,
         **_own_settings(inference, secrets, root or Path()),
     )

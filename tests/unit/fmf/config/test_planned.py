@@ -13,7 +13,7 @@ def test_settings_with_an_effect_are_never_told():
     made = {
         "project": "p",
         "connectors": [{"name": "a", "type": "local", "root": "."}],
-        "inference": {"provider": "mock"},
+        "inference": {"provider": "mock", "cache": {"enabled": True, "path": "elsewhere"}},
     }
     assert ineffective(FmfConfig.model_validate(made)) == []
 
