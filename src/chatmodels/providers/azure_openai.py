@@ -18,6 +18,7 @@ from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, TransportFault
 from chatmodels.types import DEFAULT_MODEL, ChatRequest
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.portal import in_thread
 
 API_VERSION = "2024-10-21"
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
@@ -119,6 +120,12 @@ class AzureOpenAIChatModel(CompletionsModel):
     def models_path(self) -> str:
         """Where the resource lists its models."""
         return "/openai/v1/models" if self.api_version in UNDATED else "/openai/models"
+
+    async def cleanup(self) -> None:
+        """Close the connections of every event loop that used this model, and the credential that was made for it."""
+        await super().cleanup()
+        if self._entra is not None:
+            await in_thread(self._entra.close)
 
     def target(self) -> Target:
         """The resource, and the key or the token: arguments, then the environment.

@@ -117,6 +117,11 @@ class EntraSignIn:
         except (Exception, SystemExit) as error:
             raise _failed(error, call) from error
 
+    def close(self) -> None:
+        """Close the credential that was made here; blocking. It may be used again afterwards."""
+        if isinstance(self._ask, _Default):
+            self._ask.close()
+
     def refused(self, error: ChatModelError) -> ChatModelError:
         """Forget the token that the server did not take, so that the next request signs in anew; `error`, marked so.
 
@@ -221,6 +226,11 @@ class _Default:
 
             self._credential = DefaultAzureCredential()
         return self._credential.get_token(self._scope)
+
+    def close(self) -> None:
+        credential, self._credential = self._credential, None
+        if credential is not None:
+            credential.close()
 
 
 async def _awaited(found: Awaitable[Any]) -> Any:

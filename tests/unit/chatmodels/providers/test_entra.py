@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.providers.azure_openai import AzureOpenAIChatModel
 from chatmodels.providers.call import Call
 from chatmodels.providers.entra import SCOPE, EntraSignIn
-from chatmodels.testing import ChatModelExam
+from chatmodels.testing import ChatModelExam, allow_model_requests
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.portal import run_sync
@@ -73,6 +73,11 @@ def ready(sign_in: EntraSignIn, timeout_s: float | None = 5.0) -> str:
     return sign_in.token
 
 
+def in_own_loop(work: Coroutine[Any, Any, Any]) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(work)
+
+
 def failure(sign_in: EntraSignIn, timeout_s: float | None = 5.0) -> ChatModelError:
     with pytest.raises(ChatModelError) as caught:
         ready(sign_in, timeout_s)
@@ -110,7 +115,7 @@ def test_all_who_wait_share_one_fetching_off_the_event_loop() -> None:
         waiting.extend(tasks)
         await asyncio.gather(*tasks)
 
-    threads = [threading.Thread(target=lambda: asyncio.Runner().run(many())) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: in_own_loop(many())) for _ in range(3)]
     for thread in threads:
         thread.start()
     until(lambda: len(waiting) == 150)
@@ -175,7 +180,7 @@ def test_who_gives_up_takes_nobody_along() -> None:
         await asyncio.gather(begun, return_exceptions=True)
         assert begun.cancelled()
 
-    asyncio.Runner().run(give_up())
+    in_own_loop(give_up())
     signer.gate.set()
     assert (ready(sign_in), len(signer.scopes)) == ("signed-token-1-of-nobody", 1)
 
@@ -201,7 +206,7 @@ def test_async_credentials_are_always_asked_on_one_loop() -> None:
             return AccessToken("async-token-of-nobody", 0)  # ended already
 
     sign_in = sign_in_of(Async())
-    asyncio.Runner().run(sign_in.ready(CALL, 5.0))
+    in_own_loop(sign_in.ready(CALL, 5.0))
     run_sync(sign_in.ready(CALL, 5.0))
     assert sign_in.token == "async-token-of-nobody"
     assert len(loops) == 2
@@ -243,14 +248,32 @@ def test_one_way_to_sign_in_is_enough(other: str) -> None:
 
 def test_default_is_made_when_it_is_first_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
+
+    class Default(Signer):
+        closed = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+        def close(self) -> None:
+            self.closed += 1
+
     fake = ModuleType("azure.identity")
-    fake.DefaultAzureCredential = lambda: made.append(Signer()) or made[0]
+    fake.DefaultAzureCredential = Default
     monkeypatch.setitem(sys.modules, "azure.identity", fake)
     fake.__spec__ = object()  # what find_spec looks at
     sign_in = EntraSignIn("default", "https://ai.azure.com/.default")
     assert made == []
     assert ready(sign_in) == "signed-token-1-of-nobody"
     assert made[0].scopes == ["https://ai.azure.com/.default"]
+    model = AzureOpenAIChatModel(credential="default", endpoint="https://x.example")
+    run_sync(model.cleanup())
+    with allow_model_requests():
+        run_sync(model.initialize())
+    run_sync(model.cleanup())
+    run_sync(model.cleanup())
+    assert [credential.closed for credential in made] == [0, 1]
 
 
 @pytest.mark.parametrize("missing", ["azure", "azure.identity"])
