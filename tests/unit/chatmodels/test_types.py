@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chatmodels import (
     ChatRequest,
@@ -135,3 +136,49 @@ def test_a_response_format_has_a_schema_exactly_when_it_says_so():
         ResponseFormat(type="json_schema")
     with pytest.raises(ValidationError):
         ResponseFormat(type="text", json_schema={})
+
+
+class Mood(BaseModel):
+    mood: str
+
+
+MOOD = {
+    "type": "object",
+    "title": "Mood",
+    "properties": {"mood": {"type": "string"}},
+    "required": ["mood"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        (Mood, ResponseFormat(type="json_schema", json_schema=MOOD, name="Mood")),
+        (MOOD, ResponseFormat(type="json_schema", json_schema=MOOD, name="Mood")),
+        ({"enum": ["a"]}, ResponseFormat(type="json_schema", json_schema={"enum": ["a"]})),
+        ({"type": "json_object"}, ResponseFormat(type="json_object")),
+        (
+            {"type": "json_schema", "json_schema": {"name": "m", "schema": MOOD, "strict": True}},
+            ResponseFormat(type="json_schema", json_schema=MOOD, name="m"),
+        ),
+        (
+            {"type": "json_schema", "json_schema": MOOD, "name": "m"},
+            ResponseFormat(type="json_schema", json_schema=MOOD, name="m"),
+        ),
+        (ResponseFormat(type="json_object"), ResponseFormat(type="json_object")),
+    ],
+)
+def test_a_response_format_is_made_of_many_shapes(shape, wanted):
+    assert ResponseFormat.of(shape) == wanted
+    request = ChatRequest(prompt="x", response_format=shape)
+    assert request.response_format == wanted
+    assert ChatRequest.model_validate_json(request.model_dump_json()) == request
+
+
+@pytest.mark.parametrize("shape", [3, "Mood", Mood(mood="good"), {"type": "json_schema"}, type(threading.Lock())])
+def test_what_is_no_response_format(shape):
+    with pytest.raises(ValueError):
+        ResponseFormat.of(shape)
+    with pytest.raises(ValidationError, match="response_format"):
+        ChatRequest(prompt="x", response_format=shape)
