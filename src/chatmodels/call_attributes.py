@@ -55,6 +55,7 @@ class Ending:
     finish_reason: str | None = None
     response_id: str | None = None
     cached: bool = False
+    fell_back_from: Sequence[str] = ()
     attempts: int | None = None
     cost_usd: float | None = None
     rate_limit: RateLimitStatus | None = None
@@ -70,6 +71,7 @@ class Ending:
             finish_reason=response.finish_reason,
             response_id=response.response_id,
             cached=response.cached,
+            fell_back_from=response.fell_back_from,
             attempts=response.attempts,
             cost_usd=cost_usd,
             rate_limit=response.rate_limit,
@@ -86,6 +88,7 @@ class Ending:
             finish_reason=last.finish_reason,
             response_id=last.response_id,
             cached=last.cached,
+            fell_back_from=last.fell_back_from,
             cost_usd=cost_usd,
             rate_limit=last.rate_limit,
             text=text,
@@ -151,6 +154,8 @@ class Vocabulary:
             attributes["fmf.chat.attempts"] = ending.attempts
         if ending.cached:
             attributes["fmf.chat.cached"] = True
+        if ending.fell_back_from:
+            attributes["fmf.chat.fell_back_from"] = tuple(map(redact, ending.fell_back_from))
         usage = ending.counted
         if usage is None:
             return attributes

@@ -219,15 +219,20 @@ class MeasuredCall:
     def _say(self, seconds: float, ending: Ending) -> None:
         usage = ending.usage
         limits = ending.rate_limit.model_dump(exclude_none=True) if ending.rate_limit else {}
+        origin: dict[str, Any] = {"cached": True} if ending.cached else {}
+        if ending.fell_back_from:
+            origin["fell_back_from"] = list(ending.fell_back_from)
         _log.debug(
             "llm.call",
             **self._asked(),
+            response_model=ending.model,
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
             latency_ms=round(seconds * 1000.0, 3),
             finish_reason=ending.finish_reason,
             cost_usd=ending.cost_usd,
             attempts=ending.attempts,
+            **origin,
             **limits,
         )
 

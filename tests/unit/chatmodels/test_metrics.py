@@ -226,6 +226,14 @@ class TestHistograms:
         )
 
 
+def test_a_fallback_shows_who_really_answered(observed, make):
+    make(MockChatModel(fail_with=TimeoutError()), model="first", retry=None, fallbacks=[vendor()]).invoke("x")
+    (span,) = observed.spans
+    assert span.attributes["gen_ai.request.model"] == "first"
+    assert span.attributes["gen_ai.response.model"] == "gpt-4o-mini-2024-07-18"
+    assert span.attributes["fmf.chat.fell_back_from"] == ("mock/first: timeout",)
+
+
 class TestLogLines:
     def test_a_call_at_debug(self, log_lines, make):
         lines = log_lines("DEBUG")

@@ -234,6 +234,8 @@ class TestSettings:
         lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
         assert [line["event"] for line in lines] == ["llm.fallback", "llm.call"]
         assert (lines[0]["model"], lines[0]["to"], lines[0]["code"]) == ("mock/a", "mock/priced", "unavailable")
+        assert (lines[1]["model"], lines[1]["response_model"]) == ("a", "priced")
+        assert lines[1]["fell_back_from"] == ["mock/a: unavailable"]
         assert answer.cost_usd == pytest.approx((1 + 2 * 2) / 1e6)
 
     @pytest.mark.parametrize(
