@@ -395,10 +395,7 @@ def whole(request: Request, reply: Reply) -> tuple[object, dict[str, str]]:
             return {**payload, **counts}, headers
         case "mistral-7b" | "mixtral":
             return {"outputs": [{"text": reply.text, "stop_reason": "stop"}]}, headers
-    calls = [
-        {"id": tool["toolUseId"], "function": {"name": tool["name"], "arguments": json.dumps(tool["input"])}}
-        for tool in reply.tools
-    ]
+    calls = _chat_calls(reply)
     message = {"role": "assistant", "content": reply.text, "tool_calls": calls}
     choice = {"index": 0, "message": message, "stop_reason": "tool_calls" if calls else "stop"}
     return {"choices": [choice]}, headers
@@ -434,6 +431,7 @@ def pieces(request: Request, reply: Reply) -> Iterator[tuple[str, object]]:
         yield chunk({"type": "message_delta", "delta": delta, "usage": {"output_tokens": usage.get("output_tokens")}})
         yield chunk({"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics})
     else:
+        words = words or [""]
         for number, word in enumerate(words):
             last = number == len(words) - 1
             stop = "stop" if last else None
@@ -443,7 +441,9 @@ def pieces(request: Request, reply: Reply) -> Iterator[tuple[str, object]]:
             elif kind in {"mistral-7b", "mixtral"}:
                 yield chunk({"outputs": [{"text": word, "stop_reason": stop}], **more})
             else:
-                choice = {"index": 0, "message": {"role": "assistant", "content": word}, "stop_reason": stop}
+                calls = _chat_calls(reply) if last else []
+                message = {"role": "assistant", "content": word, "tool_calls": calls}
+                choice = {"index": 0, "message": message, "stop_reason": "tool_calls" if calls else stop}
                 yield chunk({"choices": [choice], **more})
 
 
@@ -467,6 +467,13 @@ def converse_events(words: Iterable[str], reply: Reply, told: object) -> Iterato
 def chunk(payload: object) -> tuple[str, dict[str, str]]:
     """One event of `invoke_model_with_response_stream`."""
     return "chunk", {"bytes": base64.b64encode(json.dumps(payload).encode()).decode()}
+
+
+def _chat_calls(reply: Reply) -> list[dict[str, Any]]:
+    return [
+        {"id": tool["toolUseId"], "function": {"name": tool["name"], "arguments": json.dumps(tool["input"])}}
+        for tool in reply.tools
+    ]
 
 
 def _anthropic(told: Mapping[str, Any]) -> dict[str, Any]:

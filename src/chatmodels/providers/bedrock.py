@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import SecretStr
 
+from chatmodels.capabilities import expected_capabilities, listed
 from chatmodels.errors import ChatModelError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
@@ -23,7 +24,6 @@ from chatmodels.providers.bedrock_models import (
     SHAPES,
     Shape,
     Traits,
-    capabilities_of,
     refuse_impossible,
     traits_of,
 )
@@ -147,7 +147,7 @@ class BedrockChatModel(ChatModel):
         call = self._call("stream", request)
         check_allowed(self.provider_name, call.request.model)
         traits = self._traits(call)
-        if not traits.streams:
+        if not traits.stream:
             async for chunk in super().stream_async(request):
                 yield chunk
             return
@@ -162,7 +162,10 @@ class BedrockChatModel(ChatModel):
 
     def get_model_info(self) -> ModelInfo:
         """Name, and what is known here of the model's capabilities; Bedrock is not asked."""
-        capabilities = capabilities_of(self._known_traits(self.model))
+        able = {*expected_capabilities(self.provider_name, self.model)}
+        if self.native_json is not None:
+            able = able | {"json_schema"} if self.native_json else able - {"json_schema"}
+        capabilities = listed(able)
         return ModelInfo(name=self.model, provider=self.provider_name, capabilities=capabilities)
 
     def check_health(self) -> HealthStatus:

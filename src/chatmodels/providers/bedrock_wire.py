@@ -72,7 +72,7 @@ def encode(call: Call, traits: Traits) -> dict[str, Any]:
 def temperature_of(call: Call, traits: Traits) -> float | None:
     """The temperature to send; where a model takes none, only one that the caller chose, so that the refusal shows."""
     chosen = "temperature" in call.request.model_fields_set
-    return call.request.temperature if chosen or traits.any_temperature else None
+    return call.request.temperature if chosen or traits.temperature else None
 
 
 def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import ClassVar
 
 import pytest
@@ -19,7 +20,7 @@ from chatmodels.providers.bedrock import BedrockChatModel
 from chatmodels.testing import ChatModelExam, forbid_model_requests
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.portal import run_sync
-from peers.bedrock_server import BedrockServer, Reply, frame
+from peers.bedrock_server import BedrockServer, Reply, Request, frame
 
 SECRET = "secret/of+nobody/at/all"
 TOKEN = "session-token-of-nobody"
@@ -50,7 +51,9 @@ def model_of(server: BedrockServer, **more: object) -> BedrockChatModel:
 
 
 def wrapped(server: BedrockServer, **more: object) -> ChatModel:
-    return create_chat_model("aws_bedrock", **settings_of(server, **{"retry": {"first_wait_s": 0.01}, **more}))
+    # What adapts to a failing server takes its time.
+    quick = {"retry": {"first_wait_s": 0.01}, "concurrency": {"adaptive": False}}
+    return create_chat_model("aws_bedrock", **settings_of(server, **{**quick, **more}))
 
 
 def failure(call: Callable[[], object]) -> ChatModelError:
@@ -63,24 +66,58 @@ def failure(call: Callable[[], object]) -> ChatModelError:
 # The exam, by every way and with all wrappers around
 
 
+def obedient(request: Request) -> Reply:
+    """Calls a tool that must be called, keeps to a schema that must be kept, and else says a few words."""
+    body = request.body
+    config = body.get("toolConfig", {})
+    if "any" in str(config.get("toolChoice") or body.get("tool_choice")):
+        [tool] = config.get("tools") or body["tools"]
+        name = tool.get("name") or next(iter(tool.values()))["name"] if "type" not in tool else tool["function"]["name"]
+        return Reply(stop="tool_use", tools=({"toolUseId": "t1", "name": name, "input": {"city": "Ulm"}},))
+    return Reply(text='{"colour": "red"}' if "outputConfig" in body or "output_config" in body else "Scripted reply")
+
+
 class BedrockExam(ChatModelExam):
-    model = CLAUDE
+    model = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    secrets = (SECRET, TOKEN)
     settings: ClassVar[dict] = {}
     wrapping = staticmethod(model_of)
 
     @pytest.fixture(autouse=True)
-    def _server(self):
-        with (
-            BedrockServer() as self.server,
-            BedrockServer(default=Reply(status=403, error="AccessDeniedException")) as self.shut,
-        ):
+    def _servers(self):
+        with ExitStack() as stack:
+            self.open = lambda *script, **more: stack.enter_context(BedrockServer(*script, **more))
             yield
 
+    def made(self, server, **more):
+        return self.wrapping(server, **{"model": self.model, **self.settings, **more})
+
     def make_model(self):
-        return self.wrapping(self.server, model=self.model, **self.settings)
+        return self.made(self.open(obedient))
 
     def make_failing_model(self):
-        return self.wrapping(self.shut, model=self.model, **self.settings)
+        return self.made(self.open(default=Reply(status=403, error="AccessDeniedException", message=f"not {SECRET}")))
+
+    def make_models_failing_with(self):
+        refusals = {
+            Code.RATE_LIMIT: Reply(status=429, error="ThrottlingException"),
+            Code.UNAVAILABLE: Reply(status=503, error="ServiceUnavailableException"),
+            Code.AUTH: Reply(status=403, error="UnrecognizedClientException"),
+            Code.NOT_FOUND: Reply(status=404, error="ResourceNotFoundException"),
+            Code.INVALID: Reply(status=400, error="ValidationException"),
+            Code.TIMEOUT: Reply(status=408, error="ModelTimeoutException"),
+            Code.BAD_REPLY: Reply(text=""),
+            Code.REFUSED: Reply(stop="guardrail_intervened"),
+        }
+        if self.settings.get("api") == "invoke_model":
+            del refusals[Code.REFUSED]  # some families have no such reason
+        return {code: self.made(self.open(default=reply)) for code, reply in refusals.items()}
+
+    def make_slow_model(self):
+        return self.made(self.open(default=Reply(hang=True)), timeout_s=0.5)
+
+    def make_hanging_model(self):
+        return self.made(self.open(default=Reply(hang=True)))
 
 
 class TestConverse(BedrockExam):
@@ -108,6 +145,7 @@ class TestInvokeLlama(BedrockExam):
     model = "us.meta.llama3-1-8b-instruct-v1:0"
     settings: ClassVar[dict] = {"api": "invoke_model"}
     roles = ("system", "user", "assistant")
+    capabilities = ("chat", "stream")
 
     def ask(self, prompt="Say hello.", **settings):
         if "messages" in settings:
