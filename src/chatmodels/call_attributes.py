@@ -101,6 +101,18 @@ class Ending:
         return None if self.usage is None or self.usage.estimated or self.cached else self.usage
 
 
+def _came_about(ending: Ending) -> Plain:
+    """How the answer came about, where it was not by one request to the model that was asked."""
+    attributes = Plain()
+    if ending.attempts is not None and ending.attempts > 1:
+        attributes["fmf.chat.attempts"] = ending.attempts
+    if ending.cached:
+        attributes["fmf.chat.cached"] = True
+    if ending.fell_back_from:
+        attributes["fmf.chat.fell_back_from"] = tuple(map(redact, ending.fell_back_from))
+    return attributes
+
+
 class Vocabulary:
     """The chosen profiles' names for what requests and answers say.
 
@@ -150,12 +162,7 @@ class Vocabulary:
             attributes["gen_ai.response.id"] = redact(ending.response_id)
         if ending.finish_reason:
             attributes["gen_ai.response.finish_reasons"] = (ending.finish_reason,)
-        if ending.attempts is not None and ending.attempts > 1:
-            attributes["fmf.chat.attempts"] = ending.attempts
-        if ending.cached:
-            attributes["fmf.chat.cached"] = True
-        if ending.fell_back_from:
-            attributes["fmf.chat.fell_back_from"] = tuple(map(redact, ending.fell_back_from))
+        attributes.update(_came_about(ending))
         usage = ending.counted
         if usage is None:
             return attributes
