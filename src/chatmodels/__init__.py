@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from chatmodels.cassette import ReplayModel as ReplayModel
     from chatmodels.config import Breaker as Breaker
     from chatmodels.config import ChatModelConfig as ChatModelConfig
+    from chatmodels.config import Concurrency as Concurrency
     from chatmodels.config import Price as Price
     from chatmodels.config import RateLimit as RateLimit
     from chatmodels.config import ResponseCache as ResponseCache
+    from chatmodels.config import RetryBudget as RetryBudget
     from chatmodels.errors import ChatModelError as ChatModelError
     from chatmodels.errors import ChatModelError as ProviderError
     from chatmodels.errors import ProviderAuthError as ProviderAuthError
@@ -70,6 +72,7 @@ __all__ = [
     "ChatModelError",
     "ChatRequest",
     "ChatResponse",
+    "Concurrency",
     "ErrorCode",
     "FrameworkError",
     "HealthChecker",
@@ -94,6 +97,7 @@ __all__ = [
     "ReplayModel",
     "ResponseCache",
     "ResponseFormat",
+    "RetryBudget",
     "RetryPolicy",
     "Runnable",
     "SqliteCache",
@@ -133,6 +137,7 @@ __getattr__, __dir__ = facade(
         "ChatModelError": "chatmodels.errors:ChatModelError",
         "ChatRequest": "chatmodels.types:ChatRequest",
         "ChatResponse": "chatmodels.types:ChatResponse",
+        "Concurrency": "chatmodels.config:Concurrency",
         "ErrorCode": "fmf_core.errors:Code",
         "HealthChecker": "chatmodels.iface:HealthChecker",
         "HealthStatus": "chatmodels.types:HealthStatus",
@@ -152,6 +157,7 @@ __getattr__, __dir__ = facade(
         "ReplayModel": "chatmodels.cassette:ReplayModel",
         "ResponseCache": "chatmodels.config:ResponseCache",
         "ResponseFormat": "chatmodels.types:ResponseFormat",
+        "RetryBudget": "chatmodels.config:RetryBudget",
         "RetryPolicy": "fmf_core.retry:RetryPolicy",
         "Runnable": "chatmodels.iface:Runnable",
         "SqliteCache": "chatmodels.wrappers.sqlite_cache:SqliteCache",

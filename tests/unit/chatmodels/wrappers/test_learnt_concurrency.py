@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatmodels.wrappers.learnt_concurrency import SLOW_FLOOR, LearntConcurrency
+
+
+def full(window):
+    window.in_flight = int(window.size)
+    return window
+
+
+def a_round(window, now, took_s):
+    """Let as many requests as fit be answered, all at once."""
+    for _ in range(int(window.size)):
+        full(window).succeeded(now + took_s, took_s)
+    return now + took_s
+
+
+def test_it_doubles_with_every_round_up_to_the_largest():
+    window = LearntConcurrency(64, 1000)
+    sizes, now = [], 0.0
+    for _ in range(6):
+        now = a_round(window, now, 0.2)
+        sizes.append(window.size)
+    assert sizes == [128, 256, 512, 1000, 1000, 1000]
+
+
+def test_a_window_that_is_not_full_does_not_grow():
+    window = LearntConcurrency(64, 1000)
+    for number in range(500):
+        window.in_flight = 8
+        window.succeeded(float(number), 0.1)
+    assert window.size == 64
+
+
+def test_one_failure_among_many_successes_cuts_nothing():
+    window = LearntConcurrency(64, 64)
+    for number in range(1000):
+        full(window)
+        window.failed(number, number) if number % 50 == 0 else window.succeeded(number, 0.1)
+    assert window.size == 64
+
+
+def test_failures_at_once_cut_once():
+    window = full(LearntConcurrency(64, 1000))
+    for _ in range(64):
+        window.failed(0.0, 1.0)
+        window.in_flight -= 1
+    assert 40 < window.size < 50
+
+
+def test_failures_on_and_on_leave_one():
+    window = LearntConcurrency(64, 1000)
+    for number in range(100):
+        full(window).failed(float(number), number + 0.1)
+    assert window.size == 1
+
+
+def test_requests_that_hang_leave_room_for_others():
+    window = LearntConcurrency(64, 1000)
+    for number in range(100):
+        full(window).failed(100.0 * number, 100.0 * number + 60)
+    assert window.size == SLOW_FLOOR
+
+
+def test_it_recovers_when_the_server_does():
+    window = LearntConcurrency(64, 1000)
+    for number in range(100):
+        full(window).failed(float(number), number + 0.1)
+    now = 200.0
+    for _ in range(40):
+        now = a_round(window, now, 0.1)
+    assert window.size > 500
+
+
+def test_answers_that_only_get_slower_stop_the_growth():
+    window = LearntConcurrency(64, 10_000)
+    now, per_second = 0.0, 640
+    for _ in range(12):
+        # A server that answers so many a second, whatever is asked: more in flight only wait longer.
+        now = a_round(window, now, window.size / per_second)
+    assert window.size < 2000
+
+
+def test_longer_answers_do_not_stop_it_for_ever():
+    window = LearntConcurrency(64, 1000)
+    now = a_round(window, 0.0, 0.1)
+    for _ in range(200):
+        now = a_round(window, now, 2.0)
+    assert window.size == 1000
+
+
+@pytest.mark.parametrize("first", [1, 5, 100])
+def test_the_largest_holds_from_the_beginning(first):
+    assert LearntConcurrency(first, 5).size == min(first, 5)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 100), st.floats(0, 100)), max_size=80), st.integers(1, 50))
+def test_the_window_stays_between_one_and_the_largest(steps, largest):
+    window = LearntConcurrency(64, largest)
+    now = 0.0
+    for good, passes, took_s in steps:
+        now += passes
+        full(window).succeeded(now, took_s) if good else full(window).failed(now - took_s, now)
+        assert 1 <= window.size <= largest

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatmodels.wrappers.learnt_rate import HOLD_S, LONGEST_PAUSE_S, LearntRate
+from unit.chatmodels.wrappers.quota import Bucket, Windows, run
+
+CHANGING = ((20.0, 20), (20.0, 5), (20.0, 40))
+
+
+def limited(per_second=10, seconds=1.0):
+    """A rate that has just been refused after `seconds` of starts."""
+    rate = LearntRate()
+    for number in range(int(per_second * seconds)):
+        rate.start(number / per_second)
+    rate.start(seconds)
+    rate.refused(seconds, seconds + 0.01)
+    return rate
+
+
+def test_nothing_is_limited_before_a_refusal():
+    rate = LearntRate()
+    for _ in range(1000):
+        assert rate.delay(1.0) <= 0
+        rate.start(1.0)
+        rate.succeeded(1.0, 1.1)
+    assert rate.rate is None
+
+
+def test_the_first_refusal_sets_what_was_accepted():
+    assert limited(10).rate == pytest.approx(10, abs=2)
+
+
+def test_what_was_on_its_way_cuts_no_second_time():
+    rate = limited(50)
+    rate.start(5.0)
+    rate.refused(5.0, 5.05)
+    once = rate.rate
+    for _ in range(10):
+        rate.refused(4.9, 5.1)
+    assert rate.rate == once
+
+
+def test_pauses_double_while_everything_is_refused():
+    rate = limited(10)
+    now, pauses = 2.0, []
+    for _ in range(12):
+        now += max(0.0, rate.delay(now))
+        rate.start(now)
+        rate.refused(now, now)
+        pauses.append(rate.delay(now))
+    assert all(later >= earlier - 1e-6 for earlier, later in itertools.pairwise(pauses))
+    assert pauses[3] > 3 * pauses[1]
+    assert max(pauses) <= LONGEST_PAUSE_S + 1
+
+
+def test_a_rate_that_nobody_uses_up_does_not_grow():
+    rate = limited(10)
+    found = rate.rate
+    for number in range(1000):
+        now = 10.0 + number
+        assert rate.delay(now) <= 0
+        rate.start(now)
+        rate.succeeded(now, now + 0.1)
+    assert rate.rate == found
+
+
+def test_it_probes_after_a_while_and_grows_fast_once_the_limit_is_gone():
+    rate = limited(10)
+    now = 1.0
+    while now < 1.0 + HOLD_S + 12:
+        now += max(0.001, rate.delay(now))
+        rate.start(now)
+        rate.succeeded(now, now)
+        rate.delay(now)
+    assert rate.rate > 100
+
+
+@pytest.mark.parametrize("limit", [Bucket, Windows])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_most_of_a_changing_quota_is_used_and_little_is_refused(limit, seed):
+    counts = run(limit(), CHANGING, seed=seed)
+    answered, refused = (sum(column) for column in zip(*counts, strict=True))
+    quota = sum(seconds * rate for seconds, rate in CHANGING)
+    assert answered > 0.75 * quota
+    assert refused < 0.08 * (answered + refused)
+
+
+@pytest.mark.parametrize("per_second", [1, 3, 300])
+def test_a_steady_limit_is_found_whatever_its_size(per_second):
+    counts = run(Bucket(), ((30.0, per_second), (30.0, per_second)), callers=200)
+    answered, refused = counts[1]
+    assert answered > 0.8 * 30 * per_second
+    assert refused < 0.2 * answered
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["start", "succeed", "refuse", "pause"]), st.floats(0, 5), st.floats(0, 5)),
+        max_size=60,
+    )
+)
+def test_whatever_happens_there_is_a_next_start(steps):
+    rate = LearntRate()
+    now = 0.0
+    for kind, passes, ago in steps:
+        now += passes
+        if kind == "start":
+            rate.start(now)
+        elif kind == "succeed":
+            rate.succeeded(now - ago, now)
+        else:
+            rate.refused(now - ago, now, ago if kind == "pause" else 0.0)
+        assert rate.rate is None or rate.rate > 0
+        assert rate.delay(now) < 3600
