@@ -55,7 +55,8 @@ class Reader:
         self.folder = folder
         self.printed = ""
         scripts = Path(sys.executable).parent
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FMF_", "GENAI_", "OPENAI_"))}
+        steering = ("FMF_", "GENAI_", "OPENAI_", "AWS_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
         models = {name: os.environ[name] for name in ("FMF_MODEL_DIR",) if name in os.environ}
         path = f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"
         self.environment = {**kept, **models, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
