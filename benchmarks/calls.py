@@ -1,108 +1,272 @@
-"""CPU of one chat call through each client, at 1, 64 and 512 in flight, and of one streamed event."""
+"""Model calls through each client, in one run: CPU, throughput, streams, memory, and what each wrapper costs."""
 
 from __future__ import annotations
 
-import asyncio
-import resource
+import json
+import os
+import platform
+import select
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from benchmarks import measure
-from benchmarks.server import EVENTS, Server
+from benchmarks.peers import environments
+from benchmarks.peers.clients import CLIENTS, OURS, Client
+from benchmarks.server import Server
 
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
 LEVELS = (1, 64, 512)
-CALLS = 2000
-PROMPT = "A line of a plain report about bicycles and their parts. " * 50
-Ask = Callable[[], Awaitable[object]]
-Stream = Callable[[], Awaitable[int]]
-
-
-def ours(base_url: str, *, wrapped: bool) -> tuple[Ask, Stream]:
-    """The provider alone, or with retries, measurements and presets around it."""
-    from chatmodels import ChatRequest, create_chat_model
-    from chatmodels.providers.openai import OpenAIChatModel
-
-    made = create_chat_model if wrapped else lambda _, **settings: OpenAIChatModel(**settings)
-    model = made("openai", base_url=base_url, api_key="key-of-nobody", model="bench")
-
-    async def ask() -> object:
-        return await model.complete_async(ChatRequest(prompt=PROMPT, temperature=0.0))
-
-    async def stream() -> int:
-        return len([chunk async for chunk in model.stream_async(ChatRequest(prompt="x"))])
-
-    return ask, stream
-
-
-def sdk(base_url: str) -> tuple[Ask, Stream]:
-    """The vendor's client, its retries off."""
-    from openai import AsyncOpenAI
-
-    client = AsyncOpenAI(base_url=base_url, api_key="key-of-nobody", max_retries=0)
-    messages = [{"role": "user", "content": PROMPT}]
-
-    async def ask() -> object:
-        return await client.chat.completions.create(model="bench", messages=messages, temperature=0.0)
-
-    async def stream() -> int:
-        pieces = await client.chat.completions.create(model="bench", messages=messages, stream=True)
-        return len([piece async for piece in pieces])
-
-    return ask, stream
-
-
-CLIENTS = {
-    "chatmodels, provider alone": lambda url: ours(url, wrapped=False),
-    "chatmodels, as create_chat_model makes it": lambda url: ours(url, wrapped=True),
-    "AsyncOpenAI": sdk,
+HOLDS = (500, 2000)
+LATENCY_MS = 200
+ANSWER_TIMEOUT_S = 180.0
+"""The longest one measurement of one client may take."""
+QUIET = {
+    "HAYSTACK_TELEMETRY_ENABLED": "False",
+    "DO_NOT_TRACK": "1",
+    "LANGSMITH_TRACING": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "NO_PROXY": "127.0.0.1",
+    "PYTHONWARNINGS": "ignore",
 }
+"""Nothing here calls out."""
 
 
-def cpu_s() -> float:
-    """CPU of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int = 3
+    seconds: float = 0.5
+    """Of one cell of CPU."""
+    hold_s: float = 8.0
+    """Of one cell of throughput."""
+    memory_calls: int = 100_000
 
 
-async def many(ask: Ask, at_once: int, calls: int) -> None:
-    """`calls` calls, `at_once` at a time."""
-    todo = iter(range(calls))
-
-    async def worker() -> None:
-        for _ in todo:
-            await ask()
-
-    await asyncio.gather(*[worker() for _ in range(at_once)])
+QUICK = Size(rounds=1, seconds=0.05, hold_s=0.6, memory_calls=2000)
 
 
-async def one(client: Callable[[str], tuple[Ask, Stream]], base_url: str) -> list[float]:
-    """Microseconds a call at each level, then a streamed event."""
-    ask, stream = client(base_url)
-    found = []
-    for level in LEVELS:
-        await many(ask, level, level)
-        started = cpu_s()
-        await many(ask, level, CALLS)
-        found.append((cpu_s() - started) / CALLS * 1e6)
-    await stream()
-    started = cpu_s()
-    await asyncio.gather(*[stream() for _ in range(16)])
-    found.append((cpu_s() - started) / (16 * EVENTS) * 1e6)
-    return found
+class FailedError(Exception):
+    """A client cannot be measured; says why."""
 
 
-def main(rounds: int = 3) -> None:
-    """Print the table."""
-    taken: dict[str, list[list[float]]] = {name: [] for name in CLIENTS}
+class Worker:
+    """A client in a process of its own, idle until it is asked to measure."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        try:
+            python = environments.python_of(client.environment) if client.environment else sys.executable
+        except environments.UnusableError as error:
+            raise FailedError(str(error)) from error
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.peers.worker", client.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, **QUIET},
+        )
+
+    def ask(self, do: str, url: str, **order: Any) -> dict[str, Any]:
+        """What the client's process measures; raises `FailedError`."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps({"do": do, "url": url, **order}).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise FailedError(f"its process has ended with {self._process.wait()}") from error
+        if not select.select([self._process.stdout], [], [], ANSWER_TIMEOUT_S)[0]:
+            self._process.kill()
+            raise FailedError(f"no figures within {ANSWER_TIMEOUT_S:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise FailedError(f"its process has ended with {self._process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        if "error" in found:
+            raise FailedError(str(found["error"]))
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass
+class Row:
+    """What was measured of one client."""
+
+    client: Client
+    cells: dict[str, list[float]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    """How many calls the first round made for a cell; the others make as many."""
+    server_busy: list[float] = field(default_factory=list)
+    """The server's share of one core, in every measurement."""
+    why_not: str = ""
+
+    def shown(self) -> list[str]:
+        """The cells of the table."""
+        pinned = self.client.distribution
+        version = f" {environments.version(self.client.environment or '', pinned)}" if pinned else ""
+        name = f"**{self.client.name}**" if self.client.name == OURS else f"{self.client.name}{version}"
+        cells = [self._cell(f"calls {level}", "{:.0f}") for level in LEVELS]
+        cells += [self._cell(f"hold {level}", "{:.0%}") for level in HOLDS]
+        cells.append(self._cell("events", "{:.1f}"))
+        cells.append(f"{max(self.server_busy):.0%}" if self.server_busy else "-")
+        if self.why_not:
+            name += f" (**not measured**: {self.why_not.replace('|', '/')})"
+        return [name, *cells]
+
+    def _cell(self, key: str, form: str) -> str:
+        values = self.cells.get(key)
+        return form.format(statistics.median(values)) if values else "-"
+
+
+class Run:
+    """Measures the clients one after the other while the others wait.
+
+    Args:
+        clients: which ones.
+        size: how much.
+        stack: ends the processes.
+    """
+
+    def __init__(self, clients: Sequence[Client], size: Size, stack: ExitStack) -> None:
+        self.size = size
+        self.rows = [Row(client) for client in clients]
+        self._workers: dict[str, Worker] = {}
+        self._servers = {0: Server(0), LATENCY_MS: Server(LATENCY_MS)}
+        self._urls = {latency: stack.enter_context(server) for latency, server in self._servers.items()}
+        for row in self.rows:
+            try:
+                worker = self._workers[row.client.name] = Worker(row.client)
+                stack.callback(worker.close)
+            except FailedError as failed:
+                row.why_not = str(failed)
+
+    def clients(self) -> list[Row]:
+        """The table of all clients: rounds A B C, A B C."""
+        for number in range(self.size.rounds):
+            for level in LEVELS:
+                self._each(f"round {number + 1}", "calls", f"calls {level}", at_once=level, seconds=self.size.seconds)
+            self._each(f"round {number + 1}", "events", "events", seconds=self.size.seconds)
+        for level in HOLDS:
+            self._each("once", "hold", f"hold {level}", LATENCY_MS, at_once=level, seconds=self.size.hold_s)
+        return self.rows
+
+    def layers(self) -> list[list[str]]:
+        """What each wrapper costs."""
+        found = self._workers[OURS].ask("layers", self._urls[0], seconds=self.size.seconds, rounds=self.size.rounds)
+        rows = []
+        for row in found["layers"]:
+            if row["stack_us"] is None:
+                rows.append([f"+ `{row['layer']}`", "-", "nothing to do here", "-"])
+            elif row["layer"] == "vendor":
+                rows.append(["the vendor's model alone", "", f"{row['stack_us']:.0f}", ""])
+            else:
+                standard = "yes" if row["standard"] else "no"
+                rows.append([f"+ `{row['layer']}`", standard, f"{row['stack_us']:.0f}", f"{row['own_us']:.1f}"])
+        return rows
+
+    def memory(self) -> list[str]:
+        """How much memory many calls leave behind."""
+        found = self._workers[OURS].ask("memory", self._urls[0], calls=self.size.memory_calls)
+        growth = (found["after_mb"] - found["before_mb"]) * 1e6 / found["calls"]
+        cells = [f"{found['calls']:,}", f"{found['before_mb']:.1f}", f"{found['after_mb']:.1f}", f"{growth:.1f}"]
+        return [f"**{OURS}**", *cells]
+
+    def _each(self, when: str, do: str, cell: str, latency: int = 0, **order: Any) -> None:
+        print(f"{when}: {cell} ...", file=sys.stderr)
+        for row in self.rows:
+            if row.why_not:
+                continue
+            before = self._servers[latency].cpu_s()
+            started = time.perf_counter()
+            counted = {"count": row.counts[cell]} if cell in row.counts else {}
+            try:
+                found = self._workers[row.client.name].ask(do, self._urls[latency], **order, **counted)
+            except FailedError as failed:
+                row.why_not = f"{cell}: {failed}"
+                continue
+            wall_s, after = time.perf_counter() - started, self._servers[latency].cpu_s()
+            if before is not None and after is not None:
+                row.server_busy.append((after - before) / wall_s)
+            if do != "hold":
+                row.counts[cell] = found["calls"]
+            ideal = order["at_once"] * 1000 / LATENCY_MS if do == "hold" else 0
+            row.cells.setdefault(cell, []).append(found["per_s"] / ideal if do == "hold" else found["us"])
+
+
+def main(options: Sequence[str] = ()) -> None:
+    """Print the tables.
+
+    `--write` puts them into docs/benchmarks.md as well, `--quick` only tries whether everything runs, `--only=NAME`
+    leaves out clients without NAME in their names (ours always runs).
+    """
+    size = QUICK if "--quick" in options else Size()
+    only = next((option.partition("=")[2] for option in options if option.startswith("--only=")), "")
     began = time.perf_counter()
-    with Server(0) as base_url:
-        for _ in range(rounds):
-            for name, client in CLIENTS.items():
-                taken[name].append(asyncio.run(one(client, base_url)))
-    rows = [
-        [name, *(f"{statistics.median(column):.0f}" for column in zip(*runs, strict=True))]
-        for name, runs in taken.items()
+    with ExitStack() as stack:
+        run = Run([client for client in CLIENTS if client.name == OURS or only in client.name], size, stack)
+        layers, memory, rows = run.layers(), run.memory(), run.clients()
+    text = _told(rows, layers, memory, size, time.perf_counter() - began)
+    print(text)
+    if "--write" in options:
+        write(text)
+    if any(row.why_not for row in rows):
+        print("some clients were NOT MEASURED; the table says why", file=sys.stderr)
+
+
+def _told(rows: list[Row], layers: list[list[str]], memory: list[str], size: Size, took_s: float) -> str:
+    head = ["client", *(f"us a call @{level}" for level in LEVELS), *(f"of the ideal @{level}" for level in HOLDS)]
+    head += ["us a streamed event", "server busy"]
+    reach = ["*to be reached by ours*", "", "150", "", "90%", "60%", "6", ""]
+    how = (
+        f"{_machine()}, {took_s:.0f} s in all. Medians of {size.rounds} rounds in which the clients take turns; CPU is "
+        "that of the client's process, user and system; @N: N calls under way. The ideal is N calls in "
+        f"{LATENCY_MS} ms, held for {size.hold_s:g} s. `server busy` is the largest share of a core that the server "
+        "needed: near 100% it would be the server that is measured. Every client is as it comes, its retries off, and "
+        "every answer is compared."
+    )
+    parts = [
+        how,
+        measure.text("Clients", head, [*(row.shown() for row in rows), reach]),
+        measure.text("Memory", ["client", "calls", "MB before", "MB after", "bytes a call"], [memory]),
+        measure.text(
+            "What it costs to switch a wrapper on",
+            ["wrapper", "on by default", "us an HTTP call @64, with all above", "us of its own"],
+            layers,
+        ),
     ]
-    head = ["client", *(f"us a call @{level}" for level in LEVELS), "us a streamed event"]
-    measure.table(f"CPU of the client ({time.perf_counter() - began:.0f} s in all)", head, rows)
+    return "\n".join(parts)
+
+
+def write(text: str) -> None:
+    """Put `text` between its markers in docs/benchmarks.md."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, start, rest = page.partition("<!-- calls: python -m benchmarks calls --write -->\n")
+    _, end, after = rest.partition("<!-- /calls -->")
+    if not (start and end):
+        raise SystemExit(f"{PAGE.name} has lost its markers")
+    PAGE.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as info:
+            model = next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"{date}, {os.cpu_count()} cores of {model}, Python {platform.python_version()}"

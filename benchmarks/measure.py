@@ -52,11 +52,14 @@ def median(runs: Sequence[Taken]) -> Taken:
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a Markdown table."""
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(head) + " |")
-    print("| " + " | ".join("---" if not index else "---:" for index, _ in enumerate(head)) + " |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    print(text(title, head, rows), end="")
+
+
+def text(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table under its title."""
+    rule = ["---" if not index else "---:" for index, _ in enumerate(head)]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+    return "\n".join([f"\n### {title}\n", *lines, ""])
 
 
 def spread(values: Sequence[float]) -> str:
