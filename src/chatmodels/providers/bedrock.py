@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -17,9 +17,9 @@ from chatmodels.errors import ChatModelError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.bedrock_client import Access, Runtime
-from chatmodels.providers.bedrock_errors import SIGN_IN, TooLongError, translated
+from chatmodels.providers.bedrock_errors import SIGN_IN, translated
 from chatmodels.providers.bedrock_invoke import InvokeDecoder, decode_invoke, encode_invoke
-from chatmodels.providers.bedrock_line import MOST_BYTES
+from chatmodels.providers.bedrock_line import check_length
 from chatmodels.providers.bedrock_models import (
     SHAPES,
     Shape,
@@ -31,7 +31,7 @@ from chatmodels.providers.bedrock_wire import METADATA, ConverseDecoder, decode,
 from chatmodels.providers.call import Call
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import ConfigurationError
-from fmf_core.portal import run_sync
+from fmf_core.portal import in_thread, run_sync
 from fmf_core.redact import add_secret
 
 Api = Literal["auto", "converse", "invoke_model"]
@@ -186,7 +186,7 @@ class BedrockChatModel(ChatModel):
 
     async def cleanup(self) -> None:
         """Close the connections; the next request opens new ones."""
-        self._runtime.close()
+        await in_thread(self._runtime.close)
 
     @property
     def _invokes(self) -> bool:
@@ -229,7 +229,7 @@ class BedrockChatModel(ChatModel):
                 return HealthStatus(status="healthy", detail="reachable; the identity may not list jobs")
             return HealthStatus(status="unhealthy", detail=str(error))
         finally:
-            probe.close()
+            await in_thread(probe.close)
         return HealthStatus(status="healthy")
 
 
@@ -247,13 +247,13 @@ def _converse_stream(arguments: Mapping[str, Any], client: Any) -> Generator[Map
 
 def _invoke(arguments: Mapping[str, Any], client: Any) -> tuple[Mapping[str, Any], bytes]:
     reply = client.invoke_model(**arguments)
-    pieces, length = [], 0
-    while piece := reply["body"].read(READ_BYTES):
-        pieces.append(piece)
-        length += len(piece)
-        if length > MOST_BYTES:
-            reply["body"].close()
-            raise TooLongError(f"the reply is longer than {MOST_BYTES} bytes")
+    with closing(reply["body"]) as body:
+        check_length(reply[METADATA]["HTTPHeaders"].get("content-length"))
+        pieces, length = [], 0
+        while piece := body.read(READ_BYTES):
+            pieces.append(piece)
+            length += len(piece)
+            check_length(length)
     return reply, b"".join(pieces)
 
 

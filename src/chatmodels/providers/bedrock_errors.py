@@ -177,7 +177,7 @@ def _validation(said: str) -> tuple[Code, str]:
 def _code_of_status(status: int) -> Code:
     if status in {401, 403}:
         return Code.AUTH
-    if status >= 500 or status == 424:
+    if status >= 500 or status in {0, 424}:  # there is no status in a stream
         return Code.UNAVAILABLE
     return {404: Code.NOT_FOUND, 408: Code.TIMEOUT, 429: Code.RATE_LIMIT}.get(
         status, Code.INVALID if status >= 400 else Code.BAD_REPLY

@@ -82,15 +82,23 @@ class _Cuttable:
             line.use(self)
 
 
+def check_length(length: int | str | None) -> None:
+    """Refuse a reply of that many bytes, or with such a length in its head, when no answer can be as long."""
+    if isinstance(length, str):
+        length = int(length) if length.isdecimal() else None
+    if length is not None and length > MOST_BYTES:
+        raise TooLongError(f"the reply is longer than {MOST_BYTES} bytes")
+
+
 class _WholeResponse(HTTPResponse):
     """A reply whose body is neither cut short nor endless."""
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
         promised, length = self.headers.get("content-length", ""), 0
+        check_length(promised)
         for piece in super().stream(*args, **kwargs):
             length += len(piece)
-            if length > MOST_BYTES:
-                raise TooLongError(f"the reply is longer than {MOST_BYTES} bytes")
+            check_length(length)
             yield piece
         if promised.isdecimal() and length < int(promised):
             raise ConnectionResetError(f"the reply broke off after {length} of {promised} bytes")

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from fmf_core.portal import at_exit, in_thread, iterate_sync, run_sync, set_interrupt_grace
+from fmf_core.portal import Threads, at_exit, in_thread, iterate_sync, run_sync, set_interrupt_grace
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -306,7 +306,7 @@ class TestFork:
     def test_the_child_gets_a_loop_of_its_own_and_the_parent_keeps_its_own(self):
         done = program("""
             import asyncio, os, threading
-            from fmf_core.portal import at_exit, in_thread, run_sync
+            from fmf_core.portal import Threads, at_exit, in_thread, run_sync
 
             async def go():
                 await asyncio.sleep(0.001)
@@ -596,3 +596,53 @@ def test_a_callback_can_be_taken_back():
     take_back = at_exit(lambda: None)
     take_back()
     take_back()
+
+
+class TestThreads:
+    def test_as_many_as_allowed_work_at_once_and_the_rest_in_turn(self):
+        most, at_work, lock = 0, 0, threading.Lock()
+
+        def work(number):
+            nonlocal most, at_work
+            with lock:
+                at_work += 1
+                most = max(most, at_work)
+            time.sleep(0.02)
+            with lock:
+                at_work -= 1
+            return number, NAME.get(), threading.current_thread().name
+
+        async def main():
+            NAME.set("caller")
+            threads = Threads(2, "mine")
+            return await asyncio.gather(*[threads.start(work, number) for number in range(8)])
+
+        answers = run_sync(main())
+        assert [number for number, _, _ in answers] == list(range(8))
+        assert {name for _, name, _ in answers} == {"caller"}
+        assert {thread for _, _, thread in answers} <= {"mine-1", "mine-2"}
+        assert most == 2
+
+    def test_what_was_cancelled_before_it_began_is_dropped(self):
+        begun, release = [], threading.Event()
+
+        async def main():
+            threads = Threads(1, "mine")
+            first = threads.start(release.wait, 10)
+            second = threads.start(begun.append, "second")
+            second.cancel()
+            release.set()
+            return await first, await threads.start(lambda: "third")
+
+        assert run_sync(main()) == (True, "third")
+        assert begun == []
+
+    def test_errors_reach_who_awaits(self):
+        def fail():
+            raise ValueError("no")
+
+        async def main():
+            await Threads(1, "mine").start(fail)
+
+        with pytest.raises(ValueError, match="no"):
+            run_sync(main())

@@ -426,6 +426,20 @@ def test_faults_in_mid_stream_of_invoke_model(server, name):
     assert "in mid stream" in str(error)
 
 
+def test_a_redirect_is_not_followed(server):
+    with BedrockServer() as elsewhere:
+        there = {"location": f"{elsewhere.url}/model/x/converse"}
+        server.add(*[Reply(status=307, body="", headers=there)] * 2)
+        for api in ("converse", "invoke_model"):
+            assert failure(lambda api=api: model_of(server, api=api).invoke("x")).code is Code.BAD_REPLY
+        assert (server.count, elsewhere.requests) == (2, [])
+
+
+def test_an_error_in_mid_stream_that_nobody_knows(server):
+    server.add(Reply(fault=(2, "somethingNewException")))
+    assert failure(lambda: list(model_of(server).stream("x"))).code is Code.UNAVAILABLE
+
+
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -438,7 +452,9 @@ def test_nobody_listens():
 # Retries and time limits
 
 
-def test_one_attempt_is_one_request(server):
+def test_one_attempt_is_one_request(server, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+    monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
     for reply in (Reply(status=503, error="ServiceUnavailableException"), Reply(drop=True)):
         before = server.count
         server.add(reply)
