@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from chatmodels.capabilities import listed
 from chatmodels.cassette.tape import RecordedCall, read_tape, request_on_tape
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
@@ -62,10 +64,9 @@ class ReplayModel(ChatModel):
         recorded.raise_error()
 
     def get_model_info(self) -> ModelInfo:
-        """What this replay is; of formats, it can do those that are on record, so that `parse` asks as it did then."""
-        formats = {(calls[0].request.get("response_format") or {}).get("type") for calls in self._calls.values()}
-        known = [word for word, kind in _FORMATS.items() if kind in formats]
-        return ModelInfo(name=self.path.name, provider="replay", capabilities=("chat", "stream", *known))
+        """What this replay is; it can do what is on record, so that it is asked in the same way as the model was."""
+        known = {word for calls in self._calls.values() for word in _asked_for(calls[0].request)}
+        return ModelInfo(name=self.path.name, provider="replay", capabilities=listed({"chat", "stream", *known}))
 
     def check_health(self) -> HealthStatus:
         """Healthy: the recording was read when the model was made."""
@@ -96,3 +97,18 @@ class ReplayModel(ChatModel):
             hint=self._hint or UNMATCHED,
             fields={"prompt": redact_value(request.prompt), "diff": diff},
         )
+
+
+def _asked_for(request: Mapping[str, Any]) -> Iterator[str]:
+    """The capabilities that a request on the tape needs, beyond an answer in words."""
+    kind = (request.get("response_format") or {}).get("type")
+    yield from (word for word, wanted in _FORMATS.items() if wanted == kind)
+    if request.get("tools"):
+        yield "tools"
+    if any(part.get("type") == "image" for turn in request.get("messages", ()) for part in _parts(turn)):
+        yield "images"
+
+
+def _parts(turn: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    content = turn.get("content")
+    return content if isinstance(content, list) else ()

@@ -352,6 +352,22 @@ def test_a_picture_stands_there_as_its_hash(path):
     assert base64.b64encode(b"picture").decode() not in path.read_text()
 
 
+@pytest.mark.parametrize("capabilities", [["chat"], ["chat", "json"], ["chat", "json", "json_schema"]])
+def test_typed_values_replay_from_every_kind_of_model(path, capabilities):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    recorder = RecordingModel(MockChatModel(['{"n": "x"}', '{"n": 7}'], capabilities=capabilities), path)
+    assert recorder.parse("A number?", schema).value == {"n": 7}
+    assert ReplayModel(path).parse("A number?", schema).value == {"n": 7}
+
+
+def test_a_replay_can_do_what_is_on_record(path):
+    picture = Message(role="user", content=(ImagePart(data=b"picture"),))
+    record(path, MockChatModel(), lambda m: m.invoke("x"))
+    assert ReplayModel(path).get_model_info().capabilities == ("chat", "stream")
+    record(path, MockChatModel(), lambda m: m.invoke([picture]), lambda m: m.invoke("x", tools=(Tool(name="t"),)))
+    assert set(ReplayModel(path).get_model_info().capabilities) == {"chat", "stream", "tools", "images"}
+
+
 def test_what_is_on_record_can_be_asked(path):
     record(path, MockChatModel(), lambda m: m.invoke("x"))
     replay = ReplayModel(path)
