@@ -26,8 +26,12 @@ PROBE_S = 0.5
 """How long a probe lasts at least, in seconds: limits that count by the second must have had time to refuse."""
 GROWTH_S = 0.45
 """Where no limit is known, the rate grows by the factor e in this time, in seconds."""
-LONGEST_PAUSE_S = 30.0
+FIRST_RATE = 10.0
+"""The least rate that a first refusal leaves, in starts a second: few requests tell little of a limit."""
+LONGEST_PAUSE_S = 5.0
 """The longest pause between two starts while everything is refused, in seconds."""
+HOPELESS_S = 60.0
+"""Who refuses everything for longer does so whatever the pace, and callers may as well be told soon."""
 CREDIT_S = 0.05
 """How late a start may be, in seconds, without the next ones being late, too."""
 
@@ -53,6 +57,7 @@ class LearntRate:
         "_next",
         "_probing_since",
         "_refusals",
+        "_refused_since",
         "_wanted_until",
         "_window_ends",
         "rate",
@@ -70,6 +75,7 @@ class LearntRate:
         self._estimating = False
         self._in_a_row = 0
         self._refusals = 0
+        self._refused_since = inf
         self._hold_until = -inf
         self._probing_since = inf
         self._wanted_until = -inf
@@ -103,15 +109,18 @@ class LearntRate:
         accepted = self._accepted_rate(now)
         if started < self._cut_at:
             if self._estimating and self.rate is not None:
-                self.rate = min(self.rate, max(accepted, 1.0))
+                self.rate = min(self.rate, max(accepted, FIRST_RATE))
             return
         if self.rate is None:
-            self.rate = max(accepted, 1.0)
+            self.rate = max(accepted, FIRST_RATE)
             self._estimating = True
         else:
             self._cut(self.rate, accepted)
+        if not self._refusals:
+            self._refused_since = now
         self._refusals += 1
-        self._next = max(self._next, now + min(2.0**self._refusals / self.rate, LONGEST_PAUSE_S))
+        if not pause_s:
+            self._next = max(self._next, now + self._pause_s(self.rate, now))
         self._hold_until = now + max(HOLD_S, HOLD_PER_PAUSE * pause_s)
         self._probing_since = inf
         self._in_a_row = 0
@@ -125,6 +134,11 @@ class LearntRate:
         self._in_a_row += 1
         if now < self._wanted_until:
             self.rate = self._grown(self.rate, now)
+
+    def _pause_s(self, rate: float, now: float) -> float:
+        if now - self._refused_since > HOPELESS_S:
+            return 1 / FIRST_RATE
+        return min(2.0 ** min(self._refusals, 32) / rate, LONGEST_PAUSE_S)
 
     def _cut(self, rate: float, accepted: float) -> None:
         self._estimating = False

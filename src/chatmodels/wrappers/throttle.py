@@ -16,7 +16,7 @@ FIRST_GAP_S = 0.004
 LOW = 0.1
 """Below this share of a limit, what is left is spread over the time until the limit is whole again."""
 LONGEST_PAUSE_S = 60.0
-"""The longest pause that an endpoint can ask for, in seconds: one that asks for more is asked again after that."""
+"""The longest pause that an endpoint can ask for, in seconds: a longer one is no matter of pace."""
 DOUBTFUL_ZEROS = 2
 """An endpoint that has nothing left again and again right after its own reset does not count what we do."""
 
@@ -90,8 +90,9 @@ class Throttle:
     def refused(self, started: float, now: float, retry_after: float | None) -> None:
         """End a request that was one too many; `retry_after` is how long the endpoint wants to be left alone."""
         self.window.in_flight -= 1
-        self._pause(now, retry_after)
-        self.rate.refused(started, now, max(0.0, self._paused_until - now))
+        if retry_after is None or retry_after <= LONGEST_PAUSE_S:
+            self._pause(now, retry_after)
+            self.rate.refused(started, now, max(0.0, self._paused_until - now))
 
     def overloaded(self, started: float, now: float, retry_after: float | None) -> None:
         """End a request that failed as requests do when a server has too much to do, or is not there."""
@@ -123,7 +124,7 @@ class Throttle:
         for limit, left, whole_in_s, each in self._kinds(limits):
             reset_s = min(whole_in_s, LONGEST_PAUSE_S)
             if left == 0:
-                self._heed_zero(limit, started, now, reset_s)
+                self._heed_zero(limit, started, now, whole_in_s)
             elif left < (LOW * limit if limit else FIRST_BURST * each):
                 self._zeros = 0
                 self._gap_s = max(self._gap_s, reset_s * each / max(left, each))
@@ -146,5 +147,5 @@ class Throttle:
             self._pause(now, reset_s)
 
     def _pause(self, now: float, seconds: float | None) -> None:
-        if seconds:
-            self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE_S))
+        if seconds and seconds <= LONGEST_PAUSE_S:
+            self._paused_until = max(self._paused_until, now + seconds)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.wrappers.learnt_rate import HOLD_S, LONGEST_PAUSE_S, LearntRate
+from chatmodels.wrappers.learnt_rate import HOLD_S, HOPELESS_S, LONGEST_PAUSE_S, LearntRate
 from unit.chatmodels.wrappers.quota import Bucket, Windows, run
 
 CHANGING = ((20.0, 20), (20.0, 5), (20.0, 40))
@@ -45,17 +45,40 @@ def test_what_was_on_its_way_cuts_no_second_time():
     assert rate.rate == once
 
 
-def test_pauses_double_while_everything_is_refused():
-    rate = limited(10)
-    now, pauses = 2.0, []
-    for _ in range(12):
-        now += max(0.0, rate.delay(now))
+def refuse_for(rate, now, seconds):
+    """Refuse whatever starts; the pauses between the starts, and the time after the last."""
+    pauses, end = [], now + seconds
+    while now < end:
+        pauses.append(max(0.0, rate.delay(now)))
+        now += pauses[-1]
         rate.start(now)
         rate.refused(now, now)
-        pauses.append(rate.delay(now))
+    return pauses[1:], now
+
+
+def test_pauses_double_while_everything_is_refused():
+    pauses, _ = refuse_for(limited(10), 2.0, 40)
     assert all(later >= earlier - 1e-6 for earlier, later in itertools.pairwise(pauses))
     assert pauses[3] > 3 * pauses[1]
     assert max(pauses) <= LONGEST_PAUSE_S + 1
+
+
+def test_who_refuses_everything_for_long_is_no_matter_of_pace():
+    rate = limited(10)
+    _, now = refuse_for(rate, 2.0, HOPELESS_S + 10)
+    pauses, now = refuse_for(rate, now, 10)
+    assert max(pauses) < 0.5
+    rate.succeeded(now, now)
+    rate.refused(now, now)
+    assert rate.delay(now) < 1
+
+
+def test_an_endpoint_that_says_how_long_is_not_paused_twice():
+    rate = limited(10)
+    for number in range(10):
+        rate.start(2.0 + number)
+        rate.refused(2.0 + number, 2.0 + number, 1.0)
+    assert rate.delay(11.0) < 0.5
 
 
 def test_a_rate_that_nobody_uses_up_does_not_grow():
@@ -90,7 +113,7 @@ def test_most_of_a_changing_quota_is_used_and_little_is_refused(limit, seed):
     assert refused < 0.08 * (answered + refused)
 
 
-@pytest.mark.parametrize("per_second", [1, 3, 300])
+@pytest.mark.parametrize("per_second", [2, 5, 300])
 def test_a_steady_limit_is_found_whatever_its_size(per_second):
     counts = run(Bucket(), ((30.0, per_second), (30.0, per_second)), callers=200)
     answered, refused = counts[1]

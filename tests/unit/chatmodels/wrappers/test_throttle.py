@@ -66,11 +66,12 @@ def test_everybody_waits_as_long_as_the_endpoint_asks(end):
     assert throttle.delay(8.2) <= 0
 
 
-def test_no_pause_is_longer_than_a_minute():
+@pytest.mark.parametrize("end", ["refused", "overloaded"])
+def test_who_has_to_wait_longer_than_a_minute_is_told_so_by_the_endpoint(end):
     throttle = known()
     throttle.start(1.0)
-    throttle.refused(1.0, 1.0, 86_400.0)
-    assert throttle.delay(1.0) <= LONGEST_PAUSE_S
+    getattr(throttle, end)(1.0, 1.0, LONGEST_PAUSE_S + 1)
+    assert starts(throttle, 1.0) > 1
 
 
 def test_what_is_left_is_spread_until_the_reset():

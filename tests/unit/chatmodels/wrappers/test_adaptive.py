@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+
+import pytest
+
+from chatmodels import (
+    ChatModel,
+    ChatModelError,
+    Concurrency,
+    ErrorCode,
+    MockChatModel,
+    create_chat_model,
+)
+from chatmodels.testing import ChatModelExam
+from chatmodels.types import RateLimitStatus
+from chatmodels.wrappers.adaptive import AdaptiveModel, Gate
+from fmf_core.errors import ConfigurationError
+from peers.scripted_server import Reply, ScriptedServer
+from unit.chatmodels.wrappers.scripts import REQUEST, Streaming, end, failure, in_own_loop
+
+BUSY = Reply(status=429, body={"error": {"message": "slow down"}})
+
+
+def busy(**headers):
+    return Reply(status=429, body={"error": {"message": "slow down"}}, headers=headers)
+
+
+def model_at(server, **settings):
+    settings = {"retry": {"max_attempts": 3, "first_wait_s": 0.0}, **settings}
+    return create_chat_model("openai", base_url=server.base_url, api_key="key-of-nobody", model="m", **settings)
+
+
+def adaptive(inner, **settings):
+    return AdaptiveModel(inner, Concurrency(**settings))
+
+
+class Held(ChatModel):
+    """Answers when it is told to, and counts who is inside."""
+
+    def __init__(self):
+        self.inside = self.most = 0
+        self.open = asyncio.Event()
+
+    async def complete_async(self, request):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.open.wait()
+        finally:
+            self.inside -= 1
+        return await MockChatModel("done").complete_async(request)
+
+
+class TestAdaptiveModel(ChatModelExam):
+    def make_model(self):
+        return adaptive(MockChatModel())
+
+    def make_failing_model(self):
+        return adaptive(MockChatModel(fail_with=failure()))
+
+
+class TestPlaces:
+    def test_no_more_than_the_most_are_under_way(self):
+        async def go():
+            model = adaptive(Held(), max=3)
+            tasks = [asyncio.create_task(model.complete_async(REQUEST)) for _ in range(10)]
+            await asyncio.sleep(0.01)
+            assert model.inner.inside == 3
+            model.inner.open.set()
+            await asyncio.wait_for(asyncio.gather(*tasks), 5)
+            return model.inner.most
+
+        assert in_own_loop(go()) == 3
+
+    def test_cancelled_calls_give_their_places_back(self):
+        async def go():
+            model = adaptive(Held(), max=2)
+            tasks = [asyncio.create_task(model.complete_async(REQUEST)) for _ in range(10)]
+            await asyncio.sleep(0.01)
+            for task in tasks[:-1]:
+                task.cancel()
+            model.inner.open.set()
+            return (await asyncio.wait_for(tasks[-1], 5)).content
+
+        assert in_own_loop(go()) == "done"
+
+    @pytest.mark.parametrize("code", list(ErrorCode))
+    def test_failures_of_every_kind_give_their_places_back(self, code):
+        model = adaptive(MockChatModel([failure(code), failure(code), failure(code), "fine"]), max=1)
+        for _ in range(3):
+            with pytest.raises(ChatModelError):
+                model.complete(REQUEST)
+        assert model.complete(REQUEST).content == "fine"
+
+    @pytest.mark.parametrize("raised", [ValueError("foreign"), SystemExit(3)])
+    def test_foreign_failures_do_too(self, raised):
+        model = adaptive(MockChatModel([raised, "fine"]), max=1)
+        with pytest.raises(type(raised)):
+            in_own_loop(model.complete_async(REQUEST))
+        assert in_own_loop(model.complete_async(REQUEST)).content == "fine"
+
+    def test_a_stream_keeps_its_place_until_it_is_closed(self):
+        async def go():
+            model = adaptive(Streaming(["a", "b", end()]), max=1)
+            stream = model.stream_async(REQUEST)
+            await anext(stream)
+            waiting = asyncio.ensure_future(anext(model.stream_async(REQUEST)))
+            await asyncio.sleep(0.02)
+            assert (model.inner.opened, waiting.done()) == (1, False)
+            await stream.aclose()
+            return (await asyncio.wait_for(waiting, 5)).text
+
+        assert in_own_loop(go()) == "a"
+
+    def test_a_stream_that_fails_gives_its_place_back(self):
+        model = adaptive(Streaming(["a", failure()], [failure()], ["a", end()]), max=1)
+        for _ in range(2):
+            with pytest.raises(ChatModelError):
+                list(model.stream(REQUEST))
+        assert [chunk.text for chunk in model.stream(REQUEST)] == ["a", ""]
+
+    def test_a_stream_that_was_left_on_a_loop_that_is_gone_gives_its_place_back(self):
+        model = adaptive(Streaming(["a", "b", end()]), max=1)
+
+        async def leave_open():
+            stream = model.stream_async(REQUEST)
+            await anext(stream)
+            return stream
+
+        loop = asyncio.new_event_loop()
+        stream = loop.run_until_complete(leave_open())
+        loop.close()
+        del stream
+        gc.collect()
+        assert [chunk.text for chunk in model.stream(REQUEST)] == ["a", "b", ""]
+
+    def test_threads_and_loops_share_the_places(self):
+        class Counted(ChatModel):
+            inside, most, lock = 0, 0, threading.Lock()
+
+            async def complete_async(self, request):
+                with self.lock:
+                    self.inside += 1
+                    self.most = max(self.most, self.inside)
+                await asyncio.sleep(0.002)
+                with self.lock:
+                    self.inside -= 1
+                return await MockChatModel("done").complete_async(request)
+
+        model = adaptive(Counted(), max=3)
+
+        async def several():
+            await asyncio.gather(*(model.complete_async(REQUEST) for _ in range(10)))
+
+        threads = [threading.Thread(target=in_own_loop, args=(several(),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        model.batch(["x"] * 20, max_concurrency=10, model=REQUEST.model)
+        for thread in threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in threads)
+        assert model.inner.most == 3
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_a_forked_child_has_places_of_its_own(self):
+        async def go():
+            model = adaptive(Held(), max=1)
+            task = asyncio.create_task(model.complete_async(REQUEST))
+            await asyncio.sleep(0.01)
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if model._gates.of(model, REQUEST.model).start_now() is not None else 1)
+            model.inner.open.set()
+            await task
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        assert in_own_loop(go()) == 0
+
+
+class TestWhatIsLearnt:
+    def gate(self):
+        now = [100.0]
+        gate = Gate(Concurrency(), clock=lambda: now[0])
+        gate.start_now()
+        gate.answered(100.0)
+        return gate, now
+
+    def test_limits_in_the_headers_of_an_answer(self):
+        async def go():
+            inner = MockChatModel()
+            inner.endpoint = "http://limits-in-answers"
+            model = adaptive(inner)
+            gate = model._gates.of(model, REQUEST.model)
+            gate.told(RateLimitStatus(limit_requests=10, remaining_requests=0, reset_requests_s=0.2), 0.0, 0)
+            started = time.monotonic()
+            await model.complete_async(REQUEST)
+            return time.monotonic() - started
+
+        assert in_own_loop(go()) >= 0.15
+
+    def test_limits_in_the_headers_of_a_refusal(self):
+        gate, now = self.gate()
+        started = gate.start_now()
+        limits = {"remaining_requests": 0, "reset_requests_s": 9.0, "limit_requests": 60}
+        gate.failed(started, failure(ErrorCode.RATE_LIMIT, fields={"rate_limit": limits}))
+        now[0] += 8.9
+        assert gate.start_now() is None
+        now[0] += 0.2
+        assert gate.start_now() is not None
+
+    def test_a_wait_that_is_asked_for_counts_more_than_the_headers(self):
+        gate, now = self.gate()
+        started = gate.start_now()
+        limits = {"remaining_requests": 0, "reset_requests_s": 50.0}
+        gate.failed(started, failure(ErrorCode.RATE_LIMIT, retry_after=2.0, fields={"rate_limit": limits}))
+        now[0] += 3.5
+        assert gate.start_now() is not None
+
+
+@pytest.mark.peer
+class TestAgainstAServer:
+    def test_models_of_one_endpoint_wait_together(self):
+        with ScriptedServer([busy(**{"Retry-After": "1"})]) as server:
+            first, second = model_at(server, retry=None), model_at(server)
+            with pytest.raises(ChatModelError):
+                first.invoke("x")
+            started = time.monotonic()
+            second.invoke("x")
+            assert time.monotonic() - started >= 0.9
+
+    def test_other_keys_do_not_wait(self):
+        with ScriptedServer([busy(**{"Retry-After": "30"})]) as server:
+            with pytest.raises(ChatModelError):
+                model_at(server, retry=None).invoke("x")
+            other = create_chat_model("openai", base_url=server.base_url, api_key="another-key", model="m")
+            started = time.monotonic()
+            other.invoke("x")
+            assert time.monotonic() - started < 10
+
+    def test_the_wait_of_a_retry_and_the_pause_of_the_endpoint_overlap(self):
+        with ScriptedServer([busy(**{"Retry-After": "1"})]) as server:
+            started = time.monotonic()
+            response = model_at(server).invoke("x")
+            took = time.monotonic() - started
+        assert response.attempts == 2
+        assert 0.95 <= took < 1.9
+
+    def test_so_many_attempts_are_so_many_requests(self):
+        with ScriptedServer(lambda _: BUSY) as server:
+            model = model_at(server, retry={"max_attempts": 4, "first_wait_s": 0.0})
+            with pytest.raises(ChatModelError) as caught:
+                model.invoke("x")
+            assert (server.count, caught.value.fields["attempts"]) == (4, 4)
+
+    def test_the_most_holds_at_the_server(self):
+        with ScriptedServer(lambda _: Reply(latency_s=0.01)) as server:
+            model_at(server, concurrency={"max": 5}).batch(["x"] * 60, max_concurrency=40)
+            assert server.most_in_flight == 5
+
+    def test_a_burst_against_a_small_limit_loses_no_call(self):
+        lock, window = threading.Lock(), [0, 0]
+
+        def limited(request):
+            with lock:
+                tenth = int(time.monotonic() * 10)
+                window[0], window[1] = tenth, window[1] + 1 if window[0] == tenth else 1
+                return "fine" if window[1] <= 4 else BUSY
+
+        with ScriptedServer(limited) as server:
+            model = model_at(server, retry={"max_attempts": 8, "first_wait_s": 0.05})
+            answers = model.batch(["x"] * 80, max_concurrency=32)
+            assert len(answers) == 80
+            assert server.count < 200
+
+
+class TestSettings:
+    def wrappers(self, model):
+        while hasattr(model, "inner"):
+            yield type(model)
+            model = model.inner
+
+    def test_remote_models_learn(self):
+        model = create_chat_model("openai", base_url="http://127.0.0.1:9/v1")
+        assert AdaptiveModel in self.wrappers(model)
+
+    @pytest.mark.parametrize("off", [None, {"adaptive": False}, Concurrency(adaptive=False)])
+    def test_it_can_be_switched_off(self, off):
+        model = create_chat_model("openai", base_url="http://127.0.0.1:9/v1", concurrency=off)
+        assert AdaptiveModel not in self.wrappers(model)
+
+    def test_models_in_this_process_are_not_slowed_down(self):
+        assert AdaptiveModel not in self.wrappers(create_chat_model("mock"))
+
+    def test_a_wrong_setting_is_named_with_what_is_allowed(self):
+        with pytest.raises(ConfigurationError, match=r"concurrency\.maximum.*adaptive, start, max"):
+            create_chat_model("mock", concurrency={"maximum": 3})
