@@ -36,8 +36,10 @@ def _lines(value: Any, indent: str = "") -> Iterator[str]:
     for name, item in members:
         start = f"{indent}- " if name is None else f"{indent}{name}: "
         if isinstance(item, Mapping | list) and item:
-            yield start.rstrip()
-            yield from _lines(item, f"{indent}  ")
+            nested = _lines(item, f"{indent}  ")
+            # As in YAML, the first setting of an item stands behind its dash.
+            yield start.rstrip() if name is not None else start + next(nested).lstrip()
+            yield from nested
         elif isinstance(item, str) and "\n" in item:
             yield f"{start}|"
             yield from (f"{indent}  {line}" for line in item.split("\n"))

@@ -18,7 +18,7 @@ def test_a_long_text_is_compared_line_by_line() -> None:
     assert difference(asked("\n".join(changed)), [asked("\n".join(lines))]).splitlines() == [
         "--- nearest recorded",
         "+++ asked",
-        "@@ -124,5 +124,5 @@",
+        "@@ -123,5 +123,5 @@",
         "       This is sentence number 118 of a long report.",
         "       This is sentence number 119 of a long report.",
         "-      This is sentence number 120 of a long report.",
