@@ -14,17 +14,22 @@ _lock = threading.Lock()
 _switches: list[bool] = []
 
 
+class RequestForbiddenError(ChatModelError):
+    """A request to a real model was attempted while such requests are forbidden; nothing was sent."""
+
+    default_code = Code.UNSUPPORTED
+
+
 def check_allowed(provider: str, model: str = "") -> None:
     """Raise when requests to real models are forbidden; providers call this before every request that they make.
 
     Raises:
-        ChatModelError: `forbid_model_requests()` is in force; the code is `Code.UNSUPPORTED`.
+        RequestForbiddenError: `forbid_model_requests()` is in force; the code is `Code.UNSUPPORTED`.
     """
     if _switches and not _switches[-1]:
-        raise ChatModelError(
+        raise RequestForbiddenError(
             f"a request to {provider!r}" + (f" (model {model!r})" if model else "") + " was attempted while forbidden",
             op=f"{provider}.request",
-            code=Code.UNSUPPORTED,
             hint="use MockChatModel or ReplayModel here, or leave forbid_model_requests()",
             fields={"provider": provider, "model": model},
         )

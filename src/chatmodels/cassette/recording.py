@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from chatmodels.cassette.tape import TapeWriter
+from chatmodels.guard import RequestForbiddenError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from fmf_core.errors import FrameworkError
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.portal import in_thread
 
 
 class RecordingModel(WrappedModel):
@@ -43,9 +45,10 @@ class RecordingModel(WrappedModel):
         try:
             response = await self.inner.complete_async(request)
         except FrameworkError as error:
-            self._tape.write(request, error=error)
+            if _is_an_answer(error):
+                await in_thread(self._tape.write, request, error=error)
             raise
-        self._tape.write(request, response=response)
+        await in_thread(self._tape.write, request, response=response)
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -57,8 +60,14 @@ class RecordingModel(WrappedModel):
                 chunks.append(chunk)
                 yield chunk
         except FrameworkError as error:
-            self._tape.write(request, chunks=chunks, error=error)
+            if _is_an_answer(error):
+                await in_thread(self._tape.write, request, chunks=chunks, error=error)
             raise
         finally:
             await close_stream(stream)
-        self._tape.write(request, chunks=chunks)
+        await in_thread(self._tape.write, request, chunks=chunks)
+
+
+def _is_an_answer(error: FrameworkError) -> bool:
+    """Whether the model or its provider failed; a call that was never made says nothing about them."""
+    return error.code not in (Code.BUDGET, Code.CANCELLED) and not isinstance(error, RequestForbiddenError)

@@ -70,6 +70,8 @@ class RecordedCall:
         if not {"response", "chunks", "error"} & set(call):
             raise ValueError("it has no response, chunks or error")
         self.request: Mapping[str, Any] = call["request"]
+        if not all(isinstance(part, Mapping) for part in (self.request, *self.request.get("messages", ()))):
+            raise TypeError("its request is no mapping with messages")
         self.key = canonical(self.request)
         self.streamed = "chunks" in call
         self._chunks = [_chunk(piece) for piece in call.get("chunks", ())]
@@ -127,7 +129,7 @@ def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
         try:
             call = load_yaml(part, source=path.name).data if in_yaml else json.loads(part)
             recorded.append(RecordedCall(call))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path}:{line} is no recorded call: {redact(str(error))}",
                 op="replay.open",

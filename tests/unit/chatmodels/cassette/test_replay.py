@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import socket
 from hashlib import sha256
@@ -26,7 +27,8 @@ from chatmodels import (
     ToolCall,
     create_chat_model,
 )
-from chatmodels.testing import ChatModelExam, forbid_model_requests
+from chatmodels.guard import check_allowed
+from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from fmf_core.errors import ConfigurationError, FrameworkError
 from fmf_core.redact import add_secret, redact
 
@@ -158,6 +160,24 @@ def test_errors_are_part_of_the_record(path):
     assert caught.value.fields == {"attempts": 3}
     with pytest.raises(ProviderAuthError):
         in_own_loop(replay.ainvoke("x"))
+
+
+def test_calls_that_were_never_made_are_not_on_record(path):
+    class Remote(MockChatModel):
+        async def complete_async(self, request):
+            check_allowed("remote")
+            return await super().complete_async(request)
+
+    recorder = RecordingModel(Remote([ErrorCode.BUDGET, ErrorCode.CANCELLED, ErrorCode.BUDGET, ErrorCode.AUTH]), path)
+    with forbid_model_requests(), pytest.raises(ChatModelError, match="forbidden"):
+        recorder.invoke("x")
+    with allow_model_requests():
+        for ask in (recorder.invoke, recorder.invoke, lambda prompt: list(recorder.stream(prompt)), recorder.invoke):
+            with pytest.raises(ChatModelError):
+                ask("x")
+    assert count(path) == 1
+    with pytest.raises(ProviderAuthError):
+        ReplayModel(path).invoke("x")
 
 
 def test_a_stream_that_broke_replays_its_pieces_and_its_error(path):
@@ -399,6 +419,7 @@ def test_a_record_that_is_not_there(tmp_path):
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
+WORDS = ["messages", "role", "content", "type", "response_format", "tools", "code", "message", "text", "usage"]
 BROKEN = ["{", "[]", "{}", '{"request": {}, "response": {"content": 1}}', '{"request": {}}', "7", "text"]
 BROKEN_ERRORS = ["7", "{}", '{"code": "no_code", "message": "m"}', '{"code": "auth"}']
 
@@ -415,6 +436,27 @@ def test_a_broken_record_names_its_line(tmp_path, bad):
     path.write_text(f"---\n{bad}\n---\n")
     with pytest.raises(ConfigurationError, match=r"calls\.yaml:2"):
         ReplayModel(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.sampled_from(WORDS), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["request", "response", "chunks", "error", "more"]), JSON), st.text())
+def test_whatever_a_record_holds_it_is_read_or_refused(tmp_path_factory, call, text):
+    folder = tmp_path_factory.mktemp("tapes")
+    for suffix in ("jsonl", "yaml"):
+        for content in (json.dumps(call), text):
+            path = folder / f"calls.{suffix}"
+            path.write_text(content, encoding="utf-8", errors="backslashreplace")
+            with contextlib.suppress(ConfigurationError):
+                replay = ReplayModel(path)
+                assert replay.get_model_info().capabilities
+                with pytest.raises(FrameworkError, match="not on record"):
+                    replay.invoke("something else")
 
 
 def test_a_record_that_is_no_text(tmp_path):
