@@ -30,7 +30,7 @@ settings.load_profile("house")
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
     for name in tuple(os.environ):
-        if name.startswith(("OPENAI_", "AWS_", "FMF_", "OTEL_")) and name != "FMF_MODEL_DIR":
+        if name.startswith(("OPENAI_", "AWS_", "FMF_", "OTEL_", "CHATMODELS_")) and name != "FMF_MODEL_DIR":
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")

@@ -7,6 +7,7 @@ from fmf_core.facade import facade
 
 # For tools that read code; at run time each name comes from its home when it is first asked for.
 if TYPE_CHECKING:
+    from chatmodels.call_attributes import telemetry_context as telemetry_context
     from chatmodels.cassette import RecordingModel as RecordingModel
     from chatmodels.cassette import ReplayModel as ReplayModel
     from chatmodels.config import Breaker as Breaker
@@ -118,6 +119,7 @@ __all__ = [
     "is_timeout_error",
     "list_chat_models",
     "register_chat_model",
+    "telemetry_context",
     "unregister_chat_model",
 ]
 
@@ -178,6 +180,7 @@ __getattr__, __dir__ = facade(
         "is_timeout_error": "chatmodels.errors:is_timeout_error",
         "list_chat_models": "chatmodels.registry:list_chat_models",
         "register_chat_model": "chatmodels.registry:register_chat_model",
+        "telemetry_context": "chatmodels.call_attributes:telemetry_context",
         "unregister_chat_model": "chatmodels.registry:unregister_chat_model",
     },
 )

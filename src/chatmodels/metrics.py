@@ -13,15 +13,17 @@ from chatmodels.call_attributes import Ending, Vocabulary
 from chatmodels.config import Price
 from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
-from chatmodels.instruments import Instruments, Series
+from chatmodels.instruments import Answers, Instruments, Series
 from chatmodels.pricing import cost_of
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
-from fmf_core.telemetry import Plain, Span, emit, error_type, recording, span, tracing
+from fmf_core.telemetry import Plain, Span, emit, error_type, metering, recording, span
 
 MOST_SERIES = 256
 """How many pairs of model and server are kept ready for one chat model."""
+LOOK_AGAIN_S = 1.0
+"""How old what is known of the server's address may be, in seconds: it may depend on the environment."""
 
 _log = get_logger("chatmodels")
 _DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
@@ -41,7 +43,19 @@ class Meter:
         ConfigurationError: the environment asks for names that do not exist.
     """
 
-    __slots__ = ("_own", "_series", "content", "endpoint", "instruments", "kind", "prices", "provider", "vocabulary")
+    __slots__ = (
+        "_known",
+        "_looked",
+        "_own",
+        "_series",
+        "content",
+        "endpoint",
+        "instruments",
+        "kind",
+        "prices",
+        "provider",
+        "vocabulary",
+    )
 
     def __init__(
         self,
@@ -61,11 +75,15 @@ class Meter:
         self.vocabulary = Vocabulary(profiles)
         self.instruments = Instruments(profiles)
         self._own = {"openai.api.type": api_type} if api_type else {}
+        self._looked = float("-inf")
+        self._known: str | None = None
         self._series: dict[tuple[str, str | None], Series] = {}
 
-    def series(self, model: str) -> Series:
-        """What all calls of `model` have in common, at the server that holds now."""
-        key = (model, self.endpoint())
+    def series(self, model: str, now: float) -> Series:
+        """What all calls of `model` have in common, at the server that holds `now` (of the performance counter)."""
+        if now - self._looked > LOOK_AGAIN_S:
+            self._known, self._looked = self.endpoint(), now
+        key = (model, self._known)
         found = self._series.get(key)
         if found is None:
             if len(self._series) >= MOST_SERIES:
@@ -153,36 +171,43 @@ class MeasuredCall:
 
     def _observe(self) -> None:
         meter = self._meter
-        self._series = series = meter.series(self._request.model)
-        if tracing() or meter.content.event:
-            self._requested = meter.vocabulary.requested(
-                series.started, self._request, meter.provider, streamed=self._streamed
-            )
+        self._series = series = meter.series(self._request.model, self._began)
         self._span = span(
             series.title,
             kind=meter.kind,
-            attributes=self._requested,
+            attributes=self._asked_for,
             # What the consumer of a stream does between two pieces is no part of the call.
             current=not self._streamed,
         )
         self._span.__enter__()
+
+    def _asked_for(self) -> Plain:
+        """What the span says when it begins; kept for the event that says all of it."""
+        meter, series = self._meter, self._series
+        common = series.started if series is not None else Plain()
+        self._requested = meter.vocabulary.requested(common, self._request, meter.provider, streamed=self._streamed)
+        return self._requested
 
     def _report(self, seconds: float, ending: Ending) -> None:
         """Tell span, metrics and event how the call ended."""
         series = self._series
         if series is None:
             return
-        meter, context = self._meter, self._span.context
         answers = series.answers(ending.model)
-        instruments = meter.instruments
-        instruments.record_duration(seconds, answers.attributes, context)
+        self._count(seconds, answers.attributes, answers, ending.counted)
+        if self._span.recording or self._meter.content.event:
+            self._describe(seconds, self._meter.vocabulary.answered(ending), ending)
+
+    def _count(self, seconds: float, attributes: Plain, answers: Answers, usage: TokenUsage | None) -> None:
+        """Tell the metrics: the duration under `attributes`, everything else as of `answers`."""
+        if not metering():
+            return
+        instruments, context = self._meter.instruments, self._span.context
+        instruments.record_duration(seconds, attributes, context)
         if self._pieces:
             instruments.record_pieces(self._pieces, answers.attributes, context)
-        instruments.record_tokens(
-            ending.counted, answers, context, text_only=not instruments.totals or _text_only(self._request)
-        )
-        if self._span.recording or meter.content.event:
-            self._describe(seconds, meter.vocabulary.answered(ending), ending)
+        text_only = not instruments.totals or _text_only(self._request)
+        instruments.record_tokens(usage, answers, context, text_only=text_only)
 
     def _describe(self, seconds: float, attributes: Plain, ending: Ending | None) -> None:
         """Put `attributes` on the span, with the messages where that is allowed; and send the event if it is wanted."""
@@ -197,7 +222,9 @@ class MeasuredCall:
         self._span.set_all(Plain({**attributes, **as_text(told)}) if content.on_span else attributes)
         self._span.stop(seconds)
         if content.event:
-            facts = Plain({**(self._requested or {}), **attributes, **(told if content.on_event else {})})
+            facts = Plain(
+                {**(self._requested or self._asked_for()), **attributes, **(told if content.on_event else {})}
+            )
             emit(DETAILS_EVENT, facts, severity="DEBUG", context=self._span.context)
 
     def _fail(self, error: BaseException) -> None:
@@ -205,13 +232,9 @@ class MeasuredCall:
         kind = error_type(error)
         series = self._series
         if series is not None:
-            meter, context = self._meter, self._span.context
-            meter.instruments.record_duration(seconds, series.failures(kind), context)
-            if self._pieces:
-                meter.instruments.record_pieces(self._pieces, series.answers(None).attributes, context)
-            meter.instruments.record_tokens(None, series.answers(None), context, text_only=False)
+            self._count(seconds, series.failures(kind), series.answers(None), None)
             self._span.error(error, EXCEPTION_EVENT)
-            if self._span.recording or meter.content.event:
+            if self._span.recording or self._meter.content.event:
                 self._describe(seconds, _failed(error, kind), None)
         if _log.enabled(_INFO):
             self._say_failed(seconds, error, kind)

@@ -56,7 +56,7 @@ class Target:
         }
         self._heads: dict[tuple[str, str], bytes] = {}
 
-    @property
+    @cached_property
     def address(self) -> str:
         """Where the server is, without what may be secret in a base URL."""
         parts = self._parts

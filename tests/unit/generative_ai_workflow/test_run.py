@@ -476,13 +476,13 @@ class TestWhen:
 
 
 def test_spans_of_run_step_and_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fmf_core import telemetry
+    from fmf_core.telemetry import host
 
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    monkeypatch.setattr(telemetry, "_tracer", lambda: tracer)
+    monkeypatch.setattr(host, "tracer", lambda: tracer)
     steps = [LLMStep("ask", "x", MockLLMProvider()), TransformStep("bad", lambda n: 1 / 0)]
     WorkflowEngine().run(Workflow(steps, name="demo"))
     spans = {span.name: span for span in exporter.get_finished_spans()}
