@@ -12,6 +12,7 @@ from chatmodels.capabilities import expected_capabilities, listed
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
+from chatmodels.pieces import pieces_of
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
 from chatmodels.providers.openai_wire import CHAT
@@ -147,16 +148,8 @@ class CompletionsModel(ChatModel):
                     return
                 whole = Reply(reply.status, reply.headers, b"".join([piece async for piece in reply.pieces()]))
         # The server does not stream: its whole answer is the only piece.
-        response = self._answered(whole, call)
-        if response.content:
-            yield ChatChunk(text=response.content)
-        yield ChatChunk(
-            text="",
-            finish_reason=response.finish_reason,
-            usage=response.usage,
-            tool_calls=response.tool_calls,
-            response_id=response.response_id,
-        )
+        for chunk in pieces_of(self._answered(whole, call)):
+            yield chunk
 
     def get_model_info(self) -> ModelInfo:
         """Name, provider and capabilities; the protocol does not tell a model's limits."""
@@ -207,7 +200,15 @@ class CompletionsModel(ChatModel):
     def _answered(self, reply: Reply, call: Call) -> ChatResponse:
         if reply.status != OK:
             raise self._refused(reply, call)
-        return self._wire.decode(parse_body(reply.body, reply.headers.get("content-type", ""), call), call)
+        payload = parse_body(reply.body, reply.headers.get("content-type", ""), call)
+        try:
+            return self._wire.decode(payload, call)
+        except ChatModelError as error:
+            # An answer that cannot be used is paid all the same.
+            counts = self._wire.counts(payload.get("usage"))
+            if counts.complete:
+                error.fields["usage"] = counts.usage(call, model=call.request.model, answer="")
+            raise
 
     def _refused(self, reply: Reply, call: Call) -> ChatModelError:
         error = refused(reply, call)

@@ -31,7 +31,6 @@ from chatmodels.types import (
     ImagePart,
     Message,
     ResponseFormat,
-    TokenUsage,
     ToolCall,
 )
 from fmf_core.errors import Code
@@ -123,21 +122,21 @@ def decode(payload: Mapping[str, Any], call: Call) -> ChatResponse:
     return ChatResponse(
         content=text,
         model=_name(payload, call),
-        usage=_usage(payload.get("usage"), call, model=_name(payload, call), answer=text),
+        usage=_counts(payload.get("usage")).usage(call, model=_name(payload, call), answer=text),
         finish_reason=finish,
         tool_calls=tool_calls,
         response_id=string(payload.get("id")),
     )
 
 
-def _usage(reported_usage: object, call: Call, *, model: str, answer: str) -> TokenUsage:
-    counts = mapping(reported_usage)
+def _counts(usage: object) -> Counts:
+    counts = mapping(usage)
     return Counts(
         counts.get("prompt_tokens"),
         counts.get("completion_tokens"),
         mapping(counts.get("prompt_tokens_details")).get("cached_tokens"),
         mapping(counts.get("completion_tokens_details")).get("reasoning_tokens"),
-    ).usage(call, model=model, answer=answer)
+    )
 
 
 def _only_choice(payload: Mapping[str, Any], call: Call) -> dict[str, Any]:
@@ -218,7 +217,7 @@ class StreamDecoder:
         tool_calls = tuple(_tool_call(item, self.finish_reason, self.call) for item in self._calls.values())
         check_answer(text, tool_calls, self.finish_reason, self.call)
         name = model or self._model or self.call.request.model
-        usage = _usage(self._usage, self.call, model=name, answer=text)
+        usage = _counts(self._usage).usage(self.call, model=name, answer=text)
         return ChatChunk(
             text="",
             finish_reason=self.finish_reason,
@@ -248,5 +247,5 @@ def _body(call: Call, *, stream: bool = False) -> dict[str, Any]:
     return encode(call.request, stream=stream)
 
 
-CHAT = Wire("/chat/completions", "chat_completions", _body, decode, StreamDecoder)
+CHAT = Wire("/chat/completions", "chat_completions", _body, decode, StreamDecoder, _counts)
 """Chat completions: what OpenAI and every server like it speak."""

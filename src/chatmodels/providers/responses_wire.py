@@ -283,5 +283,5 @@ class StreamDecoder:
             item["arguments"] = (string(item.get("arguments")) or "") + (string(event.get("delta")) or "")
 
 
-RESPONSES = Wire("/responses", "responses", encode, decode, StreamDecoder, LACKS)
+RESPONSES = Wire("/responses", "responses", encode, decode, StreamDecoder, _counts, LACKS)
 """OpenAI's newer interface, which tells of its thinking and can use tools of the provider's own."""

@@ -53,6 +53,8 @@ class Wire:
     """The response that a checked reply holds."""
     decoder: Callable[[Call], Decoder]
     """What reads one streamed answer."""
+    counts: Callable[[object], Counts]
+    """The token counts in the `usage` of a reply."""
     lacks: frozenset[str] = frozenset()
     """Capabilities that it has no field for, whatever the model."""
 
@@ -164,8 +166,13 @@ class Counts:
             provider=call.provider,
             cached_tokens=min(count(self.cached) or 0, prompt),
             reasoning_tokens=min(count(self.reasoning) or 0, completion),
-            estimated=count(self.prompt) is None or count(self.completion) is None,
+            estimated=not self.complete,
         )
+
+    @property
+    def complete(self) -> bool:
+        """Whether the provider counted prompt and answer."""
+        return count(self.prompt) is not None and count(self.completion) is not None
 
 
 # ------------------------------------------------------------------------------------------------------ small checks

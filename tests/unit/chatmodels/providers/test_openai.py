@@ -513,3 +513,19 @@ class TestEmbeddedExam(ChatModelExam):
         # Without its cache the engine reads the prompt in the same way both times, and answers to the letter alike.
         request = self.ask("Name three colours.", extra_params={"cache_prompt": False})
         assert "".join(chunk.text for chunk in model.stream(request)) == model.complete(request).content
+
+
+@pytest.mark.parametrize("finish", ["stop", "content_filter"])
+def test_an_answer_that_cannot_be_used_tells_what_it_cost(finish):
+    body = {
+        "choices": [{"message": {"content": ""}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+    with ScriptedServer([Reply(body=body), Reply(body={"choices": body["choices"]})]) as server:
+        model = OpenAIChatModel(base_url=server.base_url, api_key="key-of-nobody")
+        with pytest.raises(ChatModelError) as counted:
+            model.invoke("x")
+        with pytest.raises(ChatModelError) as uncounted:
+            model.invoke("x")
+    assert counted.value.fields["usage"].total_tokens == 10
+    assert "usage" not in uncounted.value.fields
