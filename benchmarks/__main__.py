@@ -1,4 +1,4 @@
-"""`python -m benchmarks [imports|calls|run|process|faults] [--option]...`: the tables, one after the other.
+"""`python -m benchmarks [imports|calls|run|process|adaptive|faults] [--option]...`: the tables, one after the other.
 
 Without a name all of them but `faults`, which is no measurement. Options, such as `--write`, are for one named table;
 run nothing else meanwhile.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-TABLES = ["imports", "calls", "run", "process"]
+TABLES = ["imports", "calls", "run", "process", "adaptive"]
 WITH_OPTIONS = ["calls", "faults"]
 
 
