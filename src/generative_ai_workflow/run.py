@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
+from chatmodels.call_attributes import telemetry_context
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.logs import log_context
-from fmf_core.telemetry import recording, span
+from fmf_core.telemetry import Span, recording, span
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
@@ -92,13 +93,24 @@ class Run:
                 "gen_ai.workflow.name": self.plan.name or None,
                 "fmf.workflow.correlation_id": self.correlation_id,
             }
+            began = perf_counter()
             with span(title, attributes=attributes) as current:
-                result = await self._go(limit, stoppable)
-                current.set("fmf.workflow.status", str(result.status))
-                if result.error is not None:
-                    current.error(StepError(result.error))
-                publish(self.plan.name, result)
-                return result
+                try:
+                    return await self._go(limit, stoppable)
+                finally:
+                    self._tell(current, perf_counter() - began)
+
+    def _tell(self, current: Span, seconds: float) -> None:
+        """Tell span and metrics how the run ended."""
+        result = self.result
+        if result is None:
+            return
+        current.stop(seconds)
+        current.set("fmf.workflow.status", str(result.status))
+        if result.status is not WorkflowStatus.COMPLETED:
+            current.error(StepError(result.error or str(result.status)))
+            current.set("error.type", str(result.status))
+        publish(self.plan.name, seconds, result.status)
 
     async def _go(self, limit: float | None, stoppable: bool) -> WorkflowResult:
         self.status = WorkflowStatus.RUNNING
@@ -201,10 +213,9 @@ class Run:
         attributes = {
             "fmf.step.name": part.name,
             "fmf.step.type": part.plugin.rpartition(".")[2],
-            "gen_ai.prompt.name": part.metadata.get("prompt_id"),
-            "gen_ai.prompt.version": part.metadata.get("prompt_version"),
         }
-        with span(f"step {part.name}", attributes=attributes):
+        prompt = {"prompt_name": part.metadata.get("prompt_id"), "prompt_version": part.metadata.get("prompt_version")}
+        with telemetry_context(**prompt), span(f"step {part.name}", attributes=attributes):
             result = part.work(context)
             return await result if inspect.isawaitable(result) else result
 

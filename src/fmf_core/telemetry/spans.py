@@ -25,7 +25,7 @@ class Span:
     An exception that leaves the block is recorded, redacted, and marks the span as failed.
     """
 
-    __slots__ = ("_attributes", "_began_ns", "_context", "_current", "_ended_ns", "_kind", "_name", "_recorded",
+    __slots__ = ("_attributes", "_began_ns", "_context", "_current", "_ended_ns", "_failed", "_kind", "_name",
                  "_recording", "_span", "_token")  # fmt: skip
 
     def __init__(self, name: str, kind: Kind, attributes: Attributes, current: bool) -> None:
@@ -36,7 +36,7 @@ class Span:
         self._span: Any = None
         self._context: Any = None
         self._token: Any = None
-        self._recorded: BaseException | None = None
+        self._failed = False
         self._recording = False
         self._ended_ns: int | None = None
 
@@ -69,13 +69,13 @@ class Span:
         """Mark the span as failed by `error`, whose text and trace are redacted.
 
         Args:
-            error: what happened; the same one is recorded only once.
+            error: what happened; only the first one counts.
             event: the name of the event that tells of it. Any other than `exception` goes to the host's logs, where
                 events of the conventions belong, and stays on the span only where the host takes no logs.
         """
-        if self._span is None or error is self._recorded:
+        if self._span is None or self._failed:
             return
-        self._recorded = error
+        self._failed = True
         if not self._recording and event == EXCEPTION:
             return
         message = redact(str(error))

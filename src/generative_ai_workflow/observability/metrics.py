@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from fmf_core.telemetry import histogram
-from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowResult, WorkflowStatus
+from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowStatus
 
 __all__ = ["ExecutionMetrics", "StepResult", "StepTimer", "publish"]
 
@@ -66,9 +66,15 @@ class StepTimer:
         self.stop()
 
 
-def publish(name: str, result: WorkflowResult) -> None:
-    """Send the duration of a finished run to telemetry, where somebody listens."""
+def publish(name: str, seconds: float, status: WorkflowStatus) -> None:
+    """Send the duration of a finished run to telemetry, where somebody listens.
+
+    Args:
+        name: of the workflow; empty is left out.
+        seconds: how long it ran, as its span says.
+        status: how it ended; any other than completed is its `error.type`.
+    """
     attributes = {"gen_ai.workflow.name": name} if name else {}
-    if result.status is not WorkflowStatus.COMPLETED:
-        attributes["error.type"] = str(result.status)
-    _duration.record(result.metrics.total_duration_ms / 1000, attributes)
+    if status is not WorkflowStatus.COMPLETED:
+        attributes["error.type"] = str(status)
+    _duration.record(seconds, attributes)

@@ -9,10 +9,11 @@ CONTRACT = """
 ChatModel, MessageGenerator, StreamMessageHandler, ModelInfoProvider, HealthChecker, Runnable, Message, TextPart,
 ImagePart, ToolCall, ChatRequest, ChatResponse, ChatChunk, TokenUsage, ModelInfo, HealthStatus, ChatModelConfig,
 ChatModelError, ErrorCode, create_chat_model, register_chat_model, list_chat_models, get_chat_model_metadata,
-unregister_chat_model, telemetry_context, MockChatModel, AdvancedMockChatModel, RecordingModel, ReplayModel, cost_of, ProviderAuthError,
-Price, RateLimit, RetryPolicy, RetryBudget, Concurrency, Breaker, ResponseCache, MemoryCache, SqliteCache, Tool,
-ResponseFormat, LLMProvider, LLMRequest, LLMResponse, Parsed, Repair, ProviderError, FrameworkError, code_of,
-is_auth_error, is_invalid_request_error, is_quota_error, is_rate_limit_error, is_retryable, is_timeout_error"""
+unregister_chat_model, telemetry_context, MockChatModel, AdvancedMockChatModel, RecordingModel, ReplayModel, cost_of,
+ProviderAuthError, Price, RateLimit, RetryPolicy, RetryBudget, Concurrency, Breaker, ResponseCache, MemoryCache,
+SqliteCache, Tool, ResponseFormat, LLMProvider, LLMRequest, LLMResponse, Parsed, Repair, ProviderError,
+FrameworkError, code_of, is_auth_error, is_invalid_request_error, is_quota_error, is_rate_limit_error, is_retryable,
+is_timeout_error"""
 
 
 def test_the_facade_hands_out_exactly_the_promised_names():

@@ -104,12 +104,21 @@ def content(server: ScriptedServer):
 def workflow(server: ScriptedServer):
     from generative_ai_workflow import LLMStep, Workflow, WorkflowEngine
 
-    step = LLMStep("greet", "Say hello", openai(server), max_tokens=50)
+    prompt = {"prompt_id": "greet", "prompt_version": "v2"}
+    step = LLMStep("greet", "Say hello", openai(server), max_tokens=50, metadata=prompt)
     assert WorkflowEngine().run(Workflow([step], name="greeting"), correlation_id="run-1").succeeded
+
+
+def failed_workflow(server: ScriptedServer):
+    from generative_ai_workflow import TransformStep, Workflow, WorkflowEngine
+
+    step = TransformStep("divide", lambda names: 1 / 0)
+    assert not WorkflowEngine().run(Workflow([step], name="dividing"), correlation_id="run-1").succeeded
 
 
 SCENARIOS: list[Scenario] = [
     plain_call, streamed_call, failed_call, tool_call, no_counts, in_process, cached_answer, content, workflow,
+    failed_workflow,
 ]  # fmt: skip
 
 
