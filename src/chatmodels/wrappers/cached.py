@@ -121,12 +121,14 @@ class CachedModel(WrappedModel):
 
     async def _key(self, request: ChatRequest) -> str:
         model = self.unwrapped
-        facts = {
+        facts: dict[str, Any] = {
             "provider": self.provider_name,
             "endpoint": self.endpoint,
             "kind": f"{type(model).__module__}.{type(model).__qualname__}",
             "settings": self._facts,
         }
+        if self.in_process and request.model.lower().endswith(".gguf"):
+            facts["file"] = await in_thread(_file_facts, request.model)
         if _picture_bytes(request) < LARGE_BYTES:
             return request_key(request, **facts)
         return await in_thread(lambda: request_key(request, **facts))
@@ -171,6 +173,15 @@ def _is_whole(response: ChatResponse) -> bool:
 
 def _from_cache(response: ChatResponse) -> ChatResponse:
     return response.model_copy(update={"cached": True, "cost_usd": 0.0, "attempts": 1})
+
+
+def _file_facts(path: str) -> list[int] | None:
+    """What tells weights apart from others that stood in the same place before."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _picture_bytes(request: ChatRequest) -> int:

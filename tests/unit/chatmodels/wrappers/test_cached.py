@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -94,6 +95,16 @@ class TestHits:
         assert [model.invoke("x").content for model in (one, other, again)] == ["one", "other", "one"]
         assert again.call_count == 0
         assert isinstance(cache, ResponseCache)
+
+    def test_other_weights_in_the_same_place_are_another_model(self, tmp_path):
+        weights = tmp_path / "own.gguf"
+        model = CachedModel(MockChatModel(["one", "two"]), MemoryCache())
+        answers = []
+        for held in (b"1", b"1", b"22"):
+            weights.write_bytes(held)
+            os.utime(weights, (1, 1))
+            answers.append(model.invoke("x", model=str(weights)).content)
+        assert answers == ["one", "one", "two"]
 
     def test_a_large_picture_is_part_of_the_question(self):
         model = CachedModel(MockChatModel(["one", "two"]), MemoryCache())
