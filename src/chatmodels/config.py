@@ -60,6 +60,10 @@ class Price(Value):
     output_per_1m: float = Field(ge=0)
     cached_input_per_1m: float | None = Field(default=None, ge=0)
     """For prompt tokens read from the provider's cache; `None` means the input price."""
+    cache_write_per_1m: float | None = Field(default=None, ge=0)
+    """For prompt tokens written to the provider's cache; `None` means the input price."""
+    reasoning_per_1m: float | None = Field(default=None, ge=0)
+    """For answer tokens that the model spent on thinking; `None` means the output price."""
 
 
 class Breaker(Value):

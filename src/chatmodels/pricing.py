@@ -1,84 +1,152 @@
-"""What tokens cost: a dated table of list prices, and the estimate for one usage."""
+"""What tokens cost: a dated table of list prices (`prices.toml`), and the estimate for one usage."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from chatmodels.config import Price
 from chatmodels.types import TokenUsage
 
-PRICES_AS_OF = "2025-08"
-"""The month whose public list prices the table holds; discounts, taxes and later changes are unknown to it."""
-
-# US dollars per million tokens: prompt, answer, prompt read from the provider's cache (None: the price of the prompt).
-TABLE: Mapping[str, tuple[float, float, float | None]] = {
-    "gpt-5": (1.25, 10.0, 0.125),
-    "gpt-5-mini": (0.25, 2.0, 0.025),
-    "gpt-5-nano": (0.05, 0.40, 0.005),
-    "gpt-4.1": (2.0, 8.0, 0.50),
-    "gpt-4.1-mini": (0.40, 1.60, 0.10),
-    "gpt-4.1-nano": (0.10, 0.40, 0.025),
-    "gpt-4o": (2.50, 10.0, 1.25),
-    "gpt-4o-2024-05-13": (5.0, 15.0, None),
-    "gpt-4o-mini": (0.15, 0.60, 0.075),
-    "gpt-4-turbo": (10.0, 30.0, None),
-    "gpt-4": (30.0, 60.0, None),
-    "gpt-4-0613": (30.0, 60.0, None),
-    "gpt-3.5-turbo": (0.50, 1.50, None),
-    "gpt-3.5-turbo-0125": (0.50, 1.50, None),
-    "o1": (15.0, 60.0, 7.50),
-    "o3": (2.0, 8.0, 0.50),
-    "o3-mini": (1.10, 4.40, 0.55),
-    "o4-mini": (1.10, 4.40, 0.275),
-    "claude-opus-4": (15.0, 75.0, 1.50),
-    "claude-sonnet-4": (3.0, 15.0, 0.30),
-    "claude-3-7-sonnet": (3.0, 15.0, 0.30),
-    "claude-3-5-sonnet": (3.0, 15.0, 0.30),
-    "claude-3-5-haiku": (0.80, 4.0, 0.08),
-    "claude-3-opus": (15.0, 75.0, 1.50),
-    "claude-3-haiku": (0.25, 1.25, 0.03),
-}
 FREE_PROVIDERS = frozenset({"local"})
+BEDROCK = "aws_bedrock"
 
+# A date, or what stands for the newest snapshot.
 _SNAPSHOT = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)$")
+# `us.` of an inference profile, and everything before it in an ARN.
+_BEFORE_BEDROCK_IDS = re.compile(
+    r"^(?:arn:[^/]+/)?(?:(?P<region>global|us-gov|us|eu|apac|jp|au|ca|sa)\.)?(?=[a-z0-9-]+\.)"
+)
+# A date and a version: `-20250514-v1:0`, `-v1`, `-v0:2`, `:0`.
+_BEDROCK_VERSION = re.compile(r"(?:-20\d{6})?(?:-v\d+(?::\d+)*)?(?::\d+k?)*$")
+
+
+class ListPrice(NamedTuple):
+    """A row of the table: US dollars per million tokens, where they are from, and when that was looked at."""
+
+    price: Price
+    up_to_tokens: int | None
+    """The longest prompt that the price holds for; `None` is any."""
+    as_of: str
+    """The day on which it was the public list price; later changes are unknown."""
+    source: str
+    """Where the seller publishes it."""
+
+
+class Seller(NamedTuple):
+    """The prices of one seller."""
+
+    as_of: str
+    source: str
+    models: Mapping[str, Mapping[str, float]]
 
 
 def cost_of(usage: TokenUsage, prices: Mapping[str, Price | Mapping[str, Any]] | None = None) -> float | None:
     """The estimated price of `usage` in US dollars, or `None` where the price is unknown.
 
-    A dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, unless it has a price of its own. The
+    A dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, unless it has a price of its own. On
+    Bedrock, region, date and version of an id do not count, but for profiles that cost more than the `global.` one. The
     provider `local`, which runs in this process, costs nothing. The mock has no price of its own: its usage is priced
     by the model that was asked for, so that budgets can be tried out.
 
     Args:
         usage: the tokens, and the model that took them; a sum over several models has no known price.
-        prices: model name to `Price` (or a mapping with its keys); looked at before the shipped table (`TABLE`).
+        prices: model name to `Price` (or a mapping with its keys); looked at before the shipped table.
     """
-    found = _given_price(usage.model, prices) if prices else None
-    if found is None:
-        found = (0.0, 0.0, 0.0) if usage.provider in FREE_PROVIDERS else _listed_price(usage.model)
-    if found is None:
-        return None
-    prompt, answer, cached = found
-    from_cache = min(usage.cached_tokens, usage.prompt_tokens)
-    at_full_price = usage.prompt_tokens - from_cache
-    cached_price = prompt if cached is None else cached
-    return (at_full_price * prompt + from_cache * cached_price + usage.completion_tokens * answer) / 1_000_000
+    price = _given_price(usage.model, prices) if prices else None
+    if price is None:
+        if usage.provider in FREE_PROVIDERS:
+            return 0.0
+        listed = list_price(usage.model, usage.provider)
+        if listed is None or (listed.up_to_tokens is not None and usage.prompt_tokens > listed.up_to_tokens):
+            return None
+        price = listed.price
+    return _sum(usage, price)
 
 
 @lru_cache(maxsize=256)
-def _listed_price(model: str) -> tuple[float, float, float | None] | None:
-    return TABLE.get(model) or TABLE.get(_SNAPSHOT.sub("", model))
+def list_price(model: str, provider: str = "") -> ListPrice | None:
+    """The list price of `model`; `None` where it is unknown.
+
+    Args:
+        model: as the provider names it.
+        provider: our name of the vendor; Bedrock has prices of its own, all others are looked up by the model's name.
+    """
+    if provider == BEDROCK:
+        name, everywhere = _bedrock_name(model)
+        seller = table()[BEDROCK]
+        row = seller.models.get(name)
+        return None if row is None else _listed(row, seller, 1.0 if everywhere else row.get("regional", 1.0))
+    for name, seller in table().items():
+        row = seller.models.get(model) or seller.models.get(_SNAPSHOT.sub("", model))
+        if row is not None and name != BEDROCK:
+            return _listed(row, seller, 1.0)
+    return None
 
 
-def _given_price(
-    model: str, prices: Mapping[str, Price | Mapping[str, Any]]
-) -> tuple[float, float, float | None] | None:
+def prices_as_of(provider: str) -> str | None:
+    """The day of the table's prices for `provider`; `None` where it has none of its own."""
+    seller = table().get("openai" if provider == "azure_openai" else provider)
+    return seller.as_of if seller else None
+
+
+@cache
+def table() -> Mapping[str, Seller]:
+    """The shipped table, by seller; read when a price is first asked for."""
+    import tomllib
+    from importlib.resources import files
+
+    data = tomllib.loads(files("chatmodels").joinpath("prices.toml").read_text(encoding="utf-8"))
+    return {
+        name: Seller(seller["as_of"].isoformat(), seller["source"], seller["models"]) for name, seller in data.items()
+    }
+
+
+def _bedrock_name(model: str) -> tuple[str, bool]:
+    """The id without region, date and version, and whether it is answered wherever in the world there is room."""
+    head = _BEFORE_BEDROCK_IDS.match(model)
+    region = head["region"] if head else None
+    bare = model[head.end() :] if head else model
+    return _BEDROCK_VERSION.sub("", bare), region == "global"
+
+
+def _listed(row: Mapping[str, float], seller: Seller, factor: float) -> ListPrice:
+    def told(name: str) -> float | None:
+        return round(row[name] * factor, 6) if name in row else None
+
+    price = Price(
+        input_per_1m=round(row["input"] * factor, 6),
+        output_per_1m=round(row["output"] * factor, 6),
+        cached_input_per_1m=told("cached_input"),
+        cache_write_per_1m=told("cache_write"),
+        reasoning_per_1m=told("reasoning"),
+    )
+    up_to = row.get("up_to")
+    return ListPrice(price, None if up_to is None else int(up_to), seller.as_of, seller.source)
+
+
+def _sum(usage: TokenUsage, price: Price) -> float:
+    cached = min(usage.cached_tokens, usage.prompt_tokens)
+    written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
+    thought = min(usage.reasoning_tokens, usage.completion_tokens)
+    shares = (
+        (usage.prompt_tokens - cached - written, price.input_per_1m),
+        (cached, _or(price.cached_input_per_1m, price.input_per_1m)),
+        (written, _or(price.cache_write_per_1m, price.input_per_1m)),
+        (usage.completion_tokens - thought, price.output_per_1m),
+        (thought, _or(price.reasoning_per_1m, price.output_per_1m)),
+    )
+    return sum(count * each for count, each in shares) / 1_000_000
+
+
+def _or(price: float | None, other: float) -> float:
+    return other if price is None else price
+
+
+def _given_price(model: str, prices: Mapping[str, Price | Mapping[str, Any]]) -> Price | None:
     price = prices.get(model) or prices.get(_SNAPSHOT.sub("", model))
     if price is None:
         return None
-    price = price if isinstance(price, Price) else Price.model_validate(price)
-    return price.input_per_1m, price.output_per_1m, price.cached_input_per_1m
+    return price if isinstance(price, Price) else Price.model_validate(price)

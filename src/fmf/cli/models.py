@@ -51,7 +51,8 @@ def pull(session: Session, name: str) -> None:
 @models.command("info")
 @click.argument("name")
 def info(session: Session, name: str) -> None:
-    """Describe the provider or model NAME."""
+    """Describe the provider or model NAME; of other models, tell the list price where it is known."""
+    from chatmodels.pricing import prices_as_of
     from chatmodels.registry import get_chat_model_metadata, list_chat_models
     from chatmodels.weights import known_models
     from fmf_core.errors import PluginNotFoundError
@@ -60,10 +61,17 @@ def info(session: Session, name: str) -> None:
     if name in weights:
         facts = _facts(weights[name])
     elif name in list_chat_models():
-        facts = {"kind": "provider", **get_chat_model_metadata(name)}
+        day = prices_as_of(name)
+        facts = {"kind": "provider", **get_chat_model_metadata(name), **({"prices_as_of": day} if day else {})}
+    elif priced := _priced(name):
+        facts = priced
     else:
         known = ", ".join([*list_chat_models(), *weights])
-        raise PluginNotFoundError(f"unknown provider or model {name!r}", op="models.info", hint=f"known: {known}")
+        raise PluginNotFoundError(
+            f"unknown provider or model {name!r}, and no known list price",
+            op="models.info",
+            hint=f"known: {known}; a model's own price can be given in inference.prices",
+        )
     if session.json:
         emit_json(facts)
     else:
@@ -87,6 +95,17 @@ def _facts(weights: Weights) -> dict[str, Any]:
         "path": str(path),
         "ready": _ready(weights),
     }
+
+
+def _priced(name: str) -> dict[str, Any] | None:
+    from chatmodels.pricing import BEDROCK, list_price
+
+    listed = list_price(name) or list_price(name, BEDROCK)
+    if listed is None:
+        return None
+    price = {key: value for key, value in listed.price.model_dump().items() if value is not None}
+    limit = {} if listed.up_to_tokens is None else {"up_to_prompt_tokens": listed.up_to_tokens}
+    return {"kind": "price", "name": name, **price, **limit, "as_of": listed.as_of, "source": listed.source}
 
 
 def _ready(weights: Weights) -> bool:

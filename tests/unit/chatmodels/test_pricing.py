@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
 from chatmodels import Price, TokenUsage, cost_of
-from chatmodels.pricing import PRICES_AS_OF, TABLE
+from chatmodels.pricing import list_price, prices_as_of, table
 
 
 def usage(model, prompt=1_000_000, completion=1_000_000, provider="openai", **more):
@@ -69,10 +72,98 @@ def test_a_wrong_price_is_refused():
         cost_of(usage("own"), {"own": {"input_per_1m": -1, "output_per_1m": 2}})
 
 
-def test_the_table_is_dated_and_sane():
-    year, month = PRICES_AS_OF.split("-")
-    assert int(year) >= 2025
-    assert 1 <= int(month) <= 12
-    for prompt, answer, cached in TABLE.values():
-        assert 0 < prompt < answer
-        assert cached is None or cached < prompt
+def bedrock(model, prompt=1_000_000, completion=1_000_000, **more):
+    return usage(model, prompt, completion, provider="aws_bedrock", **more)
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"),
+    [
+        ("amazon.nova-pro-v1:0", 4.0),
+        ("us.amazon.nova-pro-v1:0", 4.0),
+        ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0", 4.0),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0", 4.0),
+        ("anthropic.claude-3-haiku-20240307-v1:0", 1.5),
+        ("anthropic.claude-3-5-sonnet-20241022-v2:0", 18.0),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", 6.0),
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", 6.6),
+        ("meta.llama3-3-70b-instruct-v1:0", 1.44),
+        ("us.meta.llama4-scout-17b-instruct-v1:0", 0.83),
+        ("mistral.mistral-7b-instruct-v0:2", 0.35),
+        ("mistral.mistral-large-2402-v1:0", 16.0),
+    ],
+)
+def test_ids_of_bedrock(model, cost):
+    assert cost_of(bedrock(model)) == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123",
+        "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123",
+        "amazon.nova-prox-v1:0",
+        "us.us.amazon.nova-pro-v1:0",
+        "gpt-4o",
+        "claude-3-haiku-20240307",
+    ],
+)
+def test_other_ids_of_bedrock_have_no_known_price(model):
+    assert cost_of(bedrock(model)) is None
+
+
+def test_bedrock_ids_are_priced_on_bedrock_alone():
+    assert cost_of(usage("amazon.nova-pro-v1:0")) is None
+
+
+def test_azure_is_priced_by_the_model_of_the_reply():
+    assert cost_of(usage("gpt-4o-mini-2024-07-18", provider="azure_openai")) == pytest.approx(0.75)
+    assert cost_of(usage("my-deployment", provider="azure_openai")) is None
+    given = {"my-deployment": {"input_per_1m": 1, "output_per_1m": 1}}
+    assert cost_of(usage("my-deployment", provider="azure_openai"), given) == 2.0
+
+
+def test_tokens_written_to_a_cache_have_their_price():
+    used = usage("claude-sonnet-4", prompt=100_000, completion=0, cached_tokens=60_000, cache_write_tokens=30_000)
+    assert cost_of(used) == pytest.approx(0.01 * 3 + 0.06 * 0.3 + 0.03 * 3.75)
+    used = usage("gpt-4o", completion=0, cached_tokens=400_000, cache_write_tokens=900_000)
+    assert cost_of(used) == pytest.approx(0.6 * 2.5 + 0.4 * 1.25), "no token is paid twice"
+
+
+def test_thinking_costs_what_answers_cost_unless_it_has_its_price():
+    thought = usage("o3", prompt=0, reasoning_tokens=900_000)
+    assert cost_of(thought) == pytest.approx(8.0)
+    given = {"o3": Price(input_per_1m=0, output_per_1m=8, reasoning_per_1m=2)}
+    assert cost_of(thought, given) == pytest.approx(0.1 * 8 + 0.9 * 2)
+
+
+def test_a_prompt_longer_than_the_price_holds_for_has_no_known_price():
+    assert cost_of(usage("claude-sonnet-4-5-20250929", prompt=200_000, completion=0)) == pytest.approx(0.6)
+    assert cost_of(usage("claude-sonnet-4-5-20250929", prompt=200_001, completion=0)) is None
+
+
+def test_every_row_is_dated_and_sane():
+    for name, seller in table().items():
+        assert "2025-01-01" < seller.as_of < "2100-01-01"
+        assert seller.source.startswith("https://")
+        for model, row in seller.models.items():
+            known = {"input", "output", "cached_input", "cache_write", "reasoning", "up_to", "regional"}
+            assert set(row) <= known, model
+            assert 0 < row["input"] <= row["output"], model
+            assert row.get("cached_input", 0) < row["input"] <= row.get("cache_write", row["input"]), model
+            listed = list_price(model, name)
+            assert (listed.as_of, listed.source) == (seller.as_of, seller.source)
+            assert cost_of(usage(model, prompt=1000, provider=name)) > 0
+
+
+def test_how_old_prices_are_can_be_asked():
+    assert prices_as_of("azure_openai") == prices_as_of("openai") == table()["openai"].as_of
+    assert prices_as_of("mock") is None
+
+
+def test_a_free_model_reads_no_table():
+    code = "import sys; from chatmodels import TokenUsage, cost_of; "
+    code += "cost_of(TokenUsage(prompt_tokens=1, completion_tokens=1, model='m', provider='local')); "
+    code += "assert 'tomllib' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

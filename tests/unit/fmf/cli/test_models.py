@@ -22,6 +22,23 @@ def test_info_describes_one(fmf, name):
     assert f"name\t{name}\n" in fmf("models", "info", name).stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "price"),
+    [("gpt-4o-mini-2024-07-18", 0.15), ("us.anthropic.claude-haiku-4-5-20251001-v1:0", 1.1), ("claude-sonnet-4", 3.0)],
+)
+def test_info_tells_list_prices_and_how_old_they_are(fmf, name, price):
+    facts = json.loads(fmf("models", "info", name, "--json").stdout)
+    assert (facts["kind"], facts["name"], facts["input_per_1m"]) == ("price", name, price)
+    assert facts["as_of"] > "2025"
+    assert facts["source"].startswith("https://")
+    assert facts.get("up_to_prompt_tokens") == (200_000 if "sonnet" in name else None)
+
+
+def test_info_tells_how_old_a_providers_prices_are(fmf):
+    assert json.loads(fmf("models", "info", "openai", "--json").stdout)["prices_as_of"] > "2025"
+    assert "prices_as_of" not in json.loads(fmf("models", "info", "mock", "--json").stdout)
+
+
 def test_unknown_names_list_the_known(fmf):
     result = fmf("models", "info", "nope")
     assert result.exit_code == 2
