@@ -14,9 +14,9 @@ SUCCESSES_IN_A_ROW = 15
 """After so many successes a refusal is a touch of the limit, and not the news of a much lower one."""
 BELOW = 0.95
 """Where the rate stays for a while, as a share of the rate that was refused."""
-HOLD_S = 2.4
+HOLD_S = 1.8
 """For how long it stays there, in seconds, before it probes whether the limit is higher now."""
-HOLD_SUCCESSES = 10
+HOLD_SUCCESSES = 8
 """For how many successes it stays there at least."""
 HOLD_PER_PAUSE = 6.0
 """For how long it stays there as a multiple of the pause that a refusal costs."""
