@@ -38,6 +38,7 @@ class LearntConcurrency:
         "_count",
         "_cut_at",
         "_failing",
+        "_full_at",
         "_height",
         "_in_a_row",
         "_largest",
@@ -66,16 +67,26 @@ class LearntConcurrency:
         self._round_began = inf
         self._best_s = inf
         self._throughput = 0.0
+        self._full_at = -inf
 
-    def succeeded(self, now: float, took_s: float | None) -> None:
+    def is_full(self, now: float) -> bool:
+        """Whether somebody who asks at `now` has to wait until a request ends."""
+        if self.in_flight >= self.size and self.in_flight:
+            self._full_at = now
+            return True
+        return False
+
+    def succeeded(self, started: float, now: float, took_s: float | None) -> None:
         """Learn that a request was answered.
 
         Args:
+            started: when it started.
             now: the time.
             took_s: how long the answer took in seconds; `None` when its length was somebody else's doing.
         """
         self._in_a_row += 1
-        if self.in_flight >= int(self.size) and not self._stalled and self.size < self._largest:
+        # Whether the window was in the way, and not whether it is full now: answers come in bursts.
+        if self._full_at >= started and not self._stalled and self.size < self._largest:
             self._grow()
         if took_s is not None:
             self._count += 1
@@ -98,7 +109,7 @@ class LearntConcurrency:
             self._height = max(1.0, CUT * self.size)
         self._cut_at = now
         floor = 1.0 if now - started < QUICK_S else SLOW_FLOOR
-        self.size = min(self.size, max(floor, CUT * self.in_flight))
+        self.size = min(self.size, max(floor, CUT * min(self.in_flight, self.size)))
 
     def _grow(self) -> None:
         self.size = min(self._largest, self.size + (1.0 if self.size < self._height else GENTLE_GROWTH))

@@ -58,8 +58,7 @@ class Throttle:
 
     def delay(self, now: float) -> float:
         """Seconds until the next start; 0 or less when it may be now, and infinite when a request must end first."""
-        window = self.window
-        if window.in_flight >= window.size and window.in_flight:
+        if self.window.is_full(now):
             return inf
         return max(self.rate.delay(now), self._next - now, self._paused_until - now)
 
@@ -82,7 +81,7 @@ class Throttle:
             self._answered = True
             self._next = -inf
         window = self.window
-        window.succeeded(now, took_s)
+        window.succeeded(started, now, took_s)
         window.in_flight -= 1
         if self.rate.rate is not None:
             self.rate.succeeded(started, now)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,15 +9,19 @@ from hypothesis import strategies as st
 from chatmodels.wrappers.learnt_concurrency import SLOW_FLOOR, LearntConcurrency
 
 
-def full(window):
-    window.in_flight = int(window.size)
+def full(window, now=0.0):
+    """`window` with as many requests in flight as fit, and one more that asked at `now`."""
+    window.in_flight = ceil(window.size)
+    assert window.is_full(now)
     return window
 
 
 def a_round(window, now, took_s):
-    """Let as many requests as fit be answered, all at once."""
+    """Let as many requests as fit be answered, all at once, before the next ones start."""
+    full(window, now)
     for _ in range(int(window.size)):
-        full(window).succeeded(now + took_s, took_s)
+        window.succeeded(now, now + took_s, took_s)
+        window.in_flight -= 1
     return now + took_s
 
 
@@ -32,15 +38,16 @@ def test_a_window_that_is_not_full_does_not_grow():
     window = LearntConcurrency(64, 1000)
     for number in range(500):
         window.in_flight = 8
-        window.succeeded(float(number), 0.1)
+        assert not window.is_full(float(number))
+        window.succeeded(float(number), number + 0.1, 0.1)
     assert window.size == 64
 
 
 def test_one_failure_among_many_successes_cuts_nothing():
     window = LearntConcurrency(64, 64)
     for number in range(1000):
-        full(window)
-        window.failed(number, number) if number % 50 == 0 else window.succeeded(number, 0.1)
+        full(window, number)
+        window.failed(number, number) if number % 50 == 0 else window.succeeded(number, number, 0.1)
     assert window.size == 64
 
 
@@ -104,5 +111,6 @@ def test_the_window_stays_between_one_and_the_largest(steps, largest):
     now = 0.0
     for good, passes, took_s in steps:
         now += passes
-        full(window).succeeded(now, took_s) if good else full(window).failed(now - took_s, now)
+        full(window, now)
+        window.succeeded(now - took_s, now, took_s) if good else window.failed(now - took_s, now)
         assert 1 <= window.size <= largest
