@@ -89,7 +89,7 @@ class ChatModel:
     endpoint: str | None = None
     """The address of the server that answers, where there is one and it is known."""
     credentials_id: int | None = None
-    """Tells callers with other credentials apart and holds none; `None` where the address alone tells whose limits hold."""
+    """Tells callers with other credentials apart and holds none; `None` where the address tells whose limits hold."""
     api_type: str | None = None
     """Which of OpenAI's interfaces is spoken (`chat_completions` or `responses`), where it is one of them."""
 

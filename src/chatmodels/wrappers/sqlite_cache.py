@@ -193,9 +193,12 @@ class SqliteCache:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         import sqlite3
 
+        # One look at all three: another process may be making the file right now.
+        connection.execute("BEGIN")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        connection.rollback()
         if (tables and owner != APPLICATION_ID) or found > FORMAT:
             reason = f"its format is {found}, this version knows {FORMAT}" if owner == APPLICATION_ID else "not ours"
             raise _unusable(self.path, reason)
