@@ -14,7 +14,7 @@ from chatmodels.call_attributes import telemetry_context
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.logs import log_context
-from fmf_core.telemetry import Span, recording, span
+from fmf_core.telemetry import recording, span
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
@@ -98,19 +98,8 @@ class Run:
                 try:
                     return await self._go(limit, stoppable)
                 finally:
-                    self._tell(current, perf_counter() - began)
-
-    def _tell(self, current: Span, seconds: float) -> None:
-        """Tell span and metrics how the run ended."""
-        result = self.result
-        if result is None:
-            return
-        current.stop(seconds)
-        current.set("fmf.workflow.status", str(result.status))
-        if result.status is not WorkflowStatus.COMPLETED:
-            current.error(StepError(result.error or str(result.status)))
-            current.set("error.type", str(result.status))
-        publish(self.plan.name, seconds, result.status)
+                    if self.result is not None:
+                        publish(current, self.plan.name, self.result, perf_counter() - began)
 
     async def _go(self, limit: float | None, stoppable: bool) -> WorkflowResult:
         self.status = WorkflowStatus.RUNNING

@@ -6,8 +6,9 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self
 
-from fmf_core.telemetry import histogram
-from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowStatus
+from fmf_core.telemetry import Span, histogram
+from generative_ai_workflow.exceptions import StepError
+from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowResult, WorkflowStatus
 
 __all__ = ["ExecutionMetrics", "StepResult", "StepTimer", "publish"]
 
@@ -66,15 +67,21 @@ class StepTimer:
         self.stop()
 
 
-def publish(name: str, seconds: float, status: WorkflowStatus) -> None:
-    """Send the duration of a finished run to telemetry, where somebody listens.
+def publish(span: Span, name: str, result: WorkflowResult, seconds: float) -> None:
+    """Tell span and metrics how a run ended, where somebody listens.
 
     Args:
+        span: the run's; it ends `seconds` after its start.
         name: of the workflow; empty is left out.
-        seconds: how long it ran, as its span says.
-        status: how it ended; any other than completed is its `error.type`.
+        result: how the run ended; any status other than completed is its `error.type`.
+        seconds: how long it ran.
     """
+    status = str(result.status)
     attributes = {"gen_ai.workflow.name": name} if name else {}
-    if status is not WorkflowStatus.COMPLETED:
-        attributes["error.type"] = str(status)
+    span.stop(seconds)
+    span.set("fmf.workflow.status", status)
+    if result.status is not WorkflowStatus.COMPLETED:
+        span.error(StepError(result.error or status))
+        span.set("error.type", status)
+        attributes["error.type"] = status
     _duration.record(seconds, attributes)
