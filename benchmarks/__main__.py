@@ -1,6 +1,6 @@
-"""`python -m benchmarks [imports|calls|run|process|adaptive|faults] [--option]...`: the tables, one after the other.
+"""`python -m benchmarks [TABLE] [--option]...`: the tables, one after the other.
 
-Without a name all of them but `faults`, which is no measurement. Options, such as `--write`, are for one named table;
+They are imports, calls, observability, run, process, adaptive and faults. Without a name all of them but `faults`, which is no measurement. Options, such as `--write`, are for one named table;
 run nothing else meanwhile.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-TABLES = ["imports", "calls", "run", "process", "adaptive"]
+TABLES = ["imports", "calls", "observability", "run", "process", "adaptive"]
 WITH_OPTIONS = ["calls", "faults"]
 
 
