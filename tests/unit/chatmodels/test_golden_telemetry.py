@@ -122,6 +122,7 @@ SCENARIOS: list[Scenario] = [
 ]  # fmt: skip
 
 
+@pytest.mark.behaviour(75)
 @pytest.mark.parametrize("profile", ["released", "genai-main", "both"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_telemetry_is_as_on_file(scenario, profile, monkeypatch, scripted_server):
