@@ -157,9 +157,9 @@ class RawServer:
         except OSError:
             pass
         finally:
-            self.open_connections -= 1
             sock.close()
             plain.close()
+            self.open_connections -= 1  # last: who waits for it must find them closed
 
     def _reply(self, peer: Peer) -> None:
         while request := peer.request():

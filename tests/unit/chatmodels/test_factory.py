@@ -258,7 +258,7 @@ class TestCleanup:
     create_chat_model("class", name="first")
     gc.collect()
     kept = create_chat_model("class", name="second")
-    time.sleep(0.3)
+    time.sleep(1.5)
     print("end", flush=True)
     """
         )

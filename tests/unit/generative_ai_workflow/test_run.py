@@ -55,7 +55,7 @@ class Stubborn(WorkflowStep):
         try:
             await asyncio.sleep(5)
         except asyncio.CancelledError:
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3)
         return {}
 
 
@@ -64,7 +64,7 @@ async def nap(names: dict) -> None:
 
 
 SLOW = {
-    "blocking function": lambda: TransformStep("slow", lambda n: time.sleep(0.8)),
+    "blocking function": lambda: TransformStep("slow", lambda n: time.sleep(3)),
     "coroutine function": lambda: TransformStep("slow", nap),
     "model": lambda: LLMStep("slow", "x", MockLLMProvider(latency_s=5)),
     "stubborn step": Stubborn,
@@ -99,7 +99,7 @@ class TestTimeout:
         engine.run(Workflow([LLMStep("warm", "x", MockLLMProvider())]))
         ended.results.clear()
         result, elapsed = timed(mode, engine, workflow, 0.5)
-        assert 0.5 <= elapsed < 0.7  # 0.6 is the aim; the machine may be busy
+        assert 0.5 <= elapsed < 2.0  # 0.6 is the aim; the machine may be busy
         assert result.status is WorkflowStatus.TIMEOUT
         assert "timed out after 0.5 s" in result.error
         assert f"'{steps[1].name}'" in result.error

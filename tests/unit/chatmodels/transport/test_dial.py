@@ -184,8 +184,8 @@ def test_a_slow_consumer_over_tls(authority: Path, tls: ssl.SSLContext) -> None:
     pieces = [b"x" * 0x10000] * 100
 
     async def go() -> int:
-        async with transport_to(server.url, ca_bundle=authority / "ca.pem", between_bytes_s=0.2).open(ASK) as reply:
-            await asyncio.sleep(0.4)
+        async with transport_to(server.url, ca_bundle=authority / "ca.pem", between_bytes_s=1.0).open(ASK) as reply:
+            await asyncio.sleep(1.5)
             return sum([len(piece) async for piece in reply.pieces()])
 
     with RawServer(chunked(*pieces), tls=tls) as server:

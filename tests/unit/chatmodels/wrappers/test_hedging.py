@@ -106,17 +106,17 @@ class TestWhole:
         assert (inner.begun, inner.cancelled) == (2, 1)
 
     def test_the_first_one_may_still_win(self):
-        inner = Script((0.1, "first"), (60, "slow"))
+        inner = Script((0.6, "first"), (60, "slow"))
         answer = HedgingModel(inner, 0.02).complete(REQUEST)
         assert (answer.content, inner.begun, inner.cancelled) == ("first", 2, 1)
 
     def test_when_one_fails_the_other_is_waited_for(self):
-        assert HedgingModel(Script((0.1, "late"), (0, failure())), 0.02).complete(REQUEST).content == "late"
-        assert HedgingModel(Script((0.05, failure()), (0.1, "late")), 0.02).complete(REQUEST).content == "late"
+        assert HedgingModel(Script((0.6, "late"), (0, failure())), 0.02).complete(REQUEST).content == "late"
+        assert HedgingModel(Script((0.6, failure()), (1.0, "late")), 0.02).complete(REQUEST).content == "late"
 
     def test_when_both_fail_the_error_is_the_first_ones(self):
         with pytest.raises(ChatModelError, match="one"):
-            HedgingModel(Script((0.1, failure("one")), (0, failure("two"))), 0.02).complete(REQUEST)
+            HedgingModel(Script((0.6, failure("one")), (0, failure("two"))), 0.02).complete(REQUEST)
 
     def test_an_early_failure_is_the_retries_business(self):
         inner = Script((0, failure()))
