@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted
 from chatmodels.wrappers.hedge_budget import HedgeBudget
 from fmf_core.errors import FrameworkError
 
@@ -55,13 +55,17 @@ class HedgingModel(WrappedModel):
             return stream, await anext(stream, None)
 
         try:
-            (winner, chunk), _ = await self._race(begin)
+            (winner, chunk), asked = await self._race(begin)
             for stream in streams:
                 if stream is not winner:
                     await close_stream(stream)
             while chunk is not None:
-                yield chunk
-                chunk = await anext(winner, None)
+                yield counted(chunk, asked - 1)
+                try:
+                    chunk = await anext(winner, None)
+                except FrameworkError as error:
+                    error.fields["attempts"] = asked
+                    raise
         finally:
             for stream in streams:
                 await close_stream(stream)
@@ -79,13 +83,14 @@ class HedgingModel(WrappedModel):
             return await _first_good(tasks), len(tasks)
         except FrameworkError as error:
             if hedged:
-                error.fields["hedges"] = 1  # the retries count it
+                error.fields["attempts"] = len(tasks)
             raise
         finally:
-            await _give_up(tasks)
+            # First what needs no waiting: a second cancellation may end the wait.
             self._budget.end()
             if hedged:
                 self._budget.give_back()
+            await _give_up(tasks)
 
 
 async def _first_good(tasks: list[asyncio.Task[T]]) -> T:

@@ -94,6 +94,35 @@ class TestBudget:
 
 
 class TestWhole:
+    def test_a_call_that_is_cancelled_twice_costs_the_budget_nothing(self):
+        class Stubborn(ChatModel):
+            begun = 0
+
+            async def complete_async(self, request):
+                self.begun += 1
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    await asyncio.sleep(0.05)
+
+        inner = Stubborn()
+        model = HedgingModel(inner, 0.01)
+
+        async def go():
+            for _ in range(5):
+                call = asyncio.create_task(model.complete_async(REQUEST))
+                before = inner.begun
+                while inner.begun < before + 2:
+                    await asyncio.sleep(0.005)
+                for _ in range(2):
+                    call.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.gather(call, return_exceptions=True)
+            await asyncio.sleep(0.2)
+
+        asyncio.Runner().run(asyncio.wait_for(go(), 30))
+        assert inner.begun == 10
+
     def test_a_quick_answer_needs_no_second_request(self):
         inner = Script((0, "quick"))
         answer = HedgingModel(inner, 30).complete(REQUEST)
