@@ -120,7 +120,8 @@ class TestWhole:
                 await asyncio.gather(call, return_exceptions=True)
             await asyncio.sleep(0.2)
 
-        asyncio.Runner().run(asyncio.wait_for(go(), 30))
+        with asyncio.Runner() as runner:
+            runner.run(asyncio.wait_for(go(), 30))
         assert inner.begun == 10
 
     def test_a_quick_answer_needs_no_second_request(self):
