@@ -61,7 +61,9 @@ if TYPE_CHECKING:
     from chatmodels.wrappers.memory_cache import MemoryCache as MemoryCache
     from chatmodels.wrappers.sqlite_cache import SqliteCache as SqliteCache
     from fmf_core.errors import Code as ErrorCode
+    from fmf_core.errors import ConfigurationError as ConfigurationError
     from fmf_core.errors import FrameworkError as FrameworkError
+    from fmf_core.errors import PluginNotFoundError as PluginNotFoundError
     from fmf_core.retry import RetryPolicy as RetryPolicy
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "ChatRequest",
     "ChatResponse",
     "Concurrency",
+    "ConfigurationError",
     "ErrorCode",
     "FrameworkError",
     "HealthChecker",
@@ -89,6 +92,7 @@ __all__ = [
     "ModelInfo",
     "ModelInfoProvider",
     "Parsed",
+    "PluginNotFoundError",
     "Price",
     "ProviderAuthError",
     "ProviderError",
@@ -140,6 +144,7 @@ __getattr__, __dir__ = facade(
         "ChatRequest": "chatmodels.types:ChatRequest",
         "ChatResponse": "chatmodels.types:ChatResponse",
         "Concurrency": "chatmodels.config:Concurrency",
+        "ConfigurationError": "fmf_core.errors:ConfigurationError",
         "ErrorCode": "fmf_core.errors:Code",
         "HealthChecker": "chatmodels.iface:HealthChecker",
         "HealthStatus": "chatmodels.types:HealthStatus",
@@ -151,6 +156,7 @@ __getattr__, __dir__ = facade(
         "ModelInfo": "chatmodels.types:ModelInfo",
         "ModelInfoProvider": "chatmodels.iface:ModelInfoProvider",
         "Parsed": "chatmodels.structured.asking:Parsed",
+        "PluginNotFoundError": "fmf_core.errors:PluginNotFoundError",
         "Price": "chatmodels.config:Price",
         "ProviderAuthError": "chatmodels.errors:ProviderAuthError",
         "RateLimit": "chatmodels.config:RateLimit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -146,7 +147,11 @@ class ChatModelConfig(Value):
     @field_validator("cache", mode="plain")
     @classmethod
     def _known_cache(cls, cache: Any) -> Any:
-        if cache is None or (isinstance(cache, str | Path | ResponseCache) and not isinstance(cache, type)):
+        if cache is None or isinstance(cache, str | Path):
+            return cache
+        if isinstance(cache, ResponseCache) and not isinstance(cache, type):
+            if not (iscoroutinefunction(cache.get) and iscoroutinefunction(cache.put)):
+                raise ValueError("get and put of a cache are coroutines: write them with `async def`")
             return cache
         raise ValueError('give a folder, a file, "memory", or an object with the coroutines get and put')
 

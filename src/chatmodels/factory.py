@@ -32,7 +32,7 @@ from fmf_core.nearest import nearest
 from fmf_core.redact import add_secret, redact_value
 from fmf_core.retry import RetryPolicy
 
-CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s")
+CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
 _NESTED = {
     "retry": tuple(RetryPolicy.model_fields),
     "retry_budget": tuple(RetryBudget.model_fields),
@@ -41,8 +41,8 @@ _NESTED = {
     "prices": tuple(Price.model_fields),
     "breaker": tuple(Breaker.model_fields),
 }
-SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s")
-"""Settings that a fallback at another provider takes over."""
+SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
+"""Settings that a fallback at another provider takes over, and one that is given as a model."""
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
 
@@ -94,7 +94,10 @@ def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the sampling settings that `config` gives; itself when it gives none."""
     presets = _presets(config)
-    return PresetModel(model, presets) if presets else model
+    # Where nobody knows the model's name, the provider's own says more than the default of requests.
+    unnamed = config.model is None and "provider" in config.model_fields_set
+    known_as = config.provider if unnamed else None
+    return PresetModel(model, presets, known_as) if presets or known_as else model
 
 
 def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -220,12 +223,9 @@ def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last:
         measured = measured_in(given)
         if measured is not None:
             return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
-        bare = ChatModelConfig(retry=config.retry, timeout_s=config.timeout_s)
+        bare = _settled(ChatModelConfig(**_given_of(config, SHARED)), is_last)
         return Fallback(_behind(given, bare), keeps=given)
-    settings = _fallback_config(given, config)
-    if settings.breaker is not None and settings.breaker.fail_fast is None:
-        breaker = settings.breaker.model_copy(update={"fail_fast": not is_last})
-        settings = settings.model_copy(update={"breaker": breaker})
+    settings = _settled(_fallback_config(given, config), is_last)
     vendor = first.unwrapped if isinstance(first, WrappedModel) else first
     if settings.provider == config.provider and not _is_made_by(config.provider, vendor):
         # A model of the caller's own: there is no recipe for another one, and it may know several names.
@@ -233,13 +233,23 @@ def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last:
     return Fallback(_made(settings, _behind), prices=settings.prices, owned=True)
 
 
+def _settled(config: ChatModelConfig, is_last: bool) -> ChatModelConfig:
+    """`config` with a breaker that fails at once where another model stands by."""
+    if config.breaker is None or config.breaker.fail_fast is not None:
+        return config
+    return config.model_copy(update={"breaker": config.breaker.model_copy(update={"fail_fast": not is_last})})
+
+
+def _given_of(config: ChatModelConfig, names: Collection[str]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names if name in config.model_fields_set}
+
+
 def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
     """The settings that a fallback means: of the same provider with changes, or of another one."""
     if isinstance(given, ChatModelConfig):
         _refuse_nested({name for name in ("fallbacks", "cache") if getattr(given, name)})
         return given
-    same = {name: getattr(config, name) for name in config.model_fields_set}
-    shared = {name: same[name] for name in SHARED if name in same}
+    same, shared = _given_of(config, config.model_fields_set), _given_of(config, SHARED)
     if isinstance(given, str):
         given = {"provider": given} if given in models.names() else {"model": given}
     if not isinstance(given, Mapping):
@@ -333,7 +343,8 @@ def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel
     settings = {
         name: getattr(config, name)
         for name in CONSTRUCTOR_SETTINGS
-        if (takes_all or name in taken) and getattr(config, name) is not None
+        # A seed is for a constructor that asks for it by name: to all others it is a matter of the request.
+        if (name in taken or (takes_all and name != "seed")) and getattr(config, name) is not None
     }
     try:
         model = item(**settings, **config.options)

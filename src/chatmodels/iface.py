@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload, runtime_checkable
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload, runtime_checkable
 
+from chatmodels.asked import all_of, check_concurrency, request_of
 from chatmodels.structured.asking import Answerer, Effort, Parsed, answer_wanted
 from chatmodels.structured.telling import Refusals
 from chatmodels.structured.wanted import wanted_shape
@@ -218,31 +219,85 @@ class ChatModel:
             answerer, as_request(request, options), wanted, Effort(parse_retries, max_tokens_cap)
         )
 
-    def batch(self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any) -> list[ChatResponse]:
-        """Answer all `requests`, blocking, at most `max_concurrency` at once; answers in the order of the requests."""
-        return run_sync(self.abatch(requests, max_concurrency=max_concurrency, **options))
+    @overload
+    def batch(
+        self,
+        requests: Iterable[ChatInput],
+        *,
+        max_concurrency: int = ...,
+        return_exceptions: Literal[False] = ...,
+        **options: Any,
+    ) -> list[ChatResponse]: ...
+
+    @overload
+    def batch(
+        self, requests: Iterable[ChatInput], *, max_concurrency: int = ..., return_exceptions: bool, **options: Any
+    ) -> list[ChatResponse | Exception]: ...
+
+    def batch(self, requests: Iterable[ChatInput], **options: Any) -> Any:
+        """Answer all `requests`, blocking; see `abatch`."""
+        return run_sync(self.abatch(all_of(requests), **options))
+
+    @overload
+    async def abatch(
+        self,
+        requests: Iterable[ChatInput],
+        *,
+        max_concurrency: int = ...,
+        return_exceptions: Literal[False] = ...,
+        **options: Any,
+    ) -> list[ChatResponse]: ...
+
+    @overload
+    async def abatch(
+        self, requests: Iterable[ChatInput], *, max_concurrency: int = ..., return_exceptions: bool, **options: Any
+    ) -> list[ChatResponse | Exception]: ...
 
     async def abatch(
-        self, requests: Sequence[ChatInput], *, max_concurrency: int = 8, **options: Any
-    ) -> list[ChatResponse]:
-        """Answer all `requests`, at most `max_concurrency` at once; the first failure stops the rest and is raised."""
-        answers: dict[int, ChatResponse] = {}
-        todo = iter(enumerate(requests))
+        self,
+        requests: Iterable[ChatInput],
+        *,
+        max_concurrency: int = 8,
+        return_exceptions: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Answer all `requests`; answers in the order of the requests.
+
+        Args:
+            requests: prompts, conversations and requests, as many as there are.
+            max_concurrency: how many are under way at once, at most.
+            return_exceptions: whether what failed stands as its exception in the place of its answer. Without it the
+                first failure stops the rest and is raised.
+            options: fields of `ChatRequest`, for all of them.
+
+        Raises:
+            ChatModelError: a request could not be answered.
+            ConfigurationError: `requests` is a single one, or `max_concurrency` below 1.
+        """
+        check_concurrency(max_concurrency)
+        asked = all_of(requests)
+        answers: dict[int, ChatResponse | Exception] = {}
+        todo = iter(enumerate(asked))
 
         async def worker() -> None:
             for number, request in todo:
-                answers[number] = await self.ainvoke(request, **options)
+                try:
+                    answers[number] = await self.ainvoke(request, **options)
+                except Exception as error:
+                    if not return_exceptions:
+                        raise
+                    answers[number] = error
 
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(max(1, max_concurrency), len(requests))):
+                for _ in range(min(max_concurrency, len(asked))):
                     group.create_task(worker())
         except BaseExceptionGroup as failures:
             failure = failures.exceptions[0]
         if failure is not None:
             raise failure  # out here, so that it keeps its own cause
-        return [answers[number] for number in range(len(requests))]
+        return [answers[number] for number in range(len(asked))]
 
     def stream(self, request: ChatInput, **options: Any) -> Iterator[ChatChunk]:
         """Answer in pieces, blocking."""
@@ -277,13 +332,9 @@ class ChatModel:
 
 
 def as_request(request: ChatInput, options: dict[str, Any]) -> ChatRequest:
-    """The request that a prompt, a conversation or a request stands for, with `options` on top."""
-    if isinstance(request, ChatRequest):
-        return ChatRequest.model_validate({**_given(request), **options}) if options else request
-    if isinstance(request, str):
-        return ChatRequest(prompt=request, **options)
-    return ChatRequest(messages=tuple(request), **options)
+    """The request that a prompt, a conversation or a request stands for, with `options` on top.
 
-
-def _given(request: ChatRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.model_fields_set}
+    Raises:
+        ConfigurationError: it stands for none, an option is unknown or its value is wrong.
+    """
+    return request_of(request, options)

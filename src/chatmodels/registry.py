@@ -84,7 +84,8 @@ def register_chat_model(
     Args:
         name: what users write as provider.
         model: a subclass of `ChatModel`, an instance, or a function that returns one. A class or a function is called
-            with those of `model`, `api_key`, `base_url`, `timeout_s` and the provider's own settings that it takes.
+            with those of `model`, `api_key`, `base_url`, `timeout_s`, `seed` and the provider's own settings that it
+            takes.
         metadata: what the provider can do, readable without importing it: `description`, `capabilities`, `extra`,
             `default_model` and whatever else is of use.
         replace: whether to take the place of a model that is already registered.

@@ -16,6 +16,7 @@ from chatmodels.providers.mock_answers import (
     BrokenAnswer,
     Failure,
     Span,
+    as_failure,
     check_span,
     count_words,
     draw,
@@ -53,14 +54,14 @@ class MockChatModel(ChatModel):
             turn; or one answer for everything. Answers are texts, `ChatResponse`s, `ToolCall`s or a list of them,
             mappings and pydantic models (answered as JSON), codes and exceptions to fail with (`scripted_error` makes
             one with a `retry_after`), `BrokenAnswer`s, and functions of the request.
-        fail_with: a code, an exception, or a class of one, that every call fails with.
+        fail_with: a code or its text (`"rate_limit"`), an exception, or a class of one, that every call fails with.
         model: the name that answers carry when a request names none.
         latency_s: seconds that every answer takes: a number, a range `(0.1, 0.5)`, or a function that draws them
             from a `random.Random`.
         chunk_delay_s: seconds between the pieces of a stream, on top of `latency_s` before the first; as `latency_s`.
         error_rate: the share of calls, from 0 to 1, that fail with `error` instead of answering.
         seed: makes delays and the choice of failing calls repeatable.
-        error: what calls fail with by chance.
+        error: what calls fail with by chance; as `fail_with`.
         at_end: what comes after the last answer of a sequence: the last one again and again, the first one again, or
             an error.
         chunk_chars: characters in each piece of a stream; `None` cuts it into words.
@@ -77,14 +78,14 @@ class MockChatModel(ChatModel):
     def __init__(
         self,
         responses: Mapping[str, Answer] | Sequence[Answer] | Answer | None = None,
-        fail_with: Failure | None = None,
+        fail_with: Failure | str | None = None,
         *,
         model: str | None = None,
         latency_s: Span = 0.0,
         chunk_delay_s: Span = 0.0,
         error_rate: float = 0.0,
         seed: int | None = None,
-        error: Failure = Code.UNAVAILABLE,
+        error: Failure | str = Code.UNAVAILABLE,
         at_end: Ending = "repeat",
         chunk_chars: int | None = None,
         usage: TokenUsage | None = None,
@@ -98,12 +99,12 @@ class MockChatModel(ChatModel):
         check_span("chunk_delay_s", chunk_delay_s)
         self._by_prompt: Mapping[str, Answer] = responses if isinstance(responses, Mapping) else {}
         self._script: tuple[Answer, ...] = _as_script(responses)
-        self._fail_with = fail_with
+        self._fail_with = None if fail_with is None else as_failure("fail_with", fail_with)
         self._model = model
         self._latency_s = latency_s
         self._chunk_delay_s = chunk_delay_s
         self._error_rate = error_rate
-        self._error = error
+        self._error = as_failure("error", error)
         self._at_end = at_end
         self._chunk_chars = chunk_chars
         self._usage = usage

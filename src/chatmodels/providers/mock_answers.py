@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage, ToolCall
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
     from random import Random
@@ -51,6 +52,20 @@ def scripted_error(code: Code, *, retry_after: float | None = None, message: str
     """
     said = message or f"the mock was told to fail with {code.value}"
     return chat_model_error(said, op="mock.complete", code=code, retry_after=retry_after, fields={"provider": "mock"})
+
+
+def as_failure(setting: str, given: Failure | str) -> Failure:
+    """The failure that `given` names; configuration files can only write a code as a text."""
+    if not isinstance(given, str) or isinstance(given, Code):
+        return given
+    try:
+        return Code(given)
+    except ValueError:
+        raise ConfigurationError(
+            f"{setting} of the mock: {given!r} is no code",
+            op="mock.create",
+            hint=known_hint(given, [code.value for code in Code]),
+        ) from None
 
 
 def exception_of(failure: Failure) -> BaseException:

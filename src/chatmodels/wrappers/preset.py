@@ -16,16 +16,27 @@ class PresetModel(WrappedModel):
     Args:
         inner: the model that gets the filled request.
         presets: fields of `ChatRequest` (`model`, `temperature`, ...); `None` leaves a setting out of the request.
+        known_as: `request.model` where neither the request nor `presets` name a model. It still counts as left open,
+            so that a model that has a name of its own goes by that.
     """
 
-    def __init__(self, inner: ChatModel, presets: Mapping[str, Any]) -> None:
+    def __init__(self, inner: ChatModel, presets: Mapping[str, Any], known_as: str | None = None) -> None:
         super().__init__(inner)
         self.presets = dict(presets)
+        self.known_as = known_as
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with the presets for what it leaves open."""
-        return await self.inner.complete_async(request.filled(self.presets))
+        return await self.inner.complete_async(self._filled(request))
 
     def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece, with the presets for what it leaves open."""
-        return self.inner.stream_async(request.filled(self.presets))
+        return self.inner.stream_async(self._filled(request))
+
+    def _filled(self, request: ChatRequest) -> ChatRequest:
+        request = request.filled(self.presets)
+        if self.known_as is None or "model" in request.model_fields_set:
+            return request
+        request = request.model_copy(update={"model": self.known_as})
+        request.model_fields_set.discard("model")
+        return request

@@ -277,3 +277,73 @@ class TestCleanup:
     """
         )
         assert out == ["cleaned plugin"]
+
+
+class TestNamelessModel:
+    """A provider whose model nobody named goes by the provider's own name."""
+
+    class Asked(MockChatModel):
+        pass
+
+    def seen(self, provider="mine", **options):
+        model = create_chat_model(provider)
+        model.invoke("x", **options)
+        return model.unwrapped.last_request
+
+    def test_the_request_names_the_provider(self):
+        register_chat_model("mine", self.Asked)
+        assert self.seen().model == "mine"
+        assert "model" not in self.seen().model_fields_set
+        assert self.seen(model="m-1").model == "m-1"
+
+    def test_no_foreign_price_shows(self):
+        register_chat_model("mine", self.Asked)
+        answer = create_chat_model("mine").invoke("x")
+        assert (answer.model, answer.cost_usd) == ("mine", None)
+
+    def test_streams_do_so_too(self):
+        register_chat_model("mine", self.Asked())
+        model = create_chat_model("mine")
+        list(model.stream("x"))
+        assert model.unwrapped.last_request.model == "mine"
+
+    def test_a_model_with_a_name_of_its_own_goes_by_that(self):
+        register_chat_model("mine", lambda: MockChatModel(model="large"))
+        assert create_chat_model("mine").invoke("x").model == "large"
+
+    def test_a_default_model_comes_first(self):
+        register_chat_model("mine", self.Asked, metadata={"default_model": "small"})
+        assert self.seen().model == "small"
+
+
+def test_a_seed_goes_only_to_constructors_that_ask_for_it():
+    seen = []
+
+    def takes_all(**settings):
+        seen.append(settings)
+        return MockChatModel()
+
+    register_chat_model("all", takes_all)
+    model = create_chat_model("all", seed=3)
+    model.invoke("x")
+    assert seen == [{}]
+    assert model.unwrapped.last_request.seed == 3
+
+
+class BlockingCache:
+    def get(self, key):
+        return None
+
+    def put(self, key, response):
+        pass
+
+
+class HalfBlockingCache(BlockingCache):
+    async def get(self, key):
+        return None
+
+
+@pytest.mark.parametrize("cache", [BlockingCache(), HalfBlockingCache()])
+def test_a_cache_that_blocks_is_refused(cache):
+    with pytest.raises(ConfigurationError, match=r"cache: .*async def"):
+        create_chat_model("mock", cache=cache)

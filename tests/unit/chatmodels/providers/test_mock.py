@@ -363,3 +363,25 @@ def test_many_threads_and_tasks_share_one_script():
 def test_wrong_numbers_are_refused(wrong):
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         MockChatModel(**wrong)
+
+
+class TestFailuresFromConfiguration:
+    @pytest.mark.parametrize("setting", [{"fail_with": "rate_limit"}, {"error": "rate_limit", "error_rate": 1.0}])
+    def test_a_text_is_a_code(self, setting):
+        with pytest.raises(ChatModelError) as caught:
+            create_chat_model("mock", retry=None, **setting).invoke("x")
+        assert caught.value.code is ErrorCode.RATE_LIMIT
+
+    @pytest.mark.parametrize("setting", ["fail_with", "error"])
+    def test_an_unknown_code_is_refused_with_the_known_ones(self, setting):
+        with pytest.raises(ConfigurationError, match=f"{setting} of the mock: 'rate-limit' is no code") as caught:
+            create_chat_model("mock", **{setting: "rate-limit"})
+        assert "did you mean 'rate_limit'" in caught.value.hint
+        assert all(code.value in caught.value.hint for code in ErrorCode)
+
+    def test_a_seed_makes_chance_repeatable_through_the_factory(self):
+        def outcomes(seed):
+            model = create_chat_model("mock", error_rate=0.5, seed=seed, retry=None)
+            return [type(one).__name__ for one in model.batch(["x"] * 40, max_concurrency=1, return_exceptions=True)]
+
+        assert outcomes(1) == outcomes(1) != outcomes(2)

@@ -20,8 +20,11 @@ from chatmodels import (
 )
 from chatmodels.config import FALLBACK_ON
 from chatmodels.testing import ChatModelExam
-from chatmodels.wrappers.breaker import BreakerOpenError
+from chatmodels.wrappers.adaptive import AdaptiveModel
+from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.breaker import BreakerModel, BreakerOpenError
 from chatmodels.wrappers.fallback import Fallback, FallbackModel
+from chatmodels.wrappers.hedging import HedgingModel
 from fmf_core.errors import ConfigurationError
 from fmf_core.logs import configure_logging, reset_logging
 from peers.scripted_server import Reply, ScriptedServer
@@ -36,6 +39,19 @@ def failure(code=ErrorCode.UNAVAILABLE, text="overloaded", **more):
 
 def behind(first, *others, **more):
     return FallbackModel(first, [Fallback(other) for other in others], **more)
+
+
+def layers_of(model):
+    found = {}
+    while isinstance(model, WrappedModel):
+        found[type(model)] = model
+        model = model.inner
+    return found
+
+
+def standing_by(model, number):
+    """The layers of the fallback with that number."""
+    return layers_of(layers_of(model)[FallbackModel].fallbacks[number].model)
 
 
 def text_of(chunks):
@@ -220,6 +236,41 @@ class TestSettings:
         bare = create_chat_model("mock", temperature=0.9, fail_with=failure(), retry=None, fallbacks=second)
         bare.invoke("x")
         assert second.call_log[0].temperature == 0.9
+
+    def test_a_fallback_takes_the_hedging_of_the_first(self):
+        model = create_chat_model("mock", hedge_after_s=5, hedge_share=0.7, fallbacks=["mock", MockChatModel()])
+        hedging = [standing_by(model, number)[HedgingModel] for number in (0, 1)]
+        assert [(layer.after_s, layer._budget.share) for layer in hedging] == [(5, 0.7), (5, 0.7)]
+
+    @pytest.mark.parametrize(("budget", "asked"), [(None, 6), ({"reserve": 2}, 3)])
+    def test_a_fallback_given_as_a_model_takes_the_retry_budget(self, budget, asked):
+        class Another(MockChatModel):
+            provider_name = f"another with {asked}"
+
+        second = Another(fail_with=failure())
+        model = create_chat_model(
+            "mock",
+            fail_with=ErrorCode.BAD_REPLY,
+            retry={"max_attempts": 6, "first_wait_s": 0},
+            retry_budget=budget,
+            fallbacks=[second],
+        )
+        with pytest.raises(ChatModelError):
+            model.invoke("x")
+        assert second.call_count == asked
+
+    @pytest.mark.parametrize(("settings", "learns"), [({"concurrency": None}, False), ({}, True)])
+    def test_a_fallback_given_as_a_model_takes_the_concurrency(self, settings, learns):
+        class Remote(MockChatModel):
+            in_process = False
+
+        model = create_chat_model("mock", fallbacks=[Remote()], **settings)
+        assert (AdaptiveModel in standing_by(model, 0)) is learns
+
+    def test_the_last_fallback_given_as_a_model_waits_for_its_circuit(self):
+        model = create_chat_model("mock", breaker={"failures": 2}, fallbacks=[MockChatModel(), MockChatModel()])
+        found = [standing_by(model, number)[BreakerModel].breaker for number in (0, 1)]
+        assert [(breaker.failures, breaker.fail_fast) for breaker in found] == [(2, True), (2, False)]
 
     def test_a_model_that_measures_itself_counts_once(self, capsys):
         configure_logging("DEBUG")

@@ -1,0 +1,128 @@
+"""What was handed to a call, made into a request, or into one error that says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from chatmodels.types import ChatRequest, Message
+from fmf_core.errors import ConfigurationError
+from fmf_core.nearest import nearest
+
+OP = "chatmodels.request"
+_ELSEWHERE = {
+    "system": "system_prompt",
+    "history": "messages",
+    "max_output_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+_OF_PROVIDERS = (
+    "top_p", "top_k", "min_p", "n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs",
+    "parallel_tool_calls", "reasoning", "reasoning_effort", "service_tier", "user",
+)  # fmt: skip
+_CONTENT = ("prompt", "messages", "system_prompt")
+_LONGEST_SHOWN = 40
+_MESSAGES_HINT = 'give a text, a list such as [Message(role="user", content="...")], or a ChatRequest'
+
+
+def request_of(given: Any, options: Mapping[str, Any]) -> ChatRequest:
+    """The request that a prompt, a conversation or a request stands for, with `options` on top.
+
+    Raises:
+        ConfigurationError: it stands for none, an option is unknown or its value is wrong; one line tells each fault.
+    """
+    if isinstance(given, ChatRequest):
+        return _checked({**_given(given), **options}) if options else given
+    name = "prompt" if isinstance(given, str) else "messages"
+    if name in options:
+        raise ConfigurationError(
+            f"wrong request: {name} is given twice", op=OP, hint=f"leave out the option {name}: it stands first"
+        )
+    return _checked({name: given if isinstance(given, str) else _conversation(given), **options})
+
+
+def all_of(requests: Any) -> list[Any]:
+    """The requests of a batch.
+
+    Raises:
+        ConfigurationError: it is one request, or nothing that can be gone through.
+    """
+    if isinstance(requests, str | bytes | Mapping | ChatRequest | Message) or not isinstance(requests, Iterable):
+        raise ConfigurationError(
+            f"a batch takes several requests, got {type(requests).__name__}",
+            op=OP,
+            hint="give a list of prompts, conversations or requests; a single one goes to invoke or ainvoke",
+        )
+    return list(requests)
+
+
+def check_concurrency(max_concurrency: Any) -> None:
+    """Raise `ConfigurationError` unless it is a whole number from 1."""
+    if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+        raise ConfigurationError(
+            f"max_concurrency must be a whole number, 1 or more, got {max_concurrency!r}",
+            op=OP,
+            hint="say how many requests of the batch may be under way at once; 8 unless set",
+        )
+
+
+def _conversation(given: Any) -> tuple[Any, ...]:
+    if isinstance(given, bytes | Mapping | Message) or not isinstance(given, Iterable):
+        raise ConfigurationError(
+            f"wrong request: {type(given).__name__} is no prompt and no conversation", op=OP, hint=_MESSAGES_HINT
+        )
+    messages = tuple(given)
+    if not messages:
+        raise ConfigurationError("wrong request: a conversation without messages", op=OP, hint=_MESSAGES_HINT)
+    return messages
+
+
+def _checked(values: dict[str, Any]) -> ChatRequest:
+    try:
+        return ChatRequest.model_validate(values)
+    except ValidationError as error:
+        # Without what led to it: pydantic's own text shows the values, documents among them.
+        raise _faults(error) from None
+
+
+def _faults(error: ValidationError) -> ConfigurationError:
+    lines, hints = [], []
+    for fault in error.errors(include_url=False, include_context=False):
+        first = str(fault["loc"][0]) if fault["loc"] else ""
+        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+            lines.append(f"{first}: there is no such option")
+            hints.append(_hint_for(first))
+            continue
+        path = ".".join(map(str, fault["loc"]))
+        lines.append(f"{path}: {fault['msg']}{_shown(fault)}" if path else fault["msg"].removeprefix("Value error, "))
+        if first == "messages" and fault["type"] == "model_type":
+            hints.append(_MESSAGES_HINT)
+    return ConfigurationError("wrong request: " + "\n".join(lines), op=OP, hint="; ".join(dict.fromkeys(hints)))
+
+
+def _shown(fault: Any) -> str:
+    given = fault["input"]
+    plain = isinstance(given, int | float | str | None) and len(repr(given)) <= _LONGEST_SHOWN
+    # What was said to the model is told by its kind alone.
+    shown = plain and fault["loc"][0] not in _CONTENT
+    return f", got {given!r}" if shown else f", got {type(given).__name__}"
+
+
+def _hint_for(name: str) -> str:
+    from chatmodels.config import ChatModelConfig  # when it is needed: a request alone needs no settings of models
+
+    if name in _OF_PROVIDERS:
+        return f"{name} is the provider's own setting: extra_params={{{name!r}: ...}}"
+    near = _ELSEWHERE.get(name) or nearest(name, ChatRequest.model_fields)
+    if name in ChatModelConfig.model_fields or name in ("timeout", "max_retries"):
+        instead = {"timeout": "timeout_s", "max_retries": "retry"}.get(name, name)
+        return f"{instead} is a setting of the model: create_chat_model(..., {instead}=...)"
+    if near:
+        return f"did you mean {near!r} instead of {name!r}?"
+    return f"options: {', '.join(ChatRequest.model_fields)}"
+
+
+def _given(request: ChatRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.model_fields_set}
