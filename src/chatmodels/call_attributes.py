@@ -89,6 +89,7 @@ class Ending:
             response_id=last.response_id,
             cached=last.cached,
             fell_back_from=last.fell_back_from,
+            attempts=last.attempts,
             cost_usd=cost_usd,
             rate_limit=last.rate_limit,
             text=text,

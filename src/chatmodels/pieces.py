@@ -18,6 +18,7 @@ def pieces_of(response: ChatResponse) -> list[ChatChunk]:
         cached=response.cached,
         fell_back_from=response.fell_back_from,
         response_id=response.response_id,
+        attempts=response.attempts,
     )
     return [*text, end]
 
@@ -41,4 +42,5 @@ def joined(chunks: Sequence[ChatChunk]) -> ChatResponse | None:
         response_id=next((chunk.response_id for chunk in reversed(chunks) if chunk.response_id), None),
         cached=any(chunk.cached for chunk in chunks),
         fell_back_from=next((chunk.fell_back_from for chunk in reversed(chunks) if chunk.fell_back_from), ()),
+        attempts=max(chunk.attempts for chunk in chunks),
     )

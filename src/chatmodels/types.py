@@ -286,6 +286,8 @@ class ChatChunk(Value):
     """On the last piece: what the provider said of its limits."""
     response_id: str | None = None
     """On the last piece: the provider's name of the answer."""
+    attempts: int = Field(default=1, ge=1)
+    """On the last piece: how many requests it took, retries included."""
 
 
 class ModelInfo(Value):

@@ -74,3 +74,10 @@ async def close_stream(stream: AsyncIterator[ChatChunk]) -> None:
     close = getattr(stream, "aclose", None)
     if close is not None:
         await close()
+
+
+def counted(chunk: ChatChunk, before: int) -> ChatChunk:
+    """`chunk` as it is, but the last piece with `before` more `attempts`: those that were made for it elsewhere."""
+    if not before or (chunk.usage is None and chunk.finish_reason is None):
+        return chunk
+    return chunk.model_copy(update={"attempts": chunk.attempts + before})

@@ -10,7 +10,7 @@ from chatmodels.config import FALLBACK_ON, Price
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus
-from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.logs import get_logger
 
@@ -100,6 +100,7 @@ class FallbackModel(WrappedModel):
                     yield held
             except FrameworkError as error:
                 if began:
+                    error.fields["attempts"] = sum(map(_attempts, [*failures, error]))
                     raise
                 self._go_on(failures, error, request)
             else:
@@ -185,7 +186,8 @@ class FallbackModel(WrappedModel):
     def _told(self, chunk: ChatChunk, failures: list[FrameworkError], request: ChatRequest) -> ChatChunk:
         if not failures or (chunk.usage is None and chunk.finish_reason is None):
             return chunk
-        return chunk.model_copy(update={"fell_back_from": self._tried(failures, request)})
+        told = counted(chunk, sum(map(_attempts, failures)))
+        return told.model_copy(update={"fell_back_from": self._tried(failures, request)})
 
     def _tried(self, failures: list[FrameworkError], request: ChatRequest) -> tuple[str, ...]:
         return tuple(f"{self._name(number, request)}: {error.code}" for number, error in enumerate(failures))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from chatmodels.config import RetryBudget
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted
 from chatmodels.wrappers.breaker import BreakerOpenError, heed_circuit
 from chatmodels.wrappers.retry_budget import COSTLY, buckets
 from chatmodels.wrappers.shared import Seats
@@ -33,56 +33,62 @@ class RetryingModel(WrappedModel):
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`; `attempts` of the answer says how many requests it took."""
-        hedges = 0
+        failed = 0
         try:
             async for attempt in attempts(self.policy):
                 with attempt:
                     try:
                         response = await self.inner.complete_async(request)
                     except FrameworkError as error:
-                        hedges += error.fields.pop("hedges", 0)
+                        failed += _requests(error)
                         self._charge(attempt, error, request)
                         raise
                     self._pay(request)
-                    made = attempt.number - 1 + hedges + response.attempts
+                    made = failed + response.attempts
                     return response if made == response.attempts else response.model_copy(update={"attempts": made})
         except FrameworkError as error:
-            if hedges:
-                error.fields["attempts"] += hedges
+            error.fields["attempts"] = failed
             self._explain(error, request)
             raise
         raise AssertionError("the last attempt returns or raises")
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
-        """Answer `request` piece by piece."""
-        made = 1
+        """Answer `request` piece by piece; `attempts` of the last piece says how many requests it took."""
+        failed = 0
         try:
-            held_back, stream, made = await self._open(request)
+            held_back, stream, failed = await self._open(request)
             try:
                 for chunk in held_back:
-                    yield chunk
+                    yield counted(chunk, failed)
                 async for chunk in stream:
-                    yield chunk
+                    yield counted(chunk, failed)
             finally:
                 await close_stream(stream)
         except FrameworkError as error:
-            self._explain(error, request, made)
+            error.fields["attempts"] = failed + _requests(error)
+            self._explain(error, request)
             raise
 
     async def _open(self, request: ChatRequest) -> tuple[list[ChatChunk], AsyncIterator[ChatChunk], int]:
-        """Start the stream and hold back what comes before its first text; also gives the number of the attempt."""
-        async for attempt in attempts(self.policy):
-            with attempt:
-                stream = self.inner.stream_async(request)
-                try:
-                    held_back = await _until_text(stream)
-                except BaseException as error:
-                    await close_stream(stream)
-                    if isinstance(error, FrameworkError):
-                        self._charge(attempt, error, request)
-                    raise
-                self._pay(request)
-                return held_back, stream, attempt.number
+        """Start the stream and hold back what comes before its first text; also gives how many requests failed."""
+        failed = 0
+        try:
+            async for attempt in attempts(self.policy):
+                with attempt:
+                    stream = self.inner.stream_async(request)
+                    try:
+                        held_back = await _until_text(stream)
+                    except BaseException as error:
+                        await close_stream(stream)
+                        if isinstance(error, FrameworkError):
+                            failed += _requests(error)
+                            self._charge(attempt, error, request)
+                        raise
+                    self._pay(request)
+                    return held_back, stream, failed
+        except FrameworkError as error:
+            error.fields["attempts"] = failed
+            raise
         raise AssertionError("the last attempt returns or raises")
 
     def _charge(self, attempt: Attempt, error: FrameworkError, request: ChatRequest) -> None:
@@ -99,13 +105,12 @@ class RetryingModel(WrappedModel):
         if self._buckets is not None:
             self._buckets.of(self, request.model).pay()
 
-    def _explain(self, error: FrameworkError, request: ChatRequest, made: int = 1) -> None:
+    def _explain(self, error: FrameworkError, request: ChatRequest) -> None:
         error.fields.setdefault("provider", self.provider_name)
         error.fields.setdefault("model", request.model)
-        count = error.fields.setdefault("attempts", made)
-        said = f" (after {count} attempts)"
-        if count > 1 and not error.message.endswith(said):
-            error.message += said
+        count = error.fields["attempts"]
+        if count > 1 and not error.message.endswith(_said(count)):
+            error.message += _said(count)
             error.args = (error.message,)
 
 
@@ -116,3 +121,14 @@ async def _until_text(stream: AsyncIterator[ChatChunk]) -> list[ChatChunk]:
         if chunk.text or chunk.tool_calls:
             break
     return chunks
+
+
+def _requests(error: FrameworkError) -> int:
+    """How many requests failed with `error`; takes the number off it."""
+    count = int(error.fields.pop("attempts", 1))
+    # Models for tests raise one error again and again: what was said of an earlier call does not count.
+    return 1 if error.message.endswith(_said(count)) else count
+
+
+def _said(count: int) -> str:
+    return f" (after {count} attempts)"
