@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fmf_core.errors import ConfigurationError
+from fmf_core.redact import shortened
 
 if TYPE_CHECKING:
     from referencing._core import Resolver
@@ -66,6 +67,8 @@ def fault_in(value: Any, schema: Mapping[str, Any]) -> str | None:
         return None if error is None else _described(error)
     except RecursionError:
         return "it is nested too deeply"
+    except ArithmeticError:
+        return "it holds a number that is too large to be divided by multipleOf"
     finally:
         _left.reset(before)
 
@@ -276,4 +279,4 @@ def _additional_properties(original: Any) -> Any:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return shortened(text, LONGEST_SHOWN)

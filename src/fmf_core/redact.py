@@ -27,6 +27,7 @@ __all__ = [
     "redact_pii",
     "redact_value",
     "secret_key",
+    "shortened",
     "suspicious",
 ]
 
@@ -38,6 +39,8 @@ PLACEHOLDERS = frozenset(
 """What people give as key to servers that want none: ordinary words, and no secrets."""
 SHORTEST_LINE = 16
 """Lines of a registered value of several lines are blanked on their own from this length on."""
+MOST_REDACTED = 1_000_000
+"""How many characters behind a cut `shortened` looks at."""
 DEEPEST = 32
 """How many levels of nesting `redact_value` follows; what lies deeper is masked."""
 
@@ -127,6 +130,15 @@ def redact(text: str) -> str:
             text = compiled(pattern).sub(replacement, text)
             last = pattern
     return text
+
+
+def shortened(text: str, limit: int) -> str:
+    """The first `limit` characters of `text` without secrets; a secret that the cut runs through is blanked as well.
+
+    An ellipsis behind them says that there is more.
+    """
+    clean = redact(text[: limit + MOST_REDACTED])
+    return clean if len(clean) <= limit else f"{clean[:limit]}…"
 
 
 def suspicious(text: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from fmf_core.redact import shortened
 
 T = TypeVar("T")
 
@@ -17,14 +19,16 @@ Accept = Callable[[Any], T]
 
 LONGEST_SHOWN = 120
 """How many characters of a wrong value an error shows."""
-MOST_CANDIDATES = 100
-"""How many brackets of an answer are tried as the start of a value."""
+MOST_CANDIDATES = 1000
+"""How many brackets and tags of an answer are looked at; where there are more, no value is taken."""
 MOST_TOKENS = 200_000
-"""How many strings and brackets behind broken values are read; what lies further on is not looked at."""
+"""How many strings and brackets behind broken values are read; where there are more, no value is taken."""
 MOST_READ = 4
 """How often, as a multiple of its length, a long answer is read in search of a value."""
 SHORT_ANSWER = 250_000
 """Answers of up to this many characters are searched as if they had this many."""
+SURELY_FINITE = 300
+"""Whole numbers of up to this many characters are within what a float can hold."""
 BYTE_ORDER_MARK = "\ufeff"
 
 _WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*+[\w+-]*+[ \t]*+\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
@@ -33,8 +37,17 @@ _OPENING = re.compile(r"[\[{]")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*+("?)|[\[\]{}]', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _CLOSED_BY = {"[": "]", "{": "}"}
-# An opening bracket that is certainly meant as JSON: what follows it is then no place to look for other values.
-_MEANT = re.compile(r'\{\s*"[^"\n]*"\s*:|\[\s*[\[{]')
+# Brackets that plainly open nothing: one between quotes, a smiley before a word or at the end, a half-open interval.
+_OPENS_NOTHING = re.compile(
+    r"""(?<=(["'`]))[\[{](?=\1)"""
+    r"""|(?:(?<=\s[:;])|(?<=\s[:;]-))[\[{](?=[ \t]+[A-Z]|\s*\Z)"""
+    r"""|\[(?=\s*-?[\w.∞]+\s*,\s*[-+]?[\w.∞]+\s*\))"""
+)
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>")
+_MARK = re.compile(rf"[\[{{]|{_THOUGHT.pattern}")
+_THOUGHTS_AHEAD = re.compile(r"\A\s*<think(?:ing)?>")
+# Some servers leave out the opening tag. Inside a string of JSON nothing of the kind follows a tag.
+_THOUGHTS_END = re.compile(r"</think(?:ing)?>(?=[ \t]*(?:[\n\[{`]|\Z))")
 # Strings and holes come first, so that only a comma behind a value and before a closing bracket is the third kind. A
 # string that nothing closes reaches to the end.
 _TRAILING_COMMA = re.compile(r'"(?:\\.|[^"\\])*+"?|[\[{,:]\s*+,|(,)(?=\s*+[\]}])', re.DOTALL)
@@ -51,7 +64,6 @@ class HopelessError(MisfitError):
 class _Candidate(NamedTuple):
     """A value that stands in a text."""
 
-    length: int
     value: Any
     mended: bool = False
 
@@ -67,17 +79,24 @@ class Found(Generic[T]):
 
 
 def find(text: str, accept: Accept[T]) -> Found[T]:
-    """The value in `text` that `accept` takes; of several amid prose, the longest.
+    """The value in `text` that `accept` takes; of several, the last, for models correct themselves.
 
-    A text is never completed: only a comma right before a closing bracket is looked over, for it cannot mean anything.
+    Code fences go before prose, and a footnote such as `[1]` behind an object that fits too does not count. Thoughts
+    (`<think>…</think>`) are left out. A text is never completed: only a comma right before a closing bracket is looked
+    over, for it cannot mean anything. Where a bracket, a fence or a thought has no end, the text was broken off, and
+    nothing is taken of it.
 
     Raises:
         MisfitError: no value in `text` fits.
     """
     misfit: MisfitError | None = None
-    for place, candidates in _PLACES.items():
-        fitting: list[tuple[int, Found[T]]] = []
-        for candidate in candidates(text):
+    for place, candidates in _PLACES:
+        fitting: list[tuple[Any, Found[T]]] = []
+        try:
+            found = list(candidates(text))
+        except MisfitError as error:
+            raise misfit or error from None
+        for candidate in found:
             try:
                 value = accept(candidate.value)
             except HopelessError:
@@ -85,10 +104,17 @@ def find(text: str, accept: Accept[T]) -> Found[T]:
             except MisfitError as error:
                 misfit = misfit or error
             else:
-                fitting.append((candidate.length, Found(value, place, candidate.mended)))
+                fitting.append((candidate.value, Found(value, place, candidate.mended)))
         if fitting:
-            return max(fitting, key=lambda found: found[0])[1]
+            return _last(fitting)
     raise misfit or _unreadable(text)
+
+
+def _last(fitting: list[tuple[Any, Found[T]]]) -> Found[T]:
+    value, last = fitting[-1]
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], int):
+        return next((found for value, found in reversed(fitting) if isinstance(value, dict)), last)
+    return last
 
 
 def _whole(text: str) -> Iterator[_Candidate]:
@@ -96,78 +122,130 @@ def _whole(text: str) -> Iterator[_Candidate]:
     yield from _read(text)
 
 
+def _answer(text: str) -> Iterator[_Candidate]:
+    """What is left as one value when the thoughts are gone."""
+    answer = _without_thoughts(text)
+    if answer != text:
+        yield from _read(answer)
+
+
 def _fenced(text: str) -> Iterator[_Candidate]:
-    """The inside of the fence around the whole text, or else of each fence in it."""
-    whole = _WHOLE_FENCE.match(text)
+    """The inside of the fence around the whole answer, or else of each fence in it."""
+    answer = _without_thoughts(text)
+    whole = _WHOLE_FENCE.match(answer)
     found = list(_read(whole[1])) if whole else []
     if not found:
-        for fence in _FENCE.finditer(text):
-            found.extend(_read(fence[1]))
+        end = behind = 0
+        for fence in _FENCE.finditer(answer):
+            read = list(_read(fence[1]))
+            if read:
+                _check_thoughts(answer[end : fence.start()])
+                found += read
+                behind = fence.end()
+            end = fence.end()
+        if found:
+            _check_rest(answer[behind:], answer[end:])
     yield from found
 
 
+def _check_rest(behind: str, unfenced: str) -> None:
+    """Make sure that no correction is broken off behind the last fence that holds a value."""
+    if "```" in unfenced:
+        raise MisfitError("its last code fence has no end")
+    for _ in _embedded(behind):
+        return
+
+
+def _without_thoughts(text: str) -> str:
+    """`text` behind the thoughts that it begins with."""
+    ends = list(_THOUGHTS_END.finditer(text))
+    if _THOUGHTS_AHEAD.match(text) and not ends:
+        closing = next((tag for tag in _THOUGHT.finditer(text) if tag[1]), None)
+        if closing is None:
+            raise _endless_thoughts()
+        return text[closing.end() :]
+    return text[ends[-1].end() :] if ends else text
+
+
+def _check_thoughts(prose: str) -> None:
+    tags = [tag[1] for tag in _THOUGHT.finditer(prose)]
+    if tags and not tags[-1]:
+        raise _endless_thoughts()
+
+
+def _endless_thoughts() -> MisfitError:
+    return MisfitError("its thoughts (<think>) have no end")
+
+
 def _embedded(text: str) -> Iterator[_Candidate]:
-    """Objects and arrays amid prose, none of them a piece of a larger one that is broken."""
-    brackets = _Brackets(text)
-    left = MOST_READ * max(len(text), SHORT_ANSWER)
+    """Objects and arrays amid prose; none of them where one of the brackets is never closed."""
+    answer = _without_thoughts(text)
+    brackets = _Brackets(answer)
+    left = MOST_READ * max(len(answer), SHORT_ANSWER)
+    found: list[_Candidate] = []
     start = 0
     for _ in range(MOST_CANDIDATES):
-        opening = _OPENING.search(text, start)
-        if opening is None or left < 0:
+        mark = _MARK.search(answer, start)
+        if mark is None:
+            yield from found
             return
-        start = opening.start()
-        try:
-            value, end = _decoder.raw_decode(text, start)
-        except RecursionError:
-            return
-        except ValueError as error:
-            stuck = getattr(error, "pos", None)
-            left -= (len(text) if stuck is None else stuck) - start
-            behind = brackets.end_of(start)
-            if brackets.too_many:
-                return
-            if behind is None:
-                behind = max(start + 1, stuck or 0) if _MEANT.match(text, start) else start + 1
-            start = behind
+        start = mark.start()
+        if mark[0] not in _CLOSED_BY:
+            found, start = _behind_thought(answer, mark, found)
             continue
-        if _is_encodable(value, text):
-            yield _Candidate(end - start, value)
+        try:
+            value, end = _decoder.raw_decode(answer, start)
+        except RecursionError:
+            raise MisfitError("it is nested too deeply") from None
+        except ValueError as error:
+            left -= (getattr(error, "pos", None) or len(answer)) - start
+            if left < 0:
+                break
+            start = start + 1 if _OPENS_NOTHING.match(answer, start) else brackets.end_of(start, error)
+            continue
+        if _is_encodable(value, answer):
+            found.append(_Candidate(value))
         start = end
+    raise MisfitError("it holds too many brackets to tell the answer among them")
+
+
+def _behind_thought(text: str, tag: re.Match[str], found: list[_Candidate]) -> tuple[list[_Candidate], int]:
+    """What counts of `found`, and where to read on: nothing counts before a tag that only closes."""
+    if tag[1]:
+        return [], tag.end()
+    closing = next((other for other in _THOUGHT.finditer(text, tag.end()) if other[1]), None)
+    if closing is None:
+        raise _endless_thoughts()
+    return found, closing.end()
 
 
 class _Brackets:
     """Where the brackets of a text are closed, found out in time that is linear in the text."""
 
     def __init__(self, text: str) -> None:
-        self.too_many = False
-        """Whether there are more of them than are read."""
         self._text = text
-        self._ends: dict[int, int | None] = {}
         self._left = MOST_TOKENS
 
-    def end_of(self, start: int) -> int | None:
-        """The place behind the bracket that closes the one at `start`; `None` where none does."""
-        if start not in self._ends:
-            self._read_on(start)
-        return self._ends[start]
+    def end_of(self, start: int, error: ValueError) -> int:
+        """The place behind the bracket that closes the one at `start`, where JSON broke off with `error`.
 
-    def _read_on(self, start: int) -> None:
-        still_open: list[tuple[int, str]] = []
+        Raises:
+            MisfitError: none does, or there are too many to tell.
+        """
+        still_open: list[str] = []
         for token in self._tokens(start):
             self._left -= 1
             if self._left < 0:
-                self.too_many = True
-                break
+                raise MisfitError("it holds too many brackets to tell the answer among them")
             bracket = token[0]
             if bracket in _CLOSED_BY:
-                still_open.append((token.start(), _CLOSED_BY[bracket]))
+                still_open.append(_CLOSED_BY[bracket])
             elif bracket in "]}":
-                if still_open[-1][1] != bracket:
+                if still_open.pop() != bracket:
                     break
-                self._ends[still_open.pop()[0]] = token.end()
                 if not still_open:
-                    return
-        self._ends.update((place, None) for place, _ in [(start, ""), *still_open])
+                    return token.end()
+        raise MisfitError(f"it is no valid JSON: {error}") from error
 
     def _tokens(self, start: int) -> Iterator[re.Match[str]]:
         for token in _TOKEN.finditer(self._text, start):
@@ -192,7 +270,7 @@ def _read(text: str) -> Iterator[_Candidate]:
         except ValueError:
             continue
         if _is_encodable(value, text):
-            yield _Candidate(len(text), value, mended)
+            yield _Candidate(value, mended)
         return
 
 
@@ -221,12 +299,19 @@ def _finite(digits: str) -> float:
     return number
 
 
+def _whole_number(digits: str) -> int:
+    # One that no float can hold would become infinite where a float is wanted.
+    if len(digits) > SURELY_FINITE:
+        _finite(digits)
+    return int(digits)
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON value")
 
 
 # Not strict: small models write line breaks into strings, and their meaning is plain.
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, strict=False)
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole_number, strict=False)
 
 
 def _unreadable(text: str) -> MisfitError:
@@ -245,11 +330,12 @@ def _unreadable(text: str) -> MisfitError:
 
 def short(text: str) -> str:
     """The beginning of `text`, as errors show it."""
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return shortened(text, LONGEST_SHOWN)
 
 
-_PLACES: Mapping[Place, Callable[[str], Iterator[_Candidate]]] = {
-    "whole": _whole,
-    "fence": _fenced,
-    "prose": _embedded,
-}
+_PLACES: tuple[tuple[Place, Callable[[str], Iterator[_Candidate]]], ...] = (
+    ("whole", _whole),
+    ("prose", _answer),
+    ("fence", _fenced),
+    ("prose", _embedded),
+)

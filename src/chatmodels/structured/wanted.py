@@ -100,7 +100,8 @@ def _wanted_type(shape: Any) -> Wanted[Any]:
 def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: Expected = "json") -> Any:
     """The JSON value in `text`: the whole of it, what stands in a code fence, or an object or array amid prose.
 
-    Where several values amid prose fit, the longest is taken. `NaN`, `Infinity` and numbers too large for a float are
+    Where several values fit, the last is taken, from a fence before prose; a text with a bracket that is never closed
+    gives none. Thoughts (`<think>…</think>`) are left out. `NaN`, `Infinity` and numbers too large for a float are
     refused; of equal keys the last one counts; line breaks inside strings and a comma before a closing bracket are
     accepted.
 

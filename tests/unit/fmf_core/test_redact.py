@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from fmf_core import redact as module
-from fmf_core.redact import MASK, Blanking, add_secret, redact, redact_value, secret_key, suspicious
+from fmf_core.redact import MASK, Blanking, add_secret, redact, redact_value, secret_key, shortened, suspicious
 
 
 @pytest.fixture(autouse=True)
@@ -258,3 +258,14 @@ def test_hostile_text_costs_no_more_than_its_length(unit):
     before = time.process_time()
     redact(text)
     assert time.process_time() - before < 5
+
+
+def test_a_beginning_shows_no_piece_of_a_secret_that_the_cut_runs_through():
+    secret = "Sesame-0123456789-qwertyuiop"
+    add_secret(secret)
+    for before in (90, 95, 100):
+        shown = shortened("n" * before + secret + " and more", 100)
+        assert shown.startswith("n" * before)
+        assert "Ses" not in shown
+        assert len(shown) <= 101
+    assert shortened("short", 100) == "short"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.json_schema import check_schema
+from chatmodels.json_schema import check_schema, fault_in
 from chatmodels.structured.finding import MisfitError, find
 from chatmodels.structured.wanted import accept_json, parse_json
 from fmf_core.errors import ConfigurationError
+from fmf_core.redact import add_secret
 
 PERSON = {
     "type": "object",
@@ -58,9 +59,109 @@ def test_any_object_or_array_comes_out_of_a_fence_amid_prose(value, before, afte
     assert parse_json(f"{before}\n```json\n{json.dumps(value)}\n```\n{after}") == value
 
 
-@given(containers, prose.filter(lambda text: '"' not in text), st.sampled_from("[{"))
-def test_a_stray_bracket_before_it_hides_no_object_or_array(value, words, bracket):
-    assert parse_json(f"{bracket} {words}: {json.dumps(value)}") == value
+@given(
+    containers,
+    prose.filter(lambda text: '"' not in text),
+    st.sampled_from(
+        ["Alas :[ The end", "Well :-{ Good", 'the "["', "the '{'", "the `[`", "within [0, 1)", "in [-1.5, ∞)"]
+    ),
+)
+def test_a_bracket_that_plainly_opens_nothing_hides_no_object_or_array(value, words, stray):
+    assert parse_json(f"{stray} {words}: {json.dumps(value)}") == value
+
+
+def broken_off(text, data):
+    inside = data.draw(st.integers(1, len(text) - 1))
+    return text[:inside]
+
+
+@given(containers, containers, st.sampled_from(sorted(written)), prose, st.data())
+def test_nothing_is_taken_where_a_value_is_broken_off(value, earlier, style, words, data):
+    cut = broken_off(write([value, {"mood": value}], style), data)
+    for text in (
+        cut,
+        f"{words} {cut}",
+        f"{json.dumps(earlier)} {words} {cut}",
+        f"{{draft: {json.dumps(value)}, {words}",
+    ):
+        with pytest.raises(MisfitError):
+            parse_json(text)
+
+
+@given(containers, containers, prose)
+def test_of_several_objects_or_arrays_the_last_is_taken(value, earlier, words):
+    wrapped, draft = {"answer": value, "draft": False}, {"answer": earlier, "draft": True}
+    before, after = json.dumps(draft), json.dumps(wrapped)
+    assert parse_json(f"{before} {words} {after}") == wrapped
+    assert parse_json(f"```json\n{before}\n```\n{words}\n```json\n{after}\n```") == wrapped
+    for thoughts in (f"<think>{before}</think>", f"<think>\n{words}\n</think>\n", f"{before} {words}\n</think>\n\n"):
+        assert parse_json(f"{thoughts}{after}") == wrapped
+        assert parse_json(f"{thoughts}```json\n{after}\n```") == wrapped
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('It is {"a": "b"} (see [1]).', {"a": "b"}),
+        ("First [1, 2], then [3].", [3]),
+        ("<think>one [ or {two</think>\n5", 5),
+        ('<think>hm</think>{"a": 1,}', {"a": 1}),
+        ('Well. <thinking>{"a": 1}</thinking> {"a": 2}', {"a": 2}),
+        ('A guess: {"a": 1} </think> So: {"a": 2}', {"a": 2}),
+        ('Here: {"a": "<think>b</think>"}', {"a": "<think>b</think>"}),
+        ('{"a": "<think>"}', {"a": "<think>"}),
+        ('```json\n{"a": "</think>"}\n```', {"a": "</think>"}),
+    ],
+)
+def test_drafts_thoughts_and_footnotes_are_no_answer(text, value):
+    assert parse_json(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["draft", {"mood": "first idea"}, {"mood": "the real o',
+        '[1, {"mood": "wrong"}, ',
+        '{\'draft\': {"mood": "wrong"}, \'final\': {"mood": "ri',
+        '{draft: {"mood": "wrong"}, final: {"mood": "ri',
+        '{ // draft\n "draft": {"mood":"wrong"}, "final": {"mood":"ri',
+        'answers :[ {"mood": "wrong"}, {"mood": "ri',
+        '<think>{"mood": "wrong"}',
+        '<think>```json\n{"mood": "wrong"}\n```',
+        'Well. <think>```json\n{"mood": "wrong"}\n```',
+        'Well. <think> {"mood": "wrong"} and so on',
+        '```json\n{"mood": "wrong"}\n```\nBetter:\n```json\n{"mood": "ri',
+        '```json\n{"mood": "wrong"}\n```\nBetter:\n```json\n{"mood": "ri\n```',
+        '```json\n{"mood": "wrong"}\n```\nBetter: {"mood": "ri',
+        '{"a": 1} ' * 2000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_nothing_is_taken_of_what_may_be_a_draft(text):
+    with pytest.raises(MisfitError):
+        parse_json(text)
+
+
+@pytest.mark.parametrize("digits", ["1" + "0" * 400, "-1" + "0" * 400, "1" * 5000])
+def test_a_whole_number_that_no_float_can_hold_is_refused(digits):
+    with pytest.raises(MisfitError, match="too large"):
+        parse_json(f'{{"price": {digits}}}')
+    assert parse_json("1" + "0" * 308) == 10**308
+
+
+def test_a_number_that_cannot_be_divided_is_a_fault():
+    assert "too large" in (fault_in(10**400, {"type": "number", "multipleOf": 0.01}) or "")
+
+
+@pytest.mark.parametrize("answer", ["n" * 90 + "{secret}", '["' + "n" * 85 + '{secret}"]'])
+def test_a_secret_that_the_cut_runs_through_is_not_shown(answer):
+    add_secret("ProdDbPassw0rd-XYZZY-9876543210-qwertyuiop")
+    text = answer.replace("{secret}", "ProdDbPassw0rd-XYZZY-9876543210-qwertyuiop")
+    for ask in ({"expects": "object"}, {"schema": {"type": "object"}}):
+        with pytest.raises(MisfitError) as caught:
+            parse_json(text, **ask)
+        assert "nnn" in str(caught.value)
+        assert "ProdDb" not in str(caught.value)
 
 
 @given(st.text(st.sampled_from('{}[]",:\\ab1 \n`'), max_size=60))
