@@ -14,7 +14,7 @@ from chatmodels.config import Price
 from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
 from chatmodels.instruments import Answers, Instruments, Series
-from chatmodels.pricing import cost_of
+from chatmodels.pricing import cost_of_answer
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
@@ -134,9 +134,8 @@ class MeasuredCall:
     def done(self, response: ChatResponse) -> ChatResponse:
         """The response with the facts that only the whole call knows: `latency_ms` and `cost_usd`."""
         seconds = perf_counter() - self._began
-        cost = 0.0 if response.cached else response.cost_usd
-        if cost is None:
-            cost = cost_of(response.usage, self._meter.prices)
+        prices = self._meter.prices
+        cost = cost_of_answer(response.usage, prices, told=response.cost_usd, cached=response.cached)
         logged = _log.enabled(_DEBUG)
         if logged or self._series is not None:
             ending = Ending.of(response, cost)
@@ -163,7 +162,7 @@ class MeasuredCall:
             return
         ending = Ending()
         if last is not None:
-            cost = 0.0 if last.cached else cost_of(last.usage, self._meter.prices) if last.usage else None
+            cost = cost_of_answer(last.usage, self._meter.prices, cached=last.cached)
             ending = Ending.of_stream(last, "".join(self._texts), cost)
         self._report(seconds, ending)
         if logged:

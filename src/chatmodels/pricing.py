@@ -66,6 +66,26 @@ def cost_of(usage: TokenUsage, prices: Mapping[str, Price | Mapping[str, Any]] |
     return _sum(usage, price)
 
 
+def cost_of_answer(
+    usage: TokenUsage | None,
+    prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
+    *,
+    told: float | None = None,
+    cached: bool = False,
+) -> float | None:
+    """What one answer cost in US dollars, or `None` where that is unknown.
+
+    Args:
+        usage: its tokens; `None` where nobody counted them.
+        prices: as for `cost_of`.
+        told: the cost that is known already; it counts more than an estimate.
+        cached: whether the answer came from a cache or a recording, and so cost nothing.
+    """
+    if cached:
+        return 0.0
+    return cost_of(usage, prices) if told is None and usage is not None else told
+
+
 @lru_cache(maxsize=256)
 def list_price(model: str, provider: str = "") -> ListPrice | None:
     """The list price of `model`; `None` where it is unknown.
@@ -143,6 +163,11 @@ def _sum(usage: TokenUsage, price: Price) -> float:
 
 def _or(price: float | None, other: float) -> float:
     return other if price is None else price
+
+
+def has_price(model: str, prices: Mapping[str, Price | Mapping[str, Any]]) -> bool:
+    """Whether `prices` say what `model` costs."""
+    return _given_price(model, prices) is not None
 
 
 def _given_price(model: str, prices: Mapping[str, Price | Mapping[str, Any]]) -> Price | None:

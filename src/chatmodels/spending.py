@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from chatmodels.config import Price
 from chatmodels.errors import ChatModelError
-from chatmodels.pricing import cost_of
+from chatmodels.pricing import cost_of_answer
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
 
@@ -104,11 +104,9 @@ class Budget:
 
     def count(self, usage: TokenUsage | None, cost_usd: float | None) -> None:
         """Count one answered call; what it cost is worked out where `cost_usd` is `None`."""
-        cost = cost_usd
-        if cost is None and usage is not None:
-            cost = cost_of(usage, self._prices)
-            if cost is None and usage.provider == "mock":
-                cost = 0.0
+        cost = cost_of_answer(usage, self._prices, told=cost_usd)
+        if cost is None and usage is not None and usage.provider == "mock":
+            cost = 0.0
         with self._lock:
             self._calls += 1
             if cost is not None:

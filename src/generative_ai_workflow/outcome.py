@@ -10,7 +10,7 @@ from typing import Any
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.plan import PlannedStep
 from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record, said
-from generative_ai_workflow.workflow_step import sum_of_usages
+from generative_ai_workflow.workflow_step import sum_of_costs, sum_of_usages
 
 
 async def called(function: Callable[[], Any]) -> None:
@@ -95,6 +95,7 @@ def completed(
         fields["status"] = given.status
         if not fields["attempts"]:
             fields["token_usage"] = given.token_usage
+            fields["cost_usd"] = given.cost_usd
             fields["response"] = given.response
             fields["attempts"] = given.attempts
     return record(StepResult, fields)
@@ -124,6 +125,7 @@ _NOTHING: Mapping[str, Any] = {
     "name": "",
     "response": None,
     "attempts": 0,
+    "cost_usd": None,
     "error_info": None,
 }
 
@@ -133,6 +135,7 @@ def _facts(part: PlannedStep, context: StepContext, duration_ms: float) -> dict[
     calls = context.calls
     if calls:
         fields["token_usage"] = sum_of_usages(calls)
+        fields["cost_usd"] = sum_of_costs(calls)
         fields["response"] = calls[-1]
         fields["attempts"] = sum(call.attempts for call in calls) + context.failed_attempts
     elif context.failed_attempts:

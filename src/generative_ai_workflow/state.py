@@ -310,6 +310,8 @@ class StepResult(Value):
     """The last answer of a model, where the step asked one."""
     attempts: int = 0
     """How many requests its model calls took, retries included."""
+    cost_usd: float | None = None
+    """What its model calls cost together, in US dollars; `None` where the price of one is unknown."""
     error_info: ErrorInfo | None = None
 
 

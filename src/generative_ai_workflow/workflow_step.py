@@ -110,6 +110,7 @@ class BuiltInStep(WorkflowStep, ABC):
             output=output,
             name=self.name,
             token_usage=sum_of_usages(context.calls),
+            cost_usd=sum_of_costs(context.calls),
             response=context.calls[-1] if context.calls else None,
             attempts=sum(call.attempts for call in context.calls),
         )
@@ -133,6 +134,13 @@ def sum_of_usages(calls: Sequence[ChatResponse]) -> TokenUsage | None:
     for call in calls:
         total = call.usage if total is None else total + call.usage
     return total
+
+
+def sum_of_costs(calls: Sequence[ChatResponse]) -> float | None:
+    """What `calls` cost together; `None` without any, and where the price of one is unknown."""
+    costs = [call.cost_usd for call in calls]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known and len(known) == len(costs) else None
 
 
 def check_name(name: str) -> str:

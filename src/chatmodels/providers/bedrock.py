@@ -118,6 +118,11 @@ class BedrockChatModel(ChatModel):
         region = self._access.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         return known or (f"https://bedrock-runtime.{region}.amazonaws.com" if region else None)
 
+    @property
+    def credentials_id(self) -> int | None:  # type: ignore[override]
+        """Tells other keys and profiles apart: each account has limits of its own."""
+        return self._access.credentials_id
+
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` with one request to Bedrock.
 

@@ -121,8 +121,18 @@ class Answer:
         """The last piece, with the reason of the end, the token counts and the tool calls.
 
         Raises:
-            ChatModelError: the answer was withheld, is empty, cut off or malformed, or its tokens were not told.
+            ChatModelError: the answer was withheld, is empty, cut off or malformed, or its tokens were not told;
+                `fields["usage"]` holds them where Bedrock counted.
         """
+        try:
+            return self._last()
+        except ChatModelError as error:
+            usage = self.counts.usage(self.call)
+            if usage is not None:
+                error.fields["usage"] = usage
+            raise
+
+    def _last(self) -> ChatChunk:
         text = "".join(self._text)
         if self.stop is None:
             raise self._cut("the answer did", text)

@@ -29,6 +29,8 @@ T = TypeVar("T")
 SERVICE: Final = "bedrock-runtime"
 KEY_NAME: Final = "AWS_BEARER_TOKEN_BEDROCK"
 """Where boto3 looks for a key of Bedrock, before anything else."""
+IDENTITY_NAMES: Final = ("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_ROLE_ARN")
+"""Where the environment says who asks, in the order in which boto3 looks."""
 EVENTS_AHEAD: Final = 64
 """Events that are read ahead of whoever consumes a stream."""
 
@@ -47,6 +49,17 @@ class Access:
     timeout_s: float
     connect_timeout_s: float
     max_threads: int
+
+    @property
+    def credentials_id(self) -> int | None:
+        """A salted hash of what boto3 would sign with, in its order; `None` where only boto3 can tell."""
+        given = self.api_key or self.access_key_id
+        if given is not None:
+            return hash(given.get_secret_value())
+        found = os.environ.get(KEY_NAME) or self.profile
+        for name in IDENTITY_NAMES:
+            found = found or os.environ.get(name)
+        return hash(found) if found else None
 
 
 class _OneToken:

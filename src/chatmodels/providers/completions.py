@@ -17,7 +17,7 @@ from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
 from chatmodels.providers.openai_wire import CHAT
 from chatmodels.providers.rate_headers import rate_limit_status
-from chatmodels.providers.wire import Decoder, Wire, parse_body
+from chatmodels.providers.wire import Decoder, Wire, paid, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
@@ -204,10 +204,7 @@ class CompletionsModel(ChatModel):
         try:
             return self._wire.decode(payload, call)
         except ChatModelError as error:
-            # An answer that cannot be used is paid all the same.
-            counts = self._wire.counts(payload.get("usage"))
-            if counts.complete:
-                error.fields["usage"] = counts.usage(call, model=call.request.model, answer="")
+            paid(error, self._wire.counts(payload.get("usage")), call)
             raise
 
     def _refused(self, reply: Reply, call: Call) -> ChatModelError:

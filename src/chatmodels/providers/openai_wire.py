@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from chatmodels.providers.wire import (
     Counts,
@@ -17,6 +18,7 @@ from chatmodels.providers.wire import (
     count,
     cut_off,
     mapping,
+    paid,
     parse_object,
     schema_format,
     sequence,
@@ -212,6 +214,13 @@ class StreamDecoder:
             model: the name under which the tokens count; without it the one that the stream told.
         """
         text = "".join(self.text)
+        try:
+            return self._last(model)
+        except ChatModelError as error:
+            paid(error, _counts(self._usage), self.call)
+            raise
+
+    def _last(self, model: str | None) -> ChatChunk:
         if self.finish_reason is None:
             raise cut_off(text, self.call)
         tool_calls = tuple(_tool_call(item, self.finish_reason, self.call) for item in self._calls.values())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.wire import (
@@ -16,6 +17,7 @@ from chatmodels.providers.wire import (
     count,
     cut_off,
     mapping,
+    paid,
     parse_object,
     schema_format,
     string,
@@ -238,11 +240,18 @@ class StreamDecoder:
 
     def finish(self) -> ChatChunk:
         """The last chunk, with the reason of the end, the token counts and the tool calls."""
-        seen = "".join(self.text)
         if self._last is None:
-            raise cut_off(seen, self.call)
+            raise cut_off("".join(self.text), self.call)
+        try:
+            return self._checked(self._last)
+        except ChatModelError as error:
+            paid(error, _counts(self._last.get("usage")), self.call)
+            raise
+
+    def _checked(self, last: Mapping[str, Any]) -> ChatChunk:
+        seen = "".join(self.text)
         told = [item for _, item in sorted(self._items.items())]
-        response = decode({**self._last, "output": self._last.get("output") or told}, self.call)
+        response = decode({**last, "output": last.get("output") or told}, self.call)
         whole = response.content
         if not whole.startswith(seen):
             raise self.call.bad_reply(f"the pieces of the stream are not those of its answer, {whole[:100]!r}", seen)
@@ -266,7 +275,7 @@ class StreamDecoder:
         if not isinstance(response, dict):
             raise self.call.bad_reply("the last event of the stream has no response", event)
         if event["type"] == "response.failed" or response.get("error"):
-            raise reported(response.get("error"), self.call)
+            raise paid(reported(response.get("error"), self.call), _counts(response.get("usage")), self.call)
         self._last = response
 
     def _note(self, kind: str, event: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.strict_schema import fits_strict
@@ -176,6 +177,13 @@ class Counts:
 
 
 # ------------------------------------------------------------------------------------------------------ small checks
+
+
+def paid(error: ChatModelError, counts: Counts, call: Call) -> ChatModelError:
+    """`error` with the `usage` of the answer that could not be used, where the provider counted: it is paid as well."""
+    if counts.complete:
+        error.fields["usage"] = counts.usage(call, model=call.request.model, answer="")
+    return error
 
 
 def json() -> Any:

@@ -208,7 +208,7 @@ class _Ladder(Generic[T]):
 
     def _after_error(self, error: ChatModelError) -> None:
         """The model raised: an answer that cannot be used, a format that it does not know, or something else."""
-        spent = error.fields.get("usage")
+        spent, cost = error.fields.get("usage"), error.fields.get("cost_usd")
         usage = spent if isinstance(spent, TokenUsage) else None
         if error.code is Code.INVALID and self._raised_just_now:
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error
@@ -220,14 +220,15 @@ class _Ladder(Generic[T]):
             self._turns = () if refused.wanted is not self._ways[0].wanted else self._turns
             self._note("format_refused", f"the provider does not take {refused.name}, so {self._ways[0].name} is used")
         elif error.code is Code.TRUNCATED:
-            self._count(usage, None, self._model)
+            self._count(usage, cost, self._model)
             self._raise_max_tokens(usage, error)
         elif error.code is Code.BAD_REPLY and EMPTY in error.message:
-            self._count(usage, None, self._model)
+            self._count(usage, cost, self._model)
             self._ask_once_more(error)
         else:
+            if error.code is Code.REFUSED or usage is not None:
+                self._count(usage, cost, self._model)
             if error.code is Code.REFUSED:
-                self._count(usage, None, self._model)
                 error.hint = error.hint or HINTS[Code.REFUSED]
             if self._asks:
                 error.fields.update({name: fact for name, fact in self._facts().items() if name != "model"})

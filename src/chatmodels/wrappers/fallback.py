@@ -177,6 +177,7 @@ class FallbackModel(WrappedModel):
                 "model": request.model,
                 "tried": list(tried),
                 "attempts": sum(map(_attempts, failures)),
+                **{name: last.fields[name] for name in ("usage",) if name in last.fields},
             },
         )
         for earlier in failures[:-1]:

@@ -8,10 +8,11 @@ from copy import copy
 from chatmodels.config import Price
 from chatmodels.iface import ChatModel
 from chatmodels.metrics import MeasuredCall, Meter
-from chatmodels.pricing import cost_of
+from chatmodels.pricing import cost_of_answer
 from chatmodels.spending import check_budgets, count_spending
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream
+from fmf_core.errors import FrameworkError
 
 
 class MeasuredModel(WrappedModel):
@@ -32,7 +33,11 @@ class MeasuredModel(WrappedModel):
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
         with MeasuredCall(self._meter, request) as call:
             check_budgets(request.model)
-            response = call.done(await self.inner.complete_async(request))
+            try:
+                response = call.done(await self.inner.complete_async(request))
+            except FrameworkError as error:
+                self._count_failed(error)
+                raise
         count_spending(response.usage, response.cost_usd)
         return response
 
@@ -51,6 +56,9 @@ class MeasuredModel(WrappedModel):
             except GeneratorExit:
                 self._count(last)
                 raise
+            except FrameworkError as error:
+                self._count_failed(error)
+                raise
             finally:
                 await close_stream(stream)
             self._count(last)
@@ -58,8 +66,15 @@ class MeasuredModel(WrappedModel):
 
     def _count(self, last: ChatChunk | None) -> None:
         usage = last.usage if last else None
-        cost = 0.0 if last and last.cached else cost_of(usage, self._meter.prices) if usage else None
-        count_spending(usage, cost)
+        count_spending(usage, cost_of_answer(usage, self._meter.prices, cached=last is not None and last.cached))
+
+    def _count_failed(self, error: FrameworkError) -> None:
+        """An answer that could not be used is paid all the same: put its cost beside its `usage`."""
+        usage = error.fields.get("usage")
+        if isinstance(usage, TokenUsage):
+            cost = cost_of_answer(usage, self._meter.prices)
+            error.fields["cost_usd"] = cost
+            count_spending(usage, cost)
 
 
 def measured_in(model: ChatModel) -> MeasuredModel | None:

@@ -54,20 +54,18 @@ class RetryingModel(WrappedModel):
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece; `attempts` of the last piece says how many requests it took."""
-        failed = 0
+        held_back, stream, failed = await self._open(request)
         try:
-            held_back, stream, failed = await self._open(request)
-            try:
-                for chunk in held_back:
-                    yield counted(chunk, failed)
-                async for chunk in stream:
-                    yield counted(chunk, failed)
-            finally:
-                await close_stream(stream)
+            for chunk in held_back:
+                yield counted(chunk, failed)
+            async for chunk in stream:
+                yield counted(chunk, failed)
         except FrameworkError as error:
             error.fields["attempts"] = failed + _requests(error)
             self._explain(error, request)
             raise
+        finally:
+            await close_stream(stream)
 
     async def _open(self, request: ChatRequest) -> tuple[list[ChatChunk], AsyncIterator[ChatChunk], int]:
         """Start the stream and hold back what comes before its first text; also gives how many requests failed."""
@@ -88,6 +86,7 @@ class RetryingModel(WrappedModel):
                     return held_back, stream, failed
         except FrameworkError as error:
             error.fields["attempts"] = failed
+            self._explain(error, request)
             raise
         raise AssertionError("the last attempt returns or raises")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _EXIT = {Code.AUTH: exit_status(AuthError("")), Code.BUDGET: exit_status(BudgetError(""))}
 _EXIT_ASKING = exit_status(InferenceError(""))
-
-Price = Callable[[Any], float | None]
-"""From a `TokenUsage` to US dollars; `None` where the price is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +72,12 @@ class Asker:
         plan: the chain.
         engine: runs the workflows.
         facts: what all records have in common.
-        price: what answers cost.
     """
 
-    def __init__(self, plan: ChainPlan, engine: WorkflowEngine, facts: RunFacts, price: Price) -> None:
+    def __init__(self, plan: ChainPlan, engine: WorkflowEngine, facts: RunFacts) -> None:
         self._plan = plan
         self._engine = engine
         self._facts = facts
-        self._price = price
         self._number = 0
 
     async def ask(self, level: Level, subject: Subject) -> Outcome:
@@ -126,7 +121,7 @@ class Asker:
             state = _state_of(left)
             states.add(state)
             value = _answer_of(step, left) if left and state == "ok" else None
-            end = StepEnd(state, left, value, self._cost(left))
+            end = StepEnd(state, left, value, left.cost_usd if left else None)
             outcome.rows.append(output_row(self._facts, step, subject, end))
             outcome.steps.append(self._counted(step, left, state))
             if state == "ok":
@@ -138,14 +133,6 @@ class Asker:
             return NOT_BEGUN
         ended: State = "failed" if "failed" in states else "skipped" if refused else "ok"
         return Outcome(ended, outcome.rows, outcome.failures, outcome.steps, values)
-
-    def _cost(self, result: StepResult | None) -> float | None:
-        """What all answers of the step cost together: an answer that was asked for again was paid as well."""
-        if result is None or result.response is None or result.token_usage is None:
-            return None
-        if result.response.cached or result.token_usage == result.response.usage:
-            return result.response.cost_usd
-        return self._price(result.token_usage)
 
     def _counted(self, step: StepPlan, result: StepResult | None, state: State) -> StepOutcome:
         if result is None or state == "skipped":
@@ -159,7 +146,7 @@ class Asker:
             cached=bool(result.response and result.response.cached),
             tokens_prompt=usage.prompt_tokens if usage else 0,
             tokens_completion=usage.completion_tokens if usage else 0,
-            cost_usd=self._cost(result),
+            cost_usd=result.cost_usd,
             answered=usage is not None,
             cut=state == "ok" and bool(result.response and result.response.finish_reason == "length"),
         )

@@ -93,7 +93,6 @@ class Execution:
             await in_thread(self._save)
 
     def _make_asker(self) -> Asker:
-        from chatmodels.pricing import cost_of
         from generative_ai_workflow.config import FrameworkConfig
         from generative_ai_workflow.engine import WorkflowEngine
 
@@ -103,8 +102,7 @@ class Execution:
         engine = WorkflowEngine(
             FrameworkConfig.model_construct(), model=GatedModel(prepared.model, self._stop, self._grace)
         )
-        prices = prepared.loaded.value.inference.prices
-        return Asker(self._plan, engine, facts, lambda usage: cost_of(usage, prices))
+        return Asker(self._plan, engine, facts)
 
     def _make_walk(self, refs: Iterator[ResourceRef]) -> Walk:
         prepared = self._prepared

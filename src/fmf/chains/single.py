@@ -53,12 +53,12 @@ class Question:
         Raises:
             InferenceError: the model could not answer, or broke off.
         """
-        from chatmodels.pricing import cost_of
+        from chatmodels.pricing import cost_of_answer
         from chatmodels.types import ChatResponse, TokenUsage
 
         begun = time.perf_counter()
         pieces: list[str] = []
-        finish_reason, usage, cached = "stop", None, False
+        finish_reason, usage, cached, attempts = "stop", None, False, 1
         for chunk in self.model.stream(self.request):
             if chunk.text:
                 pieces.append(chunk.text)
@@ -66,6 +66,7 @@ class Question:
             finish_reason = chunk.finish_reason or finish_reason
             usage = chunk.usage or usage
             cached = chunk.cached or cached
+            attempts = max(chunk.attempts, attempts)
         name = usage.model if usage else self.model.get_model_info().name
         yield ChatResponse(
             content="".join(pieces),
@@ -74,7 +75,8 @@ class Question:
             or TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=self.model.provider_name),
             latency_ms=1000 * (time.perf_counter() - begun),
             finish_reason=finish_reason if pieces else "length",
-            cost_usd=0.0 if cached else cost_of(usage, self.prices) if usage else None,
+            attempts=attempts,
+            cost_usd=cost_of_answer(usage, self.prices, cached=cached),
             cached=cached,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatmodels.config import Price
-from chatmodels.pricing import cost_of
+from chatmodels.pricing import cost_of_answer, has_price
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
 from generative_ai_workflow.exceptions import AbortError, BudgetExceededError, ConfigurationError
 from generative_ai_workflow.middleware.base import Middleware
@@ -128,12 +128,13 @@ class CostTracker(Middleware):
     def record(self, used: Countable | None) -> None:
         """Count what was used: a `TokenUsage`, a response, or the result of a run; `None` counts nothing.
 
-        An answer from a cache or a recording costs nothing. Models without a known price are kept in `unpriced_models`.
+        An answer from a cache or a recording costs nothing. What a response or a step says of its own cost counts, but
+        for models that have a price in `prices`. Models without a known price are kept in `unpriced_models`.
         """
-        if isinstance(used, ChatResponse) and used.cached:
-            return
-        for usage in _usages(used):
-            cost = cost_of(usage, self._prices)
+        cached = isinstance(used, ChatResponse) and used.cached
+        for usage, told in _costs(used):
+            known = None if told and has_price(usage.model, self._prices) else told
+            cost = cost_of_answer(usage, self._prices, told=known, cached=cached)
             with self._lock:
                 if cost is None:
                     self._unpriced.add(usage.model)
@@ -187,3 +188,13 @@ def _usages(used: Countable | None) -> list[TokenUsage]:
     if isinstance(used, ChatResponse):
         return [used.usage]
     return list(used.metrics.step_token_usage.values())
+
+
+def _costs(used: Countable | None) -> list[tuple[TokenUsage, float | None]]:
+    """What was used, each with the cost that is told along."""
+    if isinstance(used, ChatResponse):
+        return [(used.usage, used.cost_usd)]
+    if not isinstance(used, WorkflowResult):
+        return [(usage, None) for usage in _usages(used)]
+    told = {step.step_id: step.cost_usd for step in used.steps.values()}
+    return [(usage, told.get(step_id)) for step_id, usage in used.metrics.step_token_usage.items()]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from chatmodels import Price, TokenUsage, cost_of
-from chatmodels.pricing import list_price, prices_as_of, table
+from chatmodels.pricing import cost_of_answer, list_price, prices_as_of, table
 
 
 def usage(model, prompt=1_000_000, completion=1_000_000, provider="openai", **more):
@@ -170,3 +170,13 @@ def test_a_free_model_reads_no_table():
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_an_answer_cost():
+    usage = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
+    assert cost_of_answer(usage) == pytest.approx(0.15)
+    assert cost_of_answer(usage, told=2.0) == 2.0
+    assert cost_of_answer(usage, told=0.0) == 0.0
+    assert cost_of_answer(usage, told=2.0, cached=True) == 0.0
+    assert cost_of_answer(None) is None
+    assert cost_of_answer(None, told=2.0) == 2.0

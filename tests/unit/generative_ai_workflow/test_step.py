@@ -467,3 +467,18 @@ class TestCustomSteps:
             LLMStep("s", "{k} {a}", MockLLMProvider({"second first": "ok"}), inputs={"a": "${steps.a.k}"}),
         ]
         assert Workflow(steps).execute().output["s"] == "ok"
+
+
+@pytest.mark.parametrize(("costs", "together"), [((0.25, 0.5), 0.75), ((0.25, None), None)])
+def test_a_step_knows_what_its_calls_cost_together(costs, together) -> None:
+    usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+    answers = [ChatResponse(content="x", model="m", usage=usage, cost_usd=cost) for cost in costs]
+    model = MockLLMProvider(answers)
+
+    class Twice(WorkflowStep):
+        async def execute_async(self, context):
+            for _ in costs:
+                await context.ask(ChatRequest(prompt="x"), model)
+            return {"done": True}
+
+    assert WorkflowEngine().run(Workflow([Twice("twice")])).steps["twice"].cost_usd == together

@@ -718,3 +718,34 @@ else:
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert issubclass(PluginError, Exception)
+
+
+# Who asks
+
+
+def test_other_keys_and_profiles_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
+
+    def who(**more: object) -> int | None:
+        return BedrockChatModel(region="us-east-1", **more).credentials_id
+
+    def pair(name: str) -> dict:
+        return {"aws_access_key_id": name, "aws_secret_access_key": SECRET}
+
+    assert who() is None
+    assert who(**pair("AKIDONE")) == who(**pair("AKIDONE"))
+    ways = [who(**pair("AKIDONE")), who(**pair("AKIDTWO")), who(api_key="key-one"), who(api_key="key-two")]
+    ways += [who(profile="one"), who(profile="two")]
+    for name in ("AWS_ROLE_ARN", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_BEARER_TOKEN_BEDROCK"):
+        monkeypatch.setenv(name, f"of the environment: {name}")
+        ways.append(who())
+    assert None not in ways
+    assert len(set(ways)) == len(ways)
+    # What was given counts more than what the environment says.
+    assert (who(api_key="key-one"), who(**pair("AKIDONE"))) == (ways[2], ways[0])
+
+
+def test_two_accounts_share_no_limits(server: BedrockServer) -> None:
+    one, two = (wrapped(server, aws_access_key_id=name) for name in ("AKIDONE", "AKIDTWO"))
+    assert one.credentials_id != two.credentials_id

@@ -390,3 +390,14 @@ def test_what_is_no_stream(events, code):
     with pytest.raises(ChatModelError) as caught:
         stream(*events)
     assert caught.value.code is code
+
+
+def test_an_answer_that_cannot_be_used_tells_what_it_took():
+    events = ({"messageStop": {"stopReason": "guardrail_intervened"}}, {"metadata": {"usage": USAGE}})
+    for ask in (lambda: decode(told(), call_of()), lambda: stream(*events)):
+        with pytest.raises(ChatModelError) as caught:
+            ask()
+        assert caught.value.fields["usage"].completion_tokens == USAGE["outputTokens"]
+    with pytest.raises(ChatModelError) as caught:
+        stream(events[0])
+    assert "usage" not in caught.value.fields

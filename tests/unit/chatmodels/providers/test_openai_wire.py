@@ -368,3 +368,18 @@ def test_what_an_error_says_beats_its_status() -> None:
     assert reported({"code": "content_filter"}, call(), status=400).code is Code.REFUSED
     assert reported({"code": 503, "message": "Loading model"}, call()).code is Code.UNAVAILABLE
     assert "Loading model" in str(reported({"code": 503, "message": "Loading model"}, call()))
+
+
+def test_a_streamed_answer_that_cannot_be_used_tells_what_it_took() -> None:
+    decoder = StreamDecoder(call())
+    decoder.feed(delta(finish="content_filter"))
+    decoder.feed({"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 1}})
+    with pytest.raises(ChatModelError) as counted:
+        decoder.finish()
+    assert counted.value.fields["usage"].total_tokens == 5
+    assert not counted.value.fields["usage"].estimated
+    uncounted = StreamDecoder(call())
+    uncounted.feed(delta(finish="content_filter"))
+    with pytest.raises(ChatModelError) as caught:
+        uncounted.finish()
+    assert "usage" not in caught.value.fields

@@ -384,3 +384,22 @@ def test_however_a_text_is_cut_it_comes_out_whole(whole: str, first: int, second
     pieces = [delta(whole[:low]), delta(whole[low:high]), delta(whole[high:]), ending(text(whole or "x"))]
     seen, last = stream(*pieces)
     assert seen + last.text == (whole or "x")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        ending(text("")),
+        ending(text("no"), kind="incomplete", incomplete_details={"reason": "content_filter"}),
+        ending(kind="failed", error={"code": "server_error", "message": "no"}),
+    ],
+)
+def test_a_streamed_answer_that_cannot_be_used_tells_what_it_took(last: dict[str, Any]) -> None:
+    last["response"]["usage"] = {"input_tokens": 3, "output_tokens": 2}
+    with pytest.raises(ChatModelError) as counted:
+        stream(last)
+    assert counted.value.fields["usage"].total_tokens == 5
+    del last["response"]["usage"]
+    with pytest.raises(ChatModelError) as uncounted:
+        stream(last)
+    assert "usage" not in uncounted.value.fields

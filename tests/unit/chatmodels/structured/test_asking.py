@@ -442,3 +442,19 @@ class TestShapes:
         assert in_own_loop(awaited(model)) == Person(name="Ann", age=30)
         assert model.call_count == 2
         assert model.parse("Who?", Person).value == Person(name="Ann", age=30)
+
+
+class TestWhatFailedIsPaid:
+    USAGE = TokenUsage(prompt_tokens=10, completion_tokens=5, model="s-1", provider="scripted")
+
+    def test_an_answer_that_came_as_an_error_counts_with_its_cost(self):
+        cut = failure(ErrorCode.TRUNCATED, fields={"usage": self.USAGE, "cost_usd": 0.25})
+        answer = ask(Scripted(cut, said(GOOD)), schema=PERSON)
+        assert (answer.asks, answer.cost_usd, answer.usage.completion_tokens) == (2, 0.75, 10)
+
+    def test_an_error_that_ends_the_asking_counts_too(self):
+        bad = failure(ErrorCode.BAD_REPLY, fields={"usage": self.USAGE, "cost_usd": 0.25})
+        with pytest.raises(ChatModelError) as caught:
+            ask(Scripted(said("no JSON"), bad), schema=PERSON)
+        assert caught.value.fields["cost_usd"] == 0.75
+        assert caught.value.fields["usage"].completion_tokens == 10

@@ -14,6 +14,7 @@ from chatmodels import (
     HealthStatus,
     MockChatModel,
     ProviderAuthError,
+    TokenUsage,
     create_chat_model,
     register_chat_model,
     unregister_chat_model,
@@ -28,6 +29,7 @@ from chatmodels.wrappers.hedging import HedgingModel
 from fmf_core.errors import ConfigurationError
 from fmf_core.logs import configure_logging, reset_logging
 from peers.scripted_server import Reply, ScriptedServer
+from unit.chatmodels.wrappers.scripts import Streaming
 
 REQUEST = ChatRequest(prompt="x", model="m-1")
 FAST = {"max_attempts": 2, "first_wait_s": 0}
@@ -362,3 +364,19 @@ class TestAtAServer:
             )  # fmt: skip
             assert model.invoke("x").content == "fine"
             assert (down.count, well.count) == (2, 1)
+
+
+def test_the_last_piece_of_a_stream_counts_the_requests_to_all():
+    first = failure(fields={"attempts": 3})
+    assert list(behind(MockChatModel(fail_with=first), MockChatModel("b")).stream(REQUEST))[-1].attempts == 4
+    with pytest.raises(ChatModelError) as caught:
+        list(behind(MockChatModel(fail_with=first), Streaming(["half", failure()])).stream(REQUEST))
+    assert caught.value.fields["attempts"] == 4
+
+
+def test_what_the_last_one_took_is_told_when_all_failed():
+    usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+    last = MockChatModel(fail_with=failure(fields={"usage": usage}))
+    with pytest.raises(ChatModelError, match="no model answered") as caught:
+        behind(MockChatModel(fail_with=failure()), last).complete(REQUEST)
+    assert caught.value.fields["usage"] == usage

@@ -236,3 +236,14 @@ class TestAtAServer:
             with pytest.raises(ChatModelError) as caught:
                 hedging(server, retry=None).invoke("x")
             assert caught.value.fields["attempts"] == server.count == 2
+
+    def test_a_stream_tells_how_many_requests_it_took(self):
+        replies = [Reply(latency_s=0.3, status=503), Reply(latency_s=0.3, status=503), Reply(text="fine")]
+        with ScriptedServer(replies) as server:
+            last = list(hedging(server, retry={"max_attempts": 2, "first_wait_s": 0}).stream("x"))[-1]
+            assert (last.attempts, server.count) == (3, 3)
+        with ScriptedServer(default=Reply(latency_s=0.3, status=503)) as server:
+            with pytest.raises(ChatModelError) as caught:
+                list(hedging(server, retry=None).stream("x"))
+            assert caught.value.fields["attempts"] == server.count == 2
+            assert "hedges" not in caught.value.fields

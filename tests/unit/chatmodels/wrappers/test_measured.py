@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from chatmodels import ChatRequest, MockChatModel
+from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage
+from chatmodels.testing import ModelBudget
 from chatmodels.wrappers.measured import MeasuredModel
-from unit.chatmodels.wrappers.scripts import REQUEST
+from unit.chatmodels.wrappers.scripts import REQUEST, failure
 
 
 class TestMeasuredModel:
@@ -16,3 +17,23 @@ class TestMeasuredModel:
 
     def test_an_unknown_price_is_none(self):
         assert MeasuredModel(MockChatModel()).complete(REQUEST).cost_usd is None
+
+
+class TestAnswersThatCannotBeUsed:
+    USAGE = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_they_are_paid_all_the_same(self, streamed):
+        error = failure(ErrorCode.REFUSED, fields={"usage": self.USAGE})
+        model = MeasuredModel(MockChatModel(fail_with=error))
+        with ModelBudget() as budget, pytest.raises(ChatModelError) as caught:
+            list(model.stream(REQUEST)) if streamed else model.complete(REQUEST)
+        assert caught.value.fields["cost_usd"] == pytest.approx(0.15)
+        assert (budget.calls, budget.spent_usd) == (1, pytest.approx(0.15))
+
+    def test_what_nobody_counted_is_charged_to_nobody(self):
+        model = MeasuredModel(MockChatModel(fail_with=failure(ErrorCode.REFUSED)))
+        with ModelBudget() as budget, pytest.raises(ChatModelError) as caught:
+            model.complete(REQUEST)
+        assert "cost_usd" not in caught.value.fields
+        assert (budget.calls, budget.spent_usd) == (0, 0)

@@ -80,3 +80,27 @@ class TestRetryingModel:
 
     def test_an_empty_stream_stays_empty(self):
         assert list(RetryingModel(Streaming([]), FAST).stream(REQUEST)) == []
+
+    def test_attempts_of_every_failure_count(self):
+        model = RetryingModel(MockChatModel([failure(fields={"attempts": 2}), failure(), "done"]), FAST)
+        assert model.complete(REQUEST).attempts == 4
+        failing = [failure(fields={"attempts": 2}), failure(), failure(fields={"attempts": 2})]
+        with pytest.raises(ChatModelError, match="after 5 attempts") as caught:
+            RetryingModel(MockChatModel(failing), FAST).complete(REQUEST)
+        assert caught.value.fields["attempts"] == 5
+
+    def test_one_error_raised_again_and_again_counts_anew(self):
+        model = RetryingModel(MockChatModel(fail_with=failure()), FAST)
+        for ask in (model.complete, model.complete, lambda request: list(model.stream(request))):
+            with pytest.raises(ChatModelError) as caught:
+                ask(REQUEST)
+            assert caught.value.fields["attempts"] == 3
+            assert str(caught.value).count("attempts") == 1
+
+    def test_the_last_piece_of_a_stream_says_how_many_attempts_it_took(self):
+        inner = Streaming([failure(fields={"attempts": 2})], ["a", end()])
+        assert [chunk.attempts for chunk in RetryingModel(inner, FAST).stream(REQUEST)] == [1, 3]
+        broken = Streaming([failure()], ["a", failure()])
+        with pytest.raises(ChatModelError, match="after 2 attempts") as caught:
+            list(RetryingModel(broken, FAST).stream(REQUEST))
+        assert caught.value.fields["attempts"] == 2

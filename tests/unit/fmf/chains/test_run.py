@@ -393,6 +393,17 @@ def test_json_that_was_cut_is_asked_for_again_with_more_room_and_all_of_it_is_pa
     assert result.record["metrics"]["cost_estimate_usd"] == pytest.approx(4 * cost_of(usage))
 
 
+def test_two_asks_of_one_step_are_priced_each_for_itself(project, chain):
+    # Each is within the longest prompt that has a list price, both together are not.
+    usage = TokenUsage(prompt_tokens=150_000, completion_tokens=100, model="claude-sonnet-4-5", provider="openai")
+    whole = ChatResponse(content='{"mood": "good"}', model="claude-sonnet-4-5", usage=usage)
+    model = MockChatModel([whole.model_copy(update={"finish_reason": "length"}), whole])
+    step = {**ONE, "params": {"max_tokens": 100}, "output": {"name": "facts", "schema": {"type": "object"}}}
+    result = project({"a.md": "x"}).run(chain(step, concurrency=1), model)
+    assert result.outputs[0]["tokens_prompt"] == 300_000
+    assert result.outputs[0]["cost_usd"] == pytest.approx(2 * cost_of(usage))
+
+
 def test_an_unknown_price_makes_the_cost_unknown(project, chain):
     result = project().run(chain(ONE), MockChatModel(model="nobody-knows-1"))
     assert result.record["metrics"]["cost_estimate_usd"] is None

@@ -99,3 +99,16 @@ class TestCost:
     def test_a_negative_budget_is_refused(self) -> None:
         with pytest.raises(ConfigurationError):
             CostTracker(limit_usd=-1)
+
+    def test_what_an_answer_says_of_its_own_cost_counts(self) -> None:
+        answer = ChatResponse(content="x", model="gpt-4o-mini", usage=usage(), cost_usd=2.0)
+        costs = CostTracker()
+        costs.record(answer)
+        assert costs.estimated_cost_usd == 2.0
+        costs.record(WorkflowEngine().run(Workflow([LLMStep("s", "x", MockLLMProvider([answer]))])))
+        assert costs.estimated_cost_usd == 4.0
+        own = CostTracker(prices={"gpt-4o-mini": {"input_per_1m": 1, "output_per_1m": 0}})
+        own.record(answer)
+        assert own.estimated_cost_usd == pytest.approx(1.0)
+        own.record(answer.model_copy(update={"cost_usd": 0.0, "cached": True}))
+        assert own.estimated_cost_usd == pytest.approx(1.0)
