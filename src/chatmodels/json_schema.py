@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fmf_core.errors import ConfigurationError
-from fmf_core.redact import shortened
 
 if TYPE_CHECKING:
     from referencing._core import Resolver
@@ -279,4 +278,6 @@ def _additional_properties(original: Any) -> Any:
 
 
 def _short(text: str) -> str:
+    from fmf_core.redact import shortened
+
     return shortened(text, LONGEST_SHOWN)

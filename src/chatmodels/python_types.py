@@ -110,11 +110,13 @@ def _unusable(shape: Any, error: PydanticUserError) -> ConfigurationError:
 
 
 def _told(error: ValidationError) -> Iterator[str]:
+    from fmf_core.redact import shortened
+
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     for fault in faults[:MOST_FAULTS]:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
         told = f"at ${place}: {fault['msg']}"
-        yield told if len(told) <= LONGEST_FAULT else f"{told[:LONGEST_FAULT]}…"
+        yield shortened(told, LONGEST_FAULT)
     if len(faults) > MOST_FAULTS:
         yield f"and {len(faults) - MOST_FAULTS} more"
 

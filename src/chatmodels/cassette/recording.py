@@ -19,7 +19,8 @@ class RecordingModel(WrappedModel):
     """Passes calls on to `inner` and writes each of them, with its answer or its error, to a file for people to review.
 
     Secrets are blanked on the way to the file, pictures stand there as their hash, and what changes from time to time
-    (latency, pace, rate limits) is left out. The file and its folders are made with the first call.
+    (latency, pace, rate limits) is left out. The file and its folders are made with the first call. Where it cannot be
+    written, the model is not asked.
 
     Args:
         inner: the model that answers.
@@ -41,7 +42,13 @@ class RecordingModel(WrappedModel):
         return other
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
-        """Answer `request` and record the call."""
+        """Answer `request` and record the call.
+
+        Raises:
+            ConfigurationError: the file cannot be written; the model was not asked.
+            FrameworkError: the file could not be written after all, or the model failed.
+        """
+        await in_thread(self._tape.check)
         try:
             response = await self.inner.complete_async(request)
         except FrameworkError as error:
@@ -53,6 +60,7 @@ class RecordingModel(WrappedModel):
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece and record the pieces; a stream that was left early is not recorded."""
+        await in_thread(self._tape.check)
         chunks: list[ChatChunk] = []
         stream = self.inner.stream_async(request)
         try:

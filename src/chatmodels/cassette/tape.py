@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,32 @@ class TapeWriter:
         self._path = path
         self._mode = "a" if append else "w"
         self._lock = threading.Lock()
+        self._failed = False
+
+    def check(self) -> None:
+        """Make sure that calls can be written, before they are paid; makes the folders, but no file.
+
+        Raises:
+            ConfigurationError: they cannot, or an earlier one could not, so that the file is not whole.
+        """
+        if self._failed:
+            raise ConfigurationError(
+                f"the recording {self._path} is not whole: an earlier call could not be written",
+                op="recording.write",
+                hint="make room, and record the calls again",
+            )
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path.exists():
+                self._path.open("a").close()
+            else:
+                tempfile.TemporaryFile(dir=self._path.parent).close()
+        except OSError as error:
+            raise ConfigurationError(
+                f"no recording can be written to {self._path}: {error}",
+                op="recording.open",
+                hint="name a file in a folder that you may write to",
+            ) from error
 
     def write(
         self,
@@ -45,7 +72,11 @@ class TapeWriter:
         chunks: Sequence[ChatChunk] | None = None,
         error: FrameworkError | None = None,
     ) -> None:
-        """Add one call: its request, and its response, its pieces or its error."""
+        """Add one call: its request, and its response, its pieces or its error.
+
+        Raises:
+            FrameworkError: the file cannot be written; it may end in the middle of the call.
+        """
         call: dict[str, Any] = {"request": request_on_tape(request)}
         if response is not None:
             facts = response.model_dump(mode="json", exclude_defaults=True, exclude=_MOMENTARY)
@@ -55,6 +86,19 @@ class TapeWriter:
         if error is not None:
             call["error"] = redact_value(_error_facts(error))
         text = _as_yaml(call) if self._path.suffix in YAML_SUFFIXES else json.dumps(call, ensure_ascii=False) + "\n"
+        try:
+            self._add(text)
+        except OSError as failure:
+            self._failed = True
+            # Not a code that is tried again: the call was answered, and would be paid once more.
+            raise FrameworkError(
+                f"the call was made, but cannot be written to {self._path}: {failure}",
+                op="recording.write",
+                code=Code.INVALID,
+                hint="make room, and record the calls again",
+            ) from failure
+
+    def _add(self, text: str) -> None:
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # What UTF-8 cannot hold is written as `\udXXX`, which means the same in JSON and in quoted YAML.
@@ -72,6 +116,8 @@ class RecordedCall:
         self.request: Mapping[str, Any] = call["request"]
         if not all(isinstance(part, Mapping) for part in (self.request, *self.request.get("messages", ()))):
             raise TypeError("its request is no mapping with messages")
+        if not all(isinstance(part, Mapping) for part in _parts_of(self.request)):
+            raise TypeError("its response format or a part of its messages is no mapping")
         self.key = canonical(self.request)
         self.streamed = "chunks" in call
         self._chunks = [_chunk(piece) for piece in call.get("chunks", ())]
@@ -171,6 +217,15 @@ def _chunks_on_tape(chunks: Sequence[ChatChunk]) -> list[Any]:
         others = [{**piece, "text": ""} for piece in pieces if set(piece) != {"text"}]
         pieces = [{"text": piece} for piece in _PIECE.findall(blanked)] + others
     return [piece["text"] if set(piece) == {"text"} else redact_value(piece) for piece in pieces]
+
+
+def _parts_of(request: Mapping[str, Any]) -> Iterator[Any]:
+    """The response format and the parts of the messages, where they have parts."""
+    if request.get("response_format") is not None:
+        yield request["response_format"]
+    for turn in request.get("messages", ()):
+        if isinstance(turn.get("content"), list):
+            yield from turn["content"]
 
 
 def _chunk(piece: object) -> ChatChunk:

@@ -14,6 +14,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import MOST_SAID, seconds_to_wait
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.redact import shortened
 
 
 class LateError(Exception):
@@ -140,9 +141,9 @@ def translated(error: Exception, call: Call) -> FrameworkError:
         if kind in EXCEPTIONS:
             code, hint = EXCEPTIONS[kind]
             message = str(error) if kind in PLAIN else f"{type(error).__name__}: {error}"
-            return call.error(message[:MOST_SAID], code, hint=hint)
+            return call.error(shortened(message, MOST_SAID), code, hint=hint)
         if kind.__module__.startswith("urllib3.") and kind.__name__ in BELOW:
-            return call.error(f"{type(error).__name__}: {str(error)[:MOST_SAID]}", BELOW[kind.__name__])
+            return call.error(f"{type(error).__name__}: {shortened(str(error), MOST_SAID)}", BELOW[kind.__name__])
     # What boto3 trips over is a reply of a shape that its parsers do not expect.
     return call.error(f"boto3 cannot read the reply: {type(error).__name__}: {error}", Code.BAD_REPLY)
 
@@ -150,7 +151,7 @@ def translated(error: Exception, call: Call) -> FrameworkError:
 def refused(response: Mapping[str, Any], call: Call) -> ChatModelError:
     """The error for what the service answered instead of a reply, or sent in mid stream; `response` as boto3 has it."""
     told = response.get("Error") or {}
-    name, said = str(told.get("Code") or ""), str(told.get("Message") or "no reason given")[:MOST_SAID]
+    name, said = str(told.get("Code") or ""), shortened(str(told.get("Message") or "no reason given"), MOST_SAID)
     kind = name[:1].upper() + name[1:]  # in streams the names begin small
     metadata = response.get("ResponseMetadata") or {}
     status = metadata.get("HTTPStatusCode") or 0

@@ -8,7 +8,7 @@ from typing import Any
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
-from fmf_core.redact import redact
+from fmf_core.redact import MOST_REDACTED, shortened
 
 HINTS = {
     Code.INVALID: "change the request as the provider's words say",
@@ -59,5 +59,5 @@ class Call:
 
 def shown(seen: object, limit: int = 200) -> str:
     """The first `limit` characters of a reply, quoted and without secrets."""
-    text = seen[: 4 * limit].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
-    return repr(redact(text)[:limit])
+    text = seen[:MOST_REDACTED].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
+    return repr(shortened(text, limit))

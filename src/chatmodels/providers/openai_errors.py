@@ -11,6 +11,7 @@ from chatmodels.providers.call import Call, shown
 from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.transport.seam import Reply, TransportFault
 from fmf_core.errors import Code
+from fmf_core.redact import shortened
 
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 REFUSALS = frozenset(
@@ -64,7 +65,7 @@ def reported(error: object, call: Call, *, status: int = 0, retry_after: float |
     kinds = frozenset(str(facts[name]) for name in ("code", "type") if isinstance(facts.get(name), str | int))
     number = status or next((int(kind) for kind in kinds if re.fullmatch("[45][0-9][0-9]", kind)), 0)
     code = code_of_status(number, kinds) if number or kinds & (OUT_OF_MONEY | REFUSALS) else _code_of_kinds(kinds)
-    said = str(facts.get("message") or "")[:MOST_SAID] or (shown(error) if error else "no reason given")
+    said = shortened(str(facts.get("message") or ""), MOST_SAID) or (shown(error) if error else "no reason given")
     message = f"the provider answered {number or 'with an error'}: {said}"
     more = {"status": number} if number else {}
     hint = HINTS.get(code, "").format(key_names=call.key_names, address_names=call.address_names)

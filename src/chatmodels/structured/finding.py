@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from fmf_core.redact import shortened
-
 T = TypeVar("T")
 
 Place = Literal["whole", "fence", "prose"]
@@ -330,6 +328,8 @@ def _unreadable(text: str) -> MisfitError:
 
 def short(text: str) -> str:
     """The beginning of `text`, as errors show it."""
+    from fmf_core.redact import shortened
+
     return shortened(text, LONGEST_SHOWN)
 
 

@@ -12,6 +12,7 @@ from chatmodels.transport.address import Origin, in_address, proxy_authorization
 from chatmodels.transport.connection import MOST_HEAD_BYTES, Connection
 from chatmodels.transport.seam import TransportFault
 from fmf_core.errors import Code
+from fmf_core.redact import shortened
 
 RACE_DELAY_S = 0.25
 """How long the first address of a name is tried before the next one is tried beside it."""
@@ -95,9 +96,9 @@ class _Tunnel(asyncio.Protocol):
             raise ConnectionResetError("the proxy closed the connection")
         status = head.split(b"\r\n", 1)[0].split(b" ")
         if _HEAD_END not in head or len(status) < 2 or not status[1].startswith(b"2"):
-            said = b" ".join(status[1:]).decode("latin-1") or "it speaks no HTTP"
+            said = shortened(b" ".join(status[1:]).decode("latin-1"), 200) or "it speaks no HTTP"
             raise TransportFault(
-                f"the proxy {urlsplit(proxy).hostname} does not let requests to {authority} through: {said[:200]}",
+                f"the proxy {urlsplit(proxy).hostname} does not let requests to {authority} through: {said}",
                 Code.AUTH if said.startswith("407") else Code.UNAVAILABLE,
                 "check HTTPS_PROXY and NO_PROXY",
             )

@@ -413,6 +413,39 @@ def test_many_threads_write_whole_lines(path):
     assert "100" in replay.check_health().detail
 
 
+def test_where_no_file_can_be_written_the_model_is_not_asked(tmp_path):
+    asked = []
+    model = MockChatModel(lambda request: asked.append(request) or "x")
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file" / "calls.jsonl", tmp_path / ("n" * 300)):
+        for way in (lambda m: m.invoke("x"), lambda m: list(m.stream("x"))):
+            with pytest.raises(ConfigurationError, match="no recording can be written") as caught:
+                way(RecordingModel(model, place))
+            assert str(place) in caught.value.message
+    assert not asked
+
+
+def test_a_call_that_cannot_be_written_is_told_and_no_other_is_made():
+    asked = []
+    recorder = RecordingModel(MockChatModel(lambda request: asked.append(request) or "x"), "/dev/full")
+    with pytest.raises(FrameworkError, match="/dev/full") as caught:
+        recorder.invoke("x")
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.INVALID, False)
+    assert isinstance(caught.value.__cause__, OSError)
+    with pytest.raises(ConfigurationError, match="not whole"):
+        recorder.invoke("y")
+    assert len(asked) == 1
+
+
+def test_an_unmatched_prompt_shows_no_piece_of_a_secret(path):
+    secret = "ProdDbPassw0rd-XYZZY-9876543210-qwertyuiop"
+    add_secret(secret)
+    record(path, MockChatModel("x"), lambda m: m.invoke("other"))
+    with pytest.raises(ChatModelError, match="not on record") as caught:
+        ReplayModel(path).invoke("p" * 185 + secret + " more")
+    assert "ProdDb" not in str(caught.value)
+
+
 def test_a_record_that_is_not_there(tmp_path):
     with pytest.raises(FrameworkError, match=r"nothing\.jsonl") as caught:
         ReplayModel(tmp_path / "nothing.jsonl")
@@ -420,11 +453,17 @@ def test_a_record_that_is_not_there(tmp_path):
 
 
 WORDS = ["messages", "role", "content", "type", "response_format", "tools", "code", "message", "text", "usage"]
+BROKEN_REQUESTS = ['{"messages": [{"content": [1]}]}', '{"response_format": 5}', '{"messages": [1]}']
 BROKEN = ["{", "[]", "{}", '{"request": {}, "response": {"content": 1}}', '{"request": {}}', "7", "text"]
 BROKEN_ERRORS = ["7", "{}", '{"code": "no_code", "message": "m"}', '{"code": "auth"}']
 
 
-@pytest.mark.parametrize("bad", BROKEN + [f'{{"request": {{}}, "error": {error}}}' for error in BROKEN_ERRORS])
+@pytest.mark.parametrize(
+    "bad",
+    BROKEN
+    + [f'{{"request": {{}}, "error": {error}}}' for error in BROKEN_ERRORS]
+    + [f'{{"request": {request}, "chunks": ["x"]}}' for request in BROKEN_REQUESTS],
+)
 def test_a_broken_record_names_its_line(tmp_path, bad):
     path = tmp_path / "calls.jsonl"
     record(path, MockChatModel(), lambda m: m.invoke("x"))
