@@ -14,7 +14,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.request_facts import canonical
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code
-from fmf_core.redact import redact_value
+from fmf_core.redact import redact_value, shortened
 
 UNMATCHED = "record it again with RecordingModel, or make the request equal to the recorded one"
 _FORMATS = {"json": "json_object", "json_schema": "json_schema"}
@@ -89,9 +89,8 @@ class ReplayModel(ChatModel):
         from chatmodels.cassette.difference import difference
 
         diff = difference(request_on_tape(request), [calls[0].request for calls in self._calls.values()])
-        prompt = request.prompt if len(request.prompt) <= LONGEST_SHOWN else f"{request.prompt[:LONGEST_SHOWN]}…"
         return ChatModelError(
-            f"the prompt {prompt!r} is not on record in {self.path}\n{diff}\n",
+            f"the prompt {shortened(request.prompt, LONGEST_SHOWN)!r} is not on record in {self.path}\n{diff}\n",
             op="replay.complete",
             code=Code.NOT_FOUND,
             hint=self._hint or UNMATCHED,
