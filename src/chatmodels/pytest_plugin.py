@@ -226,9 +226,11 @@ def _limit_of_the_run(config: pytest.Config) -> float | None:
 
 
 def _file_name(name: str) -> str:
-    """`name` as every file system takes it; two names never become one."""
+    """`name` as every file system takes it; two names never become one, also where case does not count."""
     plain = re.sub(r"[^\w.\[\]=,+-]+", "_", name)
-    if plain == name and len(plain) <= LONGEST_NAME:
+    # Names of classes have their capitals in the usual places; parameters may differ by case alone.
+    test = re.sub(r"\A(?:Test\w*\.)+", "", name)
+    if plain == name and test == test.lower() and len(plain) <= LONGEST_NAME:
         return plain
     from hashlib import sha256
 

@@ -144,6 +144,20 @@ def test_a_test_is_recorded_once_and_then_replayed(project: Project) -> None:
     assert len(project.asked) == 8
 
 
+def test_names_that_differ_by_case_alone_have_files_of_their_own(project: Project) -> None:
+    project.tests(
+        """
+@pytest.mark.parametrize("which", ["a", "A"])
+def test_it(recorded_model, which):
+    assert recorded_model("remote").invoke(which)
+"""
+    )
+    assert outcome(project.run("--record-models=once")) == {"passed": 2}
+    names = [path.name.lower() for path in (project.folder / "recordings" / "test_it").iterdir()]
+    assert len(set(names)) == 2
+    assert "test_it[a].jsonl" in names
+
+
 @pytest.mark.parametrize("environment", [{}, {"CI": "true"}])
 def test_what_is_not_recorded_fails_and_names_the_command(project: Project, environment: dict[str, str]) -> None:
     project.tests(RECORDED)
