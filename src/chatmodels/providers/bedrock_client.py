@@ -119,7 +119,7 @@ class Runtime:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._threads = Threads(access.max_threads, "bedrock")
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
         # A forked child makes a client of its own: connections are not to be shared.
         self._made: tuple[int, Any, Any] | None = None
         self._known: object = None
@@ -174,10 +174,15 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock:
+        with self._lock():
             made, self._made = self._made, None
         if made is not None and made[0] == os.getpid():
             made[2].close()
+
+    def _lock(self) -> threading.Lock:
+        """The lock of this process: another thread may have held the parent's when it was forked."""
+        process = os.getpid()
+        return self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
 
     def _work(self, line: Line, begin: Callable[[], object], work: Callable[[Any], T]) -> T:
         begin()
@@ -198,7 +203,7 @@ class Runtime:
         del error
 
     def _client(self) -> Any:
-        with self._lock:
+        with self._lock():
             if self._made is None or self._made[0] != os.getpid():
                 session = session_of(self._access)
                 self._made = (os.getpid(), session, client_of(session, self._access))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -82,10 +83,8 @@ class EntraSignIn:
         self._ask = _asking(credential, scope)
         self._clock = clock
         self._token: Token | None = None
-        self._flight: Future[Token] | None = None
         self._rest_until = 0.0
-        self._lock = threading.Lock()
-        self._thread = ThreadPool(1, "entra-sign-in")
+        self._processes: dict[int, _Process] = {}
 
     @property
     def token(self) -> str:
@@ -128,35 +127,41 @@ class EntraSignIn:
         The request itself is not repeated: retries have one owner, and a new token rarely helps where the last one,
         which had not expired, did not.
         """
-        with self._lock:
+        with self._here().lock:
             # It stays to be seen by requests that are about to leave; the next one waits for a new token.
             self._token = replace(self._token, renew_at=0.0, ends_at=0.0) if self._token is not None else None
         error.fields["token"] = "dropped"  # noqa: S105 - a mark for whoever reads the error
         error.hint = f"the next request signs in anew; {HINT}"
         return error
 
+    def _here(self) -> _Process:
+        """What belongs to this process: after a fork, no thread of the parent's fetches or unlocks anything."""
+        process = os.getpid()
+        return self._processes.get(process) or self._processes.setdefault(process, _Process())
+
     def _join(self) -> Future[Token]:
         """The fetching that is under way; begun here when there is none."""
-        with self._lock:
-            if self._flight is not None:
-                return self._flight
-            flight = self._flight = Future()
+        here = self._here()
+        with here.lock:
+            if here.flight is not None:
+                return here.flight
+            flight = here.flight = Future()
         # In a thread of its own and not as a task: a caller that gives up, or whose event loop ends, ends nothing.
         try:
-            self._thread.submit(partial(self._fly, flight))
+            here.thread.submit(partial(self._fly, here, flight))
         except RuntimeError:  # no thread can be started
-            self._flight = None
+            here.flight = None
             raise
         return flight
 
-    def _fly(self, flight: Future[Token]) -> None:
+    def _fly(self, here: _Process, flight: Future[Token]) -> None:
         token, problem = None, None
         try:
             token = self._fetch()
         except BaseException as error:  # noqa: BLE001 - it is raised again where the token is waited for
             problem = error
-        with self._lock:
-            self._flight = None
+        with here.lock:
+            here.flight = None
             if token is not None:
                 self._token = token
             else:
@@ -179,6 +184,15 @@ class EntraSignIn:
         if isinstance(ends_at, int | float):
             return Token(text, max(ends_at - RENEW_BEFORE_S, now), ends_at - LAST_USE_BEFORE_S)
         return Token(text, now + UNDATED_FOR_S, now + 2 * UNDATED_FOR_S)
+
+
+class _Process:
+    """What fetches the token in one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.flight: Future[Token] | None = None
+        self.thread = ThreadPool(1, "entra-sign-in")
 
 
 def _asking(credential: Credential, scope: str) -> Callable[[], Any]:
@@ -219,12 +233,14 @@ class _Default:
             )
         self._scope = scope
         self._credential: Any = None
+        self._process = 0
 
     def __call__(self) -> Any:
-        if self._credential is None:
+        # Only one thread of a process is here; locks inside a credential do not survive a fork.
+        if self._credential is None or self._process != os.getpid():
             from azure.identity import DefaultAzureCredential
 
-            self._credential = DefaultAzureCredential()
+            self._credential, self._process = DefaultAzureCredential(), os.getpid()
         return self._credential.get_token(self._scope)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
@@ -37,6 +37,7 @@ from chatmodels.types import (
 )
 from fmf_core.errors import Code
 
+T = TypeVar("T")
 COMPLETION_LIMIT_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)")
 """Models that take `max_completion_tokens`, which counts their thinking, too."""
 
@@ -198,8 +199,8 @@ class StreamDecoder:
         choice = _only_choice(payload, self.call)
         if choice.get("finish_reason") is not None:
             self.finish_reason = _finish_reason(choice["finish_reason"])
-        delta = mapping(choice.get("delta"))
-        for item in sequence(delta.get("tool_calls")):
+        delta = _of_type(dict, choice.get("delta"), self.call, payload)
+        for item in _of_type(list, delta.get("tool_calls"), self.call, payload):
             self._add_call(mapping(item))
         piece = _text(delta.get("content"), self.call, payload)
         if not piece:
@@ -213,7 +214,6 @@ class StreamDecoder:
         Args:
             model: the name under which the tokens count; without it the one that the stream told.
         """
-        text = "".join(self.text)
         try:
             return self._last(model)
         except ChatModelError as error:
@@ -221,6 +221,7 @@ class StreamDecoder:
             raise
 
     def _last(self, model: str | None) -> ChatChunk:
+        text = "".join(self.text)
         if self.finish_reason is None:
             raise cut_off(text, self.call)
         tool_calls = tuple(_tool_call(item, self.finish_reason, self.call) for item in self._calls.values())
@@ -242,6 +243,15 @@ class StreamDecoder:
         function, more = known["function"], mapping(item.get("function"))
         function["name"] = string(more.get("name")) or function.get("name")
         function["arguments"] = (function.get("arguments") or "") + (string(more.get("arguments")) or "")
+
+
+def _of_type(kind: type[T], value: object, call: Call, payload: object) -> T:
+    """`value`, or an empty one where there is none; anything of another type is no piece of an answer."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise call.bad_reply(f"a piece of the stream holds {type(value).__name__} instead of {kind.__name__}", payload)
+    return value
 
 
 def _finish_reason(value: object) -> str:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from chatmodels.types import RateLimitStatus
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+MOST_DIGITS = 15
+"""A longer number is none that a server means, and may be none that can be reckoned with."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
+_LONG = re.compile(rf"(?<![\d.])\d{{{MOST_DIGITS + 1}}}", re.ASCII)
 
 
 def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
@@ -33,7 +36,7 @@ def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
 def seconds_in(text: str | None) -> float | None:
     """The seconds in `1s`, `20ms`, `6m0s` or a bare number; `None` for anything else."""
     text = (text or "").strip()
-    if not text.isascii():
+    if not text.isascii() or _LONG.search(text):
         return None
     if text.replace(".", "", 1).isdecimal():
         return float(text)
@@ -44,4 +47,4 @@ def seconds_in(text: str | None) -> float | None:
 
 
 def _count(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and text.isascii() else None
+    return int(text) if text and text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS else None

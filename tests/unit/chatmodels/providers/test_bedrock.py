@@ -634,6 +634,39 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert server.connections == 2
 
 
+def test_a_forked_child_does_not_wait_for_the_client_that_the_parent_makes(server):
+    code = f"""
+import os, sys, threading
+from chatmodels.providers import bedrock_client
+from chatmodels.providers.bedrock import BedrockChatModel
+parent, began, over, real = os.getpid(), threading.Event(), threading.Event(), bedrock_client.session_of
+def slow(access):
+    if os.getpid() == parent:
+        began.set()
+        over.wait(30)
+    return real(access)
+bedrock_client.session_of = slow
+model = BedrockChatModel(
+    endpoint_url={server.url!r}, region="r", aws_access_key_id="x", aws_secret_access_key="y", timeout_s=20
+)
+asking = threading.Thread(target=model.invoke, args=("parent",))
+asking.start()
+began.wait(30)
+child = os.fork()
+if child == 0:
+    try:
+        os._exit(0 if model.invoke("child").content == "Scripted reply" else 1)
+    finally:
+        os._exit(2)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+over.set()
+asking.join()
+sys.exit(status)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert server.count == 2
+
+
 # What else it says
 
 

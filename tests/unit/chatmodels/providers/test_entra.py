@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -166,6 +167,33 @@ def test_an_ended_token_is_waited_for() -> None:
     ready(sign_in)
     clock.now += 3600 - 29
     assert ready(sign_in) == "signed-token-2-of-nobody"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_fetches_by_itself_what_the_parent_is_fetching() -> None:
+    parent, began, over = os.getpid(), threading.Event(), threading.Event()
+
+    def credential() -> str:
+        if os.getpid() == parent:
+            began.set()
+            assert over.wait(30)
+        return "signed-token-of-nobody"
+
+    sign_in = sign_in_of(credential)
+    fetching = threading.Thread(target=ready, args=(sign_in, 60.0))
+    fetching.start()
+    assert began.wait(30)
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if ready(sign_in, 20.0) else 1)
+        finally:
+            os._exit(2)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        over.set()
+        fetching.join(30)
 
 
 def test_who_gives_up_takes_nobody_along() -> None:

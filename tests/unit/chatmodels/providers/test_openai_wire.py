@@ -329,6 +329,14 @@ def test_a_stream_ends_with_its_reason_and_counts() -> None:
     assert last.usage.total_tokens == 5
 
 
+@pytest.mark.parametrize("delta", [5, "text", [], {"tool_calls": 5}, {"tool_calls": {}}, {"content": 5}])
+def test_a_piece_of_another_type_is_a_bad_reply(delta: object) -> None:
+    decoder = StreamDecoder(call())
+    with pytest.raises(ChatModelError) as caught:
+        decoder.feed({"choices": [{"index": 0, "delta": delta, "finish_reason": "stop"}]})
+    assert caught.value.code is Code.BAD_REPLY
+
+
 def test_a_stream_without_its_end_may_be_tried_again() -> None:
     decoder = StreamDecoder(call())
     decoder.feed(delta("Hi"))

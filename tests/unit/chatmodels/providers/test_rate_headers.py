@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chatmodels.providers.rate_headers import rate_limit_status, seconds_in
+from chatmodels.types import RateLimitStatus
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,13 @@ def test_nonsense_is_left_out():
     status = rate_limit_status({"x-ratelimit-remaining-requests": "many", "x-ratelimit-reset-tokens": "soon"})
     assert status is not None
     assert status.model_dump(exclude_none=True) == {}
+
+
+@pytest.mark.parametrize("digits", [16, 500, 5_000])
+def test_numbers_that_no_server_means_are_left_out(digits):
+    number = "9" * digits
+    for text in (number, f"{number}s", f"1m{number}s", f"{number}.5"):
+        assert seconds_in(text) is None
+    assert seconds_in(f"0.{number}") == pytest.approx(1.0)
+    found = rate_limit_status({"x-ratelimit-remaining-requests": number, "x-ratelimit-limit-requests": "9" * 15})
+    assert found == RateLimitStatus(limit_requests=10**15 - 1)
