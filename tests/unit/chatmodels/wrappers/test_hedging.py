@@ -106,7 +106,7 @@ class TestWhole:
                     await asyncio.sleep(0.05)
 
         inner = Stubborn()
-        model = HedgingModel(inner, 0.01)
+        model = HedgingModel(inner, 0.01, 1.0)
 
         async def go():
             for _ in range(5):
