@@ -40,6 +40,11 @@ class Concurrency(Value):
     """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails."""
     max: int = Field(default=10_000, ge=1)
     """How many may be under way at most."""
+    max_wait_s: float | None = Field(default=None, gt=0)
+    """How long a request waits for its turn at most, in seconds; then it fails with `RATE_LIMIT`, each attempt anew.
+
+    `None` waits as long as others get on: right for a batch. Where a person waits, a few seconds are.
+    """
 
 
 class RetryBudget(Value):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Callable, Hashable
+from math import inf
 from time import monotonic
 from typing import cast
 
 from chatmodels.config import Concurrency
+from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.breaker import BreakerOpenError
 from chatmodels.wrappers.shared import Seats, SharedState
-from chatmodels.wrappers.start_queue import StartQueue
+from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
 from chatmodels.wrappers.throttle import Throttle
 from fmf_core.errors import Code, FrameworkError
 
@@ -21,6 +24,9 @@ OVERLOAD = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
 
 OURS = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
 """Failures from this side: they say nothing about the server."""
+
+STOPPED_S = 2.0
+"""How long an event loop is not seen running, in seconds, before its requests hold up nobody any longer."""
 
 
 class AdaptiveModel(WrappedModel):
@@ -37,42 +43,101 @@ class AdaptiveModel(WrappedModel):
     def __init__(self, inner: ChatModel, concurrency: Concurrency) -> None:
         super().__init__(inner)
         self.concurrency = concurrency
-        self._gates = Seats(_gates, concurrency)
+        # Who waits longer and who does not learn together.
+        self._gates = Seats(_gates, concurrency.model_copy(update={"max_wait_s": None}))
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
-        """Answer `request` when its turn has come."""
+        """Answer `request` when its turn has come.
+
+        Raises:
+            ChatModelError: `Code.RATE_LIMIT`, its turn did not come in time; besides those of the model.
+        """
         gate = self._gates.of(self, request.model)
-        started = gate.start_now()
+        crew = gate.crew()
+        started = gate.start_now(crew)
         if started is None:
-            started = await gate.pass_through()
+            started = await self._turn(gate, crew, request)
         try:
             response = await self.inner.complete_async(request)
         except BaseException as error:
-            gate.failed(started, error)
+            gate.failed(started, error, crew)
             raise
-        gate.answered(started)
+        gate.answered(started, crew)
         if response.rate_limit is not None:
             gate.told(response.rate_limit, started, response.usage.total_tokens)
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
-        """Answer `request` piece by piece when its turn has come; its place is free again when the stream is closed."""
+        """Answer `request` piece by piece when its turn has come.
+
+        Its place is free again when the last piece is there, or the stream is closed.
+        """
         gate = self._gates.of(self, request.model)
-        place = Place(gate, await gate.pass_through())
+        crew = gate.crew()
+        place = Place(gate, crew, await self._turn(gate, crew, request))
         stream = self.inner.stream_async(request)
-        last: ChatChunk | None = None
+        begun = False
         try:
             try:
-                async for last in stream:
-                    yield last
+                async for chunk in stream:
+                    begun = True
+                    if chunk.finish_reason is not None or chunk.usage is not None:
+                        place.leave(None)
+                        if chunk.rate_limit is not None:
+                            tokens = chunk.usage.total_tokens if chunk.usage else 0
+                            gate.told(chunk.rate_limit, place.started, tokens)
+                    yield chunk
             finally:
                 await close_stream(stream)
         except BaseException as error:
-            place.leave(error, begun=last is not None)
+            place.leave(error, begun=begun)
             raise
         place.leave(None)
-        if last is not None and last.rate_limit is not None:
-            gate.told(last.rate_limit, place.started, last.usage.total_tokens if last.usage else 0)
+
+    async def _turn(self, gate: Gate, crew: Crew, request: ChatRequest) -> float:
+        """When `request` started, after its turn has come."""
+        try:
+            return await gate.pass_through(crew, max_wait_s=self.concurrency.max_wait_s)
+        except WaitOverError as error:
+            raise self._late(error.delay_s, request) from None
+
+    def _late(self, delay_s: float, request: ChatRequest) -> ChatModelError:
+        if 0 < delay_s < inf:
+            said = f"the server asked everybody to wait {delay_s:.1f} s more"
+            hint = "ask later, or raise concurrency.max_wait_s"
+        else:
+            said = "as many as may be are under way, and too few of them ended"
+            hint = "close streams before you ask again, or raise concurrency.max_wait_s or concurrency.max"
+        return ChatModelError(
+            f"model {request.model!r}: the turn of the request did not come in time: {said}",
+            op="chatmodels.concurrency",
+            code=Code.RATE_LIMIT,
+            retry_after=delay_s if 0 < delay_s < inf else None,
+            hint=hint,
+            fields={"provider": self.provider_name, "model": request.model},
+        )
+
+
+class Crew:
+    """The requests to one endpoint that are under way on one event loop."""
+
+    __slots__ = ("_stopped_at", "count", "loop", "lost")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self.count = 0
+        """How many of them have a place."""
+        self.lost = 0
+        """How many had one that was taken from them, because their loop did not run."""
+        self._stopped_at = inf
+
+    def is_gone(self, now: float) -> bool:
+        """Whether the loop is closed, or has not been seen running for a while."""
+        if self.loop.is_running():
+            self._stopped_at = inf
+            return False
+        self._stopped_at = min(self._stopped_at, now)
+        return self.loop.is_closed() or now - self._stopped_at >= STOPPED_S
 
 
 class Gate:
@@ -86,29 +151,35 @@ class Gate:
     def __init__(self, concurrency: Concurrency, *, clock: Callable[[], float] = monotonic) -> None:
         self.throttle = Throttle(concurrency)
         self._clock = clock
-        self._queue = StartQueue(self.throttle, clock)
+        self._queue = StartQueue(self.throttle, clock, self._held)
+        self._crews: dict[AbstractEventLoop, Crew] = {}
         self.start_now = self._queue.start_now
         self.pass_through = self._queue.pass_through
 
-    def answered(self, started: float, *, timed: bool = True) -> None:
+    def crew(self) -> Crew:
+        """The requests on the event loop that runs here."""
+        loop = get_running_loop()
+        return self._crews.get(loop) or self._new_crew(loop)
+
+    def answered(self, started: float, crew: Crew | None = None, *, timed: bool = True) -> None:
         """End a request that was answered; `timed` says whether its time was the endpoint's alone."""
         now = self._clock()
-        self._queue.update(self.throttle.succeeded, started, now, now - started if timed else None)
+        self._queue.update(self.throttle.succeeded, started, now, now - started if timed else None, crew)
 
-    def failed(self, started: float, error: BaseException) -> None:
+    def failed(self, started: float, error: BaseException, crew: Crew | None = None) -> None:
         """End a request that failed, and learn from it what there is to learn."""
         throttle, update = self.throttle, self._queue.update
         if not isinstance(error, FrameworkError) or isinstance(error, BreakerOpenError):
-            update(throttle.released)
+            update(throttle.released, crew)
             return
         if error.code is Code.RATE_LIMIT:
-            update(throttle.refused, started, self._clock(), error.retry_after)
+            update(throttle.refused, started, self._clock(), error.retry_after, crew)
         elif error.code in OVERLOAD:
-            update(throttle.overloaded, started, self._clock(), error.retry_after)
+            update(throttle.overloaded, started, self._clock(), error.retry_after, crew)
         elif error.code in OURS:
-            update(throttle.released)
+            update(throttle.released, crew)
         else:
-            update(throttle.passed, started, self._clock())
+            update(throttle.passed, started, self._clock(), crew)
         limits = error.fields.get("rate_limit")
         if limits and error.retry_after is None:
             self.told(RateLimitStatus.model_validate(limits), started, 0)
@@ -117,32 +188,58 @@ class Gate:
         """Heed what a reply said of the limits."""
         self._queue.update(self.throttle.told, limits, started, self._clock(), tokens)
 
+    def _new_crew(self, loop: AbstractEventLoop) -> Crew:
+        found = Crew(loop)
+
+        def add() -> None:
+            self._give_back(self._clock())
+            self._crews[loop] = found
+
+        self._queue.update(add)
+        return found
+
+    def _held(self, now: float) -> bool:
+        if self.throttle.window.is_stuck(now):
+            raise WaitOverError(inf)
+        return self._give_back(now)
+
+    def _give_back(self, now: float) -> bool:
+        """Take back the places of loops that are gone; whether there were any."""
+        gone = [crew for crew in self._crews.values() if crew.is_gone(now)]
+        for crew in gone:
+            self.throttle.take_back(crew)
+            if crew.loop.is_closed():
+                del self._crews[crew.loop]
+        return bool(gone)
+
 
 class Place:
-    """A stream's place among the requests in flight, given back when the stream is closed or forgotten.
+    """A stream's place among the requests in flight, given back when the stream ends, is closed or forgotten.
 
     An event loop that is gone never closes the streams that were left open on it.
     """
 
-    __slots__ = ("_gate", "_taken", "started")
+    __slots__ = ("_crew", "_gate", "_taken", "started")
 
-    def __init__(self, gate: Gate, started: float) -> None:
+    def __init__(self, gate: Gate, crew: Crew, started: float) -> None:
         self._gate = gate
+        self._crew = crew
         self._taken = True
         self.started = started
         """When the request started."""
 
     def leave(self, error: BaseException | None, *, begun: bool = False) -> None:
-        """Give the place back; a stream that had begun and that nobody wanted any longer was a success."""
+        """Give the place back, once; a stream that had begun and that nobody wanted any longer was a success."""
+        if not self._taken:
+            return
         self._taken = False
         if error is None or (begun and isinstance(error, GeneratorExit)):
-            self._gate.answered(self.started, timed=False)
+            self._gate.answered(self.started, self._crew, timed=False)
         else:
-            self._gate.failed(self.started, error)
+            self._gate.failed(self.started, error, self._crew)
 
     def __del__(self) -> None:
-        if self._taken:
-            self._gate.failed(self.started, GeneratorExit())
+        self.leave(GeneratorExit())
 
 
 def _new(settings: Hashable) -> Gate:

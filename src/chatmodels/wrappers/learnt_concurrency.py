@@ -20,6 +20,14 @@ GAIN = 1.1
 """A round that answered fewer than so many times as many requests a second as the one before it gained nothing."""
 FORGET = 1.02
 """How much of the best round is forgotten with every round: requests may have become longer, and not the queue."""
+STALL_S = 3.0
+"""How long somebody waits while nothing ends, in seconds, before a window that was only a guess gives way."""
+STALL_GROWTH = 1 / 16
+"""By how much it then grows, and by 1 at least."""
+HELD_S = 30.0
+"""The same for a window that was learnt from failures: one request more goes, and the window stays as it is."""
+STUCK_S = 600.0
+"""How long somebody waits while nothing ends and no more than these are ever allowed, before it is hopeless."""
 
 
 class LearntConcurrency:
@@ -27,6 +35,9 @@ class LearntConcurrency:
 
     It doubles with every round of answers, up to `largest`. A round whose answers took much longer than the best one's,
     while no more of them came a second, stops the growth for the next round; it never shrinks the window.
+
+    Those in flight may themselves wait for somebody who waits for them, as readers of streams who ask again. So the
+    window gives way when nothing ends, but never beyond `largest`.
 
     Args:
         first: how many requests may be in flight at first.
@@ -40,6 +51,7 @@ class LearntConcurrency:
         "_failing",
         "_full_at",
         "_height",
+        "_held_since",
         "_in_a_row",
         "_largest",
         "_round_began",
@@ -48,6 +60,7 @@ class LearntConcurrency:
         "_stalled",
         "_throughput",
         "in_flight",
+        "is_guess",
         "size",
     )
 
@@ -55,6 +68,8 @@ class LearntConcurrency:
         self.size = float(min(first, largest))
         """How many requests may be in flight."""
         self.in_flight = 0
+        self.is_guess = True
+        """Whether the endpoint never refused anything, nor failed under load."""
         self._largest = float(largest)
         self._height = inf
         self._cut_at = -inf
@@ -68,13 +83,31 @@ class LearntConcurrency:
         self._best_s = inf
         self._throughput = 0.0
         self._full_at = -inf
+        self._held_since = inf
 
     def is_full(self, now: float) -> bool:
         """Whether somebody who asks at `now` has to wait until a request ends."""
         if self.in_flight >= self.size and self.in_flight:
             self._full_at = now
+            if self._held_since == inf:
+                self._held_since = now
+            elif now - self._held_since >= (STALL_S if self.is_guess else HELD_S):
+                return not self._give_way(now)
             return True
         return False
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether nothing has ended for so long, with somebody waiting, that nothing will."""
+        return now - self._held_since >= STUCK_S
+
+    def lent(self, now: float) -> None:
+        """Note that a request started for which there was no place."""
+        self._held_since = now
+
+    def end(self) -> None:
+        """Note that a request ended."""
+        self.in_flight -= 1
+        self._held_since = inf
 
     def succeeded(self, started: float, now: float, took_s: float | None) -> None:
         """Learn that a request was answered.
@@ -108,6 +141,7 @@ class LearntConcurrency:
             self._failing = True
             self._height = max(1.0, CUT * self.size)
         self._cut_at = now
+        self.is_guess = False
         floor = 1.0 if now - started < QUICK_S else SLOW_FLOOR
         self.size = min(self.size, max(floor, CUT * min(self.in_flight, self.size)))
 
@@ -115,6 +149,14 @@ class LearntConcurrency:
         self.size = min(self._largest, self.size + (1.0 if self.size < self._height else GENTLE_GROWTH))
         if self.size > self._height / CUT:
             self._height = inf  # it bears more than it did when it failed
+
+    def _give_way(self, now: float) -> bool:
+        if self.in_flight >= self._largest:
+            return False
+        if self.is_guess:
+            self._held_since = now
+            self.size = min(self._largest, self.size + max(1.0, STALL_GROWTH * self.size))
+        return True
 
     def _end_round(self, now: float) -> None:
         mean_s = self._seconds / self._count

@@ -9,6 +9,8 @@ MARGIN = 1.01
 """Starts keep this much more distance than the limit asks for: on their way to the provider they draw closer."""
 CHARACTERS_PER_TOKEN = 4
 UNBOUNDED_ANSWER_TOKENS = 1024
+LONGEST_DEBT_S = 60.0
+"""The longest that one answer holds up the next start, in seconds: a wrong count must not stop everything."""
 
 
 class Pace:
@@ -36,7 +38,7 @@ class Pace:
 
     def settle(self, expected: float, taken: float) -> None:
         """Correct the expectation of an earlier start by what it really took."""
-        self._tokens_free_at += (taken - expected) * self._per_token
+        self._tokens_free_at += min((taken - expected) * self._per_token, LONGEST_DEBT_S)
 
 
 def expected_tokens(request: ChatRequest) -> int:

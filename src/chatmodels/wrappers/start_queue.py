@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any, Protocol
+from weakref import WeakSet
 
 LOOK_AGAIN_S = 1.0
 """How often a caller who waits for its turn looks whether those before it are still there."""
+LATE_S = 0.25
+"""Who does not come for so long when it is due, because its event loop is busy or gone, is passed over."""
 
 
 class Starts(Protocol):
@@ -20,87 +25,142 @@ class Starts(Protocol):
         """Seconds until the next start; 0 or less when it may be now, infinite when something must happen first."""
         ...
 
-    def start(self, now: float, tokens: float) -> None:
-        """Take a start at `now` of a request that is expected to take `tokens`."""
+    def start(self, now: float, what: Any) -> None:
+        """Take a start at `now` of `what` the caller gave."""
         ...
+
+
+class WaitOverError(Exception):
+    """The turn of a caller does not come in time.
+
+    Args:
+        delay_s: for how long nobody may start, in seconds; infinite where that is unknown.
+    """
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(delay_s)
+        self.delay_s = delay_s
 
 
 class StartQueue:
     """A queue of callers before `starts`; only the caller at its head looks at the clock, and wakes the next one.
 
-    Whoever changes what `starts` knows does it through `update`, so that the head may look again.
+    A caller whose event loop is busy, stopped or closed is passed over when it is due; it has its turn when it comes.
+    Whoever changes what `starts` knows does it through `update`, so that the head may look again. A forked child begins
+    with an empty queue.
+
+    Args:
+        starts: decides.
+        clock: the time in seconds.
+        held: called with the time while the head has to wait; whether it changed something, so that the head looks
+            again. What it raises ends the head's wait.
     """
 
-    def __init__(self, starts: Starts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, starts: Starts, clock: Callable[[], float], held: Callable[[float], bool] = lambda _: False
+    ) -> None:
         self._starts = starts
         self._clock = clock
+        self._held = held
+        self.renew()
+        _queues.add(self)
+
+    def renew(self) -> None:
+        """Begin anew: those who wait, and whoever holds the lock, are of another process."""
         # The garbage collector may end an abandoned call, and so give a place back, in the middle of a start.
         self._lock = threading.RLock()
-        self._queue: deque[Waiter] = deque()
+        self._queue: deque[_Turn] = deque()
+        self._number = 0
 
-    def start_now(self, tokens: int = 0) -> float | None:
-        """Start at once and give the time, or `None` when a request of `tokens` has to wait for its turn."""
+    def start_now(self, what: Any = None) -> float | None:
+        """Start `what` at once and give the time, or `None` when it has to wait for its turn."""
         with self._lock:
             now = self._clock()
             if self._queue or self._starts.delay(now) > 0:
                 return None
-            self._starts.start(now, tokens)
+            self._starts.start(now, what)
             return now
 
-    async def pass_through(self, tokens: int = 0) -> float:
-        """Return when the caller may start a request of `tokens`, with the time of the start."""
-        started = self.start_now(tokens)
+    async def pass_through(self, what: Any = None, *, max_wait_s: float | None = None) -> float:
+        """Return when the caller may start `what`, with the time of the start.
+
+        Raises:
+            WaitOverError: its turn does not come within `max_wait_s` seconds.
+        """
+        started = self.start_now(what)
         if started is not None:
             return started
-        waiter = Waiter()
         with self._lock:
-            self._queue.append(waiter)
+            self._number += 1
+            turn = _Turn(self._number, self._clock(), max_wait_s)
+            self._queue.append(turn)
         try:
-            while (delay := self._try(waiter, tokens)) > 0:
-                await waiter.wait(min(delay, LOOK_AGAIN_S))
+            while (delay := self._try(turn, what)) > 0:
+                await turn.wait(delay)
         except BaseException:
             with self._lock:
                 with suppress(ValueError):
-                    self._queue.remove(waiter)
-                self._wake_head()
+                    self._queue.remove(turn)
+                self._wake_head(self._clock())
             raise
-        return waiter.started
+        return turn.started
 
     def update(self, change: Callable[..., None], *facts: Any) -> None:
         """Call `change(*facts)`, which tells `starts` something new; the head may be due earlier now."""
         with self._lock:
             change(*facts)
             if self._queue:
-                self._wake_head()
+                self._wake_head(self._clock())
 
-    def _try(self, waiter: Waiter, tokens: int) -> float:
-        """Start if `waiter` is at the head and its time has come (0); else give the seconds to wait or be woken."""
+    def _try(self, turn: _Turn, what: Any) -> float:
+        """Start if `turn` is at the head and its time has come (0); else give the seconds to wait or be woken."""
         with self._lock:
-            if self._head() is not waiter:
-                return LOOK_AGAIN_S
             now = self._clock()
+            self._come(turn, now)
             delay = self._starts.delay(now)
-            if delay > 0:
-                return delay
-            self._starts.start(now, tokens)
-            waiter.started = now
-            self._queue.remove(waiter)
-            self._wake_head()
-            return 0.0
+            if self._head(now) is turn:
+                if delay > 0 and self._held(now):
+                    delay = self._starts.delay(now)
+                if delay <= 0:
+                    self._starts.start(now, what)
+                    turn.started = now
+                    self._queue.popleft()
+                    self._wake_head(now)
+                    return 0.0
+                wait_s = min(delay, LOOK_AGAIN_S)
+            else:
+                wait_s = LOOK_AGAIN_S
+            left_s = turn.until - now
+            # A pause that ends too late for this caller need not be waited for.
+            if left_s <= 0 or left_s < delay < inf:
+                raise WaitOverError(delay)
+            wait_s = min(wait_s, left_s)
+            turn.due = now + wait_s
+            return wait_s
 
-    def _head(self) -> Waiter | None:
-        """The first whose event loop runs: a loop that was stopped or closed must not hold up the others."""
-        queue = self._queue
-        while queue and queue[0].loop.is_closed():
-            queue.popleft()
-        if not queue or queue[0].loop.is_running():
-            return queue[0] if queue else None
-        return next((waiter for waiter in tuple(queue) if waiter.loop.is_running()), None)
+    def _come(self, turn: _Turn, now: float) -> None:
+        """Note that `turn` is here; who was passed over goes back to where it stood."""
+        turn.due = now
+        if turn.is_passed_over:
+            turn.is_passed_over = False
+            place = next((place for place, other in enumerate(self._queue) if other.number > turn.number), None)
+            self._queue.insert(len(self._queue) if place is None else place, turn)
 
-    def _wake_head(self) -> None:
-        head = self._head()
+    def _head(self, now: float) -> _Turn | None:
+        """The first who is not late."""
+        queue, passed = self._queue, False
+        while queue and queue[0].is_late(now):
+            queue.popleft().is_passed_over = passed = True
+        if not queue:
+            return None
+        if passed:
+            queue[0].call(now)
+        return queue[0]
+
+    def _wake_head(self, now: float) -> None:
+        head = self._head(now)
         if head is not None:
-            head.wake()
+            head.call(now)
 
 
 class Waiter:
@@ -136,3 +196,36 @@ class Waiter:
         except TimeoutError:
             return
         self._event.clear()
+
+
+class _Turn(Waiter):
+    """A caller's turn in a queue."""
+
+    __slots__ = ("due", "is_passed_over", "number", "until")
+
+    def __init__(self, number: int, now: float, max_wait_s: float | None) -> None:
+        super().__init__()
+        self.number = number
+        self.until = inf if max_wait_s is None else now + max_wait_s
+        self.due = now
+        """When it will look again at the latest."""
+        self.is_passed_over = False
+
+    def call(self, now: float) -> None:
+        """Have it look now."""
+        self.due = min(self.due, now)
+        self.wake()
+
+    def is_late(self, now: float) -> bool:
+        """Whether it does not come although it is due."""
+        return now > self.due + LATE_S or not self.loop.is_running()
+
+
+def _renew_all() -> None:
+    for queue in tuple(_queues):
+        queue.renew()
+
+
+_queues: WeakSet[StartQueue] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

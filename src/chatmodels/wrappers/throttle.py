@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
+from typing import Protocol
 
 from chatmodels.config import Concurrency
 from chatmodels.types import RateLimitStatus
@@ -19,6 +20,15 @@ LONGEST_PAUSE_S = 60.0
 """The longest pause that an endpoint can ask for, in seconds: a longer one is no matter of pace."""
 DOUBTFUL_ZEROS = 2
 """An endpoint that has nothing left again and again right after its own reset does not count what we do."""
+
+
+class Crew(Protocol):
+    """Requests that belong together."""
+
+    count: int
+    """How many of them have a place."""
+    lost: int
+    """How many had one that was taken back before they ended."""
 
 
 class Throttle:
@@ -62,10 +72,14 @@ class Throttle:
             return inf
         return max(self.rate.delay(now), self._next - now, self._paused_until - now)
 
-    def start(self, now: float, _tokens: float = 0) -> None:
-        """Let a request go at `now`."""
+    def start(self, now: float, crew: Crew | None = None) -> None:
+        """Let a request go at `now`, one of `crew`."""
         window = self.window
         window.in_flight += 1
+        if window.in_flight > window.size:
+            window.lent(now)
+        if crew is not None:
+            crew.count += 1
         self.rate.start(now)
         if self._gap_s:
             self._next = max(self._next, now) + self._gap_s
@@ -75,38 +89,55 @@ class Throttle:
             # Nobody knows this endpoint yet: a small limit need not be hit with all at once.
             self._next = now + FIRST_GAP_S
 
-    def succeeded(self, started: float, now: float, took_s: float | None) -> None:
+    def succeeded(self, started: float, now: float, took_s: float | None, crew: Crew | None = None) -> None:
         """End a request that was answered; `took_s` as in `LearntConcurrency.succeeded`."""
         if not self._answered:
             self._answered = True
             self._next = -inf
         window = self.window
         window.succeeded(started, now, took_s)
-        window.in_flight -= 1
+        self._end(crew)
         if self.rate.rate is not None:
             self.rate.succeeded(started, now)
 
-    def refused(self, started: float, now: float, retry_after: float | None) -> None:
+    def refused(self, started: float, now: float, retry_after: float | None, crew: Crew | None = None) -> None:
         """End a request that was one too many; `retry_after` is how long the endpoint wants to be left alone."""
-        self.window.in_flight -= 1
+        self._end(crew)
+        self.window.is_guess = False
         if retry_after is None or retry_after <= LONGEST_PAUSE_S:
             self._pause(now, retry_after)
             self.rate.refused(started, now, max(0.0, self._paused_until - now))
 
-    def overloaded(self, started: float, now: float, retry_after: float | None) -> None:
+    def overloaded(self, started: float, now: float, retry_after: float | None, crew: Crew | None = None) -> None:
         """End a request that failed as requests do when a server has too much to do, or is not there."""
         self.window.failed(started, now)
-        self.window.in_flight -= 1
+        self._end(crew)
         self._pause(now, retry_after)
 
-    def passed(self, started: float, now: float) -> None:
+    def passed(self, started: float, now: float, crew: Crew | None = None) -> None:
         """End a request that failed for reasons of its own: it was no longer one too many."""
-        self.window.in_flight -= 1
+        self._end(crew)
         self.rate.succeeded(started, now)
 
-    def released(self) -> None:
+    def released(self, crew: Crew | None = None) -> None:
         """End a request that says nothing about the endpoint's load."""
-        self.window.in_flight -= 1
+        self._end(crew)
+
+    def take_back(self, crew: Crew) -> None:
+        """Take the places of `crew`, which nobody will give back; who does it all the same gives back nothing."""
+        for _ in range(crew.count):
+            self.window.end()
+        crew.count, crew.lost = 0, crew.lost + crew.count
+
+    def _end(self, crew: Crew | None) -> None:
+        self.window.end()
+        if crew is None:
+            return
+        if crew.lost:
+            crew.lost -= 1
+            self.window.in_flight += 1
+        else:
+            crew.count -= 1
 
     def told(self, limits: RateLimitStatus, started: float, now: float, tokens: int) -> None:
         """Heed what a reply said of the caller's limits.

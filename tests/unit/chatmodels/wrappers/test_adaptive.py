@@ -117,6 +117,62 @@ class TestPlaces:
 
         assert in_own_loop(go()) == "a"
 
+    def test_a_stream_gives_its_place_back_with_its_last_piece(self):
+        async def go():
+            model = adaptive(Streaming(["a", end()], ["b", end()]), max=1)
+            first = model.stream_async(REQUEST)
+            while (await anext(first)).finish_reason is None:
+                pass
+            second = [chunk.text async for chunk in model.stream_async(REQUEST)]
+            await first.aclose()
+            return second, model._gates.of(model, REQUEST.model).throttle.in_flight
+
+        assert in_own_loop(asyncio.wait_for(go(), 30)) == (["b", ""], 0)
+
+    @pytest.mark.parametrize("runs_again", [False, True])
+    def test_a_loop_that_does_not_run_keeps_no_places(self, runs_again):
+        inner = Held()
+        inner.endpoint = f"http://stopped/{runs_again}"
+        model = adaptive(inner, max=2)
+        gate = model._gates.of(model, REQUEST.model)
+        loop = asyncio.new_event_loop()
+        tasks = [loop.create_task(model.complete_async(REQUEST)) for _ in range(2)]
+        loop.run_until_complete(asyncio.sleep(0.01))
+        assert gate.throttle.in_flight == 2
+        inner.open.set()
+        try:
+            if not runs_again:
+                loop.close()
+            assert in_own_loop(asyncio.wait_for(model.complete_async(REQUEST), 30)).content == "done"
+            assert gate.throttle.in_flight == 0
+        finally:
+            if runs_again:
+                loop.run_until_complete(asyncio.gather(*tasks))
+                loop.close()
+            for task in tasks:
+                task._log_destroy_pending = False
+            del tasks, task
+            gc.collect()
+        assert gate.throttle.in_flight == 0
+
+    def test_who_waits_too_long_fails_with_what_to_do(self):
+        async def go():
+            inner = Held()
+            inner.endpoint = "http://never-ends"
+            model = adaptive(inner, max=1)
+            held = asyncio.create_task(model.complete_async(REQUEST))
+            await asyncio.sleep(0.01)
+            hasty = adaptive(inner, max=1, max_wait_s=0.05)
+            with pytest.raises(ChatModelError) as caught:
+                await hasty.complete_async(REQUEST)
+            inner.open.set()
+            await held
+            return caught.value, (await hasty.complete_async(REQUEST)).content
+
+        error, answer = in_own_loop(go())
+        assert (error.code, error.retry_after, answer) == (ErrorCode.RATE_LIMIT, None, "done")
+        assert "concurrency.max_wait_s" in error.hint
+
     def test_a_stream_that_fails_gives_its_place_back(self):
         model = adaptive(Streaming(["a", failure()], [failure()], ["a", end()]), max=1)
         for _ in range(2):
@@ -233,6 +289,38 @@ class TestAgainstAServer:
             second.invoke("x")
             assert time.monotonic() - started >= 0.9
 
+    def test_a_pause_that_somebody_else_was_told_fails_who_cannot_wait_for_it(self):
+        with ScriptedServer([busy(**{"Retry-After": "30"})]) as server:
+            with pytest.raises(ChatModelError):
+                model_at(server, retry=None).invoke("x")
+            hasty = model_at(server, retry=None, concurrency={"max_wait_s": 2})
+            started = time.monotonic()
+            with pytest.raises(ChatModelError, match="wait") as caught:
+                hasty.invoke("x")
+            assert time.monotonic() - started < 20
+            assert (server.count, caught.value.code) == (1, ErrorCode.RATE_LIMIT)
+            assert 5 < caught.value.retry_after <= 30
+
+    def test_readers_who_ask_again_wait_for_each_other_not_for_ever(self):
+        with ScriptedServer() as server:
+            model = model_at(server, concurrency={"start": 3})
+
+            async def reader():
+                async for chunk in model.astream("x"):
+                    if chunk.text:
+                        await both.wait()
+                        return (await model.ainvoke("y")).content
+                return None
+
+            async def go():
+                tasks = [asyncio.create_task(reader()) for _ in range(3)]
+                await asyncio.sleep(0.5)
+                both.set()
+                return await asyncio.wait_for(asyncio.gather(*tasks), 60)
+
+            both = asyncio.Event()
+            assert len(in_own_loop(go())) == 3
+
     def test_other_keys_do_not_wait(self):
         with ScriptedServer([busy(**{"Retry-After": "30"})]) as server:
             with pytest.raises(ChatModelError):
@@ -297,5 +385,5 @@ class TestSettings:
         assert AdaptiveModel not in self.wrappers(create_chat_model("mock"))
 
     def test_a_wrong_setting_is_named_with_what_is_allowed(self):
-        with pytest.raises(ConfigurationError, match=r"concurrency\.maximum.*adaptive, start, max"):
+        with pytest.raises(ConfigurationError, match=r"concurrency\.maximum.*adaptive, start, max, max_wait_s"):
             create_chat_model("mock", concurrency={"maximum": 3})

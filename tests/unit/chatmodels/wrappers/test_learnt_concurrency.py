@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.wrappers.learnt_concurrency import SLOW_FLOOR, LearntConcurrency
+from chatmodels.wrappers.learnt_concurrency import HELD_S, SLOW_FLOOR, STALL_S, STUCK_S, LearntConcurrency
 
 
 def full(window, now=0.0):
-    """`window` with as many requests in flight as fit, and one more that asked at `now`."""
+    """`window` with as many requests in flight as fit, and one more that asked at `now`, right after one ended."""
+    window.end()
     window.in_flight = ceil(window.size)
     assert window.is_full(now)
     return window
@@ -114,3 +115,39 @@ def test_the_window_stays_between_one_and_the_largest(steps, largest):
         full(window, now)
         window.succeeded(now - took_s, now, took_s) if good else window.failed(now - took_s, now)
         assert 1 <= window.size <= largest
+
+
+def test_a_window_that_was_only_a_guess_gives_way_when_nothing_ends():
+    window = full(LearntConcurrency(4, 6))
+    assert window.is_full(STALL_S - 0.1)
+    assert not window.is_full(STALL_S)
+    window.in_flight += 1
+    assert (window.size, window.is_full(STALL_S + 0.1)) == (5, True)
+
+
+def test_somebody_must_have_waited_while_nothing_ended():
+    window = full(LearntConcurrency(4, 6))
+    window.end()
+    window.in_flight += 1
+    assert window.is_full(STALL_S)
+    assert window.is_full(2 * STALL_S - 0.1)
+
+
+def test_a_window_that_was_learnt_lends_one_place_and_stays():
+    window = full(LearntConcurrency(4, 6))
+    window.is_guess = False
+    assert window.is_full(HELD_S - 0.1)
+    assert not window.is_full(HELD_S)
+    window.in_flight += 1
+    window.lent(HELD_S)
+    assert (window.size, window.is_full(2 * HELD_S - 0.1)) == (4, True)
+
+
+def test_the_most_is_never_exceeded_and_one_day_hopeless():
+    window = full(LearntConcurrency(2, 2))
+    assert window.is_full(STUCK_S - 1)
+    assert not window.is_stuck(STUCK_S - 1)
+    assert window.is_full(STUCK_S)
+    assert window.is_stuck(STUCK_S)
+    window.end()
+    assert not window.is_stuck(2 * STUCK_S)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatRequest, RateLimit, TokenUsage
-from chatmodels.wrappers.pace import Pace, expected_tokens, taken_tokens
+from chatmodels.wrappers.pace import LONGEST_DEBT_S, Pace, expected_tokens, taken_tokens
 
 
 def starts(pace, arrivals, tokens=0.0):
@@ -66,6 +66,13 @@ def test_what_was_not_taken_is_given_back():
     assert pace.delay(0.0) == pytest.approx(10.0, rel=0.02)
     pace.settle(1000, 100)
     assert pace.delay(0.0) == pytest.approx(1.0, rel=0.02)
+
+
+def test_a_wrong_count_stops_nothing_for_long():
+    pace = Pace(RateLimit(tokens_per_minute=60_000))
+    pace.start(0.0, 100)
+    pace.settle(100, 2_000_000_000)
+    assert pace.delay(0.0) <= LONGEST_DEBT_S + 1
 
 
 def test_idle_time_is_not_saved_up():
