@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
@@ -13,7 +14,6 @@ from chatmodels.config import Breaker, ChatModelConfig, Concurrency, Price, Rate
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import get_chat_model_metadata, models
-from chatmodels.request_facts import plain
 from chatmodels.wrappers.adaptive import AdaptiveModel
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel
@@ -29,7 +29,7 @@ from chatmodels.wrappers.timed import TimedModel
 from chatmodels.wrappers.translating import TranslatingModel
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.nearest import nearest
-from fmf_core.redact import add_secret, redact_value
+from fmf_core.redact import add_secret
 from fmf_core.retry import RetryPolicy
 
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
@@ -109,8 +109,16 @@ def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the response cache of `config`; itself when there is none."""
     if config.cache is None:
         return model
-    # A key that changes must not make every kept answer a stranger, and has no place in a hash either.
-    return CachedModel(model, cache_at(config.cache), plain(redact_value(config.options)))
+    return CachedModel(model, cache_at(config.cache), _made_of(model, config))
+
+
+def _made_of(model: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:
+    """What the vendor's model was made of; `None` when it was not made of `config`, and so is unknown."""
+    vendor = model.unwrapped if isinstance(model, WrappedModel) else model
+    if _built.get((id(vendor), id(config))) is not vendor:
+        return None
+    # A key that changes must not make every kept answer a stranger: `api_key` is left out.
+    return {name: getattr(config, name) for name in ("provider", "model", "base_url", "seed", "options")}
 
 
 def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -169,6 +177,9 @@ def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:
     """`model` with errors of the house."""
     return TranslatingModel(model)
 
+
+_built: WeakValueDictionary[tuple[int, int], ChatModel] = WeakValueDictionary()
+"""Which model was made of which configuration, by their identities."""
 
 Layer = Callable[[ChatModel, ChatModelConfig], ChatModel]
 LAYERS: tuple[Layer, ...] = (
@@ -362,6 +373,7 @@ def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel
             op="chatmodels.create",
             code=Code.INVALID,
         )
+    _built[id(model), id(config)] = model
     return model
 
 

@@ -91,6 +91,12 @@ class ChatModel:
     """The address of the server that answers, where there is one and it is known."""
     credentials_id: int | None = None
     """Tells callers with other credentials apart and holds none; `None` where the address tells whose limits hold."""
+    cache_facts: Mapping[str, Any] | None = None
+    """The settings that decide the answers, for the response cache, which keeps only a hash of them; no credentials.
+
+    `None` says that they cannot be told: then the cache has only the settings given to `create_chat_model`. They count
+    for the class that says them, and not for subclasses with an `__init__` of their own.
+    """
     api_type: str | None = None
     """Which of OpenAI's interfaces is spoken (`chat_completions` or `responses`), where it is one of them."""
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from hashlib import sha256
+from pathlib import PurePath
 from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from chatmodels.types import ChatRequest, ImagePart, Message
 
@@ -24,6 +34,12 @@ REQUEST_FIELDS = (
 """What makes two requests the same; `prompt` and `system_prompt` are views of `messages`."""
 _SETTINGS = ("model", "temperature", "max_tokens", "seed")
 _PLAIN = tuple(name for name in REQUEST_FIELDS if name != "messages")
+DEEPEST = 32
+"""How many levels of nesting a setting may have that is told apart from others."""
+
+
+class UntellableError(ValueError):
+    """A value that nothing tells apart from others of its kind, such as a function."""
 
 
 def request_facts(request: ChatRequest) -> dict[str, Any]:
@@ -38,10 +54,19 @@ def request_key(request: ChatRequest, **more: Any) -> str:
 
     A setting that was given differs from one that was left open, even where both have the same value: a model may have
     a default of its own for the latter.
+
+    Raises:
+        ValueError: something in the request cannot be written as JSON or told apart from others (`UntellableError`).
     """
     given = [name for name in _SETTINGS if name in request.model_fields_set]
     settings = {name: getattr(request, name) for name in _SETTINGS}
-    facts = {"more": more, "request": request_facts(request), "given": given, "settings": settings}
+    asked = request_facts(request.model_copy(update={"extra_params": {}}))
+    extra = told(request.extra_params)
+    return digest({"more": more, "request": asked, "extra": extra, "given": given, "settings": settings})
+
+
+def digest(facts: Mapping[str, Any]) -> str:
+    """A hash of `facts`, which are JSON values; it reveals none of them."""
     return sha256(canonical(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -50,15 +75,72 @@ def canonical(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON; an object counts by its kind, for what is in it cannot be told."""
-    if value is None or isinstance(value, str | int | float | bool):
+def told(value: Any) -> Any:
+    """`value` as JSON that differs wherever values or their types do; it may hold secrets, so only hash it.
+
+    Raises:
+        UntellableError: it is or holds an object that nothing tells apart from others of its kind.
+    """
+    return _told(value, 0)
+
+
+def _told(value: Any, depth: int) -> Any:
+    if value is None or type(value) in (str, int, float, bool):
         return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    if depth > DEEPEST:
+        raise UntellableError(f"more than {DEEPEST} levels of nesting")
+    return _told_other(value, depth + 1)
+
+
+def _told_other(value: Any, depth: int) -> Any:  # noqa: C901, PLR0911 - one line for each kind of value
+    kind = _name(type(value))
+    match value:
+        case Enum():
+            return [kind, value.name]
+        case SecretStr() | SecretBytes():
+            return [kind, _told(value.get_secret_value(), depth)]
+        case str() | int() | float():
+            return [kind, value]
+        case bytes() | bytearray():
+            return [kind, sha256(value).hexdigest()]
+        case PurePath() | Decimal() | UUID() | date() | time() | timedelta():
+            return [kind, str(value)]
+        case Mapping():
+            items = [[_told(key, depth), _told(item, depth)] for key, item in value.items()]
+            return ["mapping", sorted(items, key=_written)]
+        case list() | tuple():
+            return [kind, [_told(item, depth) for item in value]]
+        case AbstractSet():
+            return [kind, sorted((_told(item, depth) for item in value), key=_written)]
+        case BaseModel() if not value.__pydantic_private__:
+            return [kind, _told(dict(value), depth)]
+        case type() if _found(value):
+            return ["type", _name(value)]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return [kind, _told(_fields(value), depth)]
+    raise UntellableError(f"nothing tells one {kind} apart from another")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that holds nothing else."""
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if set(getattr(value, "__dict__", {})) - set(fields):
+        raise UntellableError(f"a {_name(type(value))} holds more than its fields")
+    return fields
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _found(kind: type) -> bool:
+    """Whether the name of a class leads to it, in other processes as well."""
+    module = None if kind.__module__ == "__main__" else sys.modules.get(kind.__module__)
+    return getattr(module, kind.__qualname__, None) is kind
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _message_facts(message: Message) -> dict[str, Any]:

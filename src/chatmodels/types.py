@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -288,6 +288,16 @@ class ChatChunk(Value):
     """On the last piece: the provider's name of the answer."""
     attempts: int = Field(default=1, ge=1)
     """On the last piece: how many requests it took, retries included."""
+
+
+Said = TypeVar("Said", ChatChunk, ChatResponse)
+
+
+def unshared(said: Said) -> Said:
+    """`said` with tool calls of its own: whoever changes their arguments changes nobody else's."""
+    if not said.tool_calls:
+        return said
+    return said.model_copy(update={"tool_calls": tuple(call.model_copy(deep=True) for call in said.tool_calls)})
 
 
 class ModelInfo(Value):

@@ -12,7 +12,7 @@ from chatmodels.cassette.tape import RecordedCall, read_tape, request_on_tape
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.request_facts import canonical
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, unshared
 from fmf_core.errors import Code
 from fmf_core.redact import redact_value, shortened
 
@@ -54,13 +54,13 @@ class ReplayModel(ChatModel):
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` as it was answered when it was recorded."""
-        return self._next(request, streamed=False).response()
+        return unshared(self._next(request, streamed=False).response())
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` in the recorded pieces."""
         recorded = self._next(request, streamed=True)
         for chunk in recorded.chunks():
-            yield chunk
+            yield unshared(chunk)
         recorded.raise_error()
 
     def get_model_info(self) -> ModelInfo:

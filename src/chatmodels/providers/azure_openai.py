@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
@@ -115,6 +115,13 @@ class AzureOpenAIChatModel(CompletionsModel):
                 "set api_version (OPENAI_API_VERSION) to v1, or use api='chat'",
             )
         return f"/openai{path}"
+
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """The resource, the interface and what is sent with every request, as it holds now."""
+        where = self._endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")
+        interface = (self._api, self.api_version)
+        return {"model": self.model, "endpoint": where, "interface": interface, "headers": self._headers}
 
     @property
     def models_path(self) -> str:

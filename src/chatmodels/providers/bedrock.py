@@ -123,6 +123,15 @@ class BedrockChatModel(ChatModel):
         """Tells other keys and profiles apart: each account has limits of its own."""
         return self._access.credentials_id
 
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """Where Bedrock is and how it is asked, as it holds now."""
+        access = self._access
+        profile = access.profile or os.environ.get("AWS_PROFILE")
+        where = {"region": access.region, "endpoint_url": access.endpoint_url, "profile": profile}
+        how = {"api": self.api, "shape": self.shape, "native_json": self.native_json}
+        return {"model": self.model, **where, **how}
+
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` with one request to Bedrock.
 

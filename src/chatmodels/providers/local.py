@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -63,6 +63,11 @@ class LocalChatModel(ChatModel):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, context={self.context}, threads={self.threads})"
+
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """The weights and the room that they have."""
+        return {"model": self.model, "context": self.context}
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`.

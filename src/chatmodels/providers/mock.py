@@ -7,7 +7,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from chatmodels.capabilities import provider_capabilities
 from chatmodels.iface import ChatModel
@@ -117,6 +117,14 @@ class MockChatModel(ChatModel):
         self._log: deque[ChatRequest] = deque(maxlen=log_limit)
         self._total: TokenUsage | None = None
         self._random: Random | None = None
+
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """The script."""
+        chance = (self._error_rate, self._error, self._seed) if self._error_rate else None
+        count = None if self._count_tokens is count_words else self._count_tokens
+        script = (self._by_prompt, self._script, self._at_end, self._fail_with)
+        return {"model": self._model, "script": script, "chance": chance, "usage": self._usage, "count": count}
 
     @property
     def call_count(self) -> int:

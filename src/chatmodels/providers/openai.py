@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
@@ -12,11 +12,13 @@ from chatmodels.capabilities import ALL, is_openai, listed
 from chatmodels.providers.apis import wire_of
 from chatmodels.providers.completions import CompletionsModel, lowered
 from chatmodels.transport.address import Target
-from chatmodels.transport.seam import Timeouts, Transport
+from chatmodels.transport.seam import Timeouts
 from chatmodels.types import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import openai
+
+    from chatmodels.providers.openai_sdk import SdkTransport
 
 BASE_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
@@ -69,7 +71,7 @@ class OpenAIChatModel(CompletionsModel):
         ca_bundle: str | None = None,
     ) -> None:
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
-        transport = _sdk(client, timeouts) if client is not None else None
+        transport = self._sdk = _sdk(client, timeouts) if client is not None else None
         wire = wire_of(api, self.provider_name)
         super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, transport=transport, wire=wire)
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
@@ -90,6 +92,15 @@ class OpenAIChatModel(CompletionsModel):
     def credentials_id(self) -> int | None:  # type: ignore[override]
         """Tells other keys, organisations and projects apart: each has limits of its own."""
         return hash(self._settings()) if self._finds_target else None
+
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
+        """Where requests go, who is billed and what is sent with them, as it holds now."""
+        if self._sdk is not None:
+            sent = self._sdk.cache_facts
+            return sent and {"model": self.model, "api": self._wire.api_type, "client": sent}
+        _, *settings = self._settings()
+        return {"model": self.model, "api": self._wire.api_type, "settings": settings, "headers": self._headers}
 
     def _settings(self) -> tuple[str, str | None, str | None, str | None]:
         environ = os.environ
@@ -120,7 +131,7 @@ class OpenAIChatModel(CompletionsModel):
         return listed(ALL - self._wire.lacks)
 
 
-def _sdk(client: openai.AsyncOpenAI, timeouts: Timeouts) -> Transport:
+def _sdk(client: openai.AsyncOpenAI, timeouts: Timeouts) -> SdkTransport:
     from chatmodels.providers.openai_sdk import SdkTransport
 
     return SdkTransport(client, timeouts)

@@ -23,6 +23,7 @@ from fmf_core.errors import Code
 from fmf_core.redact import redact
 
 RESPONSES_PATH = "/responses"
+KNOWN_CLIENTS = (openai.AsyncOpenAI, openai.AsyncAzureOpenAI)
 # Vendor exceptions by class name, searched along each exception's class order: the SDK's transport comes from one of
 # two distributions, and its exceptions escape while a body is read.
 ERROR_MAP: Mapping[str, Code] = {
@@ -52,6 +53,17 @@ class SdkTransport:
     def __init__(self, client: openai.AsyncOpenAI, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
         self._client = client.with_options(max_retries=0)
+
+    @property
+    def cache_facts(self) -> Mapping[str, Any] | None:
+        """What of the client decides the answers; `None` for one that was extended, which may do anything."""
+        client = self._client
+        http: Any = getattr(client, "_client", None)
+        if type(client) not in KNOWN_CLIENTS or http is None or http.auth or http.cookies or http.params:
+            return None
+        own = {name: getattr(client, name, None) for name in ("organization", "project", "_api_version")}
+        sent = {"headers": dict(client._custom_headers), "query": dict(client._custom_query)}  # noqa: SLF001 - without the key
+        return {**own, **sent, "base_url": str(client.base_url), "http_headers": dict(http.headers)}
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """The whole reply to `outgoing`; raises `TransportFault`."""

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from chatmodels.config import ResponseCache
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import joined, pieces_of
-from chatmodels.request_facts import request_key
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart
+from chatmodels.request_facts import UntellableError, digest, request_key, told
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, unshared
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.memory_cache import MemoryCache
 from chatmodels.wrappers.single_flight import SingleFlight
@@ -38,10 +39,13 @@ class CachedModel(WrappedModel):
     """Answers equal requests from a cache, and keeps what the model answers.
 
     Two requests are equal when everything that decides the answer is: provider, address and model, all messages with
-    the bytes of their pictures, tools, format, sampling settings and the provider's own parameters. Kept are whole
-    answers only: finished normally or with tool calls, given by the model that was asked and not by a fallback, and
-    without a registered secret in them. An answer from the cache has `cached=True`, cost 0 and the tokens that it once
-    took.
+    the bytes of their pictures, tools, format, sampling settings, the provider's own parameters and the settings of the
+    model inside (`cache_facts`). Where these cannot be told, a `MemoryCache` keeps answers for this object alone, and
+    any other cache is not used, which a warning in the log says once.
+
+    Kept are whole answers only: finished normally or with tool calls, given by the model that was asked and not by a
+    fallback, and without a registered secret in them. An answer from the cache has `cached=True`, cost 0 and the tokens
+    that it once took.
 
     Equal requests that are under way at the same time are asked once. A stream is looked up and kept as well, but
     does not wait for another call, nor others for it: its consumer says how fast it goes.
@@ -52,7 +56,7 @@ class CachedModel(WrappedModel):
     Args:
         inner: the model that answers what is not in the cache.
         cache: where answers are kept.
-        facts: more that decides the answers, as JSON values: settings of the model inside.
+        facts: what the model inside was made of, for models that do not say it by themselves.
         clock: the time in seconds.
     """
 
@@ -66,7 +70,10 @@ class CachedModel(WrappedModel):
     ) -> None:
         super().__init__(inner)
         self.cache = cache
-        self._facts = dict(facts or {})
+        self._identity = uuid4().hex
+        self._unkept_because = ""
+        self._warned = False
+        self._made_of = None if facts is None else self._told(facts)
         self._clock = clock
         self._resume_at = float("-inf")
         self._flights: SingleFlight[ChatResponse] = SingleFlight()
@@ -74,6 +81,8 @@ class CachedModel(WrappedModel):
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` from the cache, or else by the model."""
         key = await self._key(request)
+        if key is None:
+            return await self.inner.complete_async(request)
 
         async def ask() -> ChatResponse:
             found = await self._look(key)
@@ -85,12 +94,12 @@ class CachedModel(WrappedModel):
 
         response, own = await self._flights.fetch(key, ask)
         # Who waited for another's answer has not paid either.
-        return response if own else _from_cache(response)
+        return unshared(response) if own else _from_cache(response)
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece; a stream that was left early is not kept."""
         key = await self._key(request)
-        found = await self._look(key)
+        found = await self._look(key) if key is not None else None
         if found is not None:
             for chunk in pieces_of(found):
                 yield chunk
@@ -99,10 +108,13 @@ class CachedModel(WrappedModel):
         stream = self.inner.stream_async(request)
         try:
             async for chunk in stream:
-                chunks.append(chunk)
+                if key is not None:
+                    chunks.append(unshared(chunk))
                 yield chunk
         finally:
             await close_stream(stream)
+        if key is None:
+            return
         try:
             response = joined(chunks)
         except ValueError:
@@ -119,19 +131,54 @@ class CachedModel(WrappedModel):
             if close is not None:
                 await self._careful("close", close)
 
-    async def _key(self, request: ChatRequest) -> str:
+    async def _key(self, request: ChatRequest) -> str | None:
+        """The key of `request`; `None` when nothing tells it or the model from others, so that no answer is kept."""
+        settings = self._settings()
+        if settings is None:
+            return None
         model = self.unwrapped
         facts: dict[str, Any] = {
             "provider": self.provider_name,
             "endpoint": self.endpoint,
             "kind": f"{type(model).__module__}.{type(model).__qualname__}",
-            "settings": self._facts,
+            "settings": settings,
         }
-        if self.in_process and request.model.lower().endswith(".gguf"):
-            facts["file"] = await in_thread(_file_facts, request.model)
-        if _picture_bytes(request) < LARGE_BYTES:
-            return request_key(request, **facts)
-        return await in_thread(lambda: request_key(request, **facts))
+        name = request.model if "model" in request.model_fields_set else getattr(model, "model", request.model)
+        if self.in_process and isinstance(name, str) and name.lower().endswith(".gguf"):
+            facts["file"] = await in_thread(_file_facts, name)
+        try:
+            if _picture_bytes(request) < LARGE_BYTES:
+                return request_key(request, **facts)
+            return await in_thread(lambda: request_key(request, **facts))
+        except (ValueError, TypeError, RecursionError):
+            return None  # what cannot be written down; the model says what it thinks of it
+
+    def _settings(self) -> str | None:
+        """A hash of everything that decides the answers of the model inside, as it holds now."""
+        said = _said_by(self.unwrapped)
+        found = None
+        if said is not None:
+            found = self._told(said)
+        elif self._made_of is not None:
+            inherited = self.unwrapped.cache_facts
+            found = self._made_of if inherited is None else self._told({"made": self._made_of, "said": inherited})
+        if found is not None:
+            return found
+        if isinstance(self.cache, MemoryCache):
+            return self._identity
+        if not self._warned:
+            self._warned = True
+            why = self._unkept_because or "its settings are not known; a property `cache_facts` can say them"
+            kind = type(self.unwrapped).__name__
+            _log.warning("llm.cache", action="key", status="off", error=f"answers are not kept: {why}", kind=kind)
+        return None
+
+    def _told(self, facts: Mapping[str, Any]) -> str | None:
+        try:
+            return digest({"facts": told(facts)})
+        except UntellableError as error:
+            self._unkept_because = str(error)
+            return None
 
     async def _look(self, key: str) -> ChatResponse | None:
         found = await self._careful("get", lambda: self.cache.get(key))
@@ -139,7 +186,7 @@ class CachedModel(WrappedModel):
 
     async def _keep(self, key: str, response: ChatResponse) -> None:
         if _is_whole(response):
-            kept = response.model_copy(update={"attempts": 1, "cost_usd": None, "rate_limit": None})
+            kept = unshared(response).model_copy(update={"attempts": 1, "cost_usd": None, "rate_limit": None})
             await self._careful("put", lambda: self.cache.put(key, kept))
 
     async def _careful(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -164,6 +211,15 @@ def cache_at(given: str | Path | ResponseCache) -> ResponseCache:
     return SqliteCache(given) if isinstance(given, str | Path) else given
 
 
+def _said_by(model: ChatModel) -> Mapping[str, Any] | None:
+    """What `model` says of itself, unless a subclass has settings that are not in it."""
+    if "cache_facts" not in getattr(model, "__dict__", {}):
+        own = next(kind for kind in type(model).__mro__ if {"cache_facts", "__init__"} & set(vars(kind)))
+        if "cache_facts" not in vars(own):
+            return None
+    return model.cache_facts
+
+
 def _is_whole(response: ChatResponse) -> bool:
     if response.finish_reason not in KEPT or response.cached or response.fell_back_from:
         return False
@@ -172,7 +228,7 @@ def _is_whole(response: ChatResponse) -> bool:
 
 
 def _from_cache(response: ChatResponse) -> ChatResponse:
-    return response.model_copy(update={"cached": True, "cost_usd": 0.0, "attempts": 1})
+    return unshared(response).model_copy(update={"cached": True, "cost_usd": 0.0, "attempts": 1})
 
 
 def _file_facts(path: str) -> list[int] | None:

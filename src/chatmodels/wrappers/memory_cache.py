@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import time
 from typing import NamedTuple
 
-from chatmodels.types import ChatResponse
+from chatmodels.types import ChatResponse, unshared
 from fmf_core.errors import ConfigurationError
 
 ENTRY_BYTES = 1500
@@ -58,14 +58,14 @@ class MemoryCache:
                 self._drop(key)
                 return None
             self._entries.move_to_end(key)
-            return entry.response
+            return unshared(entry.response)
 
     async def put(self, key: str, response: ChatResponse) -> None:
         """Keep `response` under `key`."""
         size = ENTRY_BYTES + len(response.content) + sum(len(str(call.arguments)) for call in response.tool_calls)
         with self._lock:
             self._drop(key)
-            self._entries[key] = _Entry(response, self._clock(), size)
+            self._entries[key] = _Entry(unshared(response), self._clock(), size)
             self._bytes += size
             while len(self._entries) > self.max_entries or self._bytes > self.max_bytes:
                 self._drop(next(iter(self._entries)))

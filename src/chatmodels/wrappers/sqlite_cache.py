@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from chatmodels.types import ChatResponse
 from chatmodels.wrappers.memory_cache import check_bounds
 from fmf_core.errors import Code, FrameworkError
-from fmf_core.portal import in_thread
+from fmf_core.portal import Threads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,8 +24,10 @@ FORMAT = 1
 """The version of the table's layout and of what stands in it."""
 APPLICATION_ID = 0x666D6643
 """Says that an SQLite file is ours."""
-BUSY_S = 2.0
-"""How long a file that another process is writing to is waited for."""
+BUSY_S = 1.0
+"""How long a file that another process is writing to is waited for; a model waits for its answer meanwhile."""
+LOCKED_S = 1.0
+"""How long a file that stayed locked is not tried again: whoever stands in line must not wait for it in turn."""
 PRUNE_EVERY = 256
 """After how many new answers the bounds are looked at."""
 ROOM = 0.9
@@ -77,6 +79,8 @@ class SqliteCache:
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
         self._clock = clock
+        # One is enough for one file, and keeps shared threads free when the disk hangs.
+        self._threads = Threads(1, "fmf-cache")
         self._prune_every = min(PRUNE_EVERY, max(1, max_entries // 10))
         self._renew()
 
@@ -86,7 +90,7 @@ class SqliteCache:
         Raises:
             FrameworkError: the file cannot be used.
         """
-        text = await in_thread(self._get, key)
+        text = await self._threads.start(self._get, key)
         try:
             return None if text is None else ChatResponse.model_validate_json(text)
         except ValueError:
@@ -102,11 +106,11 @@ class SqliteCache:
             text = response.model_dump_json(exclude_defaults=True)
         except ValueError:
             return  # half a character, which no JSON can hold
-        await in_thread(self._put, key, text)
+        await self._threads.start(self._put, key, text)
 
     async def close(self) -> None:
         """Close the file; the next call opens it again."""
-        await in_thread(self._close)
+        await self._threads.start(self._close)
 
     def _renew(self) -> None:
         self._process = os.getpid()
@@ -114,6 +118,7 @@ class SqliteCache:
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., SqliteCache] | None = None
         self._puts = 0
+        self._locked_until = 0.0
 
     def _get(self, key: str) -> str | None:
         def look(connection: sqlite3.Connection) -> str | None:
@@ -166,12 +171,16 @@ class SqliteCache:
 
         if self._process != os.getpid():
             self._abandon()
+        if monotonic() < self._locked_until:
+            raise _unusable(self.path, "it was locked a moment ago")
         try:
             with self._lock:
                 connection = self._connection or self._open()
                 with connection:
                     return work(connection)
         except (sqlite3.Error, OSError) as error:
+            if "locked" in str(error):
+                self._locked_until = monotonic() + LOCKED_S
             raise _unusable(self.path, f"{type(error).__name__}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:

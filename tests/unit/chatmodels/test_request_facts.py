@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretStr
 
 from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool
-from chatmodels.request_facts import plain, request_facts, request_key
+from chatmodels.request_facts import UntellableError, digest, request_facts, request_key, told
 
 BASE = ChatRequest(
     messages=(
@@ -99,5 +105,52 @@ def test_facts_name_pictures_by_hash():
     assert "b'12'" not in text
 
 
-def test_objects_count_by_their_kind():
-    assert plain({"a": [1, object()], 2: None}) == {"a": [1, "builtins.object"], "2": None}
+class Color(Enum):
+    RED = 1
+
+
+class Spot(BaseModel):
+    at: int
+
+
+@dataclass
+class Place:
+    at: int
+
+
+def test_values_and_their_types_are_told_apart():
+    values = [
+        "1", 1, 1.0, True, None, b"1", b"2", Path("1"), Path("2"), SecretStr("1"), SecretStr("2"), [1], (1,), {1}, {2},
+        {1: "a"}, {"1": "a"}, {"1": "b"}, Color.RED, Spot(at=1), Spot(at=2), Place(1), Place(2), Decimal(1), dict, list,
+        ["builtins.list", [1]], [[1]], {"a": [1, 2]}, {"a": [1, "2"]}, "Path",
+    ]  # fmt: skip
+    assert len({digest({"value": told(value)}) for value in values}) == len(values)
+
+
+def test_the_order_of_keys_and_members_does_not_count():
+    assert told({"a": 1, "b": {1, 2, 3}}) == told({"b": {3, 2, 1}, "a": 1})
+
+
+def grown():
+    place = Place(1)
+    place.more = 2
+    return place
+
+
+def endless():
+    held = []
+    held.append(held)
+    return held
+
+
+@pytest.mark.parametrize("value", [object(), lambda: 1, told, [object()], {object(): 1}, type("Own", (), {}), grown(),
+                                   endless()])  # fmt: skip
+def test_what_nothing_tells_from_others_is_an_error(value):
+    with pytest.raises(UntellableError):
+        told(value)
+
+
+@pytest.mark.parametrize("value", [object(), {1: object()}, lambda: 1])
+def test_a_request_with_such_a_value_has_no_key(value):
+    with pytest.raises(ValueError, match="nothing tells one"):
+        request_key(BASE.model_copy(update={"extra_params": {"x": value}}))

@@ -260,6 +260,20 @@ def test_tool_calls_and_pictures_survive(path):
         replay.invoke([Message(role="user", content=(ImagePart(data=b"other"),))])
 
 
+def test_whoever_changes_the_arguments_of_a_tool_call_changes_no_record(path):
+    record(
+        path,
+        MockChatModel([ToolCall(id="1", name="pay", arguments={"to": {"iban": "A"}})]),
+        lambda model: model.invoke("x"),
+    )
+    replay = ReplayModel(path)
+    for _ in range(2):
+        streamed = [call for chunk in replay.stream("x") for call in chunk.tool_calls]
+        for call in (*replay.invoke("x").tool_calls, *streamed):
+            assert call.arguments == {"to": {"iban": "A"}}
+            call.arguments["to"]["iban"] = "B"
+
+
 def test_no_secret_reaches_the_file(path):
     key = "sk-proj-" + "a1B2c3D4" * 6
     add_secret("hunter2-hunter2")

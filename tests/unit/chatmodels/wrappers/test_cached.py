@@ -6,10 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import openai
 import pytest
 
 from chatmodels import (
+    ChatModel,
+    ChatModelConfig,
     ChatModelError,
     ChatRequest,
     ChatResponse,
@@ -22,9 +26,12 @@ from chatmodels import (
     TokenUsage,
     ToolCall,
     create_chat_model,
+    register_chat_model,
+    unregister_chat_model,
 )
+from chatmodels.factory import wrap
 from chatmodels.testing import ChatModelExam
-from chatmodels.wrappers import cached
+from chatmodels.wrappers import cached, single_flight
 from chatmodels.wrappers.cached import CachedModel
 from chatmodels.wrappers.single_flight import SingleFlight
 from fmf_core.logs import configure_logging, reset_logging
@@ -46,6 +53,19 @@ def failure(code=ErrorCode.UNAVAILABLE):
 
 def text_of(chunks):
     return "".join(chunk.text for chunk in chunks)
+
+
+class Kept:
+    """A cache of a caller's own."""
+
+    def __init__(self):
+        self.held = {}
+
+    async def get(self, key):
+        return self.held.get(key)
+
+    async def put(self, key, response):
+        self.held[key] = response
 
 
 class TestExam(ChatModelExam):
@@ -111,6 +131,37 @@ class TestHits:
         for byte, said in ((b"a", "one"), (b"b", "two"), (b"a", "one")):
             turn = Message(role="user", content=(ImagePart(data=byte * cached.LARGE_BYTES),))
             assert model.complete(ChatRequest(messages=(turn,), model="m")).content == said
+
+
+class TestToolCallsOfOnesOwn:
+    ANSWER = ToolCall(id="1", name="pay", arguments={"amount": 1, "to": {"iban": "A"}})
+
+    def spoil(self, call):
+        call.arguments["amount"] = 999
+        call.arguments["to"]["iban"] = "EVIL"
+
+    @pytest.mark.parametrize("kind", [MemoryCache, Kept])
+    def test_whoever_changes_one_changes_no_kept_answer(self, kind):
+        model = CachedModel(MockChatModel(self.ANSWER), kind())
+        for _ in range(3):
+            (call,) = model.complete(REQUEST).tool_calls
+            assert call.arguments == self.ANSWER.arguments
+            self.spoil(call)
+            (call,) = [call for chunk in model.stream(REQUEST) for call in chunk.tool_calls]
+            assert call.arguments == self.ANSWER.arguments
+            self.spoil(call)
+
+    def test_a_stream_that_is_kept(self):
+        model = CachedModel(MockChatModel(lambda _: self.ANSWER.model_copy(deep=True)), MemoryCache())
+        for chunk in model.stream(REQUEST):
+            for call in chunk.tool_calls:
+                self.spoil(call)
+        assert model.complete(REQUEST).tool_calls[0].arguments == self.ANSWER.arguments
+        assert model.call_count == 1
+
+    def test_those_who_waited(self):
+        answers = run(at_once(CachedModel(MockChatModel(self.ANSWER, latency_s=0.01), MemoryCache())))
+        assert len({id(answer.tool_calls[0].arguments["to"]) for answer in answers}) == 5
 
 
 class TestWhatIsNotKept:
@@ -212,6 +263,10 @@ class TestTroubles:
             create_chat_model("mock", cache=3)
 
 
+async def at_once(model):
+    return await asyncio.gather(*(model.complete_async(REQUEST) for _ in range(5)), return_exceptions=True)
+
+
 class TestSingleFlight:
     def test_equal_requests_under_way_are_asked_once(self):
         model = CachedModel(MockChatModel("fine", latency_s=0.05), MemoryCache())
@@ -241,15 +296,56 @@ class TestSingleFlight:
         assert len(answers) == 5
         assert model.call_count == 1
 
-    def test_a_failure_lets_the_next_one_ask(self):
-        model = CachedModel(MockChatModel([failure(), failure(), "fine"], latency_s=0.01), MemoryCache())
+    def test_all_get_the_failure_of_a_server_that_does_not_answer(self):
+        model = CachedModel(MockChatModel([failure(ErrorCode.TIMEOUT), "fine"], latency_s=0.01), MemoryCache())
+        errors = run(at_once(model))
+        assert model.call_count == 1
+        assert {error.code for error in errors} == {ErrorCode.TIMEOUT}
+        assert len({id(error.fields) for error in errors}) == 5
+        assert model.complete(REQUEST).content == "fine"
 
-        async def all_at_once():
-            return await asyncio.gather(*(model.complete_async(REQUEST) for _ in range(5)), return_exceptions=True)
+    def test_what_a_failure_took_is_told_to_the_one_who_asked(self):
+        paid = ChatModelError("no", op="v.complete", code=ErrorCode.INVALID, fields={"usage": USAGE, "model": "m"})
+        first, *others = run(at_once(CachedModel(MockChatModel(fail_with=paid, latency_s=0.01), MemoryCache())))
+        assert first.fields["usage"] == USAGE
+        assert [error.fields for error in others] == [{"model": "m"}] * 4
 
-        answers = run(all_at_once())
-        assert [isinstance(answer, ChatModelError) for answer in answers] == [True, True, False, False, False]
-        assert model.call_count == 3
+    @pytest.mark.parametrize("error", [failure(ErrorCode.BAD_REPLY), ZeroDivisionError()])
+    def test_after_a_failure_by_chance_the_others_ask_for_themselves(self, error):
+        model = CachedModel(MockChatModel([error, error, "fine"], latency_s=0.01), MemoryCache())
+        answers = run(at_once(model))
+        assert [isinstance(answer, Exception) for answer in answers] == [True, True, False, False, False]
+        assert model.call_count == 5
+
+    def test_an_asker_whose_loop_is_blocked_holds_nobody_up(self, monkeypatch):
+        monkeypatch.setattr(single_flight, "BLOCKED_S", 0.1)
+        monkeypatch.setattr(single_flight, "LOOK_AGAIN_S", 0.05)
+        flights: SingleFlight[str] = SingleFlight()
+        blocked, over = threading.Event(), threading.Event()
+
+        async def never():
+            blocked.set()
+            over.wait(60)  # on the event loop
+            return "late"
+
+        async def now():
+            return "fine"
+
+        thread = threading.Thread(target=lambda: run(flights.fetch("k", never)))
+        thread.start()
+        assert blocked.wait(30)
+        try:
+            assert run(asyncio.wait_for(flights.fetch("k", now), 30)) == ("fine", True)
+        finally:
+            over.set()
+            thread.join(30)
+
+    def test_an_asker_that_only_takes_long_is_waited_for(self, monkeypatch):
+        monkeypatch.setattr(single_flight, "BLOCKED_S", 0.05)
+        monkeypatch.setattr(single_flight, "LOOK_AGAIN_S", 0.01)
+        model = CachedModel(MockChatModel("fine", latency_s=0.3), MemoryCache())
+        assert [answer.content for answer in run(at_once(model))] == ["fine"] * 5
+        assert model.call_count == 1
 
     def test_a_cancelled_asker_lets_the_next_one_ask(self):
         model = CachedModel(MockChatModel("fine", latency_s=0.05), MemoryCache())
@@ -327,3 +423,151 @@ class TestAtAServer:
         assert b"verysecret" not in held
         assert b"private question" not in held
         assert b"fine" in held
+
+    def test_a_value_that_is_no_json_is_the_same_error_as_without_a_cache(self):
+        with ScriptedServer(default="fine") as server:
+            for value in (object(), {1, 2}, b"\xff"):
+                said = []
+                for more in ({}, {"cache": "memory"}):
+                    model = create_chat_model("openai", base_url=server.base_url, api_key="k", model="m", **more)
+                    with pytest.raises(ChatModelError) as caught:
+                        model.invoke("x", extra_params={"x": value})
+                    said.append((caught.value.code, caught.value.message))
+                assert said[0] == said[1]
+                assert said[0][0] == ErrorCode.INVALID
+            assert server.count == 0
+
+
+class Persona(ChatModel):
+    provider_name = "persona"
+
+    def __init__(self, persona=None):
+        self.persona = persona
+        self.asked = 0
+
+    def complete(self, request):
+        self.asked += 1
+        return ChatResponse(content=f"I am {self.persona!r}", model="p", usage=USAGE)
+
+
+class Telling(Persona):
+    def __init__(self, persona):
+        super().__init__(persona)
+
+    @property
+    def cache_facts(self):
+        return {"persona": self.persona}
+
+
+class Silent(Telling):
+    def __init__(self, persona, mood):
+        super().__init__(persona)
+        self.mood = mood
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+
+@pytest.fixture
+def persona():
+    register_chat_model("persona", Persona)
+    yield lambda **more: create_chat_model("persona", **more)
+    unregister_chat_model("persona")
+
+
+class TestOneModelDoesNotAnswerForAnother:
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (b"one", b"two"),
+            ("a", Path("a")),
+            (Path("/a"), Path("/b")),
+            ({1: "a"}, {"1": "a"}),
+            ({"token_style": "formal"}, {"token_style": "informal"}),
+            ("api_key=hunter1aaaa", "api_key=hunter2aaaa"),
+            ([1], (1,)),
+        ],
+    )
+    def test_settings_are_told_apart(self, persona, tmp_path, one, other):
+        said = [persona(persona=value, cache=tmp_path).invoke("x") for value in (one, other, one)]
+        assert [answer.content for answer in said] == [f"I am {value!r}" for value in (one, other, one)]
+        assert [answer.cached for answer in said] == [False, False, True]
+
+    def test_objects_keep_their_answers_to_themselves_and_to_memory(self, persona, tmp_path, capsys):
+        configure_logging("DEBUG")
+        try:
+            for cache in (MemoryCache(), tmp_path):
+                for name in ("Ann", "Bob"):
+                    model = persona(persona=Named(name), cache=cache)
+                    answers = [model.invoke("x") for _ in range(2)]
+                    streamed = text_of(model.stream("x"))
+                    assert {answer.content for answer in answers} == {f"I am {name}"} == {streamed}
+                    assert answers[1].cached is isinstance(cache, MemoryCache)
+        finally:
+            reset_logging()
+        lines = [line for line in capsys.readouterr().err.splitlines() if '"llm.cache"' in line]
+        assert len(lines) == 2  # one for each model
+        assert "nothing tells one" in lines[0]
+        assert "Named" in lines[0]
+
+    def test_functions(self, tmp_path):
+        models = [create_chat_model("mock", responses=lambda _, said=said: said, cache=tmp_path) for said in "AB"]
+        assert [model.invoke("x").content for model in models] == ["A", "B"]
+
+    def test_models_that_were_made_elsewhere(self, tmp_path):
+        def kept(model):
+            wrapped = wrap(model, ChatModelConfig(provider="mock", model="m", cache=tmp_path))
+            return [(answer.content, answer.cached) for answer in (wrapped.invoke("x"), wrapped.invoke("x"))]
+
+        assert kept(Persona("Ann")) == [("I am 'Ann'", False)] * 2
+        assert kept(Persona("Bob")) == [("I am 'Bob'", False)] * 2
+        assert kept(Telling("Ann")) == [("I am 'Ann'", False), ("I am 'Ann'", True)]
+        assert kept(Telling("Bob")) == [("I am 'Bob'", False), ("I am 'Bob'", True)]
+        assert kept(Silent("Ann", "sad")) == [("I am 'Ann'", False)] * 2
+        assert kept(MockChatModel("one")) == [("one", False), ("one", True)]
+        assert kept(MockChatModel("two")) == [("two", False), ("two", True)]
+
+    def test_registered_instances(self, tmp_path):
+        said = []
+        for name in ("Ann", "Bob"):
+            register_chat_model("instance", Persona(name))
+            said.append(create_chat_model("instance", cache=tmp_path).invoke("x").content)
+            unregister_chat_model("instance")
+        assert said == ["I am 'Ann'", "I am 'Bob'"]
+
+    def test_tenants_of_one_server(self, tmp_path, monkeypatch):
+        def tenant(request):
+            names = ("x-session-token", "openai-organization", "openai-project")
+            return Reply(text="/".join(request.headers.get(name) or "-" for name in names))
+
+        with ScriptedServer(tenant) as server:
+
+            def ask(**more):
+                model = create_chat_model("openai", base_url=server.base_url, api_key="k", cache=tmp_path, **more)
+                return model.invoke("x").content
+
+            assert ask(default_headers={"X-Session-Token": "alice-1234567"}) == "alice-1234567/-/-"
+            assert ask(default_headers={"X-Session-Token": "bob-123456789"}) == "bob-123456789/-/-"
+            for organization, project in (("a", "p"), ("b", "p"), ("b", "q")):
+                monkeypatch.setenv("OPENAI_ORG_ID", organization)
+                monkeypatch.setenv("OPENAI_PROJECT_ID", project)
+                assert ask() == f"-/{organization}/{project}"
+
+    def test_clients_of_the_callers_own(self, tmp_path):
+        def ask(server, **more):
+            client = openai.AsyncOpenAI(base_url=server.base_url, api_key="k", **more)
+            answer = create_chat_model("openai", client=client, cache=tmp_path).invoke("x")
+            run(client.close())
+            return answer.content, answer.cached
+
+        with ScriptedServer(default="one") as one, ScriptedServer(default="other") as other:
+            assert ask(one) == ("one", False)
+            assert ask(one) == ("one", True)
+            assert ask(other) == ("other", False)
+            assert ask(one, organization="o") == ("one", False)
+            assert ask(one, default_headers={"X-Tenant": "t"}) == ("one", False)

@@ -12,6 +12,7 @@ import pytest
 from chatmodels import ChatResponse, SqliteCache, TokenUsage, ToolCall
 from chatmodels.wrappers import sqlite_cache
 from fmf_core.errors import FrameworkError
+from fmf_core.portal import in_thread
 
 USAGE = TokenUsage(prompt_tokens=1, completion_tokens=2, model="m", provider="p")
 
@@ -167,6 +168,7 @@ def test_a_newer_format_is_left_alone(tmp_path):
 
 def test_a_locked_file_is_an_error_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite_cache, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_cache, "LOCKED_S", 0.0)
     cache = SqliteCache(tmp_path)
     put(cache, "k", answer("x"))
     run(cache.close())
@@ -179,6 +181,29 @@ def test_a_locked_file_is_an_error_in_time(tmp_path, monkeypatch):
         other.execute("ROLLBACK")
         other.close()
     assert get(cache, "k") == answer("x")
+
+
+def test_whoever_stands_in_line_for_a_locked_file_does_not_wait_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_cache, "BUSY_S", 0.2)
+    monkeypatch.setattr(sqlite_cache, "LOCKED_S", 3600.0)
+    cache = SqliteCache(tmp_path)
+    put(cache, "k", answer("x"))
+    other = sqlite3.connect(cache.path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+
+    async def put_many():
+        puts = asyncio.gather(*(cache.put(str(number), answer("x")) for number in range(1000)), return_exceptions=True)
+        unrelated = await in_thread(lambda: "a shared thread is free")
+        return unrelated, puts.done(), await puts
+
+    try:
+        # Waiting in turn would take 200 s.
+        unrelated, put_before, errors = run(asyncio.wait_for(put_many(), 60))
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert (unrelated, put_before) == ("a shared thread is free", False)
+    assert {type(error) for error in errors} == {FrameworkError}
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
