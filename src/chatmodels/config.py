@@ -41,9 +41,9 @@ class Concurrency(Value):
     max: int = Field(default=10_000, ge=1)
     """How many may be under way at most."""
     max_wait_s: float | None = Field(default=None, gt=0)
-    """How long a request waits for its turn at most, in seconds; then it fails with `RATE_LIMIT`, each attempt anew.
+    """How long a request waits for its turn at most, in seconds; then the call fails with `RATE_LIMIT` and no retry.
 
-    `None` waits as long as others get on: right for a batch. Where a person waits, a few seconds are.
+    `None` waits as long as others get on, which is right for a batch; where a person waits, a few seconds are.
     """
 
 

@@ -29,6 +29,18 @@ STOPPED_S = 2.0
 """How long an event loop is not seen running, in seconds, before its requests hold up nobody any longer."""
 
 
+class NoTurnError(ChatModelError):
+    """The turn of a request did not come in time, so the server was not asked; `retry_after` says what is left to wait.
+
+    The caller does not want to wait longer, and so the call is not made again.
+    """
+
+    @property
+    def retryable(self) -> bool:
+        """Never: what may be waited for was waited for."""
+        return False
+
+
 class AdaptiveModel(WrappedModel):
     """Starts requests as the endpoint bears them: as many at once, as fast, and not before it wants to be asked again.
 
@@ -50,7 +62,7 @@ class AdaptiveModel(WrappedModel):
         """Answer `request` when its turn has come.
 
         Raises:
-            ChatModelError: `Code.RATE_LIMIT`, its turn did not come in time; besides those of the model.
+            NoTurnError: its turn did not come in time.
         """
         gate = self._gates.of(self, request.model)
         crew = gate.crew()
@@ -101,14 +113,14 @@ class AdaptiveModel(WrappedModel):
         except WaitOverError as error:
             raise self._late(error.delay_s, request) from None
 
-    def _late(self, delay_s: float, request: ChatRequest) -> ChatModelError:
+    def _late(self, delay_s: float, request: ChatRequest) -> NoTurnError:
         if 0 < delay_s < inf:
             said = f"the server asked everybody to wait {delay_s:.1f} s more"
             hint = "ask later, or raise concurrency.max_wait_s"
         else:
             said = "as many as may be are under way, and too few of them ended"
             hint = "close streams before you ask again, or raise concurrency.max_wait_s or concurrency.max"
-        return ChatModelError(
+        return NoTurnError(
             f"model {request.model!r}: the turn of the request did not come in time: {said}",
             op="chatmodels.concurrency",
             code=Code.RATE_LIMIT,

@@ -293,7 +293,7 @@ class TestAgainstAServer:
         with ScriptedServer([busy(**{"Retry-After": "30"})]) as server:
             with pytest.raises(ChatModelError):
                 model_at(server, retry=None).invoke("x")
-            hasty = model_at(server, retry=None, concurrency={"max_wait_s": 2})
+            hasty = model_at(server, concurrency={"max_wait_s": 2})
             started = time.monotonic()
             with pytest.raises(ChatModelError, match="wait") as caught:
                 hasty.invoke("x")
