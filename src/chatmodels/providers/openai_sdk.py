@@ -59,7 +59,7 @@ class SdkTransport:
         """What of the client decides the answers; `None` for one that was extended, which may do anything."""
         client = self._client
         http: Any = getattr(client, "_client", None)
-        if type(client) not in KNOWN_CLIENTS or http is None or http.auth or http.cookies or http.params:
+        if type(client) not in KNOWN_CLIENTS or not _is_plain(http):
             return None
         own = {name: getattr(client, name, None) for name in ("organization", "project", "_api_version")}
         sent = {"headers": dict(client._custom_headers), "query": dict(client._custom_query)}  # noqa: SLF001 - without the key
@@ -111,6 +111,14 @@ class SdkTransport:
         return self._client.chat.completions.with_streaming_response.create(
             model=model, messages=messages, extra_body=body, timeout=self.timeouts.total_s
         )
+
+
+def _is_plain(http: Any) -> bool:
+    """Whether the HTTP client is one that only sends what the SDK tells it to."""
+    parts = (http, getattr(http, "_transport", None))
+    known = all(type(part).__module__.startswith(("httpx", "openai.")) for part in parts)
+    sends = type(parts[1]).__name__ == "AsyncHTTPTransport"
+    return known and sends and not (http.auth or http.cookies or http.params or any(http.event_hooks.values()))
 
 
 class _OpenSdkReply:

@@ -73,7 +73,11 @@ class CachedModel(WrappedModel):
         self._identity = uuid4().hex
         self._unkept_because = ""
         self._warned = False
-        self._made_of = None if facts is None else self._told(facts)
+        self._made_of: str | None = None
+        try:
+            self._made_of = None if facts is None else digest({"facts": told(facts)})
+        except UntellableError as error:
+            self._unkept_because = str(error)
         self._clock = clock
         self._resume_at = float("-inf")
         self._flights: SingleFlight[ChatResponse] = SingleFlight()
@@ -155,15 +159,14 @@ class CachedModel(WrappedModel):
 
     def _settings(self) -> str | None:
         """A hash of everything that decides the answers of the model inside, as it holds now."""
-        said = _said_by(self.unwrapped)
-        found = None
-        if said is not None:
-            found = self._told(said)
-        elif self._made_of is not None:
-            inherited = self.unwrapped.cache_facts
-            found = self._made_of if inherited is None else self._told({"made": self._made_of, "said": inherited})
-        if found is not None:
-            return found
+        try:
+            facts = self._facts()
+            if facts is not None:
+                return digest({"facts": told(facts)})
+        except UntellableError as error:
+            self._unkept_because = str(error)
+        except Exception as error:  # noqa: BLE001 - a plugin's own code; the model can answer all the same
+            self._unkept_because = f"cache_facts failed: {type(error).__name__}: {error}"
         if isinstance(self.cache, MemoryCache):
             return self._identity
         if not self._warned:
@@ -173,12 +176,12 @@ class CachedModel(WrappedModel):
             _log.warning("llm.cache", action="key", status="off", error=f"answers are not kept: {why}", kind=kind)
         return None
 
-    def _told(self, facts: Mapping[str, Any]) -> str | None:
-        try:
-            return digest({"facts": told(facts)})
-        except UntellableError as error:
-            self._unkept_because = str(error)
-            return None
+    def _facts(self) -> Mapping[str, Any] | None:
+        model = self.unwrapped
+        said = _said_by(model)
+        if said is not None or self._made_of is None:
+            return said
+        return {"made": self._made_of, "said": model.cache_facts}
 
     async def _look(self, key: str) -> ChatResponse | None:
         found = await self._careful("get", lambda: self.cache.get(key))
@@ -197,6 +200,8 @@ class CachedModel(WrappedModel):
             async with asyncio.timeout(CACHE_TIMEOUT_S):
                 return await work()
         except Exception as error:  # noqa: BLE001 - whatever it is, the model can answer
+            if self._clock() < self._resume_at:
+                return None  # it was under way when another one failed, which the log has
             self._resume_at = self._clock() + PAUSE_S
             said = f"nothing within {CACHE_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else str(error)
             kind = type(error).__name__

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import openai
 import pytest
 
@@ -30,6 +31,7 @@ from chatmodels import (
     unregister_chat_model,
 )
 from chatmodels.factory import wrap
+from chatmodels.request_facts import told
 from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers import cached, single_flight
 from chatmodels.wrappers.cached import CachedModel
@@ -251,6 +253,23 @@ class TestTroubles:
 
         model = CachedModel(MockChatModel("fine"), Hanging())
         assert [model.complete(REQUEST).content for _ in range(3)] == ["fine"] * 3
+
+    def test_a_failure_that_hits_many_is_told_once(self, capsys):
+        class Locked(MemoryCache):
+            async def get(self, key):
+                await asyncio.sleep(0.01)
+                raise OSError("locked")
+
+        async def ask_all(model):
+            return await asyncio.gather(*(model.ainvoke(f"question {number}") for number in range(20)))
+
+        configure_logging("DEBUG")
+        try:
+            answers = run(ask_all(CachedModel(MockChatModel("fine"), Locked())))
+        finally:
+            reset_logging()
+        assert {answer.content for answer in answers} == {"fine"}
+        assert capsys.readouterr().err.count('"llm.cache"') == 1
 
     def test_a_file_that_is_no_database(self, tmp_path):
         (tmp_path / "answers.sqlite").write_text("a letter" * 1000)
@@ -532,6 +551,22 @@ class TestOneModelDoesNotAnswerForAnother:
         assert kept(MockChatModel("one")) == [("one", False), ("one", True)]
         assert kept(MockChatModel("two")) == [("two", False), ("two", True)]
 
+    def test_settings_that_fail_to_be_said_cost_a_warning(self, tmp_path, capsys):
+        class Failing(Persona):
+            @property
+            def cache_facts(self):
+                raise ZeroDivisionError("no facts")
+
+        configure_logging("DEBUG")
+        try:
+            model = wrap(Failing("Ann"), ChatModelConfig(cache=tmp_path))
+            assert [model.invoke("x").cached for _ in range(2)] == [False, False]
+        finally:
+            reset_logging()
+        lines = [line for line in capsys.readouterr().err.splitlines() if '"llm.cache"' in line]
+        assert len(lines) == 1
+        assert "ZeroDivisionError: no facts" in lines[0]
+
     def test_registered_instances(self, tmp_path):
         said = []
         for name in ("Ann", "Bob"):
@@ -571,3 +606,52 @@ class TestOneModelDoesNotAnswerForAnother:
             assert ask(other) == ("other", False)
             assert ask(one, organization="o") == ("one", False)
             assert ask(one, default_headers={"X-Tenant": "t"}) == ("one", False)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"params": {"tenant": "a"}},
+            {"auth": ("user", "password")},
+            {"cookies": {"tenant": "a"}},
+            {"transport": httpx.MockTransport(lambda _: httpx.Response(500))},
+        ],
+    )
+    def test_a_client_that_may_do_anything_says_nothing(self, more):
+        for given, known in (({}, True), (more, False)):
+            client = openai.AsyncOpenAI(api_key="k", http_client=httpx.AsyncClient(**given))
+            model = create_chat_model("openai", client=client)
+            assert (model.unwrapped.cache_facts is not None) is known
+            run(client.close())
+
+    @pytest.mark.parametrize(
+        ("provider", "one", "other"),
+        [
+            ("openai", {"base_url": "http://a/v1?tenant=a"}, {"base_url": "http://a/v1?tenant=b"}),
+            ("openai", {"model": "a"}, {"model": "b"}),
+            ("openai", {"api": "chat"}, {"api": "responses"}),
+            ("azure_openai", {"endpoint": "https://a.azure.com"}, {"endpoint": "https://b.azure.com"}),
+            ("azure_openai", {"api_version": "v1"}, {"api_version": "2024-10-21"}),
+            ("azure_openai", {"default_headers": {"x": "a"}}, {"default_headers": {"x": "b"}}),
+            ("aws_bedrock", {"region": "us-east-1"}, {"region": "eu-west-1"}),
+            ("aws_bedrock", {"profile": "a"}, {"profile": "b"}),
+            ("local", {"model": "a.gguf"}, {"model": "b.gguf"}),
+            ("local", {"context": 1024}, {"context": 2048}),
+            ("mock", {"responses": {"x": "a"}}, {"responses": {"x": "b"}}),
+            ("mock", {"error_rate": 0.5, "seed": 1}, {"error_rate": 0.5, "seed": 2}),
+        ],
+    )
+    def test_the_providers_of_the_house_say_their_settings(self, provider, one, other):
+        facts = [told(create_chat_model(provider, **settings).unwrapped.cache_facts) for settings in (one, other, one)]
+        assert facts[0] == facts[2] != facts[1]
+
+    @pytest.mark.parametrize(
+        ("provider", "keys"),
+        [
+            ("openai", ({"api_key": "sk-1"}, {"api_key": "sk-2"})),
+            ("azure_openai", ({"token": "token-1"}, {"token": "token-2"})),
+            ("aws_bedrock", ({"api_key": "key-1"}, {"aws_access_key_id": "id", "aws_secret_access_key": "secret-2"})),
+        ],
+    )
+    def test_a_new_key_does_not_make_answers_strangers(self, provider, keys):
+        one, other = (told(create_chat_model(provider, **settings).unwrapped.cache_facts) for settings in keys)
+        assert one == other
