@@ -30,7 +30,8 @@ SURELY_FINITE = 300
 BYTE_ORDER_MARK = "\ufeff"
 
 _WHOLE_FENCE = re.compile(r"\A\s*```(?:[ \t]*+[\w+-]*+[ \t]*+\r?\n|json\b)?(.*)```\s*\Z", re.DOTALL)
-_FENCE = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)```", re.DOTALL)
+_FENCE_OPENS = re.compile(r"```[ \t]*+[\w+-]*+[ \t]*+\r?\n\s*+")
+_FENCE_CLOSES = re.compile(r"\s*+```")
 _OPENING = re.compile(r"[\[{]")
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*+("?)|[\[\]{}]', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
@@ -64,6 +65,14 @@ class _Candidate(NamedTuple):
 
     value: Any
     mended: bool = False
+
+
+class _Fence(NamedTuple):
+    """A code fence of a text, and what can be read in it."""
+
+    start: int
+    end: int
+    values: list[_Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +143,36 @@ def _fenced(text: str) -> Iterator[_Candidate]:
     found = list(_read(whole[1])) if whole else []
     if not found:
         end = behind = 0
-        for fence in _FENCE.finditer(answer):
-            read = list(_read(fence[1]))
-            if read:
-                _check_thoughts(answer[end : fence.start()])
-                found += read
-                behind = fence.end()
-            end = fence.end()
+        for fence in _fences(answer):
+            if fence.values:
+                _check_thoughts(answer[end : fence.start])
+                found += fence.values
+                behind = fence.end
+            end = fence.end
         if found:
             _check_rest(answer[behind:], answer[end:])
     yield from found
+
+
+def _fences(text: str) -> Iterator[_Fence]:
+    """Each fence that is closed; one that begins with a value ends behind it, whatever stands in its strings."""
+    left = MOST_READ * max(len(text), SHORT_ANSWER)
+    place = 0
+    while opening := _FENCE_OPENS.search(text, place):
+        start, inside = opening.span()
+        closing = None
+        if left > 0:
+            try:
+                place = _decoder.raw_decode(text, inside)[1]
+                closing = _FENCE_CLOSES.match(text, place)
+            except (ValueError, RecursionError) as error:
+                place = getattr(error, "pos", None) or len(text)
+            left -= place - inside + inside // 16  # an error counts the lines in front of it
+        end = closing.end() - len("```") if closing else text.find("```", inside)
+        if end < 0:
+            return
+        place = end + len("```")
+        yield _Fence(start, place, list(_read(text[inside:end])))
 
 
 def _check_rest(behind: str, unfenced: str) -> None:
@@ -201,7 +230,7 @@ def _embedded(text: str) -> Iterator[_Candidate]:
                 break
             start = start + 1 if _OPENS_NOTHING.match(answer, start) else brackets.end_of(start, error)
             continue
-        if _is_encodable(value, answer):
+        if _is_encodable(value, answer[start:end]):
             found.append(_Candidate(value))
         start = end
     raise MisfitError("it holds too many brackets to tell the answer among them")

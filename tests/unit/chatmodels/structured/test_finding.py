@@ -104,6 +104,8 @@ def test_of_several_objects_or_arrays_the_last_is_taken(value, earlier, words):
     [
         ('It is {"a": "b"} (see [1]).', {"a": "b"}),
         ("First [1, 2], then [3].", [3]),
+        ('```json\n{"a": 1}\n```\nBetter:\n```json\n{"a": "```py\\nx\\n```"}\n```', {"a": "```py\nx\n```"}),
+        ('```json\n{"a": 1}\n```\n```json\n{"a": 2,}\n```\n```py\nprint({"a"})\n```', {"a": 2}),
         ("<think>one [ or {two</think>\n5", 5),
         ('<think>hm</think>{"a": 1,}', {"a": 1}),
         ('Well. <thinking>{"a": 1}</thinking> {"a": 2}', {"a": 2}),
@@ -210,6 +212,10 @@ def test_repairs(text, value):
         '{"' + '\\"' * 1_000_000,
         "[1," * 99 + "1," * 1_000_000,
         "```" + " " * 2_000_000,
+        "```\n{\n```\n" * 100_000,
+        "```\n[" * 200_000,
+        "<think>" * 200_000,
+        " :[ A" * 200_000,
     ],
     ids=lambda text: f"{text[:12]}({len(text)})",
 )
