@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatmodels.errors import ChatModelError
-from chatmodels.providers.call import Call
+from chatmodels.providers.call import Call, shown
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.wire import (
     Counts,
@@ -254,7 +254,7 @@ class StreamDecoder:
         response = decode({**last, "output": last.get("output") or told}, self.call)
         whole = response.content
         if not whole.startswith(seen):
-            raise self.call.bad_reply(f"the pieces of the stream are not those of its answer, {whole[:100]!r}", seen)
+            raise self.call.bad_reply(f"the pieces of the stream are not those of its answer, {shown(whole)}", seen)
         return ChatChunk(
             text=whole[len(seen) :],
             finish_reason=response.finish_reason,
