@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fmf_core.redact import shortened
+
 if TYPE_CHECKING:
     from fmf.chains.ending import RunReport
     from fmf.chains.spec import LoadedChain
@@ -132,5 +134,4 @@ def duration(seconds: float) -> str:
 
 def cut(text: str) -> str:
     """`text` on one line, and not too long for it."""
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARS else f"{line[:_SHOWN_CHARS]}…"
+    return shortened(" ".join(text.split()), _SHOWN_CHARS)
