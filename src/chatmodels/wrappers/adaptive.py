@@ -88,11 +88,11 @@ class AdaptiveModel(WrappedModel):
         crew = gate.crew()
         place = Place(gate, crew, await self._turn(gate, crew, request))
         stream = self.inner.stream_async(request)
-        begun = False
         try:
             try:
                 async for chunk in stream:
-                    begun = True
+                    if not place.begun:
+                        place.begin()
                     if chunk.finish_reason is not None or chunk.usage is not None:
                         place.leave(None)
                         if chunk.rate_limit is not None:
@@ -102,7 +102,7 @@ class AdaptiveModel(WrappedModel):
             finally:
                 await close_stream(stream)
         except BaseException as error:
-            place.leave(error, begun=begun)
+            place.leave(error)
             raise
         place.leave(None)
 
@@ -196,6 +196,10 @@ class Gate:
         if limits and error.retry_after is None:
             self.told(RateLimitStatus.model_validate(limits), started, 0)
 
+    def begun(self, change: int) -> None:
+        """Note that a stream's first piece has come (1), or that such a stream ends (-1)."""
+        self._queue.update(self.throttle.window.count_begun, change)
+
     def told(self, limits: RateLimitStatus, started: float, tokens: int) -> None:
         """Heed what a reply said of the limits."""
         self._queue.update(self.throttle.told, limits, started, self._clock(), tokens)
@@ -231,27 +235,37 @@ class Place:
     An event loop that is gone never closes the streams that were left open on it.
     """
 
-    __slots__ = ("_crew", "_gate", "_taken", "started")
+    __slots__ = ("_crew", "_gate", "_taken", "begun", "started")
 
     def __init__(self, gate: Gate, crew: Crew, started: float) -> None:
         self._gate = gate
         self._crew = crew
         self._taken = True
+        self.begun = False
+        """Whether its first piece has come."""
         self.started = started
         """When the request started."""
 
-    def leave(self, error: BaseException | None, *, begun: bool = False) -> None:
+    def begin(self) -> None:
+        """Note that the first piece has come."""
+        self.begun = True
+        self._gate.begun(1)
+
+    def leave(self, error: BaseException | None) -> None:
         """Give the place back, once; a stream that had begun and that nobody wanted any longer was a success."""
         if not self._taken:
             return
         self._taken = False
-        if error is None or (begun and isinstance(error, GeneratorExit)):
+        if self.begun:
+            self._gate.begun(-1)
+        if error is None or (self.begun and isinstance(error, GeneratorExit)):
             self._gate.answered(self.started, self._crew, timed=False)
         else:
             self._gate.failed(self.started, error, self._crew)
 
     def __del__(self) -> None:
-        self.leave(GeneratorExit())
+        if self._taken:
+            self.leave(GeneratorExit())
 
 
 def _new(settings: Hashable) -> Gate:

@@ -23,7 +23,7 @@ FORGET = 1.02
 STALL_S = 3.0
 """How long somebody waits while nothing ends, in seconds, before a window that was only a guess gives way."""
 STALL_GROWTH = 1 / 16
-"""By how much it then grows, and by 1 at least."""
+"""By how much it then grows; by 1 at least, and by as many as are being read already: the endpoint bears those."""
 HELD_S = 30.0
 """The same for a window that was learnt from failures: one request more goes, and the window stays as it is."""
 STUCK_S = 600.0
@@ -59,6 +59,7 @@ class LearntConcurrency:
         "_seconds",
         "_stalled",
         "_throughput",
+        "begun",
         "in_flight",
         "is_guess",
         "size",
@@ -68,6 +69,8 @@ class LearntConcurrency:
         self.size = float(min(first, largest))
         """How many requests may be in flight."""
         self.in_flight = 0
+        self.begun = 0
+        """How many of them are streams whose first piece has come."""
         self.is_guess = True
         """Whether the endpoint never refused anything, nor failed under load."""
         self._largest = float(largest)
@@ -103,6 +106,10 @@ class LearntConcurrency:
     def lent(self, now: float) -> None:
         """Note that a request started for which there was no place."""
         self._held_since = now
+
+    def count_begun(self, change: int) -> None:
+        """Note that a stream's first piece has come (1), or that such a stream ended (-1)."""
+        self.begun += change
 
     def end(self) -> None:
         """Note that a request ended."""
@@ -155,7 +162,8 @@ class LearntConcurrency:
             return False
         if self.is_guess:
             self._held_since = now
-            self.size = min(self._largest, self.size + max(1.0, STALL_GROWTH * self.size))
+            growth = max(1.0, STALL_GROWTH * self.size, min(self.begun, self.in_flight))
+            self.size = min(self._largest, self.size + growth)
         return True
 
     def _end_round(self, now: float) -> None:

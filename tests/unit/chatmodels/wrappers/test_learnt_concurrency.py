@@ -125,6 +125,18 @@ def test_a_window_that_was_only_a_guess_gives_way_when_nothing_ends():
     assert (window.size, window.is_full(STALL_S + 0.1)) == (5, True)
 
 
+def test_streams_that_are_being_read_do_not_slow_the_growth_down():
+    window = full(LearntConcurrency(4, 100))
+    window.count_begun(4)
+    assert not window.is_full(STALL_S)
+    assert window.size == 8
+    window.count_begun(-4)
+    window.in_flight = 8
+    assert window.is_full(STALL_S)
+    assert not window.is_full(2 * STALL_S)
+    assert window.size == 9
+
+
 def test_somebody_must_have_waited_while_nothing_ended():
     window = full(LearntConcurrency(4, 6))
     window.end()
