@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from weakref import WeakValueDictionary
-
-from pydantic import ValidationError
 
 from chatmodels.cassette import RecordingModel, ReplayModel
-from chatmodels.config import Breaker, ChatModelConfig, Concurrency, Price, RateLimit, RetryBudget
+from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
-from chatmodels.registry import get_chat_model_metadata, models
+from chatmodels.settings_given import config_of
+from chatmodels.standing_by import standing_by
+from chatmodels.vendor import Layer, made, made_of
 from chatmodels.wrappers.adaptive import AdaptiveModel
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel
 from chatmodels.wrappers.cached import CachedModel, cache_at
 from chatmodels.wrappers.checked import CheckedModel
-from chatmodels.wrappers.fallback import Fallback, FallbackModel
+from chatmodels.wrappers.fallback import FallbackModel
 from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.limiting import LimitingModel
-from chatmodels.wrappers.measured import MeasuredModel, measured_in, unmeasured
+from chatmodels.wrappers.measured import MeasuredModel, measured_in
 from chatmodels.wrappers.preset import PresetModel
 from chatmodels.wrappers.retrying import RetryingModel
 from chatmodels.wrappers.timed import TimedModel
 from chatmodels.wrappers.translating import TranslatingModel
-from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
-from fmf_core.nearest import nearest
-from fmf_core.redact import add_secret
-from fmf_core.retry import RetryPolicy
 
-CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
-_NESTED = {
-    "retry": tuple(RetryPolicy.model_fields),
-    "retry_budget": tuple(RetryBudget.model_fields),
-    "rate_limit": tuple(RateLimit.model_fields),
-    "concurrency": tuple(Concurrency.model_fields),
-    "prices": tuple(Price.model_fields),
-    "breaker": tuple(Breaker.model_fields),
-}
-SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
-"""Settings that a fallback at another provider takes over, and one that is given as a model."""
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
 
@@ -72,7 +54,7 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
         PluginNotFoundError: no such provider; the hint lists the known ones.
         PluginError: the provider's extra is not installed; the hint says how to install it.
     """
-    return _made(_as_config(provider, settings), wrap)
+    return made(config_of(provider, settings), wrap)
 
 
 def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -109,25 +91,15 @@ def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the response cache of `config`; itself when there is none."""
     if config.cache is None:
         return model
-    return CachedModel(model, cache_at(config.cache), _made_of(model, config))
-
-
-def _made_of(model: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:
-    """What the vendor's model was made of; `None` when it was not made of `config`, and so is unknown."""
     vendor = model.unwrapped if isinstance(model, WrappedModel) else model
-    if _built.get((id(vendor), id(config))) is not vendor:
-        return None
-    # A key that changes must not make every kept answer a stranger: `api_key` is left out.
-    return {name: getattr(config, name) for name in ("provider", "model", "base_url", "seed", "options")}
+    return CachedModel(model, cache_at(config.cache), made_of(vendor, config))
 
 
 def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the models that stand by; itself when there are none."""
     if not config.fallbacks:
         return model
-    last = len(config.fallbacks) - 1
-    standing_by = [_standing_by(given, model, config, number == last) for number, given in enumerate(config.fallbacks)]
-    return FallbackModel(model, standing_by, config.fallback_on, _presets(config))
+    return FallbackModel(model, standing_by(model, config, _behind), config.fallback_on, _presets(config))
 
 
 def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -178,10 +150,6 @@ def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:
     return TranslatingModel(model)
 
 
-_built: WeakValueDictionary[tuple[int, int], ChatModel] = WeakValueDictionary()
-"""Which model was made of which configuration, by their identities."""
-
-Layer = Callable[[ChatModel, ChatModelConfig], ChatModel]
 LAYERS: tuple[Layer, ...] = (
     preset,
     measure,
@@ -199,20 +167,10 @@ LAYERS: tuple[Layer, ...] = (
 """What is put around a vendor's model, outermost first; a layer that its configuration does not need adds nothing."""
 
 
-def _made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
-    """The model of the provider that `config` names, with its own settings, and wrapped."""
-    item = models.get(config.provider)
-    if config.model is None:
-        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
-    if isinstance(item, ChatModel):
-        _refuse_unknown(config, set())
-        return wrap(item, config)
-    vendor = _build(item, config)
-    model = wrap(vendor, config)
-    if isinstance(item, type):
-        # A function may hand the same model to several callers; what a class made belongs to this wrapper alone.
-        clean_up_in_the_end(vendor, owner=model)
-    return model
+def _behind(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` with its own settings and everything that stands inside a fallback."""
+    clean_up_in_the_end(model)
+    return _layered(model, config, (preset, *LAYERS[LAYERS.index(fallback) + 1 :]))
 
 
 def _layered(model: ChatModel, config: ChatModelConfig, layers: tuple[Layer, ...]) -> ChatModel:
@@ -226,175 +184,3 @@ def _presets(config: ChatModelConfig) -> dict[str, Any]:
     if config.model is None:
         presets.pop("model", None)  # a request always names a model
     return presets
-
-
-def _standing_by(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bool) -> Fallback:
-    """The model that a fallback of `config` means, with limits and retries, but measured and cached by the first."""
-    if isinstance(given, ChatModel):
-        measured = measured_in(given)
-        if measured is not None:
-            return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
-        bare = _settled(ChatModelConfig(**_given_of(config, SHARED)), is_last)
-        return Fallback(_behind(given, bare), keeps=given)
-    settings = _settled(_fallback_config(given, config), is_last)
-    vendor = first.unwrapped if isinstance(first, WrappedModel) else first
-    if settings.provider == config.provider and not _is_made_by(config.provider, vendor):
-        # A model of the caller's own: there is no recipe for another one, and it may know several names.
-        return Fallback(_behind(vendor, settings), settings.model, settings.prices)
-    return Fallback(_made(settings, _behind), prices=settings.prices, owned=True)
-
-
-def _settled(config: ChatModelConfig, is_last: bool) -> ChatModelConfig:
-    """`config` with a breaker that fails at once where another model stands by."""
-    if config.breaker is None or config.breaker.fail_fast is not None:
-        return config
-    return config.model_copy(update={"breaker": config.breaker.model_copy(update={"fail_fast": not is_last})})
-
-
-def _given_of(config: ChatModelConfig, names: Collection[str]) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in names if name in config.model_fields_set}
-
-
-def _fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
-    """The settings that a fallback means: of the same provider with changes, or of another one."""
-    if isinstance(given, ChatModelConfig):
-        _refuse_nested({name for name in ("fallbacks", "cache") if getattr(given, name)})
-        return given
-    same, shared = _given_of(config, config.model_fields_set), _given_of(config, SHARED)
-    if isinstance(given, str):
-        given = {"provider": given} if given in models.names() else {"model": given}
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(
-            f"fallbacks: {given!r} is no fallback",
-            op="chatmodels.create",
-            hint="give a model's name, a provider's name, a mapping of settings, a ChatModelConfig or a ChatModel",
-        )
-    changes = dict(given)
-    provider = changes.pop("provider", config.provider)
-    base = same if provider == config.provider and "provider" not in given else shared
-    _refuse_nested(changes)
-    base = {name: value for name, value in base.items() if name not in ("fallbacks", "cache")}
-    if "model" in changes:
-        base.pop("capabilities", None)  # they speak of the model that is asked first
-    return _as_config(ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes})
-
-
-def _refuse_nested(names: Collection[str]) -> None:
-    for name in ("fallbacks", "cache"):
-        if name in names:
-            raise ConfigurationError(
-                f"fallbacks: a fallback has no {name} of its own",
-                op="chatmodels.create",
-                hint=f"give {name} to the model that is asked first",
-            )
-
-
-def _behind(model: ChatModel, config: ChatModelConfig) -> ChatModel:
-    """`model` with its own settings and everything that stands inside a fallback."""
-    clean_up_in_the_end(model)
-    return _layered(model, config, (preset, *LAYERS[LAYERS.index(fallback) + 1 :]))
-
-
-def _is_made_by(provider: str, vendor: ChatModel) -> bool:
-    item = models.get(provider)
-    return isinstance(item, type) and isinstance(vendor, item)
-
-
-def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
-    """The configuration that `create_chat_model` works with: checked, and with the provider's default model."""
-    config = _as_config(provider, settings)
-    if config.model is None:
-        config = config.model_copy(update={"model": get_chat_model_metadata(config.provider)["default_model"]})
-    return config
-
-
-def _as_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
-    given: dict[str, Any] = {}
-    if isinstance(provider, ChatModelConfig):
-        given = {name: getattr(provider, name) for name in provider.model_fields_set}
-    else:
-        given["provider"] = provider
-    options = dict(given.pop("options", {}))
-    for name, value in settings.items():
-        if name == "options":
-            options.update(value)
-        elif name in ChatModelConfig.model_fields:
-            given[name] = value
-        else:
-            options[name] = value
-    if "retry" in given and given["retry"] is None:
-        given["retry"] = {"max_attempts": 1}
-    if "concurrency" in given and given["concurrency"] is None:
-        given["concurrency"] = {"adaptive": False}
-    unset = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
-    given = {name: value for name, value in given.items() if not (name in unset and value is None)}
-    try:
-        return ChatModelConfig.model_validate({**given, "options": options})
-    except ValidationError as error:
-        raise _faults(error) from None
-
-
-def _faults(error: ValidationError) -> ConfigurationError:
-    lines = []
-    for fault in error.errors(include_url=False):
-        path = ".".join(map(str, fault["loc"]))
-        shown = "" if fault["loc"][0] == "api_key" or isinstance(fault["input"], dict) else f", got {fault['input']!r}"
-        known = _NESTED.get(str(fault["loc"][0]))
-        allowed = f" (allowed: {', '.join(known)})" if fault["type"] == "extra_forbidden" and known else ""
-        lines.append(f"{path}: {fault['msg']}{allowed}{shown}")
-    return ConfigurationError("wrong settings of a chat model: " + "; ".join(lines), op="chatmodels.create")
-
-
-def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel:
-    if config.api_key is not None:
-        add_secret(config.api_key.get_secret_value())
-    taken, takes_all = _parameters(item)
-    if not takes_all:
-        _refuse_unknown(config, taken)
-    settings = {
-        name: getattr(config, name)
-        for name in CONSTRUCTOR_SETTINGS
-        # A seed is for a constructor that asks for it by name: to all others it is a matter of the request.
-        if (name in taken or (takes_all and name != "seed")) and getattr(config, name) is not None
-    }
-    try:
-        model = item(**settings, **config.options)
-    except FrameworkError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"chat model {config.provider!r} could not be made: {type(error).__name__}: {error}",
-            op="chatmodels.create",
-            fields={"provider": config.provider},
-        ) from error
-    if not isinstance(model, ChatModel):
-        raise PluginError(
-            f"the factory of chat model {config.provider!r} returned {type(model).__name__}, which is no ChatModel",
-            op="chatmodels.create",
-            code=Code.INVALID,
-        )
-    _built[id(model), id(config)] = model
-    return model
-
-
-def _parameters(item: Any) -> tuple[set[str], bool]:
-    parameters = inspect.signature(item).parameters.values()
-    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    return by_name, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def _refuse_unknown(config: ChatModelConfig, taken: set[str]) -> None:
-    own = taken - set(ChatModelConfig.model_fields)
-    unknown = [name for name in config.options if name not in own]
-    if not unknown:
-        return
-    allowed = sorted(own | set(ChatModelConfig.model_fields) - {"options"})
-    hints = []
-    for name in unknown:
-        near = nearest(name, allowed)
-        hints.append(f"did you mean {near!r} instead of {name!r}? " if near else "")
-    raise ConfigurationError(
-        f"chat model {config.provider!r} has no setting {', '.join(map(repr, unknown))}",
-        op="chatmodels.create",
-        hint=f"{''.join(hints)}allowed: {', '.join(allowed)}",
-    )

@@ -11,8 +11,9 @@ from typing import Any
 from chatmodels.cassette.recording import RecordingModel
 from chatmodels.cassette.replay import ReplayModel
 from chatmodels.config import ChatModelConfig
-from chatmodels.factory import config_of, create_chat_model, measure, preset
+from chatmodels.factory import create_chat_model, measure, preset
 from chatmodels.iface import ChatModel
+from chatmodels.settings_given import config_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import close_stream
 

@@ -194,6 +194,11 @@ class TestFaults:
         text = str(caught.value)
         assert all(part in text for part in ("temperature", "max_tokens", "retry.max_attempt", "max_attempts"))
 
+    @pytest.mark.parametrize("options", [None, 5, ["latency_s"]])
+    def test_options_are_a_mapping(self, options):
+        with pytest.raises(ConfigurationError, match=r"options.*mapping"):
+            create_chat_model("mock", options=options)
+
     def test_a_key_is_never_shown(self):
         with pytest.raises(ConfigurationError) as caught:
             create_chat_model("mock", api_key=["very-secret-key"], temperature=9)

@@ -1,0 +1,91 @@
+"""The vendor's model inside all wrappers: made of a configuration with those settings that its class takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from chatmodels.config import ChatModelConfig
+from chatmodels.iface import ChatModel
+from chatmodels.lifetime import clean_up_in_the_end
+from chatmodels.registry import models
+from chatmodels.settings_given import named, refuse_unknown
+from fmf_core.errors import Code, FrameworkError, PluginError
+from fmf_core.redact import add_secret
+
+CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
+
+Layer = Callable[[ChatModel, ChatModelConfig], ChatModel]
+"""Puts something around a model, as a configuration says."""
+
+_built: WeakValueDictionary[tuple[int, int], ChatModel] = WeakValueDictionary()
+"""Which model was made of which configuration, by their identities."""
+
+
+def made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
+    """The model of the provider that `config` names, with its own settings, and wrapped."""
+    item = models.get(config.provider)
+    config = named(config)
+    if isinstance(item, ChatModel):
+        refuse_unknown(config, ())
+        return wrap(item, config)
+    vendor = _build(item, config)
+    model = wrap(vendor, config)
+    if isinstance(item, type):
+        # A function may hand the same model to several callers; what a class made belongs to this wrapper alone.
+        clean_up_in_the_end(vendor, owner=model)
+    return model
+
+
+def made_of(vendor: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:
+    """The settings of `config` that `vendor` was made of; `None` when it was not, so that they are unknown."""
+    if _built.get((id(vendor), id(config))) is not vendor:
+        return None
+    # A key that changes must not make every kept answer a stranger: `api_key` is left out.
+    return {name: getattr(config, name) for name in ("provider", "model", "base_url", "seed", "options")}
+
+
+def is_made_by(provider: str, vendor: ChatModel) -> bool:
+    """Whether `vendor` is of the class that stands for `provider`, so that there is a recipe for another one."""
+    item = models.get(provider)
+    return isinstance(item, type) and isinstance(vendor, item)
+
+
+def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel:
+    if config.api_key is not None:
+        add_secret(config.api_key.get_secret_value())
+    taken, takes_all = _parameters(item)
+    if not takes_all:
+        refuse_unknown(config, taken)
+    settings = {
+        name: getattr(config, name)
+        for name in CONSTRUCTOR_SETTINGS
+        # A seed is for a constructor that asks for it by name: to all others it is a matter of the request.
+        if (name in taken or (takes_all and name != "seed")) and getattr(config, name) is not None
+    }
+    try:
+        model = item(**settings, **config.options)
+    except FrameworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"chat model {config.provider!r} could not be made: {type(error).__name__}: {error}",
+            op="chatmodels.create",
+            fields={"provider": config.provider},
+        ) from error
+    if not isinstance(model, ChatModel):
+        raise PluginError(
+            f"the factory of chat model {config.provider!r} returned {type(model).__name__}, which is no ChatModel",
+            op="chatmodels.create",
+            code=Code.INVALID,
+        )
+    _built[id(model), id(config)] = model
+    return model
+
+
+def _parameters(item: Any) -> tuple[set[str], bool]:
+    parameters = inspect.signature(item).parameters.values()
+    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return by_name, any(p.kind is p.VAR_KEYWORD for p in parameters)
