@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chatmodels.config import Capability
 from chatmodels.errors import ChatModelError, chat_model_error
-from chatmodels.types import ChatRequest, ImagePart
+from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 
 CAPABILITIES_AS_OF = "2026-11"
@@ -228,15 +228,6 @@ def _others(provider: str, missing: Iterable[str]) -> list[str]:
     return [row.example for row in families if row.example and row.capabilities and wanted <= row.capabilities][:3]
 
 
-def _shows_images(request: ChatRequest) -> bool:
-    return any(
-        isinstance(part, ImagePart)
-        for message in request.messages
-        if not isinstance(message.content, str)
-        for part in message.content
-    )
-
-
 def _chooses_temperature(request: ChatRequest) -> bool:
     # One that nobody chose is left out by the provider's file, and 1 is what such models use.
     return "temperature" in request.model_fields_set and request.temperature not in (None, 1)
@@ -251,7 +242,7 @@ _ASKED: Final[Mapping[str, Callable[[ChatRequest], object]]] = {
     "tools": lambda request: request.tools,
     "json": _wants("json_object"),
     "json_schema": _wants("json_schema"),
-    "images": _shows_images,
+    "images": lambda request: request.images,
     "seed": lambda request: request.seed is not None,
     "temperature": _chooses_temperature,
     "stop": lambda request: request.stop,

@@ -15,7 +15,7 @@ from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
 from chatmodels.instruments import Answers, Instruments, Series
 from chatmodels.pricing import cost_of_answer
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, TokenUsage
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
 from fmf_core.telemetry import Plain, Span, emit, error_type, metering, recording, span
@@ -205,7 +205,7 @@ class MeasuredCall:
         instruments.record_duration(seconds, attributes, context)
         if self._pieces:
             instruments.record_pieces(self._pieces, answers.attributes, context)
-        text_only = not instruments.totals or _text_only(self._request)
+        text_only = not instruments.totals or not self._request.images
         instruments.record_tokens(usage, answers, context, text_only=text_only)
 
     def _describe(self, seconds: float, attributes: Plain, ending: Ending | None) -> None:
@@ -284,15 +284,6 @@ def _failed(error: BaseException, kind: str) -> Plain:
     if isinstance(attempts, int) and attempts > 1:
         attributes["fmf.chat.attempts"] = attempts
     return attributes
-
-
-def _text_only(request: ChatRequest) -> bool:
-    return not any(
-        isinstance(part, ImagePart)
-        for message in request.messages
-        if not isinstance(message.content, str)
-        for part in message.content
-    )
 
 
 @cache

@@ -215,6 +215,17 @@ class ChatRequest(Value):
         self.__dict__["system_prompt"] = self._last("system")
         return self
 
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """The pictures of all messages, in order."""
+        return tuple(
+            part
+            for message in self.messages
+            if not isinstance(message.content, str)
+            for part in message.content
+            if isinstance(part, ImagePart)
+        )
+
     def _last(self, role: Role) -> str | None:
         return next((m.text for m in reversed(self.messages) if m.role == role), None)
 

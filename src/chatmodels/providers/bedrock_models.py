@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from chatmodels.capabilities import expected_capabilities
 from chatmodels.providers.call import Call
-from chatmodels.types import ChatRequest, ImagePart
+from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 
 PROVIDER: Final = "aws_bedrock"
@@ -74,14 +74,9 @@ def refuse_impossible(call: Call, traits: Traits) -> None:
     if not traits.tools and _has_tools(request):
         hint = "use a model with tools, such as Claude, Nova or Llama 3.1"
         raise call.error("this model knows no tools", Code.UNSUPPORTED, hint=hint)
-    if not traits.images and _has_images(request):
+    if not traits.images and request.images:
         hint = "use a model with images, such as Claude or Nova Lite"
         raise call.error("this model takes no images", Code.UNSUPPORTED, hint=hint)
-
-
-def _has_images(request: ChatRequest) -> bool:
-    several = [turn.content for turn in request.messages if not isinstance(turn.content, str)]
-    return any(isinstance(part, ImagePart) for parts in several for part in parts)
 
 
 def _has_tools(request: ChatRequest) -> bool:

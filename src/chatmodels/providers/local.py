@@ -25,7 +25,7 @@ from chatmodels.providers.local_engine import (
     release,
 )
 from chatmodels.providers.openai_wire import StreamDecoder, encode
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ImagePart, ModelInfo
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
 
@@ -153,7 +153,7 @@ class LocalChatModel(ChatModel):
 
 
 def _body(call: Call) -> dict[str, Any]:
-    if any(isinstance(part, ImagePart) for message in call.request.messages for part in message.content):
+    if call.request.images:
         hint = "use a provider with the capability 'images'"
         raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)
     # Progress while the prompt is read gives the engine more moments to notice that it should stop.

@@ -13,7 +13,7 @@ from chatmodels.config import ResponseCache
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import joined, pieces_of
 from chatmodels.request_facts import UntellableError, digest, request_key, told
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, unshared
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, unshared
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.memory_cache import MemoryCache
 from chatmodels.wrappers.single_flight import SingleFlight
@@ -151,7 +151,7 @@ class CachedModel(WrappedModel):
         if self.in_process and isinstance(name, str) and name.lower().endswith(".gguf"):
             facts["file"] = await in_thread(_file_facts, name)
         try:
-            if _picture_bytes(request) < LARGE_BYTES:
+            if sum(len(picture.data or b"") for picture in request.images) < LARGE_BYTES:
                 return request_key(request, **facts)
             return await in_thread(lambda: request_key(request, **facts))
         except (ValueError, TypeError, RecursionError):
@@ -243,13 +243,3 @@ def _file_facts(path: str) -> list[int] | None:
     except OSError:
         return None
     return [found.st_size, found.st_mtime_ns]
-
-
-def _picture_bytes(request: ChatRequest) -> int:
-    return sum(
-        len(part.data or b"")
-        for message in request.messages
-        if not isinstance(message.content, str)
-        for part in message.content
-        if isinstance(part, ImagePart)
-    )

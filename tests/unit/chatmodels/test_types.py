@@ -120,6 +120,19 @@ class TestMessage:
         assert "SECRETPIXELS" not in repr(ImagePart(data=b"SECRETPIXELS"))
 
 
+def test_the_pictures_of_a_request_in_order_and_no_field_of_it():
+    first, second, third = (ImagePart(data=data) for data in (b"1", b"2", b"3"))
+    turns = (
+        Message(role="user", content=(TextPart(text="a"), first, second)),
+        Message(role="assistant", content="b"),
+        Message(role="user", content=(third,)),
+    )
+    request = ChatRequest(messages=turns)
+    assert request.images == (first, second, third)
+    assert "images" not in request.model_dump()
+    assert ChatRequest(prompt="x").images == ()
+
+
 class TestChatResponse:
     def test_it_is_the_next_turn(self):
         response = ChatResponse(content="Hi", model="m", usage=usage())
