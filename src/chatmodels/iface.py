@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload, runtime_checkable
 
 from chatmodels.asked import all_of, check_concurrency, request_of
+from chatmodels.pieces import pieces_of
 from chatmodels.structured.asking import Answerer, Effort, Parsed, answer_wanted
 from chatmodels.structured.telling import Refusals
 from chatmodels.structured.wanted import wanted_shape
@@ -118,15 +119,9 @@ class ChatModel:
         return run_sync(self.complete_async(request))
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
-        """Answer `request` piece by piece; a model that cannot stream yields its whole answer once."""
-        response = await self.complete_async(request)
-        yield ChatChunk(
-            text=response.content,
-            finish_reason=response.finish_reason,
-            usage=response.usage,
-            tool_calls=response.tool_calls,
-            response_id=response.response_id,
-        )
+        """Answer `request` piece by piece; a model that cannot stream gives its whole text as one piece."""
+        for piece in pieces_of(await self.complete_async(request)):
+            yield piece
 
     def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
         """The next turn of `messages`, blocking; `options` are fields of `ChatRequest`."""

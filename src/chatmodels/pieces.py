@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from chatmodels.types import ChatChunk, ChatResponse
+from chatmodels.types import ChatChunk, ChatResponse, TokenUsage
 
 
 def pieces_of(response: ChatResponse) -> list[ChatChunk]:
@@ -17,6 +18,7 @@ def pieces_of(response: ChatResponse) -> list[ChatChunk]:
         tool_calls=response.tool_calls,
         cached=response.cached,
         fell_back_from=response.fell_back_from,
+        rate_limit=response.rate_limit,
         response_id=response.response_id,
         attempts=response.attempts,
     )
@@ -29,18 +31,40 @@ def joined(chunks: Sequence[ChatChunk]) -> ChatResponse | None:
     Raises:
         ValueError: the pieces say that the answer ended normally, and there is nothing in them.
     """
-    usage = next((chunk.usage for chunk in reversed(chunks) if chunk.usage), None)
-    finish_reason = next((chunk.finish_reason for chunk in reversed(chunks) if chunk.finish_reason), None)
-    if usage is None or finish_reason is None:
-        return None
+    usage, finish_reason = _last("usage", chunks), _last("finish_reason", chunks)
+    return _joined(chunks, usage, finish_reason) if usage and finish_reason else None
+
+
+def joined_anyway(chunks: Sequence[ChatChunk], uncounted: TokenUsage) -> ChatResponse:
+    """The answer that `chunks` are the pieces of, also when they have no end.
+
+    An answer whose end is not told counts as finished, and one with nothing in it as cut.
+
+    Args:
+        chunks: all pieces, in order.
+        uncounted: the usage where no piece tells it.
+    """
+    said = any(chunk.text or chunk.tool_calls for chunk in chunks)
+    finish_reason = _last("finish_reason", chunks) or "stop"
+    return _joined(
+        chunks, _last("usage", chunks) or uncounted, finish_reason if said or finish_reason != "stop" else "length"
+    )
+
+
+def _joined(chunks: Sequence[ChatChunk], usage: TokenUsage, finish_reason: str) -> ChatResponse:
     return ChatResponse(
         content="".join(chunk.text for chunk in chunks),
         model=usage.model,
         usage=usage,
         finish_reason=finish_reason,
         tool_calls=tuple(call for chunk in chunks for call in chunk.tool_calls),
-        response_id=next((chunk.response_id for chunk in reversed(chunks) if chunk.response_id), None),
+        response_id=_last("response_id", chunks),
         cached=any(chunk.cached for chunk in chunks),
-        fell_back_from=next((chunk.fell_back_from for chunk in reversed(chunks) if chunk.fell_back_from), ()),
-        attempts=max(chunk.attempts for chunk in chunks),
+        fell_back_from=_last("fell_back_from", chunks) or (),
+        rate_limit=_last("rate_limit", chunks),
+        attempts=max((chunk.attempts for chunk in chunks), default=1),
     )
+
+
+def _last(fact: str, chunks: Sequence[ChatChunk]) -> Any:
+    return next((value for chunk in reversed(chunks) if (value := getattr(chunk, fact))), None)

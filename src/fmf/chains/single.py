@@ -16,7 +16,7 @@ from fmf_core.errors import Code
 
 if TYPE_CHECKING:
     from chatmodels.iface import ChatModel
-    from chatmodels.types import ChatRequest, ChatResponse
+    from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
     from fmf.auth.base import Secrets
     from fmf.config.loader import LoadedConfig
     from fmf.prompts.prompt import Prompt
@@ -53,31 +53,25 @@ class Question:
         Raises:
             InferenceError: the model could not answer, or broke off.
         """
+        from chatmodels.pieces import joined_anyway
         from chatmodels.pricing import cost_of_answer
-        from chatmodels.types import ChatResponse, TokenUsage
+        from chatmodels.types import TokenUsage
 
         begun = time.perf_counter()
-        pieces: list[str] = []
-        finish_reason, usage, cached, attempts = "stop", None, False, 1
+        chunks: list[ChatChunk] = []
         for chunk in self.model.stream(self.request):
+            chunks.append(chunk)
             if chunk.text:
-                pieces.append(chunk.text)
                 yield chunk.text
-            finish_reason = chunk.finish_reason or finish_reason
-            usage = chunk.usage or usage
-            cached = chunk.cached or cached
-            attempts = max(chunk.attempts, attempts)
-        name = usage.model if usage else self.model.get_model_info().name
-        yield ChatResponse(
-            content="".join(pieces),
-            model=name,
-            usage=usage
-            or TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=self.model.provider_name),
-            latency_ms=1000 * (time.perf_counter() - begun),
-            finish_reason=finish_reason if pieces else "length",
-            attempts=attempts,
-            cost_usd=cost_of_answer(usage, self.prices, cached=cached),
-            cached=cached,
+        name, provider = self.model.get_model_info().name, self.model.provider_name
+        uncounted = TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=provider, estimated=True)
+        answer = joined_anyway(chunks, uncounted)
+        counted = None if answer.usage is uncounted else answer.usage
+        yield answer.model_copy(
+            update={
+                "latency_ms": 1000 * (time.perf_counter() - begun),
+                "cost_usd": cost_of_answer(counted, self.prices, cached=answer.cached),
+            }
         )
 
 

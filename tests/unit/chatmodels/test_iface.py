@@ -116,10 +116,11 @@ def test_a_failing_batch_raises_the_failure_with_its_cause():
 
 
 def test_a_model_that_cannot_stream_gives_its_answer_once():
-    chunks = list(Blocking().stream("x"))
-    assert len(chunks) == 1
-    assert chunks[0].finish_reason == "stop"
-    assert chunks[0].usage is not None
+    text, end = Blocking().stream("x")
+    assert text.text
+    assert (text.finish_reason, text.usage) == (None, None)
+    assert (end.text, end.finish_reason) == ("", "stop")
+    assert end.usage is not None
 
 
 def test_messages_go_in_and_come_out():

@@ -231,8 +231,8 @@ def test_tool_calls_come_back_whole_and_in_pieces(server):
 
 
 def test_a_model_that_cannot_stream_yields_its_whole_answer(server):
-    [only] = model_of(server, model="us.meta.llama4-scout-17b-instruct-v1:0").stream("hello")
-    assert (only.text, only.finish_reason) == ("Scripted reply", "stop")
+    text, end = model_of(server, model="us.meta.llama4-scout-17b-instruct-v1:0").stream("hello")
+    assert (text.text, end.text, end.finish_reason) == ("Scripted reply", "", "stop")
     assert server.chats[0].operation == "converse"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from chatmodels.providers.mock import MockChatModel
 from chatmodels.registry import models
-from chatmodels.types import ChatResponse
+from chatmodels.types import ChatChunk, ChatResponse, ToolCall
 from fmf.auth.base import build_secrets
 from fmf.chains.single import question, read_text
 from fmf.errors import ConfigError, ProcessingError, PromptError
@@ -65,6 +65,37 @@ def test_a_stream_ends_with_the_whole(asked):
     assert pieces == ["an ", "answer"]
     assert isinstance(whole, ChatResponse)
     assert (whole.content, whole.usage.completion_tokens, whole.finish_reason) == ("an answer", 2, "stop")
+
+
+def test_the_whole_of_a_stream_says_where_it_came_from(asked):
+    end = {
+        "cached": True,
+        "fell_back_from": ("first/model: timeout",),
+        "attempts": 3,
+        "response_id": "r-1",
+        "tool_calls": (ToolCall(id="1", name="t"),),
+    }
+
+    class Telling(MockChatModel):
+        async def stream_async(self, request):
+            async for chunk in super().stream_async(request):
+                yield chunk.model_copy(update=end) if chunk.usage else chunk
+
+    models.add("scripted", Telling("an answer"), replace=True)
+    *_, whole = asked("inline: {{ text }}", {"text": "x"}).stream()
+    assert {name: getattr(whole, name) for name in end} == end
+    assert whole.cost_usd == 0.0
+
+
+def test_a_stream_that_tells_no_end_is_shown_and_has_no_known_cost(asked):
+    class Bare(MockChatModel):
+        async def stream_async(self, _):
+            yield ChatChunk(text="half")
+
+    models.add("scripted", Bare(), replace=True)
+    *pieces, whole = asked("inline: {{ text }}", {"text": "x"}).stream()
+    assert (pieces, whole.content, whole.finish_reason) == (["half"], "half", "stop")
+    assert (whole.usage.total_tokens, whole.usage.estimated, whole.cost_usd) == (0, True, None)
 
 
 def test_what_is_missing_is_named(asked):
