@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 from fmf_core.redact import MOST_REDACTED, shortened
 
+MOST_SAID = 1000
+"""Characters of a provider's own message that an error repeats."""
 HINTS = {
     Code.INVALID: "change the request as the provider's words say",
     Code.CONFLICT: "look at what the provider says, and call again when that is over",
@@ -23,8 +24,7 @@ HINTS = {
 """What to do about an error that nobody knows more about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Who asks whom for what: the facts that every error of one call carries."""
 
     provider: str

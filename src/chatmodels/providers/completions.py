@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import aclosing
 from time import perf_counter
 from typing import ClassVar, Protocol
 
@@ -17,7 +17,8 @@ from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
 from chatmodels.providers.openai_wire import CHAT
 from chatmodels.providers.rate_headers import rate_limit_status
-from chatmodels.providers.wire import Decoder, Wire, paid, parse_body
+from chatmodels.providers.token_counts import paid
+from chatmodels.providers.wire import Decoder, Wire, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
@@ -120,7 +121,7 @@ class CompletionsModel(ChatModel):
         call = self._call("complete", request)
         check_allowed(self.provider_name, self.model)
         started = perf_counter()
-        with _translated(call):
+        with _Translated(call):
             if self._sign_in is not None:
                 await self._sign_in.ready(call, self.timeout_s)
             reply = await self._transport.send(Outgoing(self.path_of(call.request), self._wire.encode(call)))
@@ -136,7 +137,7 @@ class CompletionsModel(ChatModel):
         """
         call = self._call("stream", request)
         check_allowed(self.provider_name, self.model)
-        with _translated(call):
+        with _Translated(call):
             if self._sign_in is not None:
                 await self._sign_in.ready(call, self.timeout_s)
             outgoing = Outgoing(self.path_of(call.request), self._wire.encode(call, stream=True))
@@ -171,7 +172,7 @@ class CompletionsModel(ChatModel):
         """
         if self._finds_target:
             call = self._call("connect", ChatRequest(prompt="connect", model=self.model))
-            with _translated(call):
+            with _Translated(call):
                 if self._sign_in is not None:
                     check_allowed(self.provider_name, self.model)
                     await self._sign_in.ready(call, self.timeout_s)
@@ -184,7 +185,7 @@ class CompletionsModel(ChatModel):
     async def _health(self) -> HealthStatus:
         call = self._call("health", ChatRequest(prompt="health", model=self.model))
         try:
-            with _translated(call):
+            with _Translated(call):
                 if self._sign_in is not None:
                     check_allowed(self.provider_name, self.model)
                     await self._sign_in.ready(call, HEALTH_TIMEOUT_S)
@@ -253,22 +254,30 @@ async def _in_time(work: Awaitable[Reply], limit_s: float) -> Reply:
 
 
 async def _decoded(reply: OpenReply, decoder: Decoder) -> AsyncGenerator[ChatChunk, None]:
-    lines = EventLines()
+    lines, feed_event = EventLines(), decoder.feed_event
     async for piece in reply.pieces():
         for data in lines.feed(piece):
-            chunk = decoder.feed_event(data)
+            chunk = feed_event(data)
             if chunk is not None:
                 yield chunk
     for data in lines.close():
-        chunk = decoder.feed_event(data)
+        chunk = feed_event(data)
         if chunk is not None:
             yield chunk
     yield decoder.finish().model_copy(update={"rate_limit": rate_limit_status(reply.headers)})
 
 
-@contextmanager
-def _translated(call: Call) -> Iterator[None]:
-    try:
-        yield
-    except TransportFault as fault:
-        raise call.error(fault.message, fault.code, hint=fault.hint) from fault
+class _Translated:
+    """Turns the faults of the transport into errors of `call`."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, fault: BaseException | None, __: object) -> None:
+        if isinstance(fault, TransportFault):
+            raise self._call.error(fault.message, fault.code, hint=fault.hint) from fault

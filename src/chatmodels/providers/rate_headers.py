@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
+from chatmodels.providers.checks import MOST_DIGITS, count_in
 from chatmodels.types import RateLimitStatus
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-MOST_DIGITS = 15
-"""A longer number is none that a server means, and may be none that can be reckoned with."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
 _LONG = re.compile(rf"(?<![\d.])\d{{{MOST_DIGITS + 1}}}", re.ASCII)
 
@@ -23,16 +23,17 @@ def rate_limit_status(headers: Mapping[str, str]) -> RateLimitStatus | None:
     get = headers.get
     if "x-ratelimit-remaining-requests" not in headers and "x-ratelimit-remaining-tokens" not in headers:
         return None
-    return RateLimitStatus(
-        limit_requests=_count(get("x-ratelimit-limit-requests")),
-        remaining_requests=_count(get("x-ratelimit-remaining-requests")),
+    return RateLimitStatus.trusted(
+        limit_requests=count_in(get("x-ratelimit-limit-requests")),
+        remaining_requests=count_in(get("x-ratelimit-remaining-requests")),
         reset_requests_s=seconds_in(get("x-ratelimit-reset-requests")),
-        limit_tokens=_count(get("x-ratelimit-limit-tokens")),
-        remaining_tokens=_count(get("x-ratelimit-remaining-tokens")),
+        limit_tokens=count_in(get("x-ratelimit-limit-tokens")),
+        remaining_tokens=count_in(get("x-ratelimit-remaining-tokens")),
         reset_tokens_s=seconds_in(get("x-ratelimit-reset-tokens")),
     )
 
 
+@lru_cache(maxsize=1024)  # servers tell the same few times again and again
 def seconds_in(text: str | None) -> float | None:
     """The seconds in `1s`, `20ms`, `6m0s` or a bare number; `None` for anything else."""
     text = (text or "").strip()
@@ -44,7 +45,3 @@ def seconds_in(text: str | None) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-
-
-def _count(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() and text.isascii() and len(text) <= MOST_DIGITS else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 
 import httptools
@@ -34,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._carrier: asyncio.Transport
+        self._poll: Any = None
         self._exchange: Exchange | None = None
         self._timeouts = Timeouts()
         self._watch: asyncio.TimerHandle | None = None
@@ -51,12 +53,13 @@ class Connection(asyncio.Protocol):
     @property
     def quiet(self) -> bool:
         """Whether nothing has come that the loop has not seen yet: an end, or bytes that nobody asked for."""
-        number = self._transport.get_extra_info("socket").fileno()
-        if number < 0 or not hasattr(select, "poll"):
-            return number >= 0 and not select.select([number], [], [], 0)[0]
-        poll = select.poll()
-        poll.register(number, select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            number = self._transport.get_extra_info("socket").fileno()
+            if number < 0 or not hasattr(select, "poll"):
+                return number >= 0 and not select.select([number], [], [], 0)[0]
+            self._poll = select.poll()
+            self._poll.register(number, select.POLLIN)
+        return not self._poll.poll(0)
 
     def begin(self, exchange: Exchange, request: bytes, timeouts: Timeouts, started: float) -> None:
         """Send `request` and report its reply to `exchange`.
@@ -119,7 +122,6 @@ class Connection(asyncio.Protocol):
         if not self._answered:
             self._answered = True
             if self._timeouts.between_bytes_s is not None:
-                self._end_watch()
                 self._keep_watch()
         try:
             self._parser.feed_data(data)
@@ -138,6 +140,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         self.lost = True
+        self._end_watch()
         if self._exchange is not None:
             if error is None and self._head_done and self._until_close:
                 self._complete()
@@ -220,7 +223,6 @@ class Connection(asyncio.Protocol):
     def _ended(self) -> Exchange:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # noqa: S101 - both callers have looked
-        self._end_watch()
         if self._held:
             self._held = False
             if not self._transport.is_closing():
@@ -230,13 +232,22 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------------- limits
 
     def _keep_watch(self) -> None:
-        """Look again when the first of the limits may be over."""
+        """Look again when the first of the limits may be over.
+
+        A look that comes earlier than that, as one for the last exchange, is left as it is and sees to the next one:
+        most exchanges end long before their limits, and a timer for each would cost more than parsing its reply.
+        """
         silence, total_s = self._silence_s, self._timeouts.total_s
-        looks = [(self._loop.time() if self._held else self._heard) + silence] if silence is not None else []
-        if total_s is not None:
-            looks.append(self._started + total_s)
-        if looks:
-            self._watch = self._loop.call_at(min(looks), self._look)
+        at = inf if total_s is None else self._started + total_s
+        if silence is not None:
+            at = min(at, (self._loop.time() if self._held else self._heard) + silence)
+        if self._watch is not None:
+            if self._watch.when() <= at:
+                return
+            self._watch.cancel()
+            self._watch = None
+        if at < inf:
+            self._watch = self._loop.call_at(at, self._look)
 
     def _end_watch(self) -> None:
         if self._watch is not None:
@@ -248,6 +259,9 @@ class Connection(asyncio.Protocol):
         return self._timeouts.between_bytes_s if self._answered else self._timeouts.first_byte_s
 
     def _look(self) -> None:
+        self._watch = None
+        if self._exchange is None:
+            return
         now, silence, total_s = self._loop.time(), self._silence_s, self._timeouts.total_s
         if not self._answered and self._unsent:
             self._heard = now  # nobody answers what has not been sent

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 
 class EventLines:
     """Cuts the bytes of a server-sent event stream into the data of its events, wherever the pieces were cut."""
+
+    __slots__ = ("_data", "_rest")
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._data: list[bytes] = []
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
+    def feed(self, piece: bytes) -> list[bytes]:
         """The data of every event that `piece` completes."""
-        first, *others = piece.split(b"\n")
-        self._rest.append(first)
-        if not others:
-            return
-        yield from self._line(b"".join(self._rest).removesuffix(b"\r"))
-        self._rest = [others.pop()]
-        for line in others:
-            yield from self._line(line.removesuffix(b"\r"))
+        lines = piece.split(b"\n")
+        if len(lines) == 1:
+            self._rest.append(piece)
+            return []
+        if self._rest:
+            lines[0] = b"".join([*self._rest, lines[0]])
+        last = lines.pop()
+        self._rest = [last] if last else []
+        return self._events(lines)
 
-    def close(self) -> Iterator[bytes]:
+    def close(self) -> list[bytes]:
         """The data of an event that the end of the stream left without its blank line."""
-        yield from self._line(b"".join(self._rest).removesuffix(b"\r"))
-        yield from self._line(b"")
+        return self._events([b"".join(self._rest), b""])
 
-    def _line(self, line: bytes) -> Iterator[bytes]:
-        if not line:
-            if self._data:
-                yield b"\n".join(self._data)
-            self._data = []
-            return
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
+    def _events(self, lines: list[bytes]) -> list[bytes]:
+        events, data = [], self._data
+        for ended in lines:
+            line = ended[:-1] if ended[-1:] == b"\r" else ended
+            if line[:5] == b"data:":
+                data.append(line[6:] if line[5:6] == b" " else line[5:])
+            elif line == b"data":
+                data.append(b"")
+            elif not line and data:
+                events.append(b"\n".join(data))
+                data.clear()
+        return events

@@ -36,8 +36,7 @@ class Outgoing(NamedTuple):
     """Sent as JSON; without it the request is a GET."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply, whatever its status."""
 
     status: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import inf
 from typing import Protocol
 
@@ -151,24 +150,26 @@ class Throttle:
         if tokens:
             self._tokens += (tokens - self._tokens) / 8 if self._tokens else tokens
         self._gap_s = 0.0
-        for limit, left, whole_in_s, each in self._kinds(limits):
-            reset_s = min(whole_in_s, LONGEST_PAUSE_S)
-            if left == 0:
-                self._heed_zero(limit, started, now, whole_in_s)
-            elif left < (LOW * limit if limit else FIRST_BURST * each):
-                self._zeros = 0
-                self._gap_s = max(self._gap_s, reset_s * each / max(left, each))
-                self._spread_until = max(self._spread_until, now + reset_s)
-            else:
-                self._zeros = 0
-        self._next = min(self._next, now + self._gap_s)
+        left, whole_in_s = limits.remaining_requests, limits.reset_requests_s
+        if left is not None and whole_in_s:
+            self._heed((limits.limit_requests, left, whole_in_s), 1.0, started, now)
+        left, whole_in_s = limits.remaining_tokens, limits.reset_tokens_s
+        if left is not None and whole_in_s:
+            self._heed((limits.limit_tokens, left, whole_in_s), self._tokens or 1.0, started, now)
+        if self._next > now:
+            self._next = min(self._next, now + self._gap_s)
 
-    def _kinds(self, limits: RateLimitStatus) -> Iterator[tuple[int | None, int, float, float]]:
-        """Limit, rest, seconds until it is whole and what one request takes: for requests and for tokens."""
-        if limits.remaining_requests is not None and limits.reset_requests_s:
-            yield limits.limit_requests, limits.remaining_requests, limits.reset_requests_s, 1.0
-        if limits.remaining_tokens is not None and limits.reset_tokens_s:
-            yield limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens_s, self._tokens or 1.0
+    def _heed(self, told: tuple[int | None, int, float], each: float, started: float, now: float) -> None:
+        """Heed what was told of one limit: itself, its rest, and the seconds until it is whole; a request takes `each`."""
+        limit, left, whole_in_s = told
+        if left == 0:
+            self._heed_zero(limit, started, now, whole_in_s)
+            return
+        self._zeros = 0
+        if left < (LOW * limit if limit else FIRST_BURST * each):
+            reset_s = min(whole_in_s, LONGEST_PAUSE_S)
+            self._gap_s = max(self._gap_s, reset_s * each / max(left, each))
+            self._spread_until = max(self._spread_until, now + reset_s)
 
     def _heed_zero(self, limit: int | None, started: float, now: float, reset_s: float) -> None:
         if started >= self._paused_until and limit != 1:
