@@ -160,7 +160,7 @@ class Throttle:
             self._next = min(self._next, now + self._gap_s)
 
     def _heed(self, told: tuple[int | None, int, float], each: float, started: float, now: float) -> None:
-        """Heed what was told of one limit: itself, its rest, and the seconds until it is whole; a request takes `each`."""
+        """Heed one limit, its rest and the seconds until it is whole again; a request takes `each` of it."""
         limit, left, whole_in_s = told
         if left == 0:
             self._heed_zero(limit, started, now, whole_in_s)
