@@ -200,19 +200,28 @@ class ChatRequest(Value):
 
     @model_validator(mode="after")
     def _settle_views(self) -> Self:
-        # The only place where a frozen value is written: both views are fixed while the request is made.
-        if not self.messages and not self.prompt.strip():
-            raise ValueError("a request needs messages or a non-empty prompt")
-        if self.messages and self.prompt and self.prompt != self._last("user"):
+        # Here and in `_of_prompt` a frozen value is written: both views are fixed while the request is made.
+        if not self.messages:
+            return self._of_prompt()
+        if self.prompt and self.prompt != self._last("user"):
             raise ValueError("give messages or a prompt, not both")
         if self.system_prompt and self._last("system") not in (None, self.system_prompt):
             raise ValueError("give the system prompt in messages or as system_prompt, not both")
-        messages = self.messages or (Message(role="user", content=self.prompt),)
+        messages = self.messages
         if self.system_prompt and self._last("system") is None:
             messages = (Message(role="system", content=self.system_prompt), *messages)
         self.__dict__["messages"] = messages
         self.__dict__["prompt"] = self._last("user") or ""
         self.__dict__["system_prompt"] = self._last("system")
+        return self
+
+    def _of_prompt(self) -> Self:
+        if not self.prompt.strip():
+            raise ValueError("a request needs messages or a non-empty prompt")
+        asked = Message(role="user", content=self.prompt)
+        system = self.system_prompt or None
+        self.__dict__["messages"] = (Message(role="system", content=system), asked) if system else (asked,)
+        self.__dict__["system_prompt"] = system
         return self
 
     @property
