@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,6 +41,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every test begin without registered secrets: a key such as `wrong` would blank that word from then on."""
     monkeypatch.setattr(redaction, "_known", type(redaction._known)())
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt() -> None:
+    """Let every test begin without what was learnt of endpoints: another server may have had the same port."""
+    if (shared := sys.modules.get("chatmodels.wrappers.shared")) is not None:
+        shared.forget_all()
 
 
 @pytest.fixture(autouse=True)

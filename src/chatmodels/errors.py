@@ -9,11 +9,24 @@ from typing import Any
 from fmf_core.errors import RETRYABLE, Code, FrameworkError
 from fmf_core.redact import redact
 
+SERVER_FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
+"""Failures of a server that has too much to do or is not there. Every other one shows that somebody answers."""
+OWN_FAILURES = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
+"""Failures from this side: they say nothing about the server."""
+
 
 class ChatModelError(FrameworkError):
     """A chat model could not answer.
 
     `op` says where (`"openai.complete"`), `code` what to do, `__cause__` why, `fields` with which provider and model.
+    """
+
+    was_asked: bool = True
+    """Whether a provider was asked. What was refused on this side says nothing about one, and costs it nothing."""
+    closed_for_s: float | None = None
+    """For how many seconds the same call will be refused on this side, so that it is in vain to ask again earlier.
+
+    It is not in `retry_after`: the provider did not say it, and whoever learns from the provider must not believe so.
     """
 
     def __init__(self, message: str, **more: Any) -> None:
@@ -30,6 +43,11 @@ def chat_model_error(message: str, *, op: str, code: Code, **more: Any) -> ChatM
     """The error of the class that fits `code`."""
     kind = ProviderAuthError if code is Code.AUTH else ChatModelError
     return kind(message, op=op, code=code, **more)
+
+
+def was_asked(error: BaseException) -> bool:
+    """Whether a provider was asked, as far as `error` tells."""
+    return not isinstance(error, ChatModelError) or error.was_asked
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:

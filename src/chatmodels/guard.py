@@ -35,11 +35,6 @@ def check_allowed(provider: str, model: str = "") -> None:
         )
 
 
-def requests_allowed() -> bool:
-    """Whether a provider may make requests now."""
-    return not _switches or _switches[-1]
-
-
 @contextmanager
 def switched(*, allowed: bool) -> Iterator[None]:
     """Allow or forbid requests inside the block, in every thread; the innermost block decides."""

@@ -6,13 +6,13 @@ import asyncio
 
 # The portal's loop may have to be started when the process ends, and by then this module cannot be imported any more.
 import concurrent.futures.thread as _needed_in_the_end  # noqa: F401
-import os
 import threading
 import weakref
 from collections import deque
 from contextlib import suppress
 
 from chatmodels.iface import ChatModel
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import at_exit, in_thread, run_sync
 
 
@@ -92,6 +92,5 @@ def clean_up_in_the_end(model: ChatModel, *, owner: ChatModel | None = None) -> 
         weakref.finalize(owner, _ward.dropped.append, id(model)).atexit = False
 
 
-if hasattr(os, "register_at_fork"):
-    # A forked child leaves its parent's models to the parent: their connections are not its own.
-    os.register_at_fork(after_in_child=_ward.begin)
+# A forked child leaves its parent's models to the parent: their connections are not its own.
+in_forked_child(_ward.begin)

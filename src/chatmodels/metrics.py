@@ -14,7 +14,7 @@ from chatmodels.config import Price
 from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
 from chatmodels.instruments import Answers, Instruments, Series
-from chatmodels.pricing import cost_of_answer
+from chatmodels.pricing import cost_of_answer, with_failed
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
@@ -137,6 +137,8 @@ class MeasuredCall:
         prices = self._meter.prices
         cost = cost_of_answer(response.usage, prices, told=response.cost_usd, cached=response.cached)
         logged = _log.enabled(_DEBUG)
+        if response.failed_usage:
+            cost = with_failed(cost, response.failed_usage, prices)
         if logged or self._series is not None:
             ending = Ending.of(response, cost)
             self._report(seconds, ending)
@@ -164,6 +166,7 @@ class MeasuredCall:
         if last is not None:
             cost = cost_of_answer(last.usage, self._meter.prices, cached=last.cached)
             ending = Ending.of_stream(last, "".join(self._texts), cost)
+            cost = with_failed(cost, last.failed_usage, self._meter.prices)
         self._report(seconds, ending)
         if logged:
             self._say(seconds, ending)

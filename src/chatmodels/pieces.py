@@ -19,6 +19,7 @@ def pieces_of(response: ChatResponse) -> list[ChatChunk]:
         cached=response.cached,
         fell_back_from=response.fell_back_from,
         rate_limit=response.rate_limit,
+        failed_usage=response.failed_usage,
         response_id=response.response_id,
         attempts=response.attempts,
     )
@@ -62,6 +63,7 @@ def _joined(chunks: Sequence[ChatChunk], usage: TokenUsage, finish_reason: str) 
         cached=any(chunk.cached for chunk in chunks),
         fell_back_from=_last("fell_back_from", chunks) or (),
         rate_limit=_last("rate_limit", chunks),
+        failed_usage=_last("failed_usage", chunks) or (),
         attempts=max((chunk.attempts for chunk in chunks), default=1),
     )
 

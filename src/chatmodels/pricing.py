@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
@@ -84,6 +84,16 @@ def cost_of_answer(
     if cached:
         return 0.0
     return cost_of(usage, prices) if told is None and usage is not None else told
+
+
+def with_failed(
+    cost_usd: float | None, failed: Sequence[TokenUsage], prices: Mapping[str, Price | Mapping[str, Any]] | None = None
+) -> float | None:
+    """`cost_usd` of an answer with what failed attempts before it were charged for; `None` where a price is unknown."""
+    for usage in failed:
+        more = cost_of(usage, prices)
+        cost_usd = None if cost_usd is None or more is None else cost_usd + more
+    return cost_usd
 
 
 @lru_cache(maxsize=256)

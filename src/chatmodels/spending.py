@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from chatmodels.config import Price
 from chatmodels.errors import ChatModelError
-from chatmodels.pricing import cost_of_answer
+from chatmodels.pricing import cost_of
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
 
@@ -53,7 +53,7 @@ class Budget:
 
     @property
     def calls(self) -> int:
-        """How many calls were answered."""
+        """How many calls were answered, or failed and were charged for all the same."""
         return self._calls
 
     @property
@@ -102,19 +102,30 @@ class Budget:
             fields={"model": model, "spent_usd": self._spent, "limit_usd": self.limit_usd},
         )
 
-    def count(self, usage: TokenUsage | None, cost_usd: float | None) -> None:
-        """Count one answered call; what it cost is worked out where `cost_usd` is `None`."""
-        cost = cost_of_answer(usage, self._prices, told=cost_usd)
-        if cost is None and usage is not None and usage.provider == "mock":
-            cost = 0.0
+    def count(self, usage: TokenUsage | None, cost_usd: float | None, failed: Sequence[TokenUsage] = ()) -> None:
+        """Count one call that was answered, or charged for.
+
+        Args:
+            usage: its tokens; `None` where nobody counted them.
+            cost_usd: what it cost, attempts that failed included; worked out where it is `None`.
+            failed: what earlier attempts, which failed, were charged for.
+        """
+        if cost_usd is not None:
+            with self._lock:
+                self._calls += 1
+                self._spent += cost_usd
+            return
+        charged = [*failed, usage] if usage is not None else [*failed]
+        costs = [(each.model, self._cost_of(each)) for each in charged]
         with self._lock:
             self._calls += 1
-            if cost is not None:
-                self._spent += cost
-            elif usage is None:
-                self._unknown += 1
-            else:
-                self._unpriced.add(usage.model)
+            self._unknown += usage is None
+            self._spent += sum(cost for _, cost in costs if cost is not None)
+            self._unpriced.update(model for model, cost in costs if cost is None)
+
+    def _cost_of(self, usage: TokenUsage) -> float | None:
+        cost = cost_of(usage, self._prices)
+        return 0.0 if cost is None and usage.provider == "mock" else cost
 
     def assert_within_budget(self) -> None:
         """Raise `AssertionError` when a call was refused or more was spent than the limit."""
@@ -150,7 +161,7 @@ def check_budgets(model: str) -> None:
         budget.check(model)
 
 
-def count_spending(usage: TokenUsage | None, cost_usd: float | None) -> None:
-    """Let the budgets in force count one answered call; `cost_usd` is 0 for what was not paid."""
+def count_spending(usage: TokenUsage | None, cost_usd: float | None, failed: Sequence[TokenUsage] = ()) -> None:
+    """Let the budgets in force count one call, see `Budget.count`; `cost_usd` is 0 for what was not paid."""
     for budget in _in_force:
-        budget.count(usage, cost_usd)
+        budget.count(usage, cost_usd, failed)

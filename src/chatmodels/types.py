@@ -271,13 +271,15 @@ class ChatResponse(Value):
     attempts: int = Field(default=1, ge=1)
     """How many requests it took, retries included."""
     cost_usd: float | None = None
-    """Estimated price in US dollars; `None` where the price is unknown."""
+    """Estimated price of the whole call in US dollars, `failed_usage` included; `None` where a price is unknown."""
     cached: bool = False
     """Whether the answer came from a cache or a recording, and so was not paid."""
     fell_back_from: tuple[str, ...] = ()
     """The models that were asked before the one that answered, and failed: `provider/model: code`, in turn."""
     rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
     """What the provider said of its limits; it belongs to the moment, so records and recordings leave it out."""
+    failed_usage: tuple[TokenUsage, ...] = Field(default=(), exclude=True, repr=False)
+    """The tokens of earlier attempts that failed and were charged all the same: in `cost_usd`, and not in `usage`."""
 
     @model_validator(mode="after")
     def _answers(self) -> Self:
@@ -304,6 +306,8 @@ class ChatChunk(Value):
     """On the last piece: the models that were asked before and failed, as in `ChatResponse`."""
     rate_limit: RateLimitStatus | None = Field(default=None, exclude=True, repr=False)
     """On the last piece: what the provider said of its limits."""
+    failed_usage: tuple[TokenUsage, ...] = Field(default=(), exclude=True, repr=False)
+    """On the last piece: what failed attempts were charged for, as in `ChatResponse`."""
     response_id: str | None = None
     """On the last piece: the provider's name of the answer."""
     attempts: int = Field(default=1, ge=1)

@@ -6,13 +6,13 @@ import asyncio
 import atexit
 import concurrent.futures.thread as _needed_in_the_end  # noqa: F401 - cannot be imported once the main thread has ended
 import contextlib
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from fmf_core.forks import in_forked_child
 from fmf_core.threads import ThreadPool
 
 THREADS = 128
@@ -255,6 +255,5 @@ def _fulfil(answer: Future[Any], function: Callable[[], Any]) -> None:
 background = Background()
 """The one of this process."""
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=background.begin_again)
+in_forked_child(background.begin_again)
 atexit.register(background.end)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from fmf_core.errors import ConfigurationError
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact, redact_value, secret_key, suspicious
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
@@ -47,7 +47,7 @@ class _Output:
 class _State:
     """What `configure_logging` set, and the lock around the stream."""
 
-    __slots__ = ("lock", "output")
+    __slots__ = ("__weakref__", "lock", "output")
 
     def __init__(self) -> None:
         self.output: _Output | None = None
@@ -120,11 +120,6 @@ class log_context:  # noqa: N801 - used like a function
     ) -> None:
         # Not reset(token): a generator may be closed in another context than the one it was begun in.
         _context.set(self._before)
-
-
-def current_context() -> Mapping[str, Any]:
-    """The fields that `log_context` adds here and now."""
-    return _context.get()
 
 
 class Logger:
@@ -305,5 +300,4 @@ def _write(output: _Output, line: str) -> None:
         return
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.renew_lock)
+in_forked_child(_state.renew_lock)

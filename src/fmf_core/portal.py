@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fmf_core.background import EXIT_CALLBACK_S, Job, background
+from fmf_core.forks import in_forked_child
 from fmf_core.threads import ThreadPool
 
 P = ParamSpec("P")
@@ -26,11 +26,6 @@ _depth: ContextVar[int] = ContextVar("fmf_core.portal.depth", default=0)
 # A wait without end may miss Ctrl-C: on Windows always, elsewhere when the signal comes just before the wait begins or
 # arrives in another thread. So the main thread, the only one that Ctrl-C interrupts, waits in slices.
 _SLICE_S: Final = 0.1
-
-
-def set_interrupt_grace(seconds: float) -> None:
-    """Set how long work may clean up after Ctrl-C before `run_sync` gives up on it (5 seconds unless set)."""
-    background.interrupt_grace_s = max(0.0, float(seconds))
 
 
 def run_sync(work: Coroutine[Any, Any, T]) -> T:
@@ -79,13 +74,15 @@ class Threads:
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
-        self._pools: dict[int, ThreadPool] = {}
+        self._renew()
+        in_forked_child(self._renew)
+
+    def _renew(self) -> None:
+        self._pool = ThreadPool(self._limit, self._name)
 
     def start(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Run blocking `function` as `in_thread` does; the future holds its result, and cancelling it is the same."""
-        process = os.getpid()  # threads do not survive a fork
-        pool = self._pools.get(process) or self._pools.setdefault(process, ThreadPool(self._limit, self._name))
-        return _given(pool, partial(function, *args, **kwargs))
+        return _given(self._pool, partial(function, *args, **kwargs))
 
 
 def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Iterator[T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -97,7 +96,7 @@ class Attempt:
 
 
 class Attempts:
-    """The tries of one call, for `async for` and for `for`; see `attempts`."""
+    """The tries of one call, for `async for`; see `attempts`."""
 
     __slots__ = ("_current", "_policy")
 
@@ -116,17 +115,6 @@ class Attempts:
             await asyncio.sleep(pause)
         return self._following()
 
-    def __iter__(self) -> Attempts:
-        return self
-
-    def __next__(self) -> Attempt:
-        pause = self._pause()
-        if pause is None:
-            raise StopIteration
-        if pause:
-            time.sleep(pause)
-        return self._following()
-
     def _pause(self) -> float | None:
         return 0.0 if self._current is None else self._current.pause
 
@@ -141,9 +129,4 @@ def attempts(policy: RetryPolicy) -> Attempts:
     Only a `FrameworkError` that is `retryable` is tried again; its `retry_after` is the least wait. The error that is
     raised in the end carries the number of tries as `fields["attempts"]`.
     """
-    return Attempts(policy)
-
-
-def attempts_blocking(policy: RetryPolicy) -> Attempts:
-    """Give the tries of one blocking call, waiting in the calling thread: `for attempt in ...:`, `with attempt:`."""
     return Attempts(policy)

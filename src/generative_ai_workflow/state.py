@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,8 +13,10 @@ from pydantic import BaseModel, Field
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo, TokenUsage
 from fmf_core.errors import FrameworkError
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact
 from fmf_core.value import Value
+from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
 from generative_ai_workflow.exceptions import StepError
 
@@ -51,8 +52,7 @@ class StepStatus(StrEnum):
 # One generator of our own: the global one may have been seeded by the program around us, and two processes that were
 # forked from one would otherwise name their runs alike.
 _random = random.Random()  # noqa: S311 - ids have to be unique, not secret
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+in_forked_child(_random.seed)
 
 
 def new_id() -> str:
@@ -124,7 +124,7 @@ class StepContext:
         "calls",
         "config",
         "correlation_id",
-        "failed_attempts",
+        "failed_calls",
         "host",
         "input_data",
         "step_id",
@@ -158,8 +158,8 @@ class StepContext:
         self.host = host
         self.calls: list[ChatResponse] = []
         """The answers that this step has got so far; they are what it is charged for."""
-        self.failed_attempts = 0
-        """How many requests were made by calls that failed."""
+        self.failed_calls: list[FailedCall] = []
+        """What the calls took that failed; the step is charged for these as well."""
         self._outputs = {} if previous_outputs is None else previous_outputs
         self._snapshot: dict[str, Any] | None = None
         self._names = names
@@ -206,7 +206,11 @@ class StepContext:
         """
         if self.host is not None:
             return await self.host.ask(self, request, model)
-        response = await _alone(model or self.config.provider).complete_async(request)
+        try:
+            response = await _alone(model or self.config.provider).complete_async(request)
+        except FrameworkError as error:
+            self.failed_calls.append(FailedCall.of(error))
+            raise
         self.calls.append(response)
         return response
 
@@ -303,7 +307,7 @@ class StepResult(Value):
     duration_ms: float = 0.0
     """Measured by the engine."""
     token_usage: TokenUsage | None = None
-    """The sum over the step's model calls."""
+    """The sum over the step's model calls, with what failed ones were charged for."""
     name: str = ""
     """The step's name; filled in by the engine."""
     response: ChatResponse | None = None
@@ -311,7 +315,7 @@ class StepResult(Value):
     attempts: int = 0
     """How many requests its model calls took, retries included."""
     cost_usd: float | None = None
-    """What its model calls cost together, in US dollars; `None` where the price of one is unknown."""
+    """What its model calls cost together, failed ones included, in US dollars; `None` where a price is unknown."""
     error_info: ErrorInfo | None = None
 
 

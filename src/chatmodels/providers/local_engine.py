@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import xllamacpp
 
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import at_exit, in_thread
 
 PROMPT_STEP_TOKENS = 64
@@ -390,5 +391,4 @@ def _c_library() -> Any:
     return None if os.name == "nt" else ctypes.CDLL(None)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_inherited)
+in_forked_child(_forget_inherited)

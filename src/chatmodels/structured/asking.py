@@ -57,13 +57,13 @@ class Parsed(Generic[T]):
     response: ChatResponse
     """The answer that held the value."""
     usage: TokenUsage
-    """The tokens of all asks together."""
+    """The tokens of the answers to all asks together; `failed_usage` of these answers is not in it."""
     asks: int = 1
     """How often the model answered."""
     repairs: tuple[Repair, ...] = ()
     """What was done about answers that could not be used as they were, in order; empty when all went well."""
     cost_usd: float | None = None
-    """Estimated price of all asks in US dollars; `None` where the price of any is unknown."""
+    """Estimated price of all asks in US dollars, attempts that failed included; `None` where any price is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class _Ladder(Generic[T]):
             self._count(usage, cost, self._model)
             self._ask_once_more(error)
         else:
-            if error.code is Code.REFUSED or usage is not None:
+            if error.code is Code.REFUSED or usage is not None or cost is not None:
                 self._count(usage, cost, self._model)
             if error.code is Code.REFUSED:
                 error.hint = error.hint or HINTS[Code.REFUSED]

@@ -1,1 +1,1 @@
-"""Chat models around a chat model: each adds one thing and is blind to the others; the factory says the order."""
+"""Chat models around a chat model: each adds one thing, and answers and errors are all that it hears of the others."""

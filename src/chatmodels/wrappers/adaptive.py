@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from math import inf
 from time import monotonic
-from typing import cast
 
 from chatmodels.config import Concurrency
-from chatmodels.errors import ChatModelError
+from chatmodels.errors import OWN_FAILURES, SERVER_FAILURES, ChatModelError, was_asked
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from chatmodels.wrappers.breaker import BreakerOpenError
-from chatmodels.wrappers.shared import Seats, SharedState
+from chatmodels.wrappers.shared import StateTable
 from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
 from chatmodels.wrappers.throttle import Throttle
 from fmf_core.errors import Code, FrameworkError
-
-OVERLOAD = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
-"""Failures of a server that has too much to do."""
-
-OURS = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
-"""Failures from this side: they say nothing about the server."""
 
 STOPPED_S = 2.0
 """How long an event loop is not seen running, in seconds, before its requests hold up nobody any longer."""
@@ -34,6 +26,8 @@ class NoTurnError(ChatModelError):
 
     The caller does not want to wait longer, and so the call is not made again.
     """
+
+    was_asked = False
 
     @property
     def retryable(self) -> bool:
@@ -56,7 +50,7 @@ class AdaptiveModel(WrappedModel):
         super().__init__(inner)
         self.concurrency = concurrency
         # Who waits longer and who does not learn together.
-        self._gates = Seats(_gates, concurrency.model_copy(update={"max_wait_s": None}))
+        self._gates = _gates.lookup(concurrency.model_copy(update={"max_wait_s": None}))
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come.
@@ -181,15 +175,13 @@ class Gate:
     def failed(self, started: float, error: BaseException, crew: Crew | None = None) -> None:
         """End a request that failed, and learn from it what there is to learn."""
         throttle, update = self.throttle, self._queue.update
-        if not isinstance(error, FrameworkError) or isinstance(error, BreakerOpenError):
+        if not isinstance(error, FrameworkError) or not was_asked(error) or error.code in OWN_FAILURES:
             update(throttle.released, crew)
             return
         if error.code is Code.RATE_LIMIT:
             update(throttle.refused, started, self._clock(), error.retry_after, crew)
-        elif error.code in OVERLOAD:
+        elif error.code in SERVER_FAILURES:
             update(throttle.overloaded, started, self._clock(), error.retry_after, crew)
-        elif error.code in OURS:
-            update(throttle.released, crew)
         else:
             update(throttle.passed, started, self._clock(), crew)
         limits = error.fields.get("rate_limit")
@@ -268,8 +260,5 @@ class Place:
             self.leave(GeneratorExit())
 
 
-def _new(settings: Hashable) -> Gate:
-    return Gate(cast("Concurrency", settings))
-
-
-_gates: SharedState[Gate] = SharedState(_new)
+_gates = StateTable(Gate)
+"""What is learnt in this process, one gate for each endpoint, model and setting."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage
+from fmf_core.errors import FrameworkError
 
 
 class WrappedModel(ChatModel):
@@ -76,8 +77,46 @@ async def close_stream(stream: AsyncIterator[ChatChunk]) -> None:
         await close()
 
 
-def counted(chunk: ChatChunk, before: int) -> ChatChunk:
-    """`chunk` as it is, but the last piece with `before` more `attempts`: those that were made for it elsewhere."""
+def counted(chunk: ChatChunk, before: int, charged: tuple[TokenUsage, ...] = ()) -> ChatChunk:
+    """`chunk` as it is, but the last piece with what was done for it elsewhere.
+
+    Args:
+        chunk: a piece.
+        before: how many requests more it took.
+        charged: what failed attempts before it were charged for.
+    """
     if not before or (chunk.usage is None and chunk.finish_reason is None):
         return chunk
-    return chunk.model_copy(update={"attempts": chunk.attempts + before})
+    told: dict[str, Any] = {"attempts": chunk.attempts + before}
+    if charged:
+        told["failed_usage"] = charged + chunk.failed_usage
+    return chunk.model_copy(update=told)
+
+
+def billed(error: BaseException) -> tuple[TokenUsage, ...]:
+    """What the provider charged for in a failed call, request by request; the last one's tokens come last.
+
+    An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before.
+    """
+    if not isinstance(error, FrameworkError):
+        return ()
+    usage = error.fields.get("usage")
+    earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
+    return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier
+
+
+def tell_charged(error: FrameworkError, earlier: tuple[TokenUsage, ...]) -> None:
+    """Say on `error` what the requests before the one that failed with it were charged for."""
+    if earlier:
+        error.fields["failed_usage"] = earlier
+    else:
+        error.fields.pop("failed_usage", None)
+
+
+def presets_of(model: ChatModel) -> Mapping[str, Any]:
+    """The settings that `model` fills in where a request leaves them open: those of the outermost wrapper that has any.
+
+    A model of one's own may say them as well, as `presets`.
+    """
+    presets: Mapping[str, Any] = getattr(model, "presets", {})
+    return presets

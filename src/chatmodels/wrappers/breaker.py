@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
-from typing import cast
 
 from chatmodels.config import Breaker
-from chatmodels.errors import ChatModelError
+from chatmodels.errors import OWN_FAILURES, SERVER_FAILURES, ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.circuit import Circuit, Pass
-from chatmodels.wrappers.shared import Seats, SharedState
-from chatmodels.wrappers.start_queue import Waiter
+from chatmodels.wrappers.shared import StateTable
+from chatmodels.wrappers.waiter import Waiter
 from fmf_core.errors import Code, FrameworkError
 
-FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
-"""What counts against a server. Every other error of a provider shows that somebody is there and answers."""
-NO_NEWS = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
-"""Errors from this side: they say nothing of the server."""
 LOOK_AGAIN_S = 1.0
+"""How often a caller who waits for a probe looks at the clock."""
 
 
 class BreakerOpenError(ChatModelError):
@@ -30,6 +26,7 @@ class BreakerOpenError(ChatModelError):
     `retryable` is false where the caller is not to wait: another model stands by, or `fail_fast` was set.
     """
 
+    was_asked = False
     waits: bool = True
 
     @property
@@ -58,7 +55,7 @@ class BreakerModel(WrappedModel):
         super().__init__(inner)
         self.breaker = breaker
         self._clock = clock
-        self._circuits = Seats(_circuits, (breaker.failures, breaker.open_s))
+        self._circuits = _circuits.lookup((breaker.failures, breaker.open_s))
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, unless the circuit is open."""
@@ -84,6 +81,8 @@ class BreakerModel(WrappedModel):
                     settled = True
                     circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome
                 yield chunk
+            if not settled:
+                circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome: an answer without a piece
         except BaseException as error:
             if not settled or _verdict(error) is False:
                 circuit.settle(leave, _verdict(error), self._clock())
@@ -94,11 +93,9 @@ class BreakerModel(WrappedModel):
 
     def _tell(self, error: BaseException, circuit: SharedCircuit) -> None:
         """Say on a failure that the circuit is open now: the next attempt would only be told so."""
-        if not self.breaker.fail_fast and _verdict(error) is False and isinstance(error, FrameworkError):
+        if not self.breaker.fail_fast and _verdict(error) is False and isinstance(error, ChatModelError):
             rest = circuit.wait(self._clock())
-            if rest > 0:
-                # Not as retry_after: the server did not say it, and who learns from the server must not believe so.
-                error.fields["circuit_open_s"] = rest
+            error.closed_for_s = rest if rest > 0 else None
 
     async def _enter(self, request: ChatRequest) -> tuple[SharedCircuit, Pass]:
         circuit = self._circuits.of(self, request.model)
@@ -119,19 +116,13 @@ class BreakerModel(WrappedModel):
         raise error
 
 
-def heed_circuit(error: FrameworkError) -> None:
-    """Let retries after `error` wait until the circuit that it opened, or found open, lets somebody ask again."""
-    rest = error.fields.pop("circuit_open_s", None)
-    if rest is not None:
-        error.retry_after = max(error.retry_after or 0.0, rest)
-
-
 class SharedCircuit:
     """A circuit for all threads and event loops."""
 
     def __init__(self, circuit: Circuit) -> None:
         self._circuit = circuit
-        self._lock = threading.Lock()
+        # The garbage collector may end an abandoned call, and so give its leave back, while this thread has the lock.
+        self._lock = threading.RLock()
         self._waiting: set[Waiter] = set()
 
     async def enter(self, clock: Callable[[], float], *, waits: bool) -> Pass | float:
@@ -169,20 +160,20 @@ class SharedCircuit:
         """Count the outcome of a call, and wake those who wait for it."""
         with self._lock:
             if self._circuit.settle(leave, good, now):
-                for waiter in self._waiting:
+                for waiter in tuple(self._waiting):
                     waiter.wake()
 
 
 def _verdict(error: BaseException) -> bool | None:
     """Whether the server of a failed call is well; `None` when the failure does not tell."""
-    if not isinstance(error, FrameworkError) or error.code in NO_NEWS:
+    if not isinstance(error, FrameworkError) or error.code in OWN_FAILURES:
         return None
-    return error.code not in FAILURES
+    return error.code not in SERVER_FAILURES
 
 
-def _new(settings: Hashable) -> SharedCircuit:
-    failures, open_s = cast("tuple[int, float]", settings)
-    return SharedCircuit(Circuit(failures, open_s))
+def _new(settings: tuple[int, float]) -> SharedCircuit:
+    return SharedCircuit(Circuit(*settings))
 
 
-_circuits: SharedState[SharedCircuit] = SharedState(_new)
+_circuits = StateTable(_new)
+"""The circuits of this process, one for each endpoint, model and setting."""

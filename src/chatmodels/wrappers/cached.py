@@ -189,7 +189,8 @@ class CachedModel(WrappedModel):
 
     async def _keep(self, key: str, response: ChatResponse) -> None:
         if _is_whole(response):
-            kept = unshared(response).model_copy(update={"attempts": 1, "cost_usd": None, "rate_limit": None})
+            of_this_call = {"attempts": 1, "cost_usd": None, "rate_limit": None, "failed_usage": ()}
+            kept = unshared(response).model_copy(update=of_this_call)
             await self._careful("put", lambda: self.cache.put(key, kept))
 
     async def _careful(self, what: str, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -233,7 +234,8 @@ def _is_whole(response: ChatResponse) -> bool:
 
 
 def _from_cache(response: ChatResponse) -> ChatResponse:
-    return unshared(response).model_copy(update={"cached": True, "cost_usd": 0.0, "attempts": 1})
+    told = {"cached": True, "cost_usd": 0.0, "attempts": 1, "failed_usage": ()}
+    return unshared(response).model_copy(update=told)
 
 
 def _file_facts(path: str) -> list[int] | None:

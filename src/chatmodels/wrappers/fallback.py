@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from chatmodels.config import FALLBACK_ON, Price
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus
-from chatmodels.wrappers.base import WrappedModel, close_stream, counted
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
+from chatmodels.wrappers.base import WrappedModel, billed, close_stream, counted, presets_of, tell_charged
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.logs import get_logger
 
@@ -37,9 +37,9 @@ class FallbackModel(WrappedModel):
 
     The request is the same for all but for the model's name, and but for settings that the caller left open and the
     next model has a value of its own for. `model` of the answer is the one that answered, `fell_back_from` those that
-    failed before, `attempts` the requests to all of them; every change to another model is a log line `llm.fallback`.
-    When the last one fails, too, the error has its code and names all that were tried; its `__cause__` is the error of
-    the last one.
+    failed before, `attempts` the requests to all of them, `failed_usage` what was charged for those that failed; every
+    change to another model is a log line `llm.fallback`. When the last one fails, too, the error has its code and names
+    all that were tried; its `__cause__` is the error of the last one.
 
     Args:
         inner: the model that is asked first.
@@ -72,9 +72,12 @@ class FallbackModel(WrappedModel):
                 continue
             if not failures:
                 return response
-            made = sum(map(_attempts, failures)) + response.attempts
-            tried = self._tried(failures, request)
-            return response.model_copy(update={"attempts": made, "fell_back_from": tried})
+            told = {
+                "attempts": sum(map(_attempts, failures)) + response.attempts,
+                "fell_back_from": self._tried(failures, request),
+                "failed_usage": _charged(failures) + response.failed_usage,
+            }
+            return response.model_copy(update=told)
         raise AssertionError("the last candidate returns or raises")
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -101,6 +104,7 @@ class FallbackModel(WrappedModel):
             except FrameworkError as error:
                 if began:
                     error.fields["attempts"] = sum(map(_attempts, [*failures, error]))
+                    tell_charged(error, _charged(failures) + error.fields.get("failed_usage", ()))
                     raise
                 self._go_on(failures, error, request)
             else:
@@ -140,7 +144,7 @@ class FallbackModel(WrappedModel):
         if number == 0:
             return request
         fallback = self.fallbacks[number - 1]
-        own = getattr(fallback.model, "presets", {})
+        own = presets_of(fallback.model)
         # What was only filled in for the first model must not stand in the way of the next one's own settings.
         opened = [name for name, value in self._presets.items() if name in own and getattr(request, name) == value]
         reduced = _without(request, {"model", *opened})
@@ -180,6 +184,7 @@ class FallbackModel(WrappedModel):
                 **{name: last.fields[name] for name in ("usage",) if name in last.fields},
             },
         )
+        tell_charged(error, _charged(failures[:-1]) + last.fields.get("failed_usage", ()))
         for earlier in failures[:-1]:
             error.add_note(f"before that: {earlier}")
         return error
@@ -187,7 +192,7 @@ class FallbackModel(WrappedModel):
     def _told(self, chunk: ChatChunk, failures: list[FrameworkError], request: ChatRequest) -> ChatChunk:
         if not failures or (chunk.usage is None and chunk.finish_reason is None):
             return chunk
-        told = counted(chunk, sum(map(_attempts, failures)))
+        told = counted(chunk, sum(map(_attempts, failures)), _charged(failures))
         return told.model_copy(update={"fell_back_from": self._tried(failures, request)})
 
     def _tried(self, failures: list[FrameworkError], request: ChatRequest) -> tuple[str, ...]:
@@ -195,7 +200,7 @@ class FallbackModel(WrappedModel):
 
     def _name(self, number: int, request: ChatRequest | None = None) -> str:
         candidate = self._candidates[number]
-        name = candidate.name or getattr(candidate.model, "presets", {}).get("model")
+        name = candidate.name or presets_of(candidate.model).get("model")
         if number == 0 and request is not None:
             name = request.model
         return f"{candidate.model.provider_name}/{name or candidate.model.get_model_info().name}"
@@ -213,3 +218,7 @@ def _without(request: ChatRequest, names: set[str]) -> ChatRequest:
 
 def _attempts(error: FrameworkError) -> int:
     return int(error.fields.get("attempts", 1))
+
+
+def _charged(failures: Sequence[FrameworkError]) -> tuple[TokenUsage, ...]:
+    return tuple(usage for error in failures for usage in billed(error))

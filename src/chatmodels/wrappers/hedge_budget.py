@@ -20,7 +20,8 @@ class HedgeBudget:
 
     def __init__(self, share: float) -> None:
         self.share = share
-        self._lock = threading.Lock()
+        # The garbage collector may end an abandoned call while this thread has the lock.
+        self._lock = threading.RLock()
         self._saved = 1.0
         self._calls = 0
         self._seconds = 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel, close_stream, counted
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged
 from chatmodels.wrappers.hedge_budget import HedgeBudget
 from fmf_core.errors import FrameworkError
 
@@ -20,7 +21,8 @@ class HedgingModel(WrappedModel):
 
     The first good answer is given; the other request is cancelled and its connection given up. When one fails, the
     other is waited for, and when both fail, the error is that of the first. The provider may charge for both: what the
-    cancelled one took is not known, and not in `usage`; `attempts` of the answer counts it.
+    cancelled one took is not known, and not in `usage`; `attempts` of the answer counts it. What was charged for one
+    that failed is in `failed_usage`.
 
     It stands inside the retries, so that the waits between them are not taken for slowness, and there is at most one
     second request for each attempt.
@@ -42,8 +44,11 @@ class HedgingModel(WrappedModel):
         async def ask() -> ChatResponse:
             return await self.inner.complete_async(request)
 
-        response, asked = await self._race(ask)
-        return response if asked == 1 else response.model_copy(update={"attempts": response.attempts + 1})
+        response, asked, charged = await self._race(ask)
+        if asked == 1:
+            return response
+        told = {"attempts": response.attempts + 1, "failed_usage": charged + response.failed_usage}
+        return response.model_copy(update=told)
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece; the first piece decides which of two streams is read on."""
@@ -55,23 +60,25 @@ class HedgingModel(WrappedModel):
             return stream, await anext(stream, None)
 
         try:
-            (winner, chunk), asked = await self._race(begin)
+            (winner, chunk), asked, charged = await self._race(begin)
             for stream in streams:
                 if stream is not winner:
                     await close_stream(stream)
             while chunk is not None:
-                yield counted(chunk, asked - 1)
+                yield counted(chunk, asked - 1, charged)
                 try:
                     chunk = await anext(winner, None)
                 except FrameworkError as error:
                     error.fields["attempts"] = asked
+                    tell_charged(error, charged)
                     raise
         finally:
             for stream in streams:
-                await close_stream(stream)
+                with suppress(RuntimeError):  # its request was given up, and is still leaving it: that closes it
+                    await close_stream(stream)
 
-    async def _race(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, int]:
-        """The first good answer, and how many requests were sent."""
+    async def _race(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, int, tuple[TokenUsage, ...]]:
+        """The first good answer, how many requests were sent, and what those that failed were charged for."""
         self._budget.begin()
         tasks = [asyncio.create_task(ask())]
         hedged = False
@@ -80,10 +87,11 @@ class HedgingModel(WrappedModel):
             if not tasks[0].done() and self._budget.take():
                 hedged = True
                 tasks.append(asyncio.create_task(ask()))
-            return await _first_good(tasks), len(tasks)
+            return await _first_good(tasks), len(tasks), _charged(tasks)
         except FrameworkError as error:
             if hedged:
                 error.fields["attempts"] = len(tasks)
+                tell_charged(error, _charged(tasks[1:]))
             raise
         finally:
             # First what needs no waiting: a second cancellation may end the wait.
@@ -101,6 +109,12 @@ async def _first_good(tasks: list[asyncio.Task[T]]) -> T:
             if task in done and not task.cancelled() and task.exception() is None:
                 return task.result()
     return tasks[0].result()
+
+
+def _charged(tasks: list[asyncio.Task[T]]) -> tuple[TokenUsage, ...]:
+    errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+    usages = [error.fields.get("usage") for error in errors if isinstance(error, FrameworkError)]
+    return tuple(usage for usage in usages if isinstance(usage, TokenUsage))
 
 
 async def _give_up(tasks: list[asyncio.Task[T]]) -> None:

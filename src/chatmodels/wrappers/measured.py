@@ -8,10 +8,10 @@ from copy import copy
 from chatmodels.config import Price
 from chatmodels.iface import ChatModel
 from chatmodels.metrics import MeasuredCall, Meter
-from chatmodels.pricing import cost_of_answer
+from chatmodels.pricing import cost_of_answer, with_failed
 from chatmodels.spending import check_budgets, count_spending
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, close_stream
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+from chatmodels.wrappers.base import WrappedModel, billed, close_stream
 from fmf_core.errors import FrameworkError
 
 
@@ -38,7 +38,7 @@ class MeasuredModel(WrappedModel):
             except FrameworkError as error:
                 self._count_failed(error)
                 raise
-        count_spending(response.usage, response.cost_usd)
+        count_spending(response.usage, response.cost_usd, response.failed_usage)
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -65,16 +65,17 @@ class MeasuredModel(WrappedModel):
             call.done_streaming(last)
 
     def _count(self, last: ChatChunk | None) -> None:
-        usage = last.usage if last else None
-        count_spending(usage, cost_of_answer(usage, self._meter.prices, cached=last is not None and last.cached))
+        usage, failed = (last.usage, last.failed_usage) if last else (None, ())
+        cost = cost_of_answer(usage, self._meter.prices, cached=last is not None and last.cached)
+        count_spending(usage, with_failed(cost, failed, self._meter.prices), failed)
 
     def _count_failed(self, error: FrameworkError) -> None:
-        """An answer that could not be used is paid all the same: put its cost beside its `usage`."""
-        usage = error.fields.get("usage")
-        if isinstance(usage, TokenUsage):
-            cost = cost_of_answer(usage, self._meter.prices)
+        """Answers that could not be used are paid all the same: put their cost beside their tokens."""
+        *earlier, last = billed(error) or (None,)
+        if last is not None:
+            cost = with_failed(cost_of_answer(last, self._meter.prices), earlier, self._meter.prices)
             error.fields["cost_usd"] = cost
-            count_spending(usage, cost)
+            count_spending(last, cost, earlier)
 
 
 def measured_in(model: ChatModel) -> MeasuredModel | None:

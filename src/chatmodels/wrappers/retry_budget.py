@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
-from typing import cast
 
 from chatmodels.config import RetryBudget
-from chatmodels.wrappers.shared import SharedState
-from fmf_core.errors import Code
-
-COSTLY = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
-"""Failures whose retries are charged: those of a server that has too much to do, or is not there."""
+from chatmodels.wrappers.shared import StateTable
 
 
 class RetryBucket:
@@ -38,9 +32,5 @@ class RetryBucket:
                 self.left = min(self._budget.reserve, self.left + self._budget.share)
 
 
-def _new(settings: Hashable) -> RetryBucket:
-    return RetryBucket(cast("RetryBudget", settings))
-
-
-buckets: SharedState[RetryBucket] = SharedState(_new)
+buckets = StateTable(RetryBucket)
 """The buckets of this process, one for each endpoint, model and budget."""

@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
-import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from time import monotonic
-from typing import Generic, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakSet, WeakValueDictionary
 
 from chatmodels.iface import ChatModel
+from fmf_core.forks import in_forked_child
 
 T = TypeVar("T")
 
+KEPT_S = 600.0
+"""For how many seconds after its last use a state is kept when no model object uses it any longer."""
+MOST_KEPT = 256
+"""How many states one table keeps that nobody may use any longer; the one unused for the longest time goes first."""
+LOOK_AGAIN_S = 1.0
+"""How often the address of a model is asked for."""
+MOST_NAMES = 1000
+"""For how many models one wrapper looks states up; names that come from outside must not fill the memory."""
 
-class SharedState(Generic[T]):
-    """A table of states, one for each kind: by provider, endpoint, credentials, model and settings, kept while in use.
 
-    A model without an address, such as one inside this process, shares with nobody but itself.
+class StateTable(Generic[T]):
+    """States, one for each kind of call: by provider, endpoint, credentials, model and settings.
+
+    A state lives as long as a wrapper uses it, and `KEPT_S` after its last use, so that a program that makes a model
+    for every call learns as well. The key holds the number `credentials_id`, which must not be the `id` of an object:
+    the state outlives the model, and another object may get the same one. A model without an address, such as one
+    inside this process, shares with nobody but itself. A forked child begins with an empty table.
 
     Args:
         make: makes the state of an endpoint that nobody has used yet, from the settings.
+        clock: the time in seconds.
     """
 
-    def __init__(self, make: Callable[[Hashable], T]) -> None:
+    def __init__(self, make: Callable[[Any], T], *, clock: Callable[[], float] = monotonic) -> None:
         self._make = make
-        self._renew()
-        if hasattr(os, "register_at_fork"):
-            # A lock that another thread held when the process was forked would stay locked in the child for ever.
-            os.register_at_fork(after_in_child=self._renew)
+        self._clock = clock
+        self._lookups: WeakSet[StateLookup[T]] = WeakSet()
+        self.forget()
+        _tables.add(self)
+        in_forked_child(self.forget)
 
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._lock = threading.RLock()
         self._states: WeakValueDictionary[Hashable, T] = WeakValueDictionary()
+        self._recent: OrderedDict[Hashable, _Used[T]] = OrderedDict()
+        for lookup in tuple(self._lookups):
+            lookup.forget()
+
+    def lookup(self, settings: Hashable) -> StateLookup[T]:
+        """What one wrapper looks its states up with; those with other `settings` have states of their own."""
+        made = StateLookup(self, settings)
+        self._lookups.add(made)
+        return made
 
     def of(self, model: ChatModel, name: str, settings: Hashable) -> T:
-        """The state of the model `name` where `model` asks for it; whoever uses it keeps a reference.
+        """The state of the model `name` where `model` asks for it.
 
         Args:
             model: who asks; its `provider_name`, `endpoint` and `credentials_id` count.
@@ -49,27 +77,47 @@ class SharedState(Generic[T]):
             found = self._states.get(key)
             if found is None:
                 found = self._states[key] = self._make(settings)
+            now = self._clock()
+            self._recent[key] = _Used(found, now)
+            self._recent.move_to_end(key)
+            self._drop_old(now)
             return found
 
+    def _drop_old(self, now: float) -> None:
+        while self._recent:
+            key, used = next(iter(self._recent.items()))
+            if len(self._recent) <= MOST_KEPT and now - used.at <= KEPT_S:
+                return
+            del self._recent[key]
 
-class Seats(Generic[T]):
-    """What one wrapper keeps of a `SharedState`: its own references, by the address and the model of each request.
+
+class _Used(NamedTuple, Generic[T]):
+    state: T
+    at: float
+
+
+class StateLookup(Generic[T]):
+    """The states that one wrapper has found in a table: by the address and the model of each request.
 
     Addresses come from settings and from the environment, and asking for one costs more than all the rest: it is asked
     for once a second.
     """
 
-    def __init__(self, shared: SharedState[T], settings: Hashable) -> None:
-        self._shared = shared
+    def __init__(self, table: StateTable[T], settings: Hashable) -> None:
+        self._table = table
         self._settings = settings
-        self._process = os.getpid()
-        self._kept: dict[tuple[object, ...], T] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._lone: dict[str, T] = {}
+        self._held: dict[tuple[object, ...], T] = {}
         self._now: dict[str, T] = {}
         self._look_at = 0.0
 
     def of(self, model: ChatModel, name: str) -> T:
         """The state that holds for a request to `name` through `model` now."""
-        if monotonic() < self._look_at and self._process == os.getpid():
+        if monotonic() < self._look_at:
             found = self._now.get(name)
             if found is not None:
                 return found
@@ -77,22 +125,26 @@ class Seats(Generic[T]):
 
     def _look_up(self, model: ChatModel, name: str) -> T:
         now = monotonic()
-        if self._process != os.getpid():
-            self._process, self._kept, self._look_at = os.getpid(), {}, 0.0
         if now >= self._look_at:
             self._now, self._look_at = {}, now + LOOK_AGAIN_S
-        key = (model.endpoint, model.credentials_id, name)
-        found = self._kept.get(key)
-        if found is None:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-                self._now.clear()
-            found = self._kept.setdefault(key, self._shared.of(model, name, self._settings))
+        if len(self._held) + len(self._lone) >= MOST_NAMES:
+            self._held, self._lone, self._now = {}, {}, {}
+        if model.endpoint is None:
+            found = self._lone.get(name)
+            if found is None:
+                found = self._lone[name] = self._table.of(model, name, self._settings)
+        else:
+            # The table is asked every time, so that it knows what is in use.
+            found = self._table.of(model, name, self._settings)
+            self._held[model.endpoint, model.credentials_id, name] = found
         self._now[name] = found
         return found
 
 
-LOOK_AGAIN_S = 1.0
-"""How often the address of a model is asked for."""
-MOST_KEPT = 1000
-"""Of how many models one wrapper keeps states; names that come from outside must not fill the memory."""
+def forget_all() -> None:
+    """Forget all that was learnt of any endpoint in this process."""
+    for table in tuple(_tables):
+        table.forget()
+
+
+_tables: WeakSet[StateTable[Any]] = WeakSet()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,8 +9,9 @@ from copy import copy
 from time import monotonic
 from typing import Generic, TypeVar
 
-from chatmodels.wrappers.start_queue import Waiter
+from chatmodels.wrappers.waiter import Waiter
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.forks import in_forked_child
 
 T = TypeVar("T")
 LOOK_AGAIN_S = 1.0
@@ -22,7 +22,7 @@ SHARED_FAILURES = frozenset(
     {Code.TIMEOUT, Code.UNAVAILABLE, Code.RATE_LIMIT, Code.AUTH, Code.INVALID, Code.NOT_FOUND, Code.UNSUPPORTED}
 )
 """What the next one who asks would be told as well."""
-_ASKERS_OWN = ("attempts", "usage", "cost_usd")
+_ASKERS_OWN = ("attempts", "usage", "failed_usage", "cost_usd")
 
 
 class SingleFlight(Generic[T]):
@@ -30,10 +30,11 @@ class SingleFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._renew()
+        in_forked_child(self._renew)  # the askers of the parent are not there
 
     def _renew(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
+        # The garbage collector may end an abandoned call, and so its flight, while this thread has the lock.
+        self._lock = threading.RLock()
         self._flights: dict[str, _Flight[T]] = {}
 
     async def fetch(self, key: str, ask: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
@@ -50,8 +51,6 @@ class SingleFlight(Generic[T]):
         Raises:
             FrameworkError: what `ask` raised, here or where it was asked.
         """
-        if self._process != os.getpid():
-            self._renew()  # the askers of the parent are not here
         while True:
             with self._lock:
                 flight = self._flights.get(key)
@@ -87,7 +86,7 @@ class SingleFlight(Generic[T]):
                 flight.ended = True
                 if self._flights.get(key) is flight:
                     del self._flights[key]
-                for waiter in flight.waiting:
+                for waiter in tuple(flight.waiting):
                     waiter.wake()
 
     async def _follow(self, flight: _Flight[T], waiter: Waiter) -> None:

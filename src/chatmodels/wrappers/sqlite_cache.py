@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chatmodels.types import ChatResponse
 from chatmodels.wrappers.memory_cache import check_bounds
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import Threads
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class SqliteCache:
         self._threads = Threads(1, "fmf-cache")
         self._prune_every = min(PRUNE_EVERY, max(1, max_entries // 10))
         self._renew()
+        in_forked_child(self._abandon)
 
     async def get(self, key: str) -> ChatResponse | None:
         """The answer that was put under `key`, by whichever process.
@@ -113,7 +115,6 @@ class SqliteCache:
         await self._threads.start(self._close)
 
     def _renew(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., SqliteCache] | None = None
@@ -169,8 +170,6 @@ class SqliteCache:
     def _do(self, work: Callable[[sqlite3.Connection], str | None]) -> str | None:
         import sqlite3
 
-        if self._process != os.getpid():
-            self._abandon()
         if monotonic() < self._locked_until:
             raise _unusable(self.path, "it was locked a moment ago")
         try:
@@ -222,8 +221,6 @@ class SqliteCache:
             connection.execute(f"PRAGMA user_version = {FORMAT}")
 
     def _close(self) -> None:
-        if self._process != os.getpid():
-            self._abandon()
         with self._lock:
             if self._closing is not None:
                 self._closing()

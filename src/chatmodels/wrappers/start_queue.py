@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import Any, Protocol
-from weakref import WeakSet
+
+from chatmodels.wrappers.waiter import Waiter
+from fmf_core.forks import in_forked_child
 
 LOOK_AGAIN_S = 1.0
 """How often a caller who waits for its turn looks whether those before it are still there."""
@@ -63,7 +63,7 @@ class StartQueue:
         self._clock = clock
         self._held = held
         self.renew()
-        _queues.add(self)
+        in_forked_child(self.renew)
 
     def renew(self) -> None:
         """Begin anew: those who wait, and whoever holds the lock, are of another process."""
@@ -163,49 +163,16 @@ class StartQueue:
             head.call(now)
 
 
-class Waiter:
-    """One caller in the queue, wherever its event loop runs."""
-
-    __slots__ = ("_event", "loop", "started")
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.started = 0.0
-        """When it started."""
-        self._event = asyncio.Event()
-
-    def wake(self) -> None:
-        """Have the caller look again."""
-        if self._is_here():
-            self._event.set()
-            return
-        with suppress(RuntimeError):  # its loop has just been closed: whoever is next looks by itself
-            self.loop.call_soon_threadsafe(self._event.set)
-
-    def _is_here(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            return False
-
-    async def wait(self, seconds: float) -> None:
-        """Until woken, `seconds` at most."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return
-        self._event.clear()
-
-
 class _Turn(Waiter):
     """A caller's turn in a queue."""
 
-    __slots__ = ("due", "is_passed_over", "number", "until")
+    __slots__ = ("due", "is_passed_over", "number", "started", "until")
 
     def __init__(self, number: int, now: float, max_wait_s: float | None) -> None:
         super().__init__()
         self.number = number
+        self.started = 0.0
+        """When it started."""
         self.until = inf if max_wait_s is None else now + max_wait_s
         self.due = now
         """When it will look again at the latest."""
@@ -219,13 +186,3 @@ class _Turn(Waiter):
     def is_late(self, now: float) -> bool:
         """Whether it does not come although it is due."""
         return now > self.due + LATE_S or not self.loop.is_running()
-
-
-def _renew_all() -> None:
-    for queue in tuple(_queues):
-        queue.renew()
-
-
-_queues: WeakSet[StartQueue] = WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

@@ -7,12 +7,12 @@ Nothing is lost by that: a measurement keeps its attributes and its context, and
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
+from fmf_core.forks import in_forked_child
 from fmf_core.telemetry import host
 from fmf_core.telemetry.attributes import Plain, plain
 from fmf_core.telemetry.host import SCOPE
@@ -153,6 +153,5 @@ def _collected(_: Any) -> Iterable[Any]:
     return ()
 
 
-if hasattr(os, "register_at_fork"):
-    # What waits in a child was taken by its parent, who hands it over.
-    os.register_at_fork(after_in_child=_waiting.clear)
+# What waits in a child was taken by its parent, who hands it over.
+in_forked_child(_waiting.clear)

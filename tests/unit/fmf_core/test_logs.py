@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from fmf_core import redact as redaction
 from fmf_core.errors import ConfigurationError
-from fmf_core.logs import configure_logging, current_context, get_logger, log_context, reset_logging
+from fmf_core.logs import configure_logging, get_logger, log_context, reset_logging
 from fmf_core.portal import in_thread, run_sync
 
 
@@ -74,7 +74,6 @@ class TestJson:
         first, second = lines(stream)
         assert (first["correlation_id"], first["run_id"], first["step"], first["n"]) == ("c-1", "r-2", "a", 2)
         assert "correlation_id" not in second
-        assert current_context() == {}
 
     def test_the_context_travels_into_tasks_and_threads(self, stream):
         async def work():

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from fmf_core.portal import Threads, at_exit, in_thread, iterate_sync, run_sync, set_interrupt_grace
+from fmf_core.portal import Threads, at_exit, in_thread, iterate_sync, run_sync
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -513,7 +513,8 @@ class TestEndOfTheInterpreter:
 class TestInterrupt:
     CODE = """
         import asyncio, signal, sys, time
-        from fmf_core.portal import in_thread, iterate_sync, run_sync, set_interrupt_grace
+        from fmf_core.background import background
+        from fmf_core.portal import in_thread, iterate_sync, run_sync
 
         async def work():
             print("begun", flush=True)
@@ -551,7 +552,7 @@ class TestInterrupt:
         assert self.interrupt() == (["cleaned", "interrupted"], "")
 
     def test_the_grace_is_limited(self):
-        out, err = self.interrupt(clean_up=1000, extra="set_interrupt_grace(0.1)")
+        out, err = self.interrupt(clean_up=1000, extra="background.interrupt_grace_s = 0.1")
         assert (out, err) == (["interrupted"], "")
 
     def test_a_second_one_ends_the_wait_at_once(self):
@@ -585,11 +586,6 @@ class TestInterrupt:
 
     def test_while_iterating(self):
         assert self.interrupt(call="list(iterate_sync(items()))") == (["cleaned", "interrupted"], "")
-
-
-def test_the_grace_is_never_negative():
-    set_interrupt_grace(-1)
-    set_interrupt_grace(5)
 
 
 def test_a_callback_can_be_taken_back():

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import run_sync
-from fmf_core.retry import RetryPolicy, attempts, attempts_blocking
+from fmf_core.retry import RetryPolicy, attempts
 
 QUICK = RetryPolicy(max_attempts=3, first_wait_s=0.001, max_wait_s=0.01)
 
@@ -28,14 +28,7 @@ class Flaky:
         return "done"
 
 
-def blocking(policy: RetryPolicy, work: Flaky) -> str:
-    for attempt in attempts_blocking(policy):
-        with attempt:
-            return work.call(attempt.number)
-    raise AssertionError
-
-
-def awaiting(policy: RetryPolicy, work: Flaky) -> str:
+def retried(policy: RetryPolicy, work: Flaky) -> str:
     async def go() -> str:
         async for attempt in attempts(policy):
             with attempt:
@@ -45,35 +38,30 @@ def awaiting(policy: RetryPolicy, work: Flaky) -> str:
     return run_sync(go())
 
 
-@pytest.fixture(params=[blocking, awaiting])
-def retried(request):
-    return request.param
-
-
 def failure(code: Code = Code.UNAVAILABLE, **facts) -> FrameworkError:
     return FrameworkError("failed", code=code, **facts)
 
 
-def test_success_ends_it(retried):
+def test_success_ends_it():
     work = Flaky()
     assert retried(QUICK, work) == "done"
     assert work.numbers == [1]
 
 
-def test_retryable_errors_are_tried_again(retried):
+def test_retryable_errors_are_tried_again():
     work = Flaky(failure(), failure(Code.RATE_LIMIT))
     assert retried(QUICK, work) == "done"
     assert work.numbers == [1, 2, 3]
 
 
-def test_the_last_error_says_how_often_it_was_tried(retried):
+def test_the_last_error_says_how_often_it_was_tried():
     with pytest.raises(FrameworkError) as caught:
         retried(QUICK, Flaky(*(failure() for _ in range(5))))
     assert caught.value.fields["attempts"] == 3
 
 
 @pytest.mark.parametrize("code", [Code.AUTH, Code.INVALID, Code.CANCELLED, Code.INTERNAL])
-def test_final_errors_are_raised_at_once(retried, code):
+def test_final_errors_are_raised_at_once(code):
     work = Flaky(failure(code))
     with pytest.raises(FrameworkError) as caught:
         retried(QUICK, work)
@@ -82,26 +70,26 @@ def test_final_errors_are_raised_at_once(retried, code):
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), TimeoutError()])
-def test_foreign_errors_are_raised_at_once(retried, error):
+def test_foreign_errors_are_raised_at_once(error):
     work = Flaky(error)
     with pytest.raises(type(error)):
         retried(QUICK, work)
     assert work.numbers == [1]
 
 
-def test_one_attempt_never_retries(retried):
+def test_one_attempt_never_retries():
     with pytest.raises(FrameworkError):
         retried(RetryPolicy(max_attempts=1), Flaky(failure()))
 
 
-def test_retry_after_is_the_least_wait(retried):
+def test_retry_after_is_the_least_wait():
     policy = RetryPolicy(first_wait_s=0, max_wait_s=1)
     before = time.monotonic()
     assert retried(policy, Flaky(failure(retry_after=0.05))) == "done"
     assert time.monotonic() - before >= 0.045
 
 
-def test_a_service_that_asks_for_too_long_a_wait_ends_it(retried):
+def test_a_service_that_asks_for_too_long_a_wait_ends_it():
     work = Flaky(failure(retry_after=60))
     with pytest.raises(FrameworkError) as caught:
         retried(RetryPolicy(max_wait_s=30), work)

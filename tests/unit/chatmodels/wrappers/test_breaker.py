@@ -228,7 +228,7 @@ class TestAtAServer:
             assert (answer.content, answer.attempts, server.count) == ("well again", 3, 3)
             assert server.starts[2] - server.starts[1] > 0.19
 
-    def test_what_nobody_uses_is_forgotten(self):
+    def test_what_is_known_of_a_server_outlives_the_model(self):
         with ScriptedServer([Reply(status=503)]) as server:
             settings = {"base_url": server.base_url, "api_key": "k", "retry": None, "breaker": {"failures": 1}}
             model = create_chat_model("openai", **settings)
@@ -236,4 +236,7 @@ class TestAtAServer:
                 model.invoke("x")
             del model
             gc.collect()
-            assert create_chat_model("openai", **settings).invoke("x").content == "Scripted reply"
+            with pytest.raises(BreakerOpenError):
+                create_chat_model("openai", **settings).invoke("x")
+            other = {**settings, "api_key": "of somebody else"}
+            assert create_chat_model("openai", **other).invoke("x").content == "Scripted reply"

@@ -2,16 +2,26 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 
 import pytest
 
 from chatmodels import MockChatModel
-from chatmodels.wrappers.shared import MOST_KEPT, Seats, SharedState
+from chatmodels.wrappers import shared as shared_states
+from chatmodels.wrappers.shared import KEPT_S, MOST_KEPT, MOST_NAMES, StateTable, forget_all
 
 
 class State:
     def __init__(self, settings):
         self.settings = settings
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
 
 
 def model(endpoint="http://one", credentials_id=1, provider="mock"):
@@ -21,12 +31,19 @@ def model(endpoint="http://one", credentials_id=1, provider="mock"):
 
 
 @pytest.fixture
-def shared():
-    return SharedState(State)
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(shared_states, "monotonic", made)
+    return made
 
 
-def test_models_of_one_endpoint_share(shared):
-    assert Seats(shared, 1).of(model(), "m") is Seats(shared, 1).of(model(), "m")
+@pytest.fixture
+def table(clock):
+    return StateTable(State, clock=clock)
+
+
+def test_models_of_one_endpoint_share(table):
+    assert table.lookup(1).of(model(), "m") is table.lookup(1).of(model(), "m")
 
 
 @pytest.mark.parametrize(
@@ -39,52 +56,126 @@ def test_models_of_one_endpoint_share(shared):
         (model(), "m", 2),
     ],
 )
-def test_what_differs_does_not(shared, other, name, settings):
-    mine = Seats(shared, 1).of(model(), "m")
-    assert Seats(shared, settings).of(other, name) is not mine
+def test_what_differs_does_not(table, other, name, settings):
+    mine = table.lookup(1).of(model(), "m")
+    assert table.lookup(settings).of(other, name) is not mine
 
 
-def test_without_an_address_nobody_shares_but_with_oneself(shared):
-    seats, lone = Seats(shared, 1), model(endpoint=None)
-    assert seats.of(lone, "m") is seats.of(lone, "m")
-    assert seats.of(lone, "m") is not Seats(shared, 1).of(lone, "m")
+def test_without_an_address_nobody_shares_but_with_oneself(table, clock):
+    lookup, lone = table.lookup(1), model(endpoint=None)
+    mine = lookup.of(lone, "m")
+    clock.now += 2 * KEPT_S
+    assert lookup.of(lone, "m") is mine
+    assert table.lookup(1).of(lone, "m") is not mine
+    assert len(table) == 0
 
 
-def test_what_nobody_uses_is_forgotten(shared):
-    seats = Seats(shared, 1)
-    seats.of(model(), "m")
-    del seats
+def test_what_is_learnt_outlives_the_model_for_some_minutes(table, clock):
+    def one_call(endpoint="http://one"):
+        gc.collect()
+        return id(table.lookup(1).of(model(endpoint), "m"))
+
+    first = one_call()
+    for _ in range(4):
+        clock.now += KEPT_S - 1
+        assert one_call() == first
+    clock.now += KEPT_S + 1
+    one_call("http://two")
     gc.collect()
-    assert not shared._states
+    assert len(table) == 1
 
 
-def test_names_from_outside_do_not_fill_the_memory(shared):
-    seats = Seats(shared, 1)
-    for number in range(3 * MOST_KEPT):
-        seats.of(model(), str(number))
+def test_what_a_model_uses_is_never_forgotten(table, clock):
+    lookup, asked = table.lookup(1), model()
+    mine = lookup.of(asked, "m")
+    clock.now += 10 * KEPT_S
+    table.lookup(1).of(model("http://two"), "m")
+    assert table.lookup(1).of(model(), "m") is mine
+    assert lookup.of(asked, "m") is mine
+
+
+def test_a_model_in_use_keeps_the_state_fresh(table, clock):
+    lookup = table.lookup(1)
+    mine = id(lookup.of(model(), "m"))
+    clock.now += KEPT_S - 1
+    lookup.of(model(), "m")
+    del lookup
+    clock.now += KEPT_S - 1
+    assert id(table.lookup(1).of(model(), "m")) == mine
+
+
+def test_the_one_unused_for_the_longest_time_makes_room(table, clock):
+    for number in range(MOST_KEPT):
+        table.lookup(1).of(model(f"http://{number}"), "m")
+    table.lookup(1).of(model("http://0"), "m")
+    table.lookup(1).of(model("http://more"), "m")
     gc.collect()
-    assert len(shared._states) <= MOST_KEPT
+    assert len(table) == MOST_KEPT
+    kept = {key[1] for key in table._states}
+    assert "http://0" in kept
+    assert "http://1" not in kept
 
 
-def test_a_changed_address_is_noticed(shared, monkeypatch):
-    now = 100.0
-    monkeypatch.setattr("chatmodels.wrappers.shared.monotonic", lambda: now)
-    seats, moving = Seats(shared, 1), model()
-    first = seats.of(moving, "m")
+def test_no_model_and_no_credentials_are_kept(table):
+    asked = model()
+    table.lookup(1).of(asked, "m")
+    gc.collect()
+    (key,) = table._states
+    assert key == ("mock", "http://one", 1, "m", 1)
+    assert not [user for user in gc.get_referrers(asked) if isinstance(user, dict) and "_recent" in user]
+
+
+def test_names_from_outside_do_not_fill_the_memory(table):
+    lookup = table.lookup(1)
+    for number in range(3 * MOST_NAMES):
+        lookup.of(model(), str(number))
+    gc.collect()
+    assert len(table) <= MOST_NAMES + MOST_KEPT
+
+
+def test_a_changed_address_is_noticed(table, clock):
+    lookup, moving = table.lookup(1), model()
+    first = lookup.of(moving, "m")
     moving.endpoint = "http://two"
-    now = 102.0
-    assert seats.of(moving, "m") is not first
+    assert lookup.of(moving, "m") is first
+    clock.now += 2
+    assert lookup.of(moving, "m") is not first
     moving.endpoint = "http://one"
-    now = 104.0
-    assert seats.of(moving, "m") is first
+    clock.now += 2
+    assert lookup.of(moving, "m") is first
+
+
+def test_all_can_be_forgotten(table):
+    lookup = table.lookup(1)
+    mine = lookup.of(model(), "m")
+    forget_all()
+    assert lookup.of(model(), "m") is not mine
+
+
+def test_threads_find_one_state(table):
+    found, begin = [], threading.Barrier(8)
+
+    def find():
+        begin.wait(30)
+        found.extend(table.lookup(1).of(model(), "m") for _ in range(50))
+
+    threads = [threading.Thread(target=find) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 400
+    assert len({id(state) for state in found}) == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_child_starts_from_nothing(shared):
-    seats = Seats(shared, 1)
-    mine = seats.of(model(), "m")
-    with shared._lock:
+def test_a_forked_child_starts_from_nothing(table):
+    lookup = table.lookup(1)
+    mine = lookup.of(model(), "m")
+    with table._lock:
         child = os.fork()
         if child == 0:
-            os._exit(0 if seats.of(model(), "m") is not mine else 1)
+            found = lookup.of(model(), "m")
+            os._exit(0 if found is not mine and len(table) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert lookup.of(model(), "m") is mine
