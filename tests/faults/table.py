@@ -62,7 +62,7 @@ REFUSALS = (
     fault("504", refuses("504 Late"), both=fails(Code.UNAVAILABLE)),
     fault("529, overloaded", refuses("529 Overloaded"), both=fails(Code.UNAVAILABLE)),
     fault("408", refuses("408 Slow"), both=fails(Code.TIMEOUT)),
-    fault("409", refuses("409 Conflict"), both=fails(Code.CONFLICT)),
+    fault("409", refuses("409 Conflict"), both=fails(Code.UNAVAILABLE)),
     fault("400", refuses("400 Bad", param="temperature"), both=fails(Code.INVALID, says="answered 400")),
     fault("400, refused by a content filter", refuses("400 Bad", code="content_filter"), both=fails(Code.REFUSED)),
     fault("401, the key repeated", refuses("401 Who"), both=fails(Code.AUTH, hint="OPENAI_API_KEY")),

@@ -55,7 +55,7 @@ class AzureOpenAIChatModel(CompletionsModel):
 
     provider_name = "azure_openai"
     key_names = "AZURE_OPENAI_API_KEY (or api_key)"
-    address_names = "endpoint (AZURE_OPENAI_ENDPOINT): is there such a deployment?"
+    address_names = "endpoint (AZURE_OPENAI_ENDPOINT)"
 
     def __init__(
         self,

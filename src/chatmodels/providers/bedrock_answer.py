@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
-from chatmodels.types import ChatChunk, ChatResponse, TokenUsage, ToolCall
+from chatmodels.providers.checks import count, mapping
+from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.tool_calls import tool_call_of
+from chatmodels.types import ChatChunk, ChatResponse
 from fmf_core.errors import Code
 
 FINISH_REASONS: Final[Mapping[str, str]] = {
@@ -33,49 +36,16 @@ GUARDRAILS: Final = frozenset({"guardrail_intervened"})
 
 
 @dataclass(slots=True)
-class Counts:
-    """The token counts of one answer; `None` where Bedrock has not told one."""
-
-    prompt: object = None
-    """Prompt tokens without those that went through the cache."""
-    completion: object = None
-    cache_read: object = None
-    cache_write: object = None
-
-    def update(self, told: object, names: Mapping[str, str]) -> None:
-        """Take over what `told` says; `names` maps our names to its keys."""
-        if isinstance(told, Mapping):
-            for ours, theirs in names.items():
-                if told.get(theirs) is not None:
-                    setattr(self, ours, told[theirs])
-
-    def usage(self, call: Call) -> TokenUsage | None:
-        """The counts as the house has them: the prompt includes what went through the cache."""
-        prompt, completion = _count(self.prompt), _count(self.completion)
-        if prompt is None or completion is None:
-            return None
-        cached, written = _count(self.cache_read) or 0, _count(self.cache_write) or 0
-        return TokenUsage(
-            prompt_tokens=prompt + cached + written,
-            completion_tokens=completion,
-            model=call.request.model,
-            provider=call.provider,
-            cached_tokens=cached,
-            cache_write_tokens=written,
-        )
-
-
-@dataclass(slots=True)
 class _Wanted:
     """A tool call as far as it has come."""
 
-    id: str
-    name: str
+    id: object
+    name: object
     arguments: object = ""
 
 
 @dataclass(slots=True)
-class Answer:
+class GatheredAnswer:
     """Takes in the parts of one answer, in whatever pieces they come."""
 
     call: Call
@@ -83,7 +53,7 @@ class Answer:
     stop: str | None = None
     """Why the answer ended, in Bedrock's words; `None` until it has ended."""
     response_id: str | None = None
-    counts: Counts = field(default_factory=Counts)
+    _counted: dict[str, object] = field(default_factory=dict)
     _text: list[str] = field(default_factory=list)
     _calls: dict[str, _Wanted] = field(default_factory=dict)
 
@@ -103,12 +73,8 @@ class Answer:
 
     def want(self, index: object, tool: object, *, id_key: str = "id", arguments: object = "") -> None:
         """The beginning of a tool call, or the whole of it; `tool` holds its id and name."""
-        facts = tool if isinstance(tool, Mapping) else {}
-        name = facts.get("name")
-        if not isinstance(name, str) or not name:
-            raise self.call.bad_reply("a tool call names no tool", tool)
-        given = facts.get(id_key)
-        self._calls[str(index)] = _Wanted(given if isinstance(given, str) and given else name, name, arguments)
+        facts = mapping(tool)
+        self._calls[str(index)] = _Wanted(facts.get(id_key), facts.get("name"), arguments)
 
     def add_arguments(self, index: object, piece: object) -> None:
         """More of the arguments of the tool call that began at `index`."""
@@ -116,6 +82,18 @@ class Answer:
         if wanted is None or not isinstance(wanted.arguments, str) or not isinstance(piece, str):
             raise self.call.bad_reply("a piece of arguments belongs to no tool call", piece)
         wanted.arguments += piece
+
+    def count(self, told: object, names: Mapping[str, str]) -> None:
+        """Take over the token counts in `told`; `names` maps `prompt`, `completion` and the like to its keys."""
+        given = mapping(told)
+        self._counted.update({ours: given[theirs] for ours, theirs in names.items() if given.get(theirs) is not None})
+
+    @property
+    def counts(self) -> Counts:
+        """The token counts so far; Bedrock tells the prompt without what went through the cache."""
+        fresh, completion = count(self._counted.get("prompt")), self._counted.get("completion")
+        read, written = (count(self._counted.get(name)) or 0 for name in ("cache_read", "cache_write"))
+        return Counts(None if fresh is None else fresh + read + written, completion, cached=read, written=written)
 
     def finish(self) -> ChatChunk:
         """The last piece, with the reason of the end, the token counts and the tool calls.
@@ -127,9 +105,7 @@ class Answer:
         try:
             return self._last()
         except ChatModelError as error:
-            usage = self.counts.usage(self.call)
-            if usage is not None:
-                error.fields["usage"] = usage
+            paid(error, self.counts, self.call)
             raise
 
     def _last(self) -> ChatChunk:
@@ -138,14 +114,20 @@ class Answer:
             raise self._cut("the answer did", text)
         reason = FINISH_REASONS.get(self.stop, self.stop)
         self._refuse_withheld(text, reason)
-        tool_calls = tuple(self._tool_call(wanted, reason) for wanted in self._calls.values())
+        tool_calls = tuple(
+            tool_call_of(wanted.id, wanted.name, wanted.arguments, reason, self.call) for wanted in self._calls.values()
+        )
         if not text and not tool_calls and reason != "length":
             raise self.call.error(f"the answer is empty (stop reason {self.stop!r})", Code.BAD_REPLY)
-        usage = self.counts.usage(self.call)
-        if usage is None:
+        counts = self.counts
+        if not counts.complete:
             raise self._cut("its token counts came", text)
         return ChatChunk(
-            text="", finish_reason=reason, usage=usage, tool_calls=tool_calls, response_id=self.response_id
+            text="",
+            finish_reason=reason,
+            usage=counts.usage(self.call, model=self.call.request.model, answer=text),
+            tool_calls=tool_calls,
+            response_id=self.response_id,
         )
 
     def response(self) -> ChatResponse:
@@ -177,28 +159,3 @@ class Answer:
             message = f"the stream ended before {what}, after {len(text)} characters"
             return self.call.error(message, Code.UNAVAILABLE, fields=facts)
         return self.call.error(f"the reply ended before {what}: {shown(text)}", Code.BAD_REPLY, fields=facts)
-
-    def _tool_call(self, wanted: _Wanted, reason: str) -> ToolCall:
-        arguments = wanted.arguments
-        if isinstance(arguments, str):
-            try:
-                arguments = _json().loads(arguments) if arguments.strip() else {}
-            except ValueError as error:
-                if reason == "length":
-                    message = f"max_tokens ({self.call.request.max_tokens}) cut the arguments of {wanted.name!r}"
-                    raise self.call.error(message, Code.TRUNCATED, hint="raise max_tokens") from error
-                what = f"the arguments of tool call {wanted.name!r} are no valid JSON"
-                raise self.call.bad_reply(what, wanted.arguments) from error
-        if not isinstance(arguments, dict):
-            raise self.call.bad_reply(f"the arguments of tool call {wanted.name!r} are no JSON object", arguments)
-        return ToolCall(id=wanted.id, name=wanted.name, arguments=arguments)
-
-
-def _json() -> Any:
-    import orjson
-
-    return orjson
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -11,8 +11,8 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from chatmodels.errors import ChatModelError
-from chatmodels.providers.call import Call
-from chatmodels.providers.openai_errors import MOST_SAID, seconds_to_wait
+from chatmodels.providers.call import MOST_SAID, Call
+from chatmodels.providers.http_errors import code_of_status, seconds_to_wait
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.redact import shortened
 
@@ -122,7 +122,7 @@ EXCEPTIONS: Final[Mapping[type[BaseException], tuple[Code, str]]] = {
     OSError: (Code.UNAVAILABLE, ""),
 }
 """Exceptions of boto3 and of what lies below it, to what they mean here and what to do."""
-PLAIN: Final = frozenset((LateError, TooLongError, OSError))
+SELF_EXPLAINING: Final = frozenset((LateError, TooLongError, OSError))
 """Exceptions that say everything without their names."""
 # urllib3's own names come through where a stream is read; boto3 may bring one that is imported from elsewhere.
 BELOW: Final[Mapping[str, Code]] = {"TimeoutError": Code.TIMEOUT, "HTTPError": Code.UNAVAILABLE}
@@ -140,7 +140,7 @@ def translated(error: Exception, call: Call) -> FrameworkError:
     for kind in type(error).__mro__:
         if kind in EXCEPTIONS:
             code, hint = EXCEPTIONS[kind]
-            message = str(error) if kind in PLAIN else f"{type(error).__name__}: {error}"
+            message = str(error) if kind in SELF_EXPLAINING else f"{type(error).__name__}: {error}"
             return call.error(shortened(message, MOST_SAID), code, hint=hint)
         if kind.__module__.startswith("urllib3.") and kind.__name__ in BELOW:
             return call.error(f"{type(error).__name__}: {shortened(str(error), MOST_SAID)}", BELOW[kind.__name__])
@@ -155,7 +155,8 @@ def refused(response: Mapping[str, Any], call: Call) -> ChatModelError:
     kind = name[:1].upper() + name[1:]  # in streams the names begin small
     metadata = response.get("ResponseMetadata") or {}
     status = metadata.get("HTTPStatusCode") or 0
-    code, hint = REFUSALS.get(kind) or (_code_of_status(status), "")
+    unnamed = code_of_status(status) if status else Code.UNAVAILABLE  # there is no status in a stream
+    code, hint = REFUSALS.get(kind) or (unnamed, "")
     if kind == "ValidationException":
         code, hint = _validation(said)
     where = "" if name == kind or not name else " in mid stream"
@@ -173,13 +174,3 @@ def _validation(said: str) -> tuple[Code, str]:
         if re.search(pattern, said, re.IGNORECASE):
             return code, hint
     return Code.INVALID, ""
-
-
-def _code_of_status(status: int) -> Code:
-    if status in {401, 403}:
-        return Code.AUTH
-    if status >= 500 or status in {0, 424}:  # there is no status in a stream
-        return Code.UNAVAILABLE
-    return {404: Code.NOT_FOUND, 408: Code.TIMEOUT, 429: Code.RATE_LIMIT}.get(
-        status, Code.INVALID if status >= 400 else Code.BAD_REPLY
-    )

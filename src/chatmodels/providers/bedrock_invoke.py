@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chatmodels.providers import openai_wire
-from chatmodels.providers.bedrock_answer import Answer
+from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import PROMPT_SHAPES, SHAPES, Shape, Traits
 from chatmodels.providers.bedrock_prompts import encode_llama, encode_mistral, take_llama, take_mistral
 from chatmodels.providers.bedrock_wire import (
@@ -17,13 +17,13 @@ from chatmodels.providers.bedrock_wire import (
     encode,
     in_json,
     is_native,
-    mapping,
     request_id,
     take_whole,
     temperature_of,
     tool_config,
 )
 from chatmodels.providers.call import Call
+from chatmodels.providers.checks import count_in, json, mapping, object_in
 from chatmodels.types import ChatChunk, ChatResponse, Message
 from fmf_core.errors import Code
 
@@ -72,7 +72,7 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
     body.update({name: value for name, value in extras.items() if name not in OWN_FIELDS})
     own = {name: value for name, value in extras.items() if name in OWN_FIELDS}
     try:
-        encoded = _json().dumps(in_json(body))
+        encoded = json().dumps(in_json(body))
     except (TypeError, ValueError) as error:
         message = f"the request cannot be written as JSON: {error}"
         raise call.error(message, Code.INVALID, hint="look at extra_params") from error
@@ -181,7 +181,7 @@ ENCODERS: Final[Mapping[Shape, Callable[[Call, Traits], dict[str, Any]]]] = {
 
 def decode_invoke(reply: Mapping[str, Any], raw: bytes, call: Call, traits: Traits) -> ChatResponse:
     """The response in the body `raw` of a reply to `invoke_model`."""
-    answer = Answer(call, response_id=request_id(reply))
+    answer = GatheredAnswer(call, response_id=request_id(reply))
     payload = parsed(raw, call)
     shape = shape_of(call, traits)
     if shape == "nova":
@@ -189,9 +189,8 @@ def decode_invoke(reply: Mapping[str, Any], raw: bytes, call: Call, traits: Trai
     else:
         WHOLE[shape](payload, answer)
     headers = mapping(mapping(reply.get(METADATA)).get("HTTPHeaders"))
-    counted = {name: int(value) for name, value in headers.items() if str(value).isdecimal()}
-    if answer.counts.usage(call) is None:
-        answer.counts.update(counted, HEADER_USAGE)
+    if not answer.counts.complete:
+        answer.count({name: count_in(value) for name, value in headers.items()}, HEADER_USAGE)
     _look_at_guardrail(payload, answer)
     return answer.response()
 
@@ -200,13 +199,7 @@ def parsed(raw: object, call: Call) -> dict[str, Any]:
     """The JSON object in a body or a piece of a stream; anything else is a `BAD_REPLY`."""
     if not isinstance(raw, bytes):
         raise call.bad_reply("a piece of the reply holds no bytes", raw)
-    try:
-        payload = _json().loads(raw)
-    except ValueError as error:
-        raise call.bad_reply(f"the reply is no valid JSON ({error})", raw) from error
-    if not isinstance(payload, dict):
-        raise call.bad_reply(f"the reply is JSON of type {type(payload).__name__}, not an object", raw)
-    return payload
+    return object_in(raw, call)
 
 
 @dataclass(slots=True)
@@ -215,7 +208,7 @@ class InvokeDecoder:
 
     call: Call
     traits: Traits
-    answer: Answer = field(init=False)
+    answer: GatheredAnswer = field(init=False)
     _nova: ConverseDecoder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -232,7 +225,7 @@ class InvokeDecoder:
         _look_at_guardrail(payload, self.answer)
         shape = shape_of(self.call, self.traits)
         if METRICS in payload and shape in PROMPT_SHAPES | {"mistral_chat"}:
-            self.answer.counts.update(payload[METRICS], METRICS_USAGE)
+            self.answer.count(payload[METRICS], METRICS_USAGE)
             if len(payload) == 1:
                 return None
         return self._nova.feed(payload) if shape == "nova" else PIECES[shape](payload, self.answer)
@@ -242,12 +235,12 @@ class InvokeDecoder:
         return self.answer.finish()
 
 
-def _look_at_guardrail(payload: Mapping[str, Any], answer: Answer) -> None:
+def _look_at_guardrail(payload: Mapping[str, Any], answer: GatheredAnswer) -> None:
     if payload.get(GUARDRAIL) == "INTERVENED":
         answer.stop = "guardrail_intervened"
 
 
-def _take_anthropic(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+def _take_anthropic(payload: Mapping[str, Any], answer: GatheredAnswer) -> ChatChunk | None:
     content = payload.get("content")
     if not isinstance(content, list):
         raise answer.call.bad_reply("the reply has no content", payload)
@@ -256,13 +249,13 @@ def _take_anthropic(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | N
         if kind == "text":
             answer.say(block.get("text"))
         elif kind == "tool_use":
-            answer.want(index, block, arguments=block.get("input") or {})
+            answer.want(index, block, arguments=block.get("input"))
     answer.end(payload.get("stop_reason"))
-    answer.counts.update(payload.get("usage"), ANTHROPIC_USAGE)
+    answer.count(payload.get("usage"), ANTHROPIC_USAGE)
     return None
 
 
-def _feed_anthropic(event: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+def _feed_anthropic(event: Mapping[str, Any], answer: GatheredAnswer) -> ChatChunk | None:
     kind, index, delta = event.get("type"), event.get("index"), event.get("delta")
     delta = mapping(delta)
     if kind == "content_block_delta" and delta.get("type") == "text_delta":
@@ -276,17 +269,17 @@ def _feed_anthropic(event: Mapping[str, Any], answer: Answer) -> ChatChunk | Non
         elif block.get("text"):
             return answer.say(block["text"])
     elif kind == "message_start":
-        answer.counts.update(mapping(event.get("message")).get("usage"), ANTHROPIC_USAGE)
+        answer.count(mapping(event.get("message")).get("usage"), ANTHROPIC_USAGE)
     elif kind == "message_delta":
         answer.end(delta.get("stop_reason"))
-        answer.counts.update(event.get("usage"), ANTHROPIC_USAGE)
+        answer.count(event.get("usage"), ANTHROPIC_USAGE)
     elif kind == "error":
         raise answer.call.error(f"the model failed in mid stream: {event.get('error')}", Code.UNAVAILABLE)
     return None
 
 
-def _take_mistral_chat(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
-    answer.counts.update(payload.get("usage"), CHAT_USAGE)
+def _take_mistral_chat(payload: Mapping[str, Any], answer: GatheredAnswer) -> ChatChunk | None:
+    answer.count(payload.get("usage"), CHAT_USAGE)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise answer.call.bad_reply("the reply has no choices", payload)
@@ -307,7 +300,7 @@ def _take_mistral_chat(payload: Mapping[str, Any], answer: Answer) -> ChatChunk 
     return answer.say(message.get("content") or "")
 
 
-WHOLE: Final[Mapping[Shape, Callable[[Mapping[str, Any], Answer], ChatChunk | None]]] = {
+WHOLE: Final[Mapping[Shape, Callable[[Mapping[str, Any], GatheredAnswer], ChatChunk | None]]] = {
     "anthropic": _take_anthropic,
     "llama3": take_llama,
     "llama4": take_llama,
@@ -315,9 +308,3 @@ WHOLE: Final[Mapping[Shape, Callable[[Mapping[str, Any], Answer], ChatChunk | No
     "mistral_chat": _take_mistral_chat,
 }
 PIECES: Final = {**WHOLE, "anthropic": _feed_anthropic}
-
-
-def _json() -> Any:
-    import orjson
-
-    return orjson

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from chatmodels.providers.bedrock_answer import Answer
+from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits, refuse_impossible
 from chatmodels.providers.bedrock_wire import Turn, conversation, temperature_of
 from chatmodels.providers.call import Call
@@ -50,16 +50,16 @@ def encode_mistral(call: Call, traits: Traits) -> dict[str, Any]:
     return {**body, "stop": list(call.request.stop)} if call.request.stop else body
 
 
-def take_llama(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+def take_llama(payload: Mapping[str, Any], answer: GatheredAnswer) -> ChatChunk | None:
     """Take in a whole reply, or one piece of a stream."""
     if not isinstance(payload.get("generation"), str):
         raise answer.call.bad_reply("the reply has no generation", payload)
-    answer.counts.update(payload, LLAMA_USAGE)
+    answer.count(payload, LLAMA_USAGE)
     answer.end(payload.get("stop_reason"))
     return answer.say(payload["generation"])
 
 
-def take_mistral(payload: Mapping[str, Any], answer: Answer) -> ChatChunk | None:
+def take_mistral(payload: Mapping[str, Any], answer: GatheredAnswer) -> ChatChunk | None:
     """Take in a whole reply, or one piece of a stream."""
     outputs = payload.get("outputs")
     if not isinstance(outputs, list) or not outputs or not isinstance(outputs[0], dict):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chatmodels.providers.bedrock_answer import Answer
+from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits
 from chatmodels.providers.call import Call
+from chatmodels.providers.checks import mapping, name_for, string
 from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
@@ -37,8 +37,6 @@ USAGE_NAMES: Final = {
 }
 METADATA: Final = "ResponseMetadata"
 """What boto3 adds to a reply: its id, status and headers; here also the first event of a stream."""
-LONGEST_ID: Final = 64
-"""Characters of a tool call's id that Bedrock takes."""
 
 Turn = dict[str, Any]
 
@@ -134,7 +132,7 @@ def tool_config(call: Call) -> dict[str, Any]:
 
 def tool_id(given: str) -> str:
     """An id that Bedrock takes: those of other providers may hold other characters, or too many."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", given)[:LONGEST_ID] or "call"
+    return name_for(given, "call")
 
 
 def image_of(part: ImagePart, call: Call) -> tuple[str, bytes]:
@@ -192,7 +190,7 @@ def _tool_spec(tool: Tool) -> dict[str, Any]:
 
 
 def _text_format(wanted: ResponseFormat) -> dict[str, Any]:
-    schema = {"schema": json.dumps(wanted.json_schema), "name": tool_id(wanted.name)}
+    schema = {"schema": json.dumps(wanted.json_schema), "name": name_for(wanted.name, "answer")}
     return {"type": "json_schema", "structure": {"jsonSchema": schema}}
 
 
@@ -219,12 +217,12 @@ def _with_extras(arguments: dict[str, Any], extras: Mapping[str, Any], call: Cal
 
 def decode(payload: Mapping[str, Any], call: Call) -> ChatResponse:
     """The response that a reply to `converse` holds."""
-    answer = Answer(call, response_id=request_id(payload))
+    answer = GatheredAnswer(call, response_id=request_id(payload))
     take_whole(payload, answer)
     return answer.response()
 
 
-def take_whole(payload: Mapping[str, Any], answer: Answer) -> None:
+def take_whole(payload: Mapping[str, Any], answer: GatheredAnswer) -> None:
     """Take in a whole reply of the `converse` format."""
     call = answer.call
     message = mapping(mapping(payload.get("output")).get("message"))
@@ -237,14 +235,14 @@ def take_whole(payload: Mapping[str, Any], answer: Answer) -> None:
             answer.say(block["text"])
         elif "toolUse" in mapping(block):
             wanted = block["toolUse"]
-            answer.want(index, wanted, id_key="toolUseId", arguments=mapping(wanted).get("input") or {})
+            answer.want(index, wanted, id_key="toolUseId", arguments=mapping(wanted).get("input"))
     answer.end(payload.get("stopReason"))
-    answer.counts.update(payload.get("usage"), USAGE_NAMES)
+    answer.count(payload.get("usage"), USAGE_NAMES)
 
 
 def request_id(payload: Mapping[str, Any]) -> str | None:
     """The id of the request, as Bedrock's logs have it."""
-    return _string(mapping(payload.get(METADATA)).get("RequestId"))
+    return string(mapping(payload.get(METADATA)).get("RequestId"))
 
 
 @dataclass(slots=True)
@@ -252,10 +250,10 @@ class ConverseDecoder:
     """Turns the events of one `converse_stream` into chunks, and checks at the end that the answer was whole."""
 
     call: Call
-    answer: Answer = field(init=False)
+    answer: GatheredAnswer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.answer = Answer(self.call, streamed=True)
+        self.answer = GatheredAnswer(self.call, streamed=True)
 
     def feed(self, event: Mapping[str, Any]) -> ChatChunk | None:
         """The text that one event adds, if any; thoughts are left out."""
@@ -277,7 +275,7 @@ class ConverseDecoder:
         elif "messageStop" in event:
             answer.end(mapping(event["messageStop"]).get("stopReason"))
         elif "metadata" in event:
-            answer.counts.update(mapping(event["metadata"]).get("usage"), USAGE_NAMES)
+            answer.count(mapping(event["metadata"]).get("usage"), USAGE_NAMES)
         elif METADATA in event:
             answer.response_id = request_id(event)
         return None
@@ -289,12 +287,3 @@ class ConverseDecoder:
 
 def _own_part(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name != METADATA}
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """`value` where it is a mapping; an empty one where it is not."""
-    return value if isinstance(value, dict) else {}
-
-
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -21,7 +21,7 @@ HINTS = {
     Code.TRUNCATED: "raise max_tokens",
     Code.REFUSED: "change the prompt, or ask another model",
 }
-"""What to do about an error that nobody knows more about."""
+"""What to do about an error that nobody knows more about, with places for the facts of its call."""
 
 
 class Call(NamedTuple):
@@ -41,9 +41,16 @@ class Call(NamedTuple):
         return {"provider": self.provider, "model": self.request.model}
 
     def error(self, message: str, code: Code, **more: Any) -> ChatModelError:
-        """The error of this call; `more` are further arguments of `ChatModelError`."""
+        """The error of this call.
+
+        Args:
+            message: what went wrong.
+            code: what kind of failure it is.
+            more: further arguments of `ChatModelError`; in a `hint`, `{key_names}` and `{address_names}` are where they
+                may be given, and `{later}` is when to call again.
+        """
         fields = {**self.fields, **more.pop("fields", {})}
-        more["hint"] = more.get("hint") or self._hint(code, more.get("retry_after"))
+        more["hint"] = self._filled(more.get("hint") or HINTS.get(code, ""), more.get("retry_after"))
         return chat_model_error(
             f"model {self.request.model!r}: {message}", op=self.op, code=code, fields=fields, **more
         )
@@ -52,9 +59,12 @@ class Call(NamedTuple):
         """The error for a reply that is no answer, with the beginning of what was seen."""
         return self.error(f"{what}; the reply begins {shown(seen)}", Code.BAD_REPLY)
 
-    def _hint(self, code: Code, retry_after: float | None) -> str:
+    def _filled(self, hint: str, retry_after: float | None) -> str:
         later = "later" if retry_after is None else f"in {retry_after:g} s"
-        return HINTS.get(code, "").format(later=later, address_names=self.address_names)
+        facts = {"later": later, "key_names": self.key_names, "address_names": self.address_names}
+        for name, said in facts.items():
+            hint = hint.replace(f"{{{name}}}", said)
+        return hint
 
 
 def shown(seen: object, limit: int = 200) -> str:

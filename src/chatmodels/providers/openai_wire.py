@@ -5,26 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
+from chatmodels.providers.checks import count, mapping, of_type, string
+from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
-    Counts,
     Wire,
-    arguments_text,
     bare_name,
     check_answer,
-    count,
     cut_off,
-    mapping,
-    paid,
     parse_object,
     schema_format,
-    sequence,
-    string,
     temperature_to_send,
-    tool_call_of,
 )
 from chatmodels.types import (
     ChatChunk,
@@ -37,7 +32,6 @@ from chatmodels.types import (
 )
 from fmf_core.errors import Code
 
-T = TypeVar("T")
 COMPLETION_LIMIT_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)")
 """Models that take `max_completion_tokens`, which counts their thinking, too."""
 
@@ -120,7 +114,7 @@ def decode(payload: Mapping[str, Any], call: Call) -> ChatResponse:
     if not text and isinstance(message.get("refusal"), str) and message["refusal"]:
         raise call.error(f"the model refused: {message['refusal']}", Code.REFUSED)
     finish = _finish_reason(choice.get("finish_reason"))
-    tool_calls = tuple(_tool_call(item, finish, call) for item in sequence(message.get("tool_calls")))
+    tool_calls = tuple(_tool_call(item, finish, call) for item in _wanted(message, call))
     check_answer(text, tool_calls, finish, call)
     return ChatResponse(
         content=text,
@@ -161,10 +155,14 @@ def _text(content: object, call: Call, payload: object) -> str:
     raise call.bad_reply(f"the content is of type {type(content).__name__}, not text", payload)
 
 
+def _wanted(message: Mapping[str, Any], call: Call) -> list[Any]:
+    return of_type(list, message.get("tool_calls"), "what should be tool calls", call)
+
+
 def _tool_call(item: object, finish: str, call: Call) -> ToolCall:
     wanted = mapping(item)
     function = mapping(wanted.get("function"))
-    return tool_call_of(string(wanted.get("id")), function.get("name"), function.get("arguments"), finish, call)
+    return tool_call_of(wanted.get("id"), function.get("name"), function.get("arguments"), finish, call)
 
 
 # ----------------------------------------------------------------------------------------------------------- streams
@@ -199,9 +197,9 @@ class StreamDecoder:
         choice = _only_choice(payload, self.call)
         if choice.get("finish_reason") is not None:
             self.finish_reason = _finish_reason(choice["finish_reason"])
-        delta = _of_type(dict, choice.get("delta"), self.call, payload)
-        for item in _of_type(list, delta.get("tool_calls"), self.call, payload):
-            self._add_call(mapping(item))
+        delta = of_type(dict, choice.get("delta"), "a piece of the stream", self.call)
+        for item in _wanted(delta, self.call):
+            self._add_call(of_type(dict, item, "a tool call", self.call))
         piece = _text(delta.get("content"), self.call, payload)
         if not piece:
             return None
@@ -240,18 +238,14 @@ class StreamDecoder:
         index = count(item.get("index"))
         known = self._calls.setdefault(len(self._calls) if index is None else index, {"function": {}})
         known["id"] = string(item.get("id")) or known.get("id")
-        function, more = known["function"], mapping(item.get("function"))
+        function, more = known["function"], of_type(dict, item.get("function"), "what a tool call asks for", self.call)
         function["name"] = string(more.get("name")) or function.get("name")
-        function["arguments"] = (function.get("arguments") or "") + (string(more.get("arguments")) or "")
-
-
-def _of_type(kind: type[T], value: object, call: Call, payload: object) -> T:
-    """`value`, or an empty one where there is none; anything of another type is no piece of an answer."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise call.bad_reply(f"a piece of the stream holds {type(value).__name__} instead of {kind.__name__}", payload)
-    return value
+        before, piece = function.get("arguments"), more.get("arguments")
+        if isinstance(piece, dict) and not before:
+            function["arguments"] = piece  # some servers send the object itself, all at once
+        elif piece:
+            texts = [of_type(str, part, "a piece of the arguments", self.call) for part in (before, piece)]
+            function["arguments"] = "".join(texts)
 
 
 def _finish_reason(value: object) -> str:

@@ -8,22 +8,11 @@ from typing import Any
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
+from chatmodels.providers.checks import count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
-from chatmodels.providers.wire import (
-    Counts,
-    Wire,
-    arguments_text,
-    check_answer,
-    count,
-    cut_off,
-    mapping,
-    paid,
-    parse_object,
-    schema_format,
-    string,
-    temperature_to_send,
-    tool_call_of,
-)
+from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.tool_calls import arguments_text, tool_call_of
+from chatmodels.providers.wire import Wire, check_answer, cut_off, parse_object, schema_format, temperature_to_send
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
@@ -289,7 +278,8 @@ class StreamDecoder:
         if kind.endswith(".done"):
             item["arguments"] = event.get("arguments")
         else:
-            item["arguments"] = (string(item.get("arguments")) or "") + (string(event.get("delta")) or "")
+            piece = of_type(str, event.get("delta"), "a piece of the arguments", self.call)
+            item["arguments"] = (string(item.get("arguments")) or "") + piece
 
 
 RESPONSES = Wire("/responses", "responses", encode, decode, StreamDecoder, _counts, LACKS)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
+from chatmodels.providers.checks import name_for, object_in
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.strict_schema import fits_strict
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ResponseFormat, TokenUsage, ToolCall
+from chatmodels.providers.token_counts import Counts
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ResponseFormat, ToolCall
 from fmf_core.errors import Code
-
-CHARS_PER_TOKEN = 4
-"""The estimate for replies without counts: English text has about four characters to a token."""
 
 # Models that think before they answer take no temperature but their own.
 THINKING_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)(?!.*-chat)")
@@ -77,13 +75,8 @@ def bare_name(request: ChatRequest) -> str:
 
 def schema_format(wanted: ResponseFormat) -> dict[str, Any]:
     """Name, schema and strictness of a wanted JSON Schema, as both formats spell them."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", wanted.name)[:64] or "answer"
+    name = name_for(wanted.name, "answer")
     return {"name": name, "schema": wanted.json_schema, "strict": fits_strict(wanted.json_schema)}
-
-
-def arguments_text(call: ToolCall) -> str:
-    """The arguments of a tool call as JSON text."""
-    return str(json().dumps(call.arguments).decode())
 
 
 # ----------------------------------------------------------------------------------------------------------- replies
@@ -98,14 +91,7 @@ def parse_body(raw: bytes, content_type: str, call: Call) -> dict[str, Any]:
 
 def parse_object(raw: bytes | str, call: Call) -> dict[str, Any]:
     """The JSON object in `raw`; an `error` object in it is raised as the error that it reports."""
-    if not raw.strip():
-        raise call.bad_reply("the reply is empty", raw)
-    try:
-        payload = json().loads(raw)
-    except ValueError as error:
-        raise call.bad_reply(f"the reply is no valid JSON ({error})", raw) from error
-    if not isinstance(payload, dict):
-        raise call.bad_reply(f"the reply is JSON of type {type(payload).__name__}, not an object", raw)
+    payload = object_in(raw, call)
     if payload.get("error"):
         raise reported(payload["error"], call)
     return payload
@@ -123,95 +109,3 @@ def cut_off(received: str, call: Call) -> Exception:
     """The error for a stream that ended before the answer did."""
     message = f"the stream ended before the answer did, after {len(received)} characters"
     return call.error(message, Code.UNAVAILABLE, fields={"received_chars": len(received)})
-
-
-def tool_call_of(call_id: str | None, name: object, arguments: object, finish: str, call: Call) -> ToolCall:
-    """The tool call that a reply holds; `arguments` are JSON text or an object."""
-    called = string(name)
-    if called is None:
-        raise call.bad_reply("a tool call names no function", {"id": call_id, "arguments": arguments})
-    given = arguments
-    if isinstance(given, str):
-        try:
-            given = json().loads(given) if given.strip() else {}
-        except ValueError as error:
-            if finish == "length":
-                message = f"max_tokens ({call.request.max_tokens}) cut the arguments of tool call {called!r}"
-                raise call.error(message, Code.TRUNCATED, hint="raise max_tokens") from error
-            raise call.bad_reply(f"the arguments of tool call {called!r} are no valid JSON", arguments) from error
-    if not isinstance(given, dict | None):
-        raise call.bad_reply(f"the arguments of tool call {called!r} are no JSON object", arguments)
-    return ToolCall(id=call_id or called, name=called, arguments=given or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """The token counts of a reply as they stood there, whatever their types."""
-
-    prompt: object = None
-    completion: object = None
-    cached: object = None
-    reasoning: object = None
-
-    def usage(self, call: Call, *, model: str, answer: str) -> TokenUsage:
-        """The provider's counts; where it sends none, an estimate of four characters to a token."""
-        prompt, completion = count(self.prompt), count(self.completion)
-        if prompt is None:
-            prompt = _estimate("".join(message.text for message in call.request.messages))
-        if completion is None:
-            completion = _estimate(answer)
-        return TokenUsage(
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            model=model,
-            provider=call.provider,
-            cached_tokens=min(count(self.cached) or 0, prompt),
-            reasoning_tokens=min(count(self.reasoning) or 0, completion),
-            estimated=not self.complete,
-        )
-
-    @property
-    def complete(self) -> bool:
-        """Whether the provider counted prompt and answer."""
-        return count(self.prompt) is not None and count(self.completion) is not None
-
-
-# ------------------------------------------------------------------------------------------------------ small checks
-
-
-def paid(error: ChatModelError, counts: Counts, call: Call) -> ChatModelError:
-    """`error` with the `usage` of the answer that could not be used, where the provider counted: it is paid as well."""
-    if counts.complete:
-        error.fields["usage"] = counts.usage(call, model=call.request.model, answer="")
-    return error
-
-
-def json() -> Any:
-    """The JSON library; its import costs more than that of the rest."""
-    import orjson
-
-    return orjson
-
-
-def count(value: object) -> int | None:
-    """`value` if it can be a number of things."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def string(value: object) -> str | None:
-    """`value` if it is a text with something in it."""
-    return value if isinstance(value, str) and value else None
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    """`value` if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def sequence(value: object) -> list[Any]:
-    """`value` if it is an array, else an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def _estimate(text: str) -> int:
-    return -(-len(text) // CHARS_PER_TOKEN)

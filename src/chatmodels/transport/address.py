@@ -153,7 +153,8 @@ def _split(address: str) -> SplitResult | None:
 
 
 def _no_address(address: str, problem: str) -> TransportFault:
-    return TransportFault(f"{_shown(address)!r} is no address of a server: {problem}", Code.INVALID, "check base_url")
+    message = f"{_shown(address)!r} is no address of a server: {problem}"
+    return TransportFault(message, Code.INVALID, "check {address_names}")
 
 
 def _shown(address: str) -> str:

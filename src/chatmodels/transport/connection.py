@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as error:
             self._fail(error.__context__ if isinstance(error.__context__, TransportFault) else error)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(TransportFault(f"the reply is no HTTP/1.1: {error}", Code.BAD_REPLY, "check base_url"))
+            self._fail(TransportFault(f"the reply is no HTTP/1.1: {error}", Code.BAD_REPLY, "check {address_names}"))
         else:
             if self._bytes_beside > MOST_HEAD_BYTES:
                 self._fail(TransportFault(f"the reply has {self._bytes_beside} bytes of head", Code.BAD_REPLY))

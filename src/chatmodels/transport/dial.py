@@ -17,7 +17,7 @@ from fmf_core.redact import shortened
 RACE_DELAY_S = 0.25
 """How long the first address of a name is tried before the next one is tried beside it."""
 _HEAD_END = b"\r\n\r\n"
-_OTHER_HOST = "name the host that the certificate is for in base_url"
+_OTHER_HOST = "name the host that the certificate is for in {address_names}"
 _OTHER_TIME = "the server's certificate has to be renewed, or this machine's clock is wrong"
 _DISTRUST = {9: _OTHER_TIME, 10: _OTHER_TIME, 62: _OTHER_HOST, 64: _OTHER_HOST}
 """What to do about OpenSSL's reasons to refuse a certificate: not yet valid, expired, another name or address."""
@@ -69,7 +69,8 @@ def unreachable(origin: Origin, error: Exception) -> TransportFault:
         hint = _DISTRUST.get(error.verify_code, "name the authority's certificate in ca_bundle (or SSL_CERT_FILE)")
         return TransportFault(f"the certificate of {where} is not trusted: {error.verify_message}", Code.INVALID, hint)
     if isinstance(error, ssl.SSLError):
-        return TransportFault(f"{where} does not speak TLS: {error.reason}", Code.INVALID, "is it http:// in base_url?")
+        message = f"{where} does not speak TLS: {error.reason}"
+        return TransportFault(message, Code.INVALID, "is it http:// in {address_names}?")
     way = f" through the proxy {urlsplit(origin.proxy).hostname}" if origin.proxy is not None else ""
     nameless = isinstance(error, socket.gaierror | UnicodeError)
     return TransportFault(

@@ -88,7 +88,10 @@ class Transport(Protocol):
 
 
 class TransportFault(Exception):  # noqa: N818 - it never leaves the chat layer: a provider makes the error of it
-    """Why there is no reply, for the provider to turn into its own error."""
+    """Why there is no reply, for the provider to turn into its own error.
+
+    In a `hint`, `{address_names}` stands for the setting with the server's address, which only the provider can name.
+    """
 
     def __init__(self, message: str, code: Code, hint: str = "") -> None:
         super().__init__(message)

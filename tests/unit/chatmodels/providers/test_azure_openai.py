@@ -109,6 +109,21 @@ def test_refusals(scripted_server: ScriptedServer, reply: Reply, code: Code, hin
     assert caught.value.fields["provider"] == "azure_openai"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "code"),
+    [("my-resource.openai.azure.com", Code.INVALID), ("https://my resource", Code.INVALID), (None, Code.INVALID)],
+)
+def test_hints_name_the_setting_that_holds_the_address(
+    scripted_server: ScriptedServer, endpoint: str | None, code: Code
+) -> None:
+    scripted_server.add(Reply(status=307, headers={"location": "https://elsewhere.example"}))
+    with pytest.raises(ChatModelError) as caught:
+        model_of(scripted_server, endpoint=endpoint or scripted_server.url).invoke("x")
+    assert caught.value.code is code
+    assert "endpoint (AZURE_OPENAI_ENDPOINT)" in caught.value.hint
+    assert "base_url" not in caught.value.hint
+
+
 def test_it_is_in_the_table(scripted_server: ScriptedServer) -> None:
     model = create_chat_model("azure_openai", endpoint=scripted_server.url, api_key=KEY, model="d", api_version="v1")
     assert model.invoke("x").content == "Scripted reply"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
-from chatmodels.providers.openai_errors import code_of_status, reported
+from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.openai_wire import StreamDecoder, decode, encode
 from chatmodels.providers.strict_schema import fits_strict
 from chatmodels.providers.wire import parse_body
@@ -162,6 +162,11 @@ def test_tool_calls_of_a_reply() -> None:
     assert response.content == ""
 
 
+@pytest.mark.parametrize("message", [{"content": "Hi"}, {"content": "Hi", "tool_calls": None}])
+def test_an_answer_may_ask_for_no_tools(message: dict[str, object]) -> None:
+    assert decode(payload(message=message), call()).tool_calls == ()
+
+
 def test_content_in_parts_is_joined() -> None:
     assert decode(payload(message={"content": [{"type": "text", "text": "a"}, {"text": "b"}]}), call()).content == "ab"
 
@@ -197,6 +202,9 @@ def test_a_cut_answer_keeps_its_reason() -> None:
         (b'{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}', JSON, "empty"),
         (b'{"choices": [{"message": {"content": 7}}]}', JSON, "type int"),
         (b'{"choices": [{"message": {"tool_calls": [{}]}}]}', JSON, "names no function"),
+        (b'{"choices": [{"message": {"content": "Hi", "tool_calls": 5}}]}', JSON, "type int, not list"),
+        (b'{"choices": [{"message": {"content": "Hi", "tool_calls": {}}}]}', JSON, "type dict, not list"),
+        (b'{"choices": [{"message": {"content": "Hi", "tool_calls": "f"}}]}', JSON, "type str, not list"),
         (
             b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}}]}',
             JSON,
@@ -337,6 +345,29 @@ def test_a_piece_of_another_type_is_a_bad_reply(delta: object) -> None:
     assert caught.value.code is Code.BAD_REPLY
 
 
+@pytest.mark.parametrize("wrong", [5, {"function": 5}, {"function": {"name": "f", "arguments": 5}}])
+def test_a_tool_call_of_another_type_is_a_bad_reply(wrong: object) -> None:
+    decoder = StreamDecoder(call())
+    begun = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}
+    decoder.feed(delta("Hi", tool_calls=[begun]))
+    with pytest.raises(ChatModelError) as caught:
+        decoder.feed(delta(tool_calls=[wrong]))
+    assert caught.value.code is Code.BAD_REPLY
+
+
+def test_arguments_may_come_as_an_object_in_a_stream_but_not_in_pieces_of_it() -> None:
+    whole = {"index": 0, "id": "c", "function": {"name": "f", "arguments": {"a": 1}}}
+    decoder = StreamDecoder(call())
+    decoder.feed(delta(tool_calls=[whole], finish="tool_calls"))
+    assert decoder.finish().tool_calls[0].arguments == {"a": 1}
+    for second in ({"b": 2}, "{}"):
+        decoder = StreamDecoder(call())
+        decoder.feed(delta(tool_calls=[whole]))
+        with pytest.raises(ChatModelError) as caught:
+            decoder.feed(delta(tool_calls=[{"index": 0, "function": {"arguments": second}}]))
+        assert caught.value.code is Code.BAD_REPLY
+
+
 def test_a_stream_without_its_end_may_be_tried_again() -> None:
     decoder = StreamDecoder(call())
     decoder.feed(delta("Hi"))
@@ -346,29 +377,6 @@ def test_a_stream_without_its_end_may_be_tried_again() -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- errors
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, Code.INVALID),
-        (401, Code.AUTH),
-        (402, Code.BUDGET),
-        (403, Code.AUTH),
-        (404, Code.NOT_FOUND),
-        (408, Code.TIMEOUT),
-        (409, Code.CONFLICT),
-        (413, Code.INVALID),
-        (422, Code.INVALID),
-        (429, Code.RATE_LIMIT),
-        (500, Code.UNAVAILABLE),
-        (503, Code.UNAVAILABLE),
-        (529, Code.UNAVAILABLE),
-        (304, Code.BAD_REPLY),
-    ],
-)
-def test_statuses(status: int, code: Code) -> None:
-    assert code_of_status(status) is code
 
 
 def test_what_an_error_says_beats_its_status() -> None:

@@ -46,7 +46,7 @@ def lines(target: Target, method: str = "POST", path: str = "/chat") -> list[str
 def test_an_address_that_is_none_has_one_clear_fault(address: str, said: str) -> None:
     fault = refused(address)
     assert said in fault.message
-    assert (fault.code, fault.hint) == (Code.INVALID, "check base_url")
+    assert (fault.code, fault.hint) == (Code.INVALID, "check {address_names}")
     assert "is no address of a server" in fault.message
 
 
