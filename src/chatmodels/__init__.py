@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from chatmodels.config import ResponseCache as ResponseCache
     from chatmodels.config import RetryBudget as RetryBudget
     from chatmodels.errors import ChatModelError as ChatModelError
-    from chatmodels.errors import ChatModelError as ProviderError
     from chatmodels.errors import ProviderAuthError as ProviderAuthError
     from chatmodels.errors import code_of as code_of
     from chatmodels.errors import is_auth_error as is_auth_error
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     from chatmodels.errors import is_timeout_error as is_timeout_error
     from chatmodels.factory import create_chat_model as create_chat_model
     from chatmodels.iface import ChatModel as ChatModel
-    from chatmodels.iface import ChatModel as LLMProvider
     from chatmodels.iface import HealthChecker as HealthChecker
     from chatmodels.iface import MessageGenerator as MessageGenerator
     from chatmodels.iface import ModelInfoProvider as ModelInfoProvider
     from chatmodels.iface import Runnable as Runnable
     from chatmodels.iface import StreamMessageHandler as StreamMessageHandler
     from chatmodels.pricing import cost_of as cost_of
-    from chatmodels.providers.mock import MockChatModel as AdvancedMockChatModel
     from chatmodels.providers.mock import MockChatModel as MockChatModel
     from chatmodels.registry import get_chat_model_metadata as get_chat_model_metadata
     from chatmodels.registry import list_chat_models as list_chat_models
@@ -46,9 +43,7 @@ if TYPE_CHECKING:
     from chatmodels.structured.asking import Repair as Repair
     from chatmodels.types import ChatChunk as ChatChunk
     from chatmodels.types import ChatRequest as ChatRequest
-    from chatmodels.types import ChatRequest as LLMRequest
     from chatmodels.types import ChatResponse as ChatResponse
-    from chatmodels.types import ChatResponse as LLMResponse
     from chatmodels.types import HealthStatus as HealthStatus
     from chatmodels.types import ImagePart as ImagePart
     from chatmodels.types import Message as Message
@@ -60,133 +55,46 @@ if TYPE_CHECKING:
     from chatmodels.types import ToolCall as ToolCall
     from chatmodels.wrappers.memory_cache import MemoryCache as MemoryCache
     from chatmodels.wrappers.sqlite_cache import SqliteCache as SqliteCache
-    from fmf_core.errors import Code as ErrorCode
+    from fmf_core.errors import Code
     from fmf_core.errors import ConfigurationError as ConfigurationError
     from fmf_core.errors import FrameworkError as FrameworkError
     from fmf_core.errors import PluginNotFoundError as PluginNotFoundError
     from fmf_core.retry import RetryPolicy as RetryPolicy
 
-__all__ = [
-    "AdvancedMockChatModel",
-    "Breaker",
-    "ChatChunk",
-    "ChatModel",
-    "ChatModelConfig",
-    "ChatModelError",
-    "ChatRequest",
-    "ChatResponse",
-    "Concurrency",
-    "ConfigurationError",
-    "ErrorCode",
-    "FrameworkError",
-    "HealthChecker",
-    "HealthStatus",
-    "ImagePart",
-    "LLMProvider",
-    "LLMRequest",
-    "LLMResponse",
-    "MemoryCache",
-    "Message",
-    "MessageGenerator",
-    "MockChatModel",
-    "ModelInfo",
-    "ModelInfoProvider",
-    "Parsed",
-    "PluginNotFoundError",
-    "Price",
-    "ProviderAuthError",
-    "ProviderError",
-    "RateLimit",
-    "RecordingModel",
-    "Repair",
-    "ReplayModel",
-    "ResponseCache",
-    "ResponseFormat",
-    "RetryBudget",
-    "RetryPolicy",
-    "Runnable",
-    "SqliteCache",
-    "StreamMessageHandler",
-    "TextPart",
-    "TokenUsage",
-    "Tool",
-    "ToolCall",
-    "code_of",
-    "cost_of",
-    "create_chat_model",
-    "get_chat_model_metadata",
-    "is_auth_error",
-    "is_invalid_request_error",
-    "is_quota_error",
-    "is_rate_limit_error",
-    "is_retryable",
-    "is_timeout_error",
-    "list_chat_models",
-    "register_chat_model",
-    "telemetry_context",
-    "unregister_chat_model",
-]
+    # Second names: an import under another name would not be public.
+    AdvancedMockChatModel = MockChatModel
+    ErrorCode = Code
+    LLMProvider = ChatModel
+    LLMRequest = ChatRequest
+    LLMResponse = ChatResponse
+    ProviderError = ChatModelError
 
-__getattr__, __dir__ = facade(
+facade(
     __name__,
     {
-        "FrameworkError": "fmf_core.errors:FrameworkError",
-        "ProviderError": "chatmodels.errors:ChatModelError",
-        "LLMResponse": "chatmodels.types:ChatResponse",
-        "LLMRequest": "chatmodels.types:ChatRequest",
-        "LLMProvider": "chatmodels.iface:ChatModel",
-        "AdvancedMockChatModel": "chatmodels.providers.mock:MockChatModel",
-        "Breaker": "chatmodels.config:Breaker",
-        "ChatChunk": "chatmodels.types:ChatChunk",
-        "ChatModel": "chatmodels.iface:ChatModel",
-        "ChatModelConfig": "chatmodels.config:ChatModelConfig",
-        "ChatModelError": "chatmodels.errors:ChatModelError",
-        "ChatRequest": "chatmodels.types:ChatRequest",
-        "ChatResponse": "chatmodels.types:ChatResponse",
-        "Concurrency": "chatmodels.config:Concurrency",
-        "ConfigurationError": "fmf_core.errors:ConfigurationError",
-        "ErrorCode": "fmf_core.errors:Code",
-        "HealthChecker": "chatmodels.iface:HealthChecker",
-        "HealthStatus": "chatmodels.types:HealthStatus",
-        "ImagePart": "chatmodels.types:ImagePart",
-        "MemoryCache": "chatmodels.wrappers.memory_cache:MemoryCache",
-        "Message": "chatmodels.types:Message",
-        "MessageGenerator": "chatmodels.iface:MessageGenerator",
-        "MockChatModel": "chatmodels.providers.mock:MockChatModel",
-        "ModelInfo": "chatmodels.types:ModelInfo",
-        "ModelInfoProvider": "chatmodels.iface:ModelInfoProvider",
-        "Parsed": "chatmodels.structured.asking:Parsed",
-        "PluginNotFoundError": "fmf_core.errors:PluginNotFoundError",
-        "Price": "chatmodels.config:Price",
-        "ProviderAuthError": "chatmodels.errors:ProviderAuthError",
-        "RateLimit": "chatmodels.config:RateLimit",
-        "RecordingModel": "chatmodels.cassette:RecordingModel",
-        "Repair": "chatmodels.structured.asking:Repair",
-        "ReplayModel": "chatmodels.cassette:ReplayModel",
-        "ResponseCache": "chatmodels.config:ResponseCache",
-        "ResponseFormat": "chatmodels.types:ResponseFormat",
-        "RetryBudget": "chatmodels.config:RetryBudget",
-        "RetryPolicy": "fmf_core.retry:RetryPolicy",
-        "Runnable": "chatmodels.iface:Runnable",
-        "SqliteCache": "chatmodels.wrappers.sqlite_cache:SqliteCache",
-        "StreamMessageHandler": "chatmodels.iface:StreamMessageHandler",
-        "TextPart": "chatmodels.types:TextPart",
-        "TokenUsage": "chatmodels.types:TokenUsage",
-        "Tool": "chatmodels.types:Tool",
-        "ToolCall": "chatmodels.types:ToolCall",
-        "code_of": "chatmodels.errors:code_of",
-        "cost_of": "chatmodels.pricing:cost_of",
-        "create_chat_model": "chatmodels.factory:create_chat_model",
-        "get_chat_model_metadata": "chatmodels.registry:get_chat_model_metadata",
-        "is_auth_error": "chatmodels.errors:is_auth_error",
-        "is_invalid_request_error": "chatmodels.errors:is_invalid_request_error",
-        "is_quota_error": "chatmodels.errors:is_quota_error",
-        "is_rate_limit_error": "chatmodels.errors:is_rate_limit_error",
-        "is_retryable": "chatmodels.errors:is_retryable",
-        "is_timeout_error": "chatmodels.errors:is_timeout_error",
-        "list_chat_models": "chatmodels.registry:list_chat_models",
-        "register_chat_model": "chatmodels.registry:register_chat_model",
-        "telemetry_context": "chatmodels.call_attributes:telemetry_context",
-        "unregister_chat_model": "chatmodels.registry:unregister_chat_model",
+        "chatmodels.call_attributes": "telemetry_context",
+        "chatmodels.cassette": "RecordingModel ReplayModel",
+        "chatmodels.config": "Breaker ChatModelConfig Concurrency Price RateLimit ResponseCache RetryBudget",
+        "chatmodels.errors": (
+            "ChatModelError code_of is_auth_error is_invalid_request_error is_quota_error is_rate_limit_error "
+            "is_retryable is_timeout_error ProviderAuthError ProviderError=ChatModelError"
+        ),
+        "chatmodels.factory": "create_chat_model",
+        "chatmodels.iface": (
+            "ChatModel HealthChecker LLMProvider=ChatModel MessageGenerator ModelInfoProvider Runnable "
+            "StreamMessageHandler"
+        ),
+        "chatmodels.pricing": "cost_of",
+        "chatmodels.providers.mock": "AdvancedMockChatModel=MockChatModel MockChatModel",
+        "chatmodels.registry": "get_chat_model_metadata list_chat_models register_chat_model unregister_chat_model",
+        "chatmodels.structured.asking": "Parsed Repair",
+        "chatmodels.types": (
+            "ChatChunk ChatRequest ChatResponse HealthStatus ImagePart LLMRequest=ChatRequest "
+            "LLMResponse=ChatResponse Message ModelInfo ResponseFormat TextPart TokenUsage Tool ToolCall"
+        ),
+        "chatmodels.wrappers.memory_cache": "MemoryCache",
+        "chatmodels.wrappers.sqlite_cache": "SqliteCache",
+        "fmf_core.errors": "ConfigurationError ErrorCode=Code FrameworkError PluginNotFoundError",
+        "fmf_core.retry": "RetryPolicy",
     },
 )

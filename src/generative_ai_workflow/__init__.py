@@ -7,7 +7,7 @@ from fmf_core.facade import facade
 
 # For tools that read code; at run time each name comes from its home when it is first asked for.
 if TYPE_CHECKING:
-    from chatmodels.providers.mock import MockChatModel as MockLLMProvider
+    from chatmodels.providers.mock import MockChatModel
     from fmf_core.redact import detect_pii as detect_pii
     from fmf_core.redact import redact_pii as redact_pii
     from generative_ai_workflow.config import FrameworkConfig as FrameworkConfig
@@ -48,91 +48,31 @@ if TYPE_CHECKING:
     from generative_ai_workflow.step import WorkflowStep as WorkflowStep
     from generative_ai_workflow.workflow import Workflow as Workflow
 
-__all__ = [
-    "AbortError",
-    "BudgetExceededError",
-    "ConditionalStep",
-    "ConfigurationError",
-    "CostTracker",
-    "DefinitionError",
-    "ExecutionMetrics",
-    "ExpressionError",
-    "FrameworkConfig",
-    "FrameworkError",
-    "LLMProvider",
-    "LLMRequest",
-    "LLMResponse",
-    "LLMStep",
-    "Middleware",
-    "MockLLMProvider",
-    "PluginError",
-    "PluginNotFoundError",
-    "PluginRegistrationError",
-    "PluginRegistry",
-    "ProviderAuthError",
-    "ProviderError",
-    "StepContext",
-    "StepError",
-    "StepResult",
-    "StepStatus",
-    "TemplateError",
-    "TokenUsage",
-    "TokenUsageTracker",
-    "TransformStep",
-    "Workflow",
-    "WorkflowConfig",
-    "WorkflowEngine",
-    "WorkflowError",
-    "WorkflowHandle",
-    "WorkflowResult",
-    "WorkflowStatus",
-    "WorkflowStep",
-    "detect_pii",
-    "redact_pii",
-]
+    # Second names: an import under another name would not be public.
+    MockLLMProvider = MockChatModel
 
-__getattr__, __dir__ = facade(
+facade(
     __name__,
     {
-        "BudgetExceededError": "generative_ai_workflow.exceptions:BudgetExceededError",
-        "TemplateError": "generative_ai_workflow.exceptions:TemplateError",
-        "DefinitionError": "generative_ai_workflow.exceptions:DefinitionError",
-        "WorkflowHandle": "generative_ai_workflow.handle:WorkflowHandle",
-        "AbortError": "generative_ai_workflow.exceptions:AbortError",
-        "ConditionalStep": "generative_ai_workflow.control_flow:ConditionalStep",
-        "ConfigurationError": "generative_ai_workflow.exceptions:ConfigurationError",
-        "CostTracker": "generative_ai_workflow.observability.tracker:CostTracker",
-        "ExecutionMetrics": "generative_ai_workflow.state:ExecutionMetrics",
-        "ExpressionError": "generative_ai_workflow.exceptions:ExpressionError",
-        "FrameworkConfig": "generative_ai_workflow.config:FrameworkConfig",
-        "FrameworkError": "generative_ai_workflow.exceptions:FrameworkError",
-        "LLMProvider": "generative_ai_workflow.providers.base:LLMProvider",
-        "LLMRequest": "generative_ai_workflow.providers.base:LLMRequest",
-        "LLMResponse": "generative_ai_workflow.providers.base:LLMResponse",
-        "LLMStep": "generative_ai_workflow.step:LLMStep",
-        "Middleware": "generative_ai_workflow.middleware.base:Middleware",
-        "MockLLMProvider": "chatmodels.providers.mock:MockChatModel",
-        "PluginError": "generative_ai_workflow.exceptions:PluginError",
-        "PluginNotFoundError": "generative_ai_workflow.exceptions:PluginNotFoundError",
-        "PluginRegistrationError": "generative_ai_workflow.exceptions:PluginRegistrationError",
-        "PluginRegistry": "generative_ai_workflow.plugins.registry:PluginRegistry",
-        "ProviderAuthError": "generative_ai_workflow.exceptions:ProviderAuthError",
-        "ProviderError": "generative_ai_workflow.exceptions:ProviderError",
-        "StepContext": "generative_ai_workflow.state:StepContext",
-        "StepError": "generative_ai_workflow.exceptions:StepError",
-        "StepResult": "generative_ai_workflow.state:StepResult",
-        "StepStatus": "generative_ai_workflow.state:StepStatus",
-        "TokenUsage": "generative_ai_workflow.providers.base:TokenUsage",
-        "TokenUsageTracker": "generative_ai_workflow.observability.tracker:TokenUsageTracker",
-        "TransformStep": "generative_ai_workflow.step:TransformStep",
-        "Workflow": "generative_ai_workflow.workflow:Workflow",
-        "WorkflowConfig": "generative_ai_workflow.config:WorkflowConfig",
-        "WorkflowEngine": "generative_ai_workflow.engine:WorkflowEngine",
-        "WorkflowError": "generative_ai_workflow.exceptions:WorkflowError",
-        "WorkflowResult": "generative_ai_workflow.state:WorkflowResult",
-        "WorkflowStatus": "generative_ai_workflow.state:WorkflowStatus",
-        "WorkflowStep": "generative_ai_workflow.step:WorkflowStep",
-        "detect_pii": "fmf_core.redact:detect_pii",
-        "redact_pii": "fmf_core.redact:redact_pii",
+        "chatmodels.providers.mock": "MockLLMProvider=MockChatModel",
+        "fmf_core.redact": "detect_pii redact_pii",
+        "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
+        "generative_ai_workflow.control_flow": "ConditionalStep",
+        "generative_ai_workflow.engine": "WorkflowEngine",
+        "generative_ai_workflow.exceptions": (
+            "AbortError BudgetExceededError ConfigurationError DefinitionError ExpressionError FrameworkError "
+            "PluginError PluginNotFoundError PluginRegistrationError ProviderAuthError ProviderError StepError "
+            "TemplateError WorkflowError"
+        ),
+        "generative_ai_workflow.handle": "WorkflowHandle",
+        "generative_ai_workflow.middleware.base": "Middleware",
+        "generative_ai_workflow.observability.tracker": "CostTracker TokenUsageTracker",
+        "generative_ai_workflow.plugins.registry": "PluginRegistry",
+        "generative_ai_workflow.providers.base": "LLMProvider LLMRequest LLMResponse TokenUsage",
+        "generative_ai_workflow.state": (
+            "ExecutionMetrics StepContext StepResult StepStatus WorkflowResult WorkflowStatus"
+        ),
+        "generative_ai_workflow.step": "LLMStep TransformStep WorkflowStep",
+        "generative_ai_workflow.workflow": "Workflow",
     },
 )

@@ -1,4 +1,4 @@
-"""STRUCTURE.md is true: its tree is today's, and every place on the walk of a document exists."""
+"""STRUCTURE.md and the page of names are true: they are today's, and every place on the walk of a document exists."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ PLACES = re.findall(r"\| `([\w.]+:[\w.]+)` \|", TEXT)
 def test_the_tree_is_todays() -> None:
     renewed = runpy.run_path(str(ROOT / "tools" / "tree.py"))["renewed"]
     assert renewed(TEXT) == TEXT, "run: python tools/tree.py --write"
+
+
+def test_the_names_of_the_packages_are_todays() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "names.py"))
+    page = tool["PAGE"].read_text(encoding="utf-8")
+    assert tool["renewed"](page) == page, "run: python tools/names.py --write"
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    shown = [name for front in tool["FRONTS"] for name in importlib.import_module(front).__all__]
+    assert sorted(name for name, _ in rows) == sorted(shown)
+    assert all(told for _, told in rows)
 
 
 def test_the_walk_is_told() -> None:

@@ -15,27 +15,13 @@ if TYPE_CHECKING:
     from chatmodels.testing.recordings import Recordings as Recordings
     from chatmodels.testing.recordings import RecordMode as RecordMode
 
-__all__ = [
-    "BrokenAnswer",
-    "ChatModelExam",
-    "ModelBudget",
-    "RecordMode",
-    "Recordings",
-    "allow_model_requests",
-    "forbid_model_requests",
-    "scripted_error",
-]
-
-__getattr__, __dir__ = facade(
+facade(
     __name__,
     {
-        "BrokenAnswer": "chatmodels.providers.mock_answers:BrokenAnswer",
-        "ChatModelExam": "chatmodels.testing.exam:ChatModelExam",
-        "ModelBudget": "chatmodels.testing.budget:ModelBudget",
-        "RecordMode": "chatmodels.testing.recordings:RecordMode",
-        "Recordings": "chatmodels.testing.recordings:Recordings",
-        "allow_model_requests": "chatmodels.testing.forbidding:allow_model_requests",
-        "forbid_model_requests": "chatmodels.testing.forbidding:forbid_model_requests",
-        "scripted_error": "chatmodels.providers.mock_answers:scripted_error",
+        "chatmodels.providers.mock_answers": "BrokenAnswer scripted_error",
+        "chatmodels.testing.budget": "ModelBudget",
+        "chatmodels.testing.exam": "ChatModelExam",
+        "chatmodels.testing.forbidding": "allow_model_requests forbid_model_requests",
+        "chatmodels.testing.recordings": "Recordings RecordMode",
     },
 )

@@ -12,8 +12,8 @@ from fmf_core.facade import facade
 @pytest.fixture
 def package(monkeypatch):
     module = ModuleType("shown")
-    module.__getattr__, module.__dir__ = facade("shown", {"Code": "fmf_core.errors:Code"})
     monkeypatch.setitem(sys.modules, "shown", module)
+    facade("shown", {"fmf_core.errors": "Code ErrorCode=Code", "fmf_core.retry": "RetryPolicy"})
     return module
 
 
@@ -21,8 +21,14 @@ def test_a_name_comes_from_its_home_and_stays(package):
     from fmf_core.errors import Code
 
     assert package.Code is Code
+    assert package.ErrorCode is Code
     assert vars(package)["Code"] is Code
-    assert "Code" in dir(package)
+
+
+def test_all_names_are_shown_before_any_is_asked_for(package):
+    assert package.__all__ == ["Code", "ErrorCode", "RetryPolicy"]
+    assert set(package.__all__) <= set(dir(package))
+    assert "RetryPolicy" not in vars(package)
 
 
 def test_another_name_is_an_attribute_error(package):
