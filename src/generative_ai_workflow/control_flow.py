@@ -87,10 +87,13 @@ async def _run_alone(context: StepContext, steps: Iterable[WorkflowStep]) -> Non
             config=context.config,
             step_name=step.name,
         )
-        result = await step.execute_async(inner)
+        try:
+            result = await step.execute_async(inner)
+        finally:
+            context.calls += inner.calls
+            context.failed_calls += inner.failed_calls
         if isinstance(result, StepResult) and result.status is StepStatus.FAILED:
             raise StepError(f"step {step.name!r} failed: {result.error}")
-        context.calls.extend(inner.calls)
         outputs[step.name] = (result.output if isinstance(result, StepResult) else result) or {}
 
 

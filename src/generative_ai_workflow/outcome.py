@@ -7,10 +7,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from generative_ai_workflow.charges import Charges
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.plan import PlannedStep
 from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record, said
-from generative_ai_workflow.workflow_step import sum_of_costs, sum_of_usages
 
 
 async def called(function: Callable[[], Any]) -> None:
@@ -133,11 +133,7 @@ _NOTHING: Mapping[str, Any] = {
 def _facts(part: PlannedStep, context: StepContext, duration_ms: float) -> dict[str, Any]:
     fields = {**_NOTHING, "step_id": part.step_id, "name": part.name, "duration_ms": duration_ms}
     calls = context.calls
-    if calls:
-        fields["token_usage"] = sum_of_usages(calls)
-        fields["cost_usd"] = sum_of_costs(calls)
-        fields["response"] = calls[-1]
-        fields["attempts"] = sum(call.attempts for call in calls) + context.failed_attempts
-    elif context.failed_attempts:
-        fields["attempts"] = context.failed_attempts
+    if calls or context.failed_calls:
+        fields.update(Charges.of(calls, context.failed_calls)._asdict())
+        fields["response"] = calls[-1] if calls else None
     return fields

@@ -15,6 +15,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.logs import log_context
 from fmf_core.telemetry import recording, span
+from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
@@ -258,7 +259,12 @@ class Run:
         try:
             if hooks.before:
                 request = await hooks.before_call(request, self._facts_of(context))
-            response = await self._call(context, request, model)
+            try:
+                response = await self._call(context, request, model)
+            except FrameworkError as error:
+                if hooks.call_error:
+                    await hooks.call_failed(error, self._facts_of(context))
+                raise
             if hooks.after:
                 response = await hooks.after_call(response, self._facts_of(context))
         except AbortError as error:
@@ -284,7 +290,7 @@ class Run:
             response = await chosen.complete_async(request)
             context.calls.append(response)
         except FrameworkError as error:
-            context.failed_attempts += int(error.fields.get("attempts", 1))
+            context.failed_calls.append(FailedCall.of(error))
             raise
         finally:
             self.supervision.land(flight)

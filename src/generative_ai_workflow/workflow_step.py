@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.portal import in_thread, run_sync
+from generative_ai_workflow.charges import Charges
 from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepContext, StepResult, StepStatus, new_id
@@ -109,10 +109,8 @@ class BuiltInStep(WorkflowStep, ABC):
             status=StepStatus.COMPLETED,
             output=output,
             name=self.name,
-            token_usage=sum_of_usages(context.calls),
-            cost_usd=sum_of_costs(context.calls),
             response=context.calls[-1] if context.calls else None,
-            attempts=sum(call.attempts for call in context.calls),
+            **Charges.of(context.calls, context.failed_calls)._asdict(),
         )
 
 
@@ -126,21 +124,6 @@ def without_generator_exit(function: Callable[[A], T], argument: A) -> T:
         return function(argument)
     except GeneratorExit as error:
         raise StepError("GeneratorExit") from error
-
-
-def sum_of_usages(calls: Sequence[ChatResponse]) -> TokenUsage | None:
-    """What `calls` took together."""
-    total: TokenUsage | None = None
-    for call in calls:
-        total = call.usage if total is None else total + call.usage
-    return total
-
-
-def sum_of_costs(calls: Sequence[ChatResponse]) -> float | None:
-    """What `calls` cost together; `None` without any, and where the price of one is unknown."""
-    costs = [call.cost_usd for call in calls]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known and len(known) == len(costs) else None
 
 
 def check_name(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from chatmodels.types import ChatRequest, ChatResponse
+from fmf_core.errors import FrameworkError
 from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from generative_ai_workflow.exceptions import AbortError
@@ -38,6 +39,9 @@ class Middleware:
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse | None:
         """Return a response to go on with that instead; the tokens of the real one are counted all the same."""
 
+    async def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:
+        """A call failed, its retries included; `error.fields` tells `usage` and `cost_usd` of what was charged."""
+
     async def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> None:
         """A run begins; the context also holds `input_data`."""
 
@@ -55,11 +59,12 @@ class Hooks:
         middleware: `Middleware` objects, or any others that have some of its methods.
     """
 
-    __slots__ = ("after", "before", "end", "start", "step_error")
+    __slots__ = ("after", "before", "call_error", "end", "start", "step_error")
 
     def __init__(self, middleware: Sequence[Any] = ()) -> None:
         self.before = _hooks(middleware, "before_llm_call")
         self.after = _hooks(reversed(middleware), "after_llm_call")
+        self.call_error = _hooks(reversed(middleware), "on_llm_error")
         self.start = _hooks(middleware, "on_workflow_start")
         self.end = _hooks(reversed(middleware), "on_workflow_end")
         self.step_error = _hooks(middleware, "on_step_error")
@@ -75,6 +80,11 @@ class Hooks:
         for hook in self.after:
             response = _replaced(response, await _call(hook, response, context), hook)
         return response
+
+    async def call_failed(self, error: FrameworkError, context: dict[str, Any]) -> None:
+        """Tell that a call failed."""
+        for hook in self.call_error:
+            await _call(hook, error, context)
 
     async def started(self, workflow_id: str, context: dict[str, Any]) -> None:
         """Tell that a run begins."""

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatmodels.config import Price
-from chatmodels.pricing import cost_of_answer, has_price
+from chatmodels.pricing import has_price
+from chatmodels.spending import Budget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
-from generative_ai_workflow.exceptions import AbortError, BudgetExceededError, ConfigurationError
+from chatmodels.wrappers.base import billed
+from fmf_core.errors import FrameworkError
+from generative_ai_workflow.charges import FailedCall
+from generative_ai_workflow.exceptions import AbortError, BudgetExceededError
 from generative_ai_workflow.middleware.base import Middleware
 from generative_ai_workflow.state import WorkflowResult
 
-Countable = TokenUsage | ChatResponse | WorkflowResult
-"""What has used tokens: one call, its answer, or a whole run."""
+Countable = TokenUsage | ChatResponse | FrameworkError | WorkflowResult
+"""What has used tokens: one call, its answer or its error, or a whole run."""
 
 
 class TokenUsageTracker(Middleware):
@@ -32,18 +36,22 @@ class TokenUsageTracker(Middleware):
         self._calls = 0
 
     def record(self, used: Countable | None) -> None:
-        """Count what was used: a `TokenUsage`, a response, or the result of a run; `None` counts nothing."""
-        usages = _usages(used)
+        """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing."""
+        calls = _costs(used)
         with self._lock:
-            for usage in usages:
+            for usage in (usage for usages, _ in calls for usage in usages):
                 key = (usage.provider, usage.model)
                 known = self._sums.get(key)
                 self._sums[key] = usage if known is None else known + usage
-            self._calls += len(usages)
+            self._calls += len(calls)
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count one call."""
         self.record(response)
+
+    async def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Count what a call was charged for that failed."""
+        self.record(error)
 
     @property
     def calls(self) -> int:
@@ -117,49 +125,47 @@ class CostTracker(Middleware):
     def __init__(
         self, limit_usd: float | None = None, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
     ) -> None:
-        if limit_usd is not None and not limit_usd >= 0:
-            raise ConfigurationError(f"limit_usd must be 0 or more, got {limit_usd!r}", op="cost_tracker.create")
-        self.limit_usd = limit_usd
         self._prices = dict(prices or {})
-        self._lock = threading.Lock()
-        self._cost = 0.0
-        self._unpriced: set[str] = set()
+        self._budget = Budget(limit_usd, prices=self._prices)
+
+    @property
+    def limit_usd(self) -> float | None:
+        """The budget in US dollars; `None` is no limit."""
+        return self._budget.limit_usd
 
     def record(self, used: Countable | None) -> None:
-        """Count what was used: a `TokenUsage`, a response, or the result of a run; `None` counts nothing.
+        """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing.
 
         An answer from a cache or a recording costs nothing. What a response or a step says of its own cost counts, but
         for models that have a price in `prices`. Models without a known price are kept in `unpriced_models`.
         """
-        cached = isinstance(used, ChatResponse) and used.cached
-        for usage, told in _costs(used):
-            known = None if told and has_price(usage.model, self._prices) else told
-            cost = cost_of_answer(usage, self._prices, told=known, cached=cached)
-            with self._lock:
-                if cost is None:
-                    self._unpriced.add(usage.model)
-                else:
-                    self._cost += cost
+        for (*failed, usage), told in _costs(used):
+            priced = told and any(has_price(each.model, self._prices) for each in (*failed, usage))
+            self._budget.count(usage, None if priced else told, failed)
 
-    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:  # noqa: ARG002
+    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest | None:  # noqa: ARG002
         """Stop the run when the budget is spent."""
-        if self.limit_usd is not None and self._cost >= self.limit_usd:
-            raise AbortError(self._complaint(), op="cost_tracker", code=BudgetExceededError.default_code)
+        if self.limit_usd is not None and self._budget.spent_usd >= self.limit_usd:
+            raise AbortError(self._budget.complaint, op="cost_tracker", code=BudgetExceededError.default_code)
+        return None
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count one call."""
         self.record(response)
 
+    async def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Count what a call was charged for that failed."""
+        self.record(error)
+
     @property
     def estimated_cost_usd(self) -> float:
         """What the recorded calls cost, in US dollars, as far as their prices are known."""
-        return self._cost
+        return self._budget.spent_usd
 
     @property
     def unpriced_models(self) -> tuple[str, ...]:
         """Models that were used and have no known price."""
-        with self._lock:
-            return tuple(sorted(self._unpriced))
+        return self._budget.unpriced_models
 
     def assert_within_budget(self) -> None:
         """Raise when more was spent than the budget.
@@ -167,34 +173,24 @@ class CostTracker(Middleware):
         Raises:
             BudgetExceededError: an `AssertionError` as well; says what was spent and what was allowed.
         """
-        if self.limit_usd is not None and self._cost > self.limit_usd:
-            raise BudgetExceededError(self._complaint(), op="cost_tracker", hint="raise limit_usd or ask for less")
+        if self._budget.exceeded:
+            raise BudgetExceededError(self._budget.complaint, op="cost_tracker", hint="raise limit_usd or ask for less")
 
     def reset(self) -> None:
         """Begin at zero."""
-        with self._lock:
-            self._cost = 0.0
-            self._unpriced.clear()
-
-    def _complaint(self) -> str:
-        return f"${self._cost:.6f} were spent of a budget of ${self.limit_usd:.6f}"
+        self._budget = Budget(self.limit_usd, prices=self._prices)
 
 
-def _usages(used: Countable | None) -> list[TokenUsage]:
+def _costs(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], float | None]]:
+    """What was used, call by call: the tokens of all its requests, and the cost that is told along."""
     if used is None:
         return []
     if isinstance(used, TokenUsage):
-        return [used]
+        return [((used,), None)]
     if isinstance(used, ChatResponse):
-        return [used.usage]
-    return list(used.metrics.step_token_usage.values())
-
-
-def _costs(used: Countable | None) -> list[tuple[TokenUsage, float | None]]:
-    """What was used, each with the cost that is told along."""
-    if isinstance(used, ChatResponse):
-        return [(used.usage, used.cost_usd)]
-    if not isinstance(used, WorkflowResult):
-        return [(usage, None) for usage in _usages(used)]
+        return [((*used.failed_usage, used.usage), 0.0 if used.cached else used.cost_usd)]
+    if isinstance(used, FrameworkError):
+        charged = billed(used)
+        return [(charged, FailedCall.of(used).cost_usd)] if charged else []
     told = {step.step_id: step.cost_usd for step in used.steps.values()}
-    return [(usage, told.get(step_id)) for step_id, usage in used.metrics.step_token_usage.items()]
+    return [((usage,), told.get(step_id)) for step_id, usage in used.metrics.step_token_usage.items()]

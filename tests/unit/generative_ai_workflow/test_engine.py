@@ -17,12 +17,16 @@ from generative_ai_workflow import (
     ConfigurationError,
     FrameworkConfig,
     LLMProvider,
+    LLMRequest,
+    LLMResponse,
     LLMStep,
     MockLLMProvider,
     PluginRegistry,
+    ProviderError,
     StepContext,
     StepResult,
     StepStatus,
+    TokenUsage,
     TransformStep,
     Workflow,
     WorkflowConfig,
@@ -240,8 +244,6 @@ class TestModels:
         assert sorted(built) == ["big", "small"]
 
     def test_attempts_follow_the_settings_and_are_counted(self) -> None:
-        from generative_ai_workflow import ProviderError
-
         busy = ProviderError("busy", op="x.complete", code="unavailable", retry_after=0.0)
         model = MockLLMProvider([busy, busy, "ok"])
         config = FrameworkConfig(max_retry_attempts=2)
@@ -256,14 +258,56 @@ class TestModels:
         assert result.output["s"] == "ok"
 
     def test_attempts_of_calls_that_failed_count_beside_those_that_did_not(self) -> None:
-        from generative_ai_workflow import ProviderError
-
         busy = ProviderError("busy", op="x.complete", code="unavailable", retry_after=0.0)
         model = MockLLMProvider(["no json", busy])
         config = FrameworkConfig(max_retry_attempts=2)
         result = WorkflowEngine(config).run(Workflow([LLMStep("s", "x", model, output={"expects": "json"})]))
         assert result.steps["s"].attempts == model.call_count == 3
         assert result.steps["s"].token_usage.completion_tokens == 2
+
+    def test_a_step_is_charged_for_calls_that_failed(self) -> None:
+        paid = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
+        withheld = ProviderError("no", op="x.complete", code="refused", fields={"usage": paid})
+        model = MockLLMProvider([withheld])
+        step = WorkflowEngine().run(Workflow([LLMStep("s", "x", model)])).steps["s"]
+        assert step.status is StepStatus.FAILED
+        assert (step.token_usage, step.cost_usd, step.attempts) == (paid, pytest.approx(0.15), 1)
+
+    def test_calls_that_failed_are_charged_beside_those_that_did_not(self) -> None:
+        price = {"model": "gpt-4o-mini", "provider": "openai"}
+        paid = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, **price)
+        answer = LLMResponse(content="no json", model="gpt-4o-mini", usage=paid)
+        cut = ProviderError("cut", op="x.complete", code="bad_reply", fields={"usage": paid})
+        model = MockLLMProvider([answer, cut])
+        engine = WorkflowEngine()
+        result = engine.run(Workflow([LLMStep("s", "x", model, output={"expects": "json"})]))
+        step = result.steps["s"]
+        assert (step.token_usage.prompt_tokens, step.cost_usd) == (2_000_000, pytest.approx(0.30))
+        assert result.metrics.token_usage_total == step.token_usage
+
+    def test_a_failed_call_of_unknown_price_leaves_the_cost_unknown(self) -> None:
+        paid = TokenUsage(prompt_tokens=1, completion_tokens=0, model="mystery", provider="house")
+        cut = ProviderError("cut", op="x.complete", code="bad_reply", fields={"usage": paid})
+
+        class Stubborn(WorkflowStep):
+            async def execute_async(self, context):
+                for _ in range(2):
+                    try:
+                        answer = await context.ask(LLMRequest(prompt="x"), model)
+                    except ProviderError:
+                        continue
+                return {"text": answer.content}
+
+        known = LLMResponse(content="a", model="gpt-4o-mini", usage=paid.model_copy(update={"model": "gpt-4o-mini"}))
+        model = MockLLMProvider([cut, known])
+        step = WorkflowEngine().run(Workflow([Stubborn("s")])).steps["s"]
+        assert (step.status, step.cost_usd) == (StepStatus.COMPLETED, None)
+        assert (step.token_usage.prompt_tokens, step.attempts) == (2, 2)
+
+    def test_a_failed_call_that_took_nothing_costs_nothing(self) -> None:
+        refused = ProviderError("who?", op="x.complete", code="auth")
+        step = WorkflowEngine().run(Workflow([LLMStep("s", "x", MockLLMProvider([refused]))])).steps["s"]
+        assert (step.token_usage, step.cost_usd, step.attempts) == (None, None, 1)
 
     def test_initialize_runs_before_the_first_request_of_a_run(self) -> None:
         calls = []

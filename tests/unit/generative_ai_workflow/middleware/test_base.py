@@ -11,7 +11,9 @@ from generative_ai_workflow import (
     LLMStep,
     Middleware,
     MockLLMProvider,
+    ProviderError,
     StepContext,
+    TokenUsage,
     TransformStep,
     Workflow,
     WorkflowEngine,
@@ -88,6 +90,26 @@ def test_all_hooks_are_called_in_order(kind: type, blocking: bool) -> None:
         ("two", "end", WorkflowStatus.FAILED),
         ("one", "end", WorkflowStatus.FAILED),
     ]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_call_that_fails_is_told_with_what_it_was_charged(blocking: bool) -> None:
+    told: list = []
+
+    class Awaited(Middleware):
+        async def on_llm_error(self, error: Exception, context: dict) -> None:
+            told.append((context["step"], error.fields["usage"].total_tokens))  # type: ignore[attr-defined]
+
+    class Blocking(Middleware):
+        def on_llm_error(self, error: Exception, context: dict) -> None:  # type: ignore[override]
+            told.append((context["step"], error.fields["usage"].total_tokens))  # type: ignore[attr-defined]
+
+    paid = TokenUsage(prompt_tokens=2, completion_tokens=1, model="m", provider="p")
+    failed = ProviderError("cut", op="x.complete", code="bad_reply", fields={"usage": paid})
+    steps = [LLMStep("first", "x", MockLLMProvider([failed])), LLMStep("second", "x", MockLLMProvider())]
+    result = WorkflowEngine().use(Blocking() if blocking else Awaited()).run(Workflow(steps))
+    assert told == [("first", 3)]
+    assert result.steps["first"].error_info.code == "bad_reply"
 
 
 def test_requests_and_responses_can_be_replaced() -> None:

@@ -11,6 +11,7 @@ from generative_ai_workflow import (
     FrameworkError,
     LLMStep,
     MockLLMProvider,
+    ProviderError,
     TokenUsage,
     TokenUsageTracker,
     Workflow,
@@ -47,6 +48,15 @@ class TestTokens:
             by_hand.record(engine.run(workflow))
         assert tracker.total_tokens == by_hand.total_tokens == 21
         assert tracker.calls == 6
+
+    def test_what_failed_calls_were_charged_for_counts(self) -> None:
+        tracker, by_hand = TokenUsageTracker(), TokenUsageTracker()
+        failed = ProviderError("cut", op="x.complete", code="bad_reply", fields={"usage": usage(2)})
+        result = WorkflowEngine().use(tracker).run(Workflow([LLMStep("s", "x", MockLLMProvider([failed]))]))
+        by_hand.record(result)
+        assert tracker.total_tokens == by_hand.total_tokens == 4
+        by_hand.record(ProviderError("nobody there", op="x.complete", code="unavailable"))
+        assert by_hand.calls == 1
 
     def test_from_many_threads(self) -> None:
         tracker = TokenUsageTracker()
@@ -95,6 +105,16 @@ class TestCost:
         assert "budget" in result.error
         assert model.call_count == 2
         assert result.steps["s2"].error_info.code == "budget"
+
+    def test_failed_calls_spend_the_budget_as_well(self) -> None:
+        failed = ProviderError("cut", op="x.complete", code="bad_reply", fields={"usage": usage(2_000_000)})
+        model = MockLLMProvider([failed])
+        costs = CostTracker(limit_usd=1.0)
+        workflow = Workflow([LLMStep(f"s{i}", "x", model, is_critical=False) for i in range(3)])
+        result = WorkflowEngine().use(costs).run(workflow)
+        assert costs.estimated_cost_usd == pytest.approx(1.5)
+        assert (result.status, model.call_count) == (WorkflowStatus.FAILED, 1)
+        assert result.steps["s1"].error_info.code == "budget"
 
     def test_a_negative_budget_is_refused(self) -> None:
         with pytest.raises(ConfigurationError):

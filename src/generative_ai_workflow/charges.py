@@ -1,0 +1,61 @@
+"""What the model calls of a step took together, those that failed included: tokens, cost and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chatmodels.types import ChatResponse, TokenUsage
+from chatmodels.wrappers.base import billed
+from fmf_core.errors import FrameworkError
+
+
+class FailedCall(NamedTuple):
+    """A call that gave no answer, and what it took all the same."""
+
+    attempts: int = 1
+    """How many requests were made, retries included."""
+    usage: TokenUsage | None = None
+    """The tokens that the provider charges for; `None` where it charges nothing, or did not say."""
+    cost_usd: float | None = None
+
+    @classmethod
+    def of(cls, error: FrameworkError) -> FailedCall:
+        """The call that ended with `error`, as its `fields` tell."""
+        attempts, cost = error.fields.get("attempts", 1), error.fields.get("cost_usd")
+        return cls(
+            attempts if isinstance(attempts, int) else 1,
+            sum_of(billed(error)),
+            float(cost) if isinstance(cost, int | float) else None,
+        )
+
+
+class Charges(NamedTuple):
+    """What calls took together."""
+
+    token_usage: TokenUsage | None
+    cost_usd: float | None
+    """US dollars; `None` where nothing was charged, and where the price of one call is unknown."""
+    attempts: int
+
+    @classmethod
+    def of(cls, answers: Sequence[ChatResponse], failed: Sequence[FailedCall] = ()) -> Charges:
+        """The sums over calls that were answered and calls that were not."""
+        usages = [usage for answer in answers for usage in (*answer.failed_usage, answer.usage)]
+        costs = [answer.cost_usd for answer in answers]
+        attempts = sum(answer.attempts for answer in answers)
+        for call in failed:
+            attempts += call.attempts
+            if call.usage is not None:
+                usages.append(call.usage)
+                costs.append(call.cost_usd)
+        known = [cost for cost in costs if cost is not None]
+        return cls(sum_of(usages), sum(known) if known and len(known) == len(costs) else None, attempts)
+
+
+def sum_of(usages: Sequence[TokenUsage]) -> TokenUsage | None:
+    """What `usages` come to; `None` without any."""
+    total: TokenUsage | None = None
+    for usage in usages:
+        total = usage if total is None else total + usage
+    return total
