@@ -6,7 +6,7 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator
 
 from chatmodels.types import ChatResponse
 from fmf_core.errors import Code
@@ -106,23 +106,19 @@ somebody decided (`CANCELLED`, `BUDGET`), and faults of the code (`INTERNAL`).
 """
 
 
-class ChatModelConfig(Value):
-    """Which provider to build and how; `None` leaves a choice to the provider."""
+class CallSettings(Value):
+    """How a model is called, whichever it is: patience, limits, who stands by, and prices."""
 
-    provider: str = "openai"
-    model: str | None = None
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    max_tokens: int | None = Field(default=None, ge=1, le=128_000)
-    seed: int | None = None
-    api_key: SecretStr | None = None
-    base_url: str | None = None
     timeout_s: float | None = Field(default=None, gt=0)
     """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
     retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    """How often and after which waits a failed call is tried again."""
     retry_budget: RetryBudget | None = Field(default_factory=RetryBudget)
     """`None` retries as long as `retry` allows, however many calls fail."""
     rate_limit: RateLimit = Field(default_factory=RateLimit)
+    """How much to ask per minute."""
     concurrency: Concurrency = Field(default_factory=Concurrency)
+    """How many requests may be under way at once; learnt from the server's replies."""
     fallbacks: tuple[Any, ...] = ()
     """Who answers when the model fails, in turn: names of models of the same provider, names of providers, mappings of
     settings, whole `ChatModelConfig`s, or models. `create_chat_model` says more."""
@@ -135,19 +131,45 @@ class ChatModelConfig(Value):
     paid."""
     hedge_share: float = Field(default=0.1, gt=0, le=1)
     """The largest share of requests that may be sent a second time."""
-    cache: str | Path | ResponseCache | None = None
-    """Where answers are kept and looked up: a folder or a file, `"memory"`, or a cache of one's own."""
     prices: dict[str, Price] = Field(default_factory=dict)
-    """Model name to price; adds to the shipped table."""
+    """Model name to price, in US dollars per million tokens; adds to the shipped table."""
     capabilities: tuple[Capability, ...] | None = None
     """What the model can do, in place of the shipped table; requests for anything else are refused."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """The provider's own settings, such as `context` of the local engine."""
 
     @field_validator("fallbacks", mode="before")
     @classmethod
     def _one_fallback(cls, fallbacks: Any) -> Any:
         return tuple(fallbacks) if isinstance(fallbacks, list | tuple) else (fallbacks,)
+
+    @field_validator("fallback_on")
+    @classmethod
+    def _no_decision(cls, codes: frozenset[Code]) -> frozenset[Code]:
+        decided = sorted(codes & {Code.CANCELLED, Code.BUDGET})
+        if decided:
+            raise ValueError(f"{', '.join(decided)}: somebody decided to stop, and another model would go on")
+        return codes
+
+    @field_serializer("fallback_on", when_used="json")
+    def _in_order(self, codes: frozenset[Code]) -> list[str]:
+        return sorted(codes)
+
+
+class ChatModelConfig(CallSettings):
+    """Which provider to build and how; `None` leaves a choice to the provider."""
+
+    provider: str = "openai"
+    model: str | None = None
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    max_tokens: int | None = Field(default=None, ge=1, le=128_000)
+    seed: int | None = None
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    cache: str | Path | ResponseCache | None = None
+    """Where answers are kept and looked up: a folder or a file, `"memory"`, or a cache of one's own."""
+    capture_content: bool = False
+    """Whether spans hold prompts and answers, where OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is not set."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The provider's own settings, such as `context` of the local engine."""
 
     @field_validator("cache", mode="plain")
     @classmethod
@@ -159,11 +181,3 @@ class ChatModelConfig(Value):
                 raise ValueError("get and put of a cache are coroutines: write them with `async def`")
             return cache
         raise ValueError('give a folder, a file, "memory", or an object with the coroutines get and put')
-
-    @field_validator("fallback_on")
-    @classmethod
-    def _no_decision(cls, codes: frozenset[Code]) -> frozenset[Code]:
-        decided = sorted(codes & {Code.CANCELLED, Code.BUDGET})
-        if decided:
-            raise ValueError(f"{', '.join(decided)}: somebody decided to stop, and another model would go on")
-        return codes

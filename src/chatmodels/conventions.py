@@ -167,12 +167,15 @@ class Content:
         return self.on_span or self.on_event
 
 
-def chosen_content() -> Content:
-    """What the environment allows; nothing unless it says so, and nothing when it says something unknown.
+def chosen_content(*, on_spans: bool = False) -> Content:
+    """What the environment allows; nothing when it says something unknown.
 
     `true` means `SPAN_ONLY`, as it did before there was a choice.
+
+    Args:
+        on_spans: whether spans hold messages where the environment says nothing.
     """
-    mode = os.environ.get(CAPTURE_VARIABLE, "").strip().upper()
+    mode = os.environ.get(CAPTURE_VARIABLE, "").strip().upper() or ("SPAN_ONLY" if on_spans else "")
     on_span = mode in ("SPAN_ONLY", "SPAN_AND_EVENT", "TRUE")
     on_event = mode in ("EVENT_ONLY", "SPAN_AND_EVENT")
     event = os.environ.get(EVENT_VARIABLE, "").strip().lower()

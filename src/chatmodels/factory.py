@@ -84,7 +84,8 @@ def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 
 def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with telemetry, log lines and prices."""
-    return MeasuredModel(model, {**getattr(model, "fallback_prices", {}), **config.prices})
+    prices = {**getattr(model, "fallback_prices", {}), **config.prices}
+    return MeasuredModel(model, prices, capture_content=config.capture_content)
 
 
 def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:

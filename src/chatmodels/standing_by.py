@@ -17,7 +17,7 @@ from fmf_core.errors import ConfigurationError
 
 SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
 """Settings that a fallback at another provider takes over, and one that is given as a model."""
-_OF_THE_FIRST = ("fallbacks", "cache")
+_OF_THE_FIRST = ("fallbacks", "cache", "capture_content")
 """Settings that the model which is asked first has for all of them."""
 
 
@@ -43,7 +43,7 @@ def _fallback(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bo
             return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
         bare = _settled(ChatModelConfig(**given_of(config, SHARED)), is_last)
         return Fallback(behind(given, bare), keeps=given)
-    settings = _settled(_config_of(given, config), is_last)
+    settings = _settled(fallback_config(given, config), is_last)
     vendor = first.unwrapped if isinstance(first, WrappedModel) else first
     if settings.provider == config.provider and not is_made_by(config.provider, vendor):
         # A model of the caller's own: there is no recipe for another one, and it may know several names.
@@ -58,8 +58,12 @@ def _settled(config: ChatModelConfig, is_last: bool) -> ChatModelConfig:
     return config.model_copy(update={"breaker": config.breaker.model_copy(update={"fail_fast": not is_last})})
 
 
-def _config_of(given: Any, config: ChatModelConfig) -> ChatModelConfig:
-    """The settings that a fallback means: of the same provider with changes, or of another one."""
+def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
+    """The settings that a fallback of `config` means: of the same provider with changes, or of another one.
+
+    Raises:
+        ConfigurationError: it is no fallback, or a setting is wrong.
+    """
     if isinstance(given, ChatModelConfig):
         _refuse_nested({name for name in _OF_THE_FIRST if getattr(given, name)})
         return given

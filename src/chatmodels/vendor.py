@@ -26,10 +26,10 @@ _built: WeakValueDictionary[tuple[int, int], ChatModel] = WeakValueDictionary()
 
 def made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
     """The model of the provider that `config` names, with its own settings, and wrapped."""
+    check_own_settings(config)
     item = models.get(config.provider)
     config = named(config)
     if isinstance(item, ChatModel):
-        refuse_unknown(config, ())
         return wrap(item, config)
     vendor = _build(item, config)
     model = wrap(vendor, config)
@@ -37,6 +37,18 @@ def made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
         # A function may hand the same model to several callers; what a class made belongs to this wrapper alone.
         clean_up_in_the_end(vendor, owner=model)
     return model
+
+
+def check_own_settings(config: ChatModelConfig) -> None:
+    """Raise `ConfigurationError` for options of `config` that its provider does not take; nothing is made.
+
+    Raises:
+        PluginError: the provider's extra is not installed, so that nobody knows what it takes.
+    """
+    item = models.get(config.provider)
+    taken, takes_all = (set[str](), False) if isinstance(item, ChatModel) else _parameters(item)
+    if not takes_all:
+        refuse_unknown(config, taken)
 
 
 def made_of(vendor: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:
@@ -57,8 +69,6 @@ def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel
     if config.api_key is not None:
         add_secret(config.api_key.get_secret_value())
     taken, takes_all = _parameters(item)
-    if not takes_all:
-        refuse_unknown(config, taken)
     settings = {
         name: getattr(config, name)
         for name in CONSTRUCTOR_SETTINGS

@@ -18,7 +18,9 @@ from fmf_core.errors import FrameworkError
 class MeasuredModel(WrappedModel):
     """Records span, duration, tokens, price and a log line of every logical call, retries inside."""
 
-    def __init__(self, inner: ChatModel, prices: Mapping[str, Price] | None = None) -> None:
+    def __init__(
+        self, inner: ChatModel, prices: Mapping[str, Price] | None = None, *, capture_content: bool = False
+    ) -> None:
         super().__init__(inner)
         self.prices = dict(prices or {})
         self._meter = Meter(
@@ -27,6 +29,7 @@ class MeasuredModel(WrappedModel):
             in_process=inner.in_process,
             prices=prices,
             api_type=inner.api_type,
+            capture_content=capture_content,
         )
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:

@@ -140,7 +140,26 @@ def build_secrets(config: AuthConfig, root: Path) -> Secrets:
     return Secrets(lambda: _provider(config, root))
 
 
+def check_auth(config: AuthConfig) -> None:
+    """Check that the secret provider takes the settings that it is given; nothing is read or asked.
+
+    Raises:
+        AuthError: it does not, or there is no such provider in this version.
+    """
+    _maker(config)
+
+
 def _provider(config: AuthConfig, root: Path) -> SecretProvider:
+    made = _maker(config)
+    if config.provider == "env":
+        return cast("SecretProvider", made(root / config.env.file))
+    if isinstance(made, SecretProvider) and not isinstance(made, type):
+        return made
+    return cast("SecretProvider", made(**config.options))
+
+
+def _maker(config: AuthConfig) -> Any:
+    """The secret provider that `auth.provider` names, or what makes it of `auth.options`."""
     if config.provider in PLANNED and config.provider not in secret_providers:
         raise AuthError(
             f"auth.provider is {config.provider}, which this version does not have yet",
@@ -149,9 +168,7 @@ def _provider(config: AuthConfig, root: Path) -> SecretProvider:
             hint=f"known: {', '.join(secret_providers.names())}",
         )
     made: Any = secret_providers.get(config.provider)
-    if config.provider == "env":
-        return cast("SecretProvider", made(root / config.env.file))
-    if isinstance(made, SecretProvider) and not isinstance(made, type):
+    if config.provider == "env" or (isinstance(made, SecretProvider) and not isinstance(made, type)):
         return made
     try:
         inspect.signature(made).bind(**config.options)
@@ -162,4 +179,4 @@ def _provider(config: AuthConfig, root: Path) -> SecretProvider:
             code=Code.INVALID,
             hint=f"it takes {inspect.signature(made)}",
         ) from error
-    return cast("SecretProvider", made(**config.options))
+    return made

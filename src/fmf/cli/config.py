@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fmf.cli.output import emit_json, emit_lines, table
+from fmf.cli.output import emit_json, emit_lines, table, warn
 from fmf.cli.session import Group, Session
+
+if TYPE_CHECKING:
+    from fmf.config.loader import LoadedConfig
 
 config = Group("config", help="Show and check the configuration.")
 
@@ -32,10 +35,22 @@ def show(session: Session) -> None:
 @config.command("check")
 def check(session: Session) -> None:
     """Check the configuration, its profiles and the chain that it names, without touching anything else."""
+    from fmf.auth.base import PLANNED, check_auth
     from fmf.config.check import check_profiles
+    from fmf.inference.check import check_inference
 
+    unchecked: dict[str, None] = {}
+
+    def look(loaded: LoadedConfig) -> None:
+        if loaded.value.auth.provider not in PLANNED:
+            check_auth(loaded.value.auth)
+        unchecked.update(dict.fromkeys(check_inference(loaded.value, root=loaded.root)))
+
+    look(session.loaded)
     checked = [str(session.loaded.path or "defaults only, there is no fmf.yaml here")]
-    checked += [f"profile {name}" for name in check_profiles(session.loaded, sets=session.sets)]
+    checked += [f"profile {name}" for name in check_profiles(session.loaded, look, sets=session.sets)]
+    for line in unchecked:
+        warn(line)
     if session.config.run.chain_config is not None:
         from fmf.chains.prepare import chain_path
         from fmf.chains.prepare import checked as checked_chain

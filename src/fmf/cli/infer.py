@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -15,15 +16,33 @@ if TYPE_CHECKING:
     from fmf.chains.single import Question
 
 
-@command("infer", help="Ask the model once: the input fills {{ text }} of the prompt, the answer goes to stdout.")
-@click.option("--prompt", metavar="REF", required=True, help="id#version, path.yaml#version or 'inline: text'.")
+_REFERENCE = re.compile(r"[\w./-]+#[\w.-]+")
+HELP = """Ask the model once; the answer goes to stdout.
+
+Ask a QUESTION as it stands, or give a prompt with --prompt. The input fills {{ text }} of the prompt; a question
+that does not mention it is followed by it.
+"""
+
+
+@command("infer", help=HELP)
+@click.argument("words", metavar="[QUESTION]", nargs=-1)
+@click.option("--prompt", metavar="REF", help="id#version, path.yaml#version or 'inline: text'.")
 @click.option("--input", "source", metavar="FILE", help="The file that fills {{ text }}; - is stdin.")
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A further name of the prompt.")
 @click.option("--stream", is_flag=True, help="Write the answer as it comes; inference.mode is for every call.")
-def infer(session: Session, prompt: str, source: str | None, variables: tuple[str, ...], stream: bool) -> None:
+def infer(
+    session: Session,
+    words: tuple[str, ...],
+    *,
+    prompt: str | None,
+    source: str | None,
+    variables: tuple[str, ...],
+    stream: bool,
+) -> None:
     """Ask once and tell what it took."""
     from fmf.chains.single import question, read_text
 
+    prompt = _prompt(" ".join(words), prompt, with_input=source is not None)
     values = dict(_variable(given) for given in variables)
     loaded = session.loaded
     session.secrets.guard()
@@ -40,6 +59,22 @@ def infer(session: Session, prompt: str, source: str | None, variables: tuple[st
     note(_telemetry(response))
     if response.finish_reason == "length":
         warn("the answer was cut by max_tokens")
+
+
+def _prompt(asked: str, prompt: str | None, *, with_input: bool) -> str:
+    """The prompt that the command line means, as a reference."""
+    if asked.strip() and prompt is not None:
+        raise click.UsageError(f"there is a question, {asked!r}, and a prompt, {prompt!r}; give one of them")
+    if prompt is not None:
+        return prompt
+    if not asked.strip():
+        raise click.UsageError("nothing to ask: write a question, fmf infer 'Say hello', or give --prompt REF")
+    if asked.startswith("inline:") or _REFERENCE.fullmatch(asked):
+        raise click.UsageError(f"{asked!r} looks like a prompt; write --prompt '{asked}'")
+    from fmf.prompts.prompt import template_names
+
+    mentions_text = "text" in template_names(asked)
+    return f"inline: {asked}\n\n{{{{ text }}}}" if with_input and not mentions_text else f"inline: {asked}"
 
 
 def _variable(given: str) -> tuple[str, str]:

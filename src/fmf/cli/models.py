@@ -13,6 +13,7 @@ from fmf.cli.session import Group, Session
 
 if TYPE_CHECKING:
     from chatmodels.weights import PullProgress, Weights
+    from fmf_core.errors import PluginNotFoundError
 
 models = Group("models", help="List, fetch and describe models.")
 
@@ -20,18 +21,22 @@ models = Group("models", help="List, fetch and describe models.")
 @models.command("ls")
 def ls(session: Session) -> None:
     """List the providers, and the models that can be fetched."""
+    from chatmodels.pricing import table as prices
     from chatmodels.registry import get_chat_model_metadata, list_chat_models
     from chatmodels.weights import known_models
 
+    days = {name: seller.as_of for name, seller in prices().items()}
     providers = [get_chat_model_metadata(name) for name in list_chat_models()]
     if session.json:
-        emit_json({"providers": providers, "models": [_facts(weights) for weights in known_models()]})
+        models = [_facts(weights) for weights in known_models()]
+        emit_json({"providers": providers, "models": models, "prices_as_of": days})
         return
     rows = [("provider", facts["name"], _needs(facts), facts["description"]) for facts in providers]
     for weights in known_models():
         state = "ready" if _ready(weights) else "not fetched"
         rows.append(("model", weights.name, state, weights.description))
     table(("kind", "name", "state", "description"), rows)
+    note(f"list prices are of {min(days.values())} or later; fmf models info NAME tells those of a model")
 
 
 @models.command("pull")
@@ -40,6 +45,8 @@ def pull(session: Session, name: str) -> None:
     """Fetch and verify the weights of the embedded model NAME; at once when they are there."""
     from chatmodels import weights
 
+    if name not in {known.name for known in weights.known_models()}:
+        raise _unknown(name)
     with _progress(session, name) as report:
         path = weights.pull(name, report=report)
     if session.json:
@@ -55,7 +62,6 @@ def info(session: Session, name: str) -> None:
     from chatmodels.pricing import prices_as_of
     from chatmodels.registry import get_chat_model_metadata, list_chat_models
     from chatmodels.weights import known_models
-    from fmf_core.errors import PluginNotFoundError
 
     weights = {known.name: known for known in known_models()}
     if name in weights:
@@ -66,16 +72,26 @@ def info(session: Session, name: str) -> None:
     elif priced := _priced(name):
         facts = priced
     else:
-        known = ", ".join([*list_chat_models(), *weights])
-        raise PluginNotFoundError(
-            f"unknown provider or model {name!r}, and no known list price",
-            op="models.info",
-            hint=f"known: {known}; a model's own price can be given in inference.prices",
-        )
+        raise _unknown(name)
     if session.json:
         emit_json(facts)
     else:
         table(("fact", "value"), [(key, _shown(value)) for key, value in facts.items()])
+
+
+def _unknown(name: str) -> PluginNotFoundError:
+    from chatmodels.registry import list_chat_models
+    from chatmodels.weights import known_models
+    from fmf_core.errors import PluginNotFoundError
+    from fmf_core.nearest import known_hint
+
+    weights, providers = [known.name for known in known_models()], list_chat_models()
+    near = known_hint(name, [*weights, *providers], what="models to fetch, and providers", cutoff=0.7)
+    return PluginNotFoundError(
+        f"unknown model {name!r}",
+        op="models",
+        hint=f"{near}; a model's own price can be given in inference.prices",
+    )
 
 
 def _facts(weights: Weights) -> dict[str, Any]:
