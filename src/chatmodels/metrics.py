@@ -65,12 +65,13 @@ class Meter:
         in_process: bool = False,
         prices: Mapping[str, Price] | None = None,
         api_type: str | None = None,
+        capture_content: bool = False,
     ) -> None:
         self.provider = provider
         self.kind: Any = "internal" if in_process else "client"
         self.prices = prices or {}
         self.endpoint = endpoint
-        self.content = chosen_content()
+        self.content = chosen_content(on_spans=capture_content)
         profiles = chosen_profiles()
         self.vocabulary = Vocabulary(profiles)
         self.instruments = Instruments(profiles)
@@ -136,9 +137,9 @@ class MeasuredCall:
         seconds = perf_counter() - self._began
         prices = self._meter.prices
         cost = cost_of_answer(response.usage, prices, told=response.cost_usd, cached=response.cached)
-        logged = _log.enabled(_DEBUG)
         if response.failed_usage:
             cost = with_failed(cost, response.failed_usage, prices)
+        logged = _log.enabled(_DEBUG)
         if logged or self._series is not None:
             ending = Ending.of(response, cost)
             self._report(seconds, ending)
@@ -165,8 +166,8 @@ class MeasuredCall:
         ending = Ending()
         if last is not None:
             cost = cost_of_answer(last.usage, self._meter.prices, cached=last.cached)
-            ending = Ending.of_stream(last, "".join(self._texts), cost)
             cost = with_failed(cost, last.failed_usage, self._meter.prices)
+            ending = Ending.of_stream(last, "".join(self._texts), cost)
         self._report(seconds, ending)
         if logged:
             self._say(seconds, ending)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,10 @@ from fmf_core.yaml_text import KeyPath, path_text
 
 LONGEST_VALUE = 80
 """Longer values are cut in messages."""
+LIKE_ELSEWHERE = 0.75
+"""How alike a key of another section must be to be named; in the same section less will do."""
+DEEPEST = 8
+"""How deep sections are looked through for a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ class _Finding:
     shape: Any
     parent: Any
     unions: tuple[tuple[KeyPath, str, Any], ...]
+    root: type[BaseModel]
+    whole: Any
     combined: bool = False
 
     @classmethod
@@ -148,7 +155,7 @@ class _Finding:
             shape = shapes.child(shape, part, here)
             here = here[part] if _holds(here, part) else None
             path.append(part)
-        return cls(detail, tuple(path), shape, parent, tuple(unions))
+        return cls(detail, tuple(path), shape, parent, tuple(unions), model, data)
 
     @property
     def kind(self) -> str:
@@ -217,7 +224,44 @@ class _Finding:
         value = _shown(self.detail["input"], meant, shapes.child(self.parent, near) if near else shapes.UNKNOWN)
         value = _shown(value, self.path, shapes.UNKNOWN)
         message = f"unknown key (value {_quoted(value)})"
+        other = _elsewhere(self.path, self.root, self.whole)
+        if other is not None and (near is None or other[-1] == self.path[-1]):
+            near = path_text(other)
         return Fault.at(locate(self.path, key=True), self.path, message, value=value, allowed=allowed, near=near)
+
+
+def _elsewhere(path: KeyPath, root: type[BaseModel], data: Any) -> KeyPath | None:
+    """Where in the schema the last key of `path` was probably meant to stand; `None` when no key is like it.
+
+    Of several places the one nearest to `path` is taken, and of these one whose section is given in `data`.
+    """
+    places = list(_places(root, ()))
+    near = nearest(str(path[-1]), {str(place[-1]) for place in places}, cutoff=LIKE_ELSEWHERE)
+    found = [place for place in places if place[-1] == near]
+
+    def fit(place: KeyPath) -> tuple[int, bool, int]:
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(place, path, strict=False)))
+        return shared, _reaches(data, place[:-1]), -len(place)
+
+    return max(found, key=fit) if found else None
+
+
+def _places(model: type[BaseModel], path: KeyPath) -> Iterator[KeyPath]:
+    """The path of every key of the schema that stands in no list and in no mapping of free keys."""
+    for key, shape in shapes.fields_of(model).items():
+        yield (*path, key)
+        members = shapes.members(shape)
+        inner = shapes.model_of(members[0]) if len(members) == 1 else None
+        if inner is not None and len(path) < DEEPEST:
+            yield from _places(inner, (*path, key))
+
+
+def _reaches(data: Any, path: KeyPath) -> bool:
+    for part in path:
+        if not _holds(data, part):
+            return False
+        data = data[part]
+    return True
 
 
 def _without_noise(findings: list[_Finding]) -> list[_Finding]:
@@ -233,7 +277,11 @@ def _without_noise(findings: list[_Finding]) -> list[_Finding]:
         if wrong is None:
             kept.append(finding)
         elif meant[wrong[0]] is None and not any(other.combined and other.path == wrong[0] for other in kept):
-            kept.append(_Finding(finding.detail, wrong[0], wrong[1], shapes.UNKNOWN, (), combined=True))
+            kept.append(
+                _Finding(
+                    finding.detail, wrong[0], wrong[1], shapes.UNKNOWN, (), finding.root, finding.whole, combined=True
+                )
+            )
     return kept
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from fmf.cli.boundary import guarded
+from fmf.cli.output import warn
 from fmf.cli.session import Group, Session
 from fmf.cli.streams import ReaderGoneError
 
@@ -55,12 +56,14 @@ class App(Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader of stdout that left is told apart from every other failure."""
+        """Run the command and hand over its telemetry; a reader of stdout that left is told apart from a failure."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             # click would turn it into exit status 1, which means a defect here.
             raise ReaderGoneError from error
+        finally:
+            _hand_over_telemetry()
 
     def main(self, args: Sequence[str] | None = None, *more: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
         """Run the command line `args`; ends the process unless `standalone_mode` is off, then gives the exit status."""
@@ -71,6 +74,19 @@ class App(Group):
         if standalone_mode:
             sys.exit(status)
         return status
+
+
+def _hand_over_telemetry() -> None:
+    """Send what is left of traces and metrics; whatever comes of it, the exit status stays that of the command."""
+    otel = sys.modules.get("fmf.observability.otel")
+    if otel is None:
+        return
+    try:
+        told = otel.hand_over()
+    except KeyboardInterrupt:
+        return
+    if told:
+        warn(told)
 
 
 app = App("fmf", help="Documents in, rows out: run language models over an organisation's documents.", epilog=EPILOG)

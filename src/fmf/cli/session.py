@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fmf.cli.instead import setting_for
 from fmf.cli.later import later_command, later_option
 from fmf.cli.output import emit_text, warn
 from fmf.cli.streams import written
@@ -59,7 +60,7 @@ class Session:
 
     @cached_property
     def loaded(self) -> LoadedConfig:
-        """The configuration with the origin of every value; logging is set up as it says.
+        """The configuration with the origin of every value; logging and telemetry are set up as it says.
 
         Raises:
             ConfigError: it cannot be read, or something in it is wrong; the message names every fault.
@@ -72,6 +73,10 @@ class Session:
         unasked = loaded.origin("observability.log_level") == "default"
         wish = LogWish(settings.log_format, None if unasked else settings.log_level, self.verbose, self.quiet)
         self.json_logs = configure(wish) == "json"
+        if settings.otel.enabled:
+            from fmf.observability import otel
+
+            otel.start()
         return loaded
 
     def planned(self) -> list[str]:
@@ -158,11 +163,18 @@ class Command(click.Command):
         self.params = [*self.params, *_global_options()]
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; an option of a later version is a usage error that says so."""
+        """Parse the arguments; for an option of a later version, or one that is a setting, the usage error says so."""
         later = later_option(context.command_path, args)
         if later:
             raise click.UsageError(later, context)
-        return _parsed(super().parse_args, context, args)
+        given = list(args)  # what parses them takes them away
+        try:
+            return _parsed(super().parse_args, context, args)
+        except click.NoSuchOption as error:
+            instead = setting_for(error.option_name, given)
+            if instead is None:
+                raise
+            raise click.UsageError(instead, context) from error
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the global ones."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fmf.config.masked import masked
-from fmf_core.redact import redact
+from fmf_core.redact import redact_value
 from fmf_core.yaml_text import path_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Setting = tuple[str, Any, str]
 def settings(loaded: LoadedConfig) -> list[Setting]:
     """Every setting in the order of the schema; secrets are masked."""
     found = [(path_text(path), value) for path, value in _leaves(masked(loaded.value), ())]
-    return [(path, redact(value) if isinstance(value, str) else value, loaded.origin(path)) for path, value in found]
+    return [(path, redact_value(value), loaded.origin(path)) for path, value in found]
 
 
 def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -17,14 +17,7 @@ from fmf.config.connectors import (
     SharePointConnectorConfig,
 )
 from fmf.config.export import AnySinkConfig, ExportConfig, PluginSinkConfig
-from fmf.config.inference import (
-    AzureOpenAIConfig,
-    BedrockConfig,
-    CacheConfig,
-    InferenceConfig,
-    LocalModelConfig,
-    OpenAIConfig,
-)
+from fmf.config.inference import CacheConfig, InferenceConfig
 from fmf.config.processing import (
     ChunkingConfig,
     ImagesConfig,
@@ -35,6 +28,7 @@ from fmf.config.processing import (
     TablesConfig,
     TextConfig,
 )
+from fmf.config.providers import AzureOpenAIConfig, BedrockConfig, LocalModelConfig, OpenAIConfig
 from fmf_core.retry import RetryPolicy
 
 __all__ = [

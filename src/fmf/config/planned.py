@@ -22,8 +22,6 @@ PLANNED: Final[Mapping[str, str]] = {
     "processing.tables.include_sheet_names": "no workbooks are read yet",
     "export.default_sink": "records are written to artefacts only",
     "export.sinks": "records are written to artefacts only",
-    "observability.otel": "traces and metrics are exported by the host program only",
-    "observability.capture_content": "traces hold no content yet",
 }
 """Path of a setting, or of a section, to what happens instead; `connectors[s3]` means the items of that type."""
 

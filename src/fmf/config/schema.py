@@ -64,7 +64,7 @@ def _describe(part: dict[str, Any], section: type[BaseModel]) -> None:
             shown["description"] = told[name]
         if not field.is_required() and "default" not in shown and not _holds_section(shown):
             default = field.get_default(call_default_factory=True, validated_data={})
-            shown["default"] = default
+            shown["default"] = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
 
 
 def _holds_section(shown: dict[str, Any]) -> bool:

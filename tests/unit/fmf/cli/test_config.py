@@ -5,6 +5,7 @@ import json
 import jsonschema
 import pytest
 
+from fmf.auth.base import secret_providers
 from fmf_core.settings import load_yaml
 
 FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
@@ -124,3 +125,51 @@ def test_the_value_of_a_misspelt_key_that_sounds_secret_is_masked(fmf, key):
 def test_a_key_in_an_address_is_masked(fmf):
     result = fmf("config", "show", "--set", "inference.openai.base_url=http://h/v1?key=hunter2pwhunter")
     assert "hunter2" not in result.stdout
+
+
+HEADERS = "default_headers: {X-Api-Key: hunter2k}"
+SECOND = f"{{base_url: 'http://u:hunter2pw@h/v1', api_key: '${{SECOND:-hunter2pwhunter}}', {HEADERS}}}"
+
+
+def test_keys_of_fallbacks_are_masked(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text(f"inference: {{fallbacks: [gpt-4o, {SECOND}]}}\n")
+    for args in (("show",), ("show", "--json"), ("check", "-v")):
+        result = fmf("config", *args)
+        assert result.exit_code == 0
+        assert "hunter2" not in result.stdout + result.stderr
+    assert "[REDACTED]" in fmf("config", "show").stdout
+    (tmp_path / "fmf.yaml").write_text(f"inference: {{fallbacks: [{SECOND}], fallback_on: [nope]}}\n")
+    refused = fmf("config", "check", "-v")
+    assert refused.exit_code == 2
+    assert "hunter2" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("inference", "told"),
+    [
+        ("{options: {organisation: x}}", "did you mean 'organization'"),
+        ("{provider: local, local: {model: nope}}", "smollm2-135m-instruct"),
+        ("{provider: local, local: {model: no/where.gguf}}", "no/where.gguf"),
+        ("{fallbacks: [{provider: local, model: nope}]}", "fallbacks[0]"),
+    ],
+)
+@pytest.mark.parametrize("profile", [False, True])
+def test_check_refuses_what_a_provider_does_not_take(fmf, tmp_path, inference, told, profile):
+    section = f"inference: {inference}"
+    (tmp_path / "fmf.yaml").write_text(f"profiles: {{slow: {{{section}}}}}\n" if profile else f"{section}\n")
+    result = fmf("config", "check")
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stderr.count("error:") == 1
+    assert ("slow" in result.stderr) is profile
+
+
+def test_check_refuses_what_a_secret_provider_does_not_take(fmf, tmp_path):
+    secret_providers.add("vaulty", lambda *, address="x": None)
+    try:
+        (tmp_path / "fmf.yaml").write_text("auth: {provider: vaulty, options: {adress: y}}\n")
+        result = fmf("config", "check")
+        assert result.exit_code in {2, 3}
+        assert "adress" in result.stderr
+    finally:
+        secret_providers.remove("vaulty")

@@ -86,6 +86,15 @@ def test_variables(fmf):
         (("--prompt", "nope#v1"), 8, "nope"),
         (("--prompt", "inline: {{ text }}", "--input", "none.txt"), 2, "none.txt"),
         (("--input", "in.txt"), 2, "--prompt"),
+        ((), 2, "write a question"),
+        (("hello", "--prompt", "inline: x"), 2, "give one of them"),
+        (("summarise#v1",), 2, "--prompt 'summarise#v1'"),
+        (("inline: hello",), 2, "--prompt 'inline: hello'"),
+        (("{{ name }}",), 2, "--input FILE"),
+        (("hello", "--provider", "local"), 2, "--set inference.provider=local"),
+        (("hello", "--provider=local"), 2, "--set inference.provider=local"),
+        (("hello", "--model", "--stream"), 2, "inference.PROVIDER.model=NAME"),
+        (("hello", "--no-such"), 2, "--no-such"),
     ],
 )
 def test_faults(fmf, args, status, told):
@@ -93,3 +102,37 @@ def test_faults(fmf, args, status, told):
     assert result.exit_code == status
     assert told in result.stderr
     assert result.stdout == ""
+
+
+def test_another_model_answers_when_the_first_cannot(fmf, tmp_path):
+    first = "options: {fail_with: unavailable}, retry: {max_attempts: 1}"
+    (tmp_path / "fmf.yaml").write_text(
+        f"inference: {{provider: mock, {first}, fallbacks: [{{provider: mock, responses: from the other}}]}}\n"
+    )
+    result = fmf("infer", "--prompt", "inline: hi")
+    assert (result.exit_code, result.stdout) == (0, "from the other\n")
+    assert fmf("infer", "--prompt", "inline: hi", "--set", "inference.fallback_on=[timeout]").exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("args", "asked"),
+    [
+        (("Say hello",), "Say hello"),
+        (("Say", "hello"), "Say hello"),
+        (("Sum up", "--input", "in.txt"), "Sum up\n\ngrün"),
+        (("Is {{ text }} a colour?", "--input", "in.txt"), "Is grün a colour?"),
+        (("Say {{ word }}", "--var", "word=no"), "Say no"),
+    ],
+)
+def test_a_question_needs_no_prompt(fmf, tmp_path, args, asked):
+    default = json.dumps({"default": "other", asked: "as asked"}, ensure_ascii=False)
+    (tmp_path / "fmf.yaml").write_text(f"inference: {{provider: mock, options: {{responses: {default}}}}}\n")
+    assert fmf("infer", *args).stdout == "as asked\n"
+
+
+def test_a_missing_key_leads_on(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").unlink()
+    result = fmf("infer", "Say hello")
+    assert result.exit_code == 3
+    assert "export OPENAI_API_KEY" in result.stderr
+    assert "--set inference.provider=local" in result.stderr

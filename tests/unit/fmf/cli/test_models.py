@@ -43,7 +43,14 @@ def test_unknown_names_list_the_known(fmf):
     result = fmf("models", "info", "nope")
     assert result.exit_code == 2
     assert "smollm2-135m-instruct" in result.stderr
-    assert fmf("models", "pull", "nope").exit_code == 6
+    assert "'nope'" in result.stderr
+    assert (pulled := fmf("models", "pull", "nope")).exit_code == 2
+    assert (pulled.stdout, pulled.stderr) == ("", result.stderr)
+
+
+def test_ls_tells_how_old_the_prices_are(fmf):
+    assert "list prices are of 20" in fmf("models", "ls").stderr
+    assert json.loads(fmf("models", "ls", "--json").stdout)["prices_as_of"]["openai"] > "2025"
 
 
 def test_pull_gives_the_path_on_stdout_and_progress_on_stderr(fmf, monkeypatch, tmp_path):

@@ -191,10 +191,12 @@ def test_relative_paths_start_from_the_folder_of_the_file(file, tmp_path, monkey
 
 
 def test_profiles_that_are_not_active_are_checked_too(file):
-    assert check_profiles(load_config(environ={}), environ={}) == ["fast"]
+    seen = []
+    assert check_profiles(load_config(environ={}), seen.append, environ={}) == ["fast"]
+    assert [loaded.profile for loaded in seen] == ["fast"]
     file.write_text("profiles: {slow: {inference: {timeout: 3}}}\n")
     with pytest.raises(ConfigurationError, match="slow"):
-        check_profiles(load_config(environ={}), environ={})
+        check_profiles(load_config(environ={}), seen.append, environ={})
 
 
 def test_settings_are_shown_with_origin_and_without_secrets(file):
@@ -209,3 +211,29 @@ def test_settings_are_shown_with_origin_and_without_secrets(file):
     assert "fmf.yaml:1" in origins["project"]
     assert origins["artefacts_dir"] == "default"
     assert "fmf.yaml:2" in origins["export.sinks[0].path"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("inference.openai.tempature=0", "temperature"),
+        ("inference.tempature=0", "inference.openai.temperature"),
+        ("inference.max_file_mb=3", "processing.limits.max_file_mb"),
+        ("inference.openai.max_attempts=3", "inference.retry.max_attempts"),
+        ("chunking.overlap=3", "processing.text.chunking"),
+        ("observability.loglevel=INFO", "log_level"),
+        ("inference.zzzz=1", None),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_led_to_the_right_one(given, meant):
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(sets=[given], environ={})
+    (fault,) = caught.value.faults
+    assert fault.nearest == meant
+    assert ("did you mean" in str(caught.value)) is (meant is not None)
+
+
+def test_of_several_sections_the_one_in_use_is_meant():
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(sets=["inference.local.context=512", "inference.temperature=0"], environ={})
+    assert caught.value.faults[0].nearest == "inference.local.temperature"

@@ -97,7 +97,26 @@ def test_sections_of_providers_that_are_not_chosen_may_be_partial(version):
         ({"inference": {"provider": "opena"}}, ["'opena'", "openai", "azure_openai"]),
         ({"inference": {"provider": "azure_openai"}}, ["inference.azure_openai.endpoint"]),
         ({"inference": {"provider": "aws_bedrock"}}, ["inference.aws_bedrock.model_id"]),
-        ({"inference": {"options": {"a": 1}}}, ["inference.options"]),
+        ({"inference": {"options": {"base_url": "x"}}}, ["options", "inference.openai.base_url"]),
+        (
+            {
+                "inference": {
+                    "provider": "azure_openai",
+                    "azure_openai": {"endpoint": "https://x"},
+                    "options": {"model": "m"},
+                }
+            },
+            ["options", "inference.azure_openai.deployment"],
+        ),
+        ({"inference": {"concurrency": 8}}, ["max: 8", "chain"]),
+        ({"inference": {"local": {"model": "smollm-135m"}}}, ["did you mean 'smollm2-135m-instruct'", ".gguf"]),
+        ({"inference": {"fallback_on": ["budget"]}}, ["budget", "decided to stop"]),
+        ({"inference": {"fallbacks": [{"provider": "opena"}]}}, ["fallbacks[0]", "'opena'", "azure_openai"]),
+        ({"inference": {"fallbacks": ["azure_openai"]}}, ["fallbacks[0]", "inference.azure_openai.endpoint"]),
+        ({"inference": {"fallbacks": ["x", {"temperature": 3}]}}, ["fallbacks[1]: temperature"]),
+        ({"inference": {"fallbacks": [{"retry": {"max_attempt": 2}}]}}, ["fallbacks[0]", "max_attempts"]),
+        ({"inference": {"fallbacks": [{"local": 1, "provider": 3}]}}, ["fallbacks[0]", "unknown provider 3"]),
+        ({"inference": {"fallbacks": [{"api_key": "k", "api_key_secret": "K"}]}}, ["api_key_secret", "api_key"]),
         ({"auth": {"provider": "envv"}}, ["'envv'", "env, azure_key_vault, aws_secrets"]),
         ({"auth": {"provider": "azure_key_vault"}}, ["vault_url"]),
         ({"auth": {"options": {"a": 1}}}, ["auth.options"]),
