@@ -12,21 +12,16 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import SecretStr
 
-from chatmodels.capabilities import expected_capabilities, listed
+from chatmodels.capabilities import listed
 from chatmodels.errors import ChatModelError
+from chatmodels.families import BodyShape
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.bedrock_client import Access, Runtime
 from chatmodels.providers.bedrock_errors import SIGN_IN, translated
 from chatmodels.providers.bedrock_invoke import InvokeDecoder, decode_invoke, encode_invoke
 from chatmodels.providers.bedrock_line import check_length
-from chatmodels.providers.bedrock_models import (
-    SHAPES,
-    Shape,
-    Traits,
-    refuse_impossible,
-    traits_of,
-)
+from chatmodels.providers.bedrock_models import BODY_SHAPES, Traits, refuse_impossible, traits_of
 from chatmodels.providers.bedrock_wire import METADATA, ConverseDecoder, decode, encode
 from chatmodels.providers.call import Call
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
@@ -82,7 +77,7 @@ class BedrockChatModel(ChatModel):
         timeout_s: float = 60.0,
         connect_timeout_s: float = 10.0,
         api: Api = "auto",
-        shape: Shape | None = None,
+        shape: BodyShape | None = None,
         native_json: bool | None = None,
         max_threads: int = 64,
     ) -> None:
@@ -161,7 +156,7 @@ class BedrockChatModel(ChatModel):
         call = self._call("stream", request)
         check_allowed(self.provider_name, call.request.model)
         traits = self._traits(call)
-        if not traits.stream:
+        if "stream" not in traits.able:
             async for chunk in super().stream_async(request):
                 yield chunk
             return
@@ -176,10 +171,7 @@ class BedrockChatModel(ChatModel):
 
     def get_model_info(self) -> ModelInfo:
         """Name, and what is known here of the model's capabilities; Bedrock is not asked."""
-        able = {*expected_capabilities(self.provider_name, self.model)}
-        if self.native_json is not None:
-            able = able | {"json_schema"} if self.native_json else able - {"json_schema"}
-        capabilities = listed(able)
+        capabilities = listed(self._known_traits(self.model).able)
         return ModelInfo(name=self.model, provider=self.provider_name, capabilities=capabilities)
 
     def check_health(self) -> HealthStatus:
@@ -226,9 +218,12 @@ class BedrockChatModel(ChatModel):
 
     def _known_traits(self, model: str) -> Traits:
         traits = traits_of(model)
-        given: dict[str, Any] = {"shape": self.shape, "json_schema": self.native_json}
-        given = {name: value for name, value in given.items() if value is not None}
-        return replace(traits, **given) if given else traits
+        if self.shape is not None:
+            traits = replace(traits, body=self.shape)
+        if self.native_json is not None:
+            able = traits.able - {"json_schema"}
+            traits = replace(traits, able=able | {"json_schema"} if self.native_json else able)
+        return traits
 
     async def _health(self) -> HealthStatus:
         call = self._call("health", ChatRequest(prompt="health", model=self.model))
@@ -306,7 +301,7 @@ def _secret(given: SecretStr | str | None) -> SecretStr | None:
 
 
 def _check(model: BedrockChatModel, access: Access) -> None:
-    for name, value, allowed in (("api", model.api, get_args(Api)), ("shape", model.shape, (*SHAPES, None))):
+    for name, value, allowed in (("api", model.api, get_args(Api)), ("shape", model.shape, (*BODY_SHAPES, None))):
         if value not in allowed:
             raise _wrong(f"{name} is {value!r}", f"allowed: {', '.join(filter(None, allowed))}")
     if access.max_threads < 1:

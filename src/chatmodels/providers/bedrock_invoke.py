@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chatmodels.capabilities import temperature_to_send
+from chatmodels.families import BodyShape
 from chatmodels.providers import openai_wire
 from chatmodels.providers.bedrock_answer import GatheredAnswer
-from chatmodels.providers.bedrock_models import PROMPT_SHAPES, SHAPES, Shape, Traits
+from chatmodels.providers.bedrock_models import BODY_SHAPES, PROMPT_SHAPES, Traits
 from chatmodels.providers.bedrock_prompts import encode_llama, encode_mistral, take_llama, take_mistral
 from chatmodels.providers.bedrock_wire import (
     METADATA,
@@ -19,7 +21,6 @@ from chatmodels.providers.bedrock_wire import (
     is_native,
     request_id,
     take_whole,
-    temperature_of,
     tool_config,
 )
 from chatmodels.providers.call import Call
@@ -67,7 +68,7 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
         ChatModelError: the id does not tell the family of the model, or the request holds what its body has no place
             for.
     """
-    body = ENCODERS[shape_of(call, traits)](call, traits)
+    body = ENCODERS[body_shape_of(call, traits)](call, traits)
     extras = call.request.extra_params
     body.update({name: value for name, value in extras.items() if name not in OWN_FIELDS})
     own = {name: value for name, value in extras.items() if name in OWN_FIELDS}
@@ -79,15 +80,15 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
     return {"modelId": call.request.model, "body": encoded, "contentType": "application/json", **own}
 
 
-def shape_of(call: Call, traits: Traits) -> Shape:
+def body_shape_of(call: Call, traits: Traits) -> BodyShape:
     """The format of the model's bodies."""
-    if traits.shape is None:
+    if traits.body is None:
         raise call.error(
             "invoke_model needs a body that fits the model, and this id does not tell which",
             Code.INVALID,
-            hint=f"set shape to one of: {', '.join(SHAPES)}; or api to converse",
+            hint=f"set shape to one of: {', '.join(BODY_SHAPES)}; or api to converse",
         )
-    return traits.shape
+    return traits.body
 
 
 def _encode_anthropic(call: Call, traits: Traits) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _encode_anthropic(call: Call, traits: Traits) -> dict[str, Any]:
     }
     if system:
         body["system"] = "\n\n".join(system)
-    temperature = temperature_of(call, traits)
+    temperature = temperature_to_send(request, traits.able)
     if temperature is not None:
         body["temperature"] = temperature
     if request.stop:
@@ -166,7 +167,7 @@ def _encode_mistral_chat(call: Call, traits: Traits) -> dict[str, Any]:
     return body
 
 
-ENCODERS: Final[Mapping[Shape, Callable[[Call, Traits], dict[str, Any]]]] = {
+ENCODERS: Final[Mapping[BodyShape, Callable[[Call, Traits], dict[str, Any]]]] = {
     "anthropic": _encode_anthropic,
     "nova": _encode_nova,
     "llama3": encode_llama,
@@ -183,7 +184,7 @@ def decode_invoke(reply: Mapping[str, Any], raw: bytes, call: Call, traits: Trai
     """The response in the body `raw` of a reply to `invoke_model`."""
     answer = GatheredAnswer(call, response_id=request_id(reply))
     payload = parsed(raw, call)
-    shape = shape_of(call, traits)
+    shape = body_shape_of(call, traits)
     if shape == "nova":
         take_whole(payload, answer)
     else:
@@ -223,7 +224,7 @@ class InvokeDecoder:
             return None
         payload = parsed(mapping(event["chunk"]).get("bytes"), self.call)
         _look_at_guardrail(payload, self.answer)
-        shape = shape_of(self.call, self.traits)
+        shape = body_shape_of(self.call, self.traits)
         if METRICS in payload and shape in PROMPT_SHAPES | {"mistral_chat"}:
             self.answer.count(payload[METRICS], METRICS_USAGE)
             if len(payload) == 1:
@@ -300,7 +301,7 @@ def _take_mistral_chat(payload: Mapping[str, Any], answer: GatheredAnswer) -> Ch
     return answer.say(message.get("content") or "")
 
 
-WHOLE: Final[Mapping[Shape, Callable[[Mapping[str, Any], GatheredAnswer], ChatChunk | None]]] = {
+WHOLE: Final[Mapping[BodyShape, Callable[[Mapping[str, Any], GatheredAnswer], ChatChunk | None]]] = {
     "anthropic": _take_anthropic,
     "llama3": take_llama,
     "llama4": take_llama,

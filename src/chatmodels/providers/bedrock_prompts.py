@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from chatmodels.capabilities import temperature_to_send
 from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits, refuse_impossible
-from chatmodels.providers.bedrock_wire import Turn, conversation, temperature_of
+from chatmodels.providers.bedrock_wire import Turn, conversation
 from chatmodels.providers.call import Call
 from chatmodels.types import ChatChunk
 from fmf_core.errors import Code
@@ -29,7 +31,7 @@ def encode_llama(call: Call, traits: Traits) -> dict[str, Any]:
     """The body for Llama; raises `UNSUPPORTED` for what a prompt has no place for."""
     if call.request.stop:
         raise call.error("Llama takes no stop sequences through invoke_model", Code.UNSUPPORTED, hint="leave stop out")
-    before, behind, end = LLAMA_MARKS["llama4" if traits.shape == "llama4" else "llama3"]
+    before, behind, end = LLAMA_MARKS["llama4" if traits.body == "llama4" else "llama3"]
     system, turns = _texts(call, traits, lambda text: _LLAMA_MARK.sub("< |", text))
     said = [("system", "\n\n".join(system))] if system else []
     said += turns
@@ -45,7 +47,7 @@ def encode_mistral(call: Call, traits: Traits) -> dict[str, Any]:
         first = turns[0][1] if turns[0][0] == "user" else ""
         turns = [("user", "\n\n".join([*system, first]).rstrip()), *(turns[1:] if first else turns)]
     pieces = [f"[INST] {text} [/INST]" if role == "user" else f" {text}</s>" for role, text in turns]
-    settings = {"max_tokens": call.request.max_tokens, "temperature": temperature_of(call, traits)}
+    settings = {"max_tokens": call.request.max_tokens, "temperature": temperature_to_send(call.request, traits.able)}
     body = {"prompt": "<s>" + "".join(pieces), **_given(settings)}
     return {**body, "stop": list(call.request.stop)} if call.request.stop else body
 
@@ -69,7 +71,7 @@ def take_mistral(payload: Mapping[str, Any], answer: GatheredAnswer) -> ChatChun
 
 
 def _texts(call: Call, traits: Traits, clean: Callable[[str], str]) -> tuple[list[str], list[tuple[str, str]]]:
-    refuse_impossible(call, Traits(tools=False, images=False))
+    refuse_impossible(call, replace(traits, able=traits.able - {"tools", "images"}))
     system, turns = conversation(call, traits)
     return [clean(text) for text in system], [(turn["role"], clean(_text(turn))) for turn in turns]
 

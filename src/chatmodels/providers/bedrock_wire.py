@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chatmodels.capabilities import temperature_to_send
 from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits
 from chatmodels.providers.call import Call
@@ -55,7 +56,7 @@ def encode(call: Call, traits: Traits) -> dict[str, Any]:
     arguments: dict[str, Any] = {"modelId": request.model, "messages": turns}
     if system:
         arguments["system"] = [{"text": text} for text in system]
-    settings = {"maxTokens": request.max_tokens, "temperature": temperature_of(call, traits)}
+    settings = {"maxTokens": request.max_tokens, "temperature": temperature_to_send(request, traits.able)}
     arguments["inferenceConfig"] = {name: value for name, value in settings.items() if value is not None}
     if request.stop:
         arguments["inferenceConfig"]["stopSequences"] = list(request.stop)
@@ -65,12 +66,6 @@ def encode(call: Call, traits: Traits) -> dict[str, Any]:
     if request.response_format is not None and is_native(request.response_format, traits):
         arguments["outputConfig"] = {"textFormat": _text_format(request.response_format)}
     return _with_extras(arguments, request.extra_params, call)
-
-
-def temperature_of(call: Call, traits: Traits) -> float | None:
-    """The temperature to send; where a model takes none, only one that the caller chose, so that the refusal shows."""
-    chosen = "temperature" in call.request.model_fields_set
-    return call.request.temperature if chosen or traits.temperature else None
 
 
 def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:
@@ -89,7 +84,7 @@ def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:
             turns.append({"role": role, "content": blocks})
     if not turns:
         raise call.error("no turn of the conversation has any text", Code.INVALID, hint="Bedrock takes no empty turns")
-    if system and not traits.system and turns[0]["role"] == "user":
+    if system and "system" not in traits.able and turns[0]["role"] == "user":
         turns[0]["content"].insert(0, {"text": "\n\n".join(system)})
         system = []
     return system, turns
@@ -97,7 +92,7 @@ def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:
 
 def is_native(wanted: ResponseFormat, traits: Traits) -> bool:
     """Whether the model itself can be held to the format; else it is only told."""
-    return wanted.json_schema is not None and traits.json_schema
+    return wanted.json_schema is not None and "json_schema" in traits.able
 
 
 def told_format(wanted: ResponseFormat) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
-from chatmodels.capabilities import ALL, is_openai, listed
+from chatmodels.capabilities import is_openai, listed
+from chatmodels.families import ALL
 from chatmodels.providers.apis import wire_of
 from chatmodels.providers.completions import CompletionsModel, lowered
 from chatmodels.transport.address import Target

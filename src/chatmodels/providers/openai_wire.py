@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +13,12 @@ from chatmodels.providers.token_counts import Counts, paid
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
     Wire,
-    bare_name,
     check_answer,
     cut_off,
+    limit_of,
     parse_object,
     schema_format,
-    temperature_to_send,
+    temperature_of,
 )
 from chatmodels.types import (
     ChatChunk,
@@ -32,22 +31,17 @@ from chatmodels.types import (
 )
 from fmf_core.errors import Code
 
-COMPLETION_LIMIT_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)")
-"""Models that take `max_completion_tokens`, which counts their thinking, too."""
-
-
 # ---------------------------------------------------------------------------------------------------------- requests
 
 
 def encode(request: ChatRequest, *, stream: bool = False) -> dict[str, Any]:
     """The body that asks for `request`; a setting that is `None` is left out, `extra_params` go in last."""
     body: dict[str, Any] = {"model": request.model, "messages": [_message(message) for message in request.messages]}
-    temperature = temperature_to_send(request)
+    temperature = temperature_of(request)
     if temperature is not None:
         body["temperature"] = temperature
     if request.max_tokens is not None:
-        limit = "max_completion_tokens" if COMPLETION_LIMIT_MODELS.match(bare_name(request)) else "max_tokens"
-        body[limit] = request.max_tokens
+        body[limit_of(request)] = request.max_tokens
     if request.seed is not None:
         body["seed"] = request.seed
     if request.stop:

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatmodels.errors import ChatModelError
+from chatmodels.families import INTERFACE_LACKS
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.token_counts import Counts, paid
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
-from chatmodels.providers.wire import Wire, check_answer, cut_off, parse_object, schema_format, temperature_to_send
+from chatmodels.providers.wire import Wire, check_answer, cut_off, parse_object, schema_format, temperature_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
-LACKS = frozenset({"seed", "stop"})
+API_TYPE = "responses"
+LACKS = INTERFACE_LACKS[API_TYPE]
 """Capabilities that this format has no field for, whatever the model."""
 CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
 """Why an answer may be incomplete, and the finish reason that tells of it."""
@@ -40,7 +42,7 @@ def encode(call: Call, *, stream: bool = False) -> dict[str, Any]:
     body: dict[str, Any] = {"model": request.model, "input": [item for turn in turns for item in _items(turn)]}
     if instructions:
         body["instructions"] = instructions
-    temperature = temperature_to_send(request)
+    temperature = temperature_of(request)
     if temperature is not None:
         body["temperature"] = temperature
     if request.max_tokens is not None:
@@ -282,5 +284,5 @@ class StreamDecoder:
             item["arguments"] = (string(item.get("arguments")) or "") + piece
 
 
-RESPONSES = Wire("/responses", "responses", encode, decode, StreamDecoder, _counts, LACKS)
+RESPONSES = Wire("/responses", API_TYPE, encode, decode, StreamDecoder, _counts, LACKS)
 """OpenAI's newer interface, which tells of its thinking and can use tools of the provider's own."""

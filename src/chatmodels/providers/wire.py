@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from chatmodels.capabilities import expected_capabilities, family_of, temperature_to_send
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import name_for, object_in
 from chatmodels.providers.openai_errors import reported
@@ -15,8 +15,8 @@ from chatmodels.providers.token_counts import Counts
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ResponseFormat, ToolCall
 from fmf_core.errors import Code
 
-# Models that think before they answer take no temperature but their own.
-THINKING_MODELS = re.compile(r"^(?:o[1-9]|gpt-5)(?!.*-chat)")
+FAMILIES: Final = "openai"
+"""Whose names of models mean something in these formats, on whatever server."""
 
 
 class Decoder(Protocol):
@@ -61,11 +61,14 @@ class Wire:
 # ---------------------------------------------------------------------------------------------------------- requests
 
 
-def temperature_to_send(request: ChatRequest) -> float | None:
-    """The temperature that goes out: one that the caller chose whatever the model, another only where it is taken."""
-    # So a refusal of what was chosen is the provider's and visible.
-    chosen = "temperature" in request.model_fields_set
-    return request.temperature if chosen or THINKING_MODELS.match(bare_name(request)) is None else None
+def temperature_of(request: ChatRequest) -> float | None:
+    """The temperature that goes out; left out where nobody chose it and the model takes none."""
+    return temperature_to_send(request, expected_capabilities(FAMILIES, bare_name(request)))
+
+
+def limit_of(request: ChatRequest) -> str:
+    """What chat completions call the limit of the model's answer."""
+    return family_of(FAMILIES, bare_name(request)).limit
 
 
 def bare_name(request: ChatRequest) -> str:

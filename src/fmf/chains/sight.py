@@ -49,7 +49,7 @@ def check_sight(chain: LoadedChain, capabilities: Sequence[str], provider: str) 
 
 def _sees(step: ChainStep, capabilities: Sequence[str], provider: str, sighted: Sequence[str]) -> bool:
     """Whether the step's model may take pictures; of another model than the configured one only its provider tells."""
-    from chatmodels.capabilities import TABLE
+    from chatmodels.families import TABLE
 
     by_provider = step.params.model is not None or provider not in TABLE
     return SIGHT in capabilities or (by_provider and provider in sighted)

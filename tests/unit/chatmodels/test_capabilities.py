@@ -8,9 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels.capabilities import (
-    ALL,
-    TABLE,
-    WORDS,
     capabilities_of,
     check_request,
     expected_capabilities,
@@ -19,6 +16,7 @@ from chatmodels.capabilities import (
     provider_capabilities,
 )
 from chatmodels.errors import ChatModelError
+from chatmodels.families import ALL, TABLE, WORDS
 from chatmodels.pricing import table as prices
 from chatmodels.registry import BUILTIN
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool
@@ -148,6 +146,8 @@ def test_of_an_unknown_model_the_expected_is_told() -> None:
     assert expected_capabilities("openai", "gpt-4") == listed(ALL - {"images", "json", "json_schema"})
     assert {"tools", "images"} <= set(expected_capabilities("aws_bedrock", "arn:any"))
     assert "json_schema" not in expected_capabilities("aws_bedrock", "arn:any")
+    assert expected_capabilities("openai", "gpt-5.2-pro") == listed(ALL - {"temperature"})
+    assert expected_capabilities("openai", "gpt-5-chat-latest") == WORDS
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_ids_of_calls_are_always_of_the_allowed_kind(text):
 
 
 @pytest.mark.parametrize(
-    ("model", "shape", "lacks"),
+    ("model", "body", "lacks"),
     [
         (CLAUDE, "anthropic", set()),
         (OLD_CLAUDE, "anthropic", {"json_schema"}),
@@ -212,12 +212,10 @@ def test_ids_of_calls_are_always_of_the_allowed_kind(text):
         ("arn:aws:bedrock:us-east-1:1234:application-inference-profile/abc", None, {"json_schema"}),
     ],
 )
-def test_what_is_known_of_models(model, shape, lacks):
+def test_what_is_known_of_models(model, body, lacks):
     traits = traits_of(model)
-    assert traits.shape == shape
-    assert {
-        name for name in ("tools", "images", "system", "json_schema", "stream") if not getattr(traits, name)
-    } == lacks
+    assert traits.body == body
+    assert {"tools", "images", "system", "json_schema", "stream"} - traits.able == lacks
 
 
 @pytest.mark.parametrize(

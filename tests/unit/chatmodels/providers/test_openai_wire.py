@@ -87,7 +87,10 @@ def test_tools_their_calls_and_their_answers() -> None:
     assert encode(ChatRequest(prompt="x", tool_choice="auto"))["tool_choice"] == "auto"
 
 
-@pytest.mark.parametrize("model", ["o1", "o3-mini", "gpt-5", "gpt-5-mini", "openai/gpt-5"])
+@pytest.mark.parametrize(
+    "model",
+    ["o1", "o3-mini", "gpt-5", "gpt-5-mini", "openai/gpt-5", "gpt-5.1", "o1-pro", "ft:o4-mini-2025-04-16:org::id"],
+)
 def test_thinking_models_take_another_limit_and_no_default_temperature(model: str) -> None:
     body = encode(ChatRequest(prompt="x", model=model))
     assert body["max_completion_tokens"] == 1024
