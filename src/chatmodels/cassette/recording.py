@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from chatmodels.cassette.tape import TapeWriter
 from chatmodels.guard import RequestForbiddenError
@@ -12,7 +12,10 @@ from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
+
+_log = get_logger("chatmodels")
 
 
 class RecordingModel(WrappedModel):
@@ -20,7 +23,8 @@ class RecordingModel(WrappedModel):
 
     Secrets are blanked on the way to the file, pictures stand there as their hash, and what changes from time to time
     (latency, pace, rate limits) is left out. The file and its folders are made with the first call. Where it cannot be
-    written, the model is not asked.
+    written, the model is not asked. Where that turns out only afterwards (the disk is full), an error carries the
+    answer, the file keeps the calls before, and no more calls are made.
 
     Args:
         inner: the model that answers.
@@ -46,21 +50,21 @@ class RecordingModel(WrappedModel):
 
         Raises:
             ConfigurationError: the file cannot be written; the model was not asked.
-            FrameworkError: the file could not be written after all, or the model failed.
+            FrameworkError: the file could not be written after all (the answer stands in `fields["response"]`), or the
+                model failed.
         """
-        await in_thread(self._tape.check)
+        asked = await in_thread(self._tape.begin, request)
         try:
             response = await self.inner.complete_async(request)
         except FrameworkError as error:
-            if _is_an_answer(error):
-                await in_thread(self._tape.write, request, error=error)
+            await self._record_failure(asked, error)
             raise
-        await in_thread(self._tape.write, request, response=response)
+        await in_thread(self._tape.write, asked, response=response)
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece and record the pieces; a stream that was left early is not recorded."""
-        await in_thread(self._tape.check)
+        asked = await in_thread(self._tape.begin, request)
         chunks: list[ChatChunk] = []
         stream = self.inner.stream_async(request)
         try:
@@ -68,12 +72,23 @@ class RecordingModel(WrappedModel):
                 chunks.append(chunk)
                 yield chunk
         except FrameworkError as error:
-            if _is_an_answer(error):
-                await in_thread(self._tape.write, request, chunks=chunks, error=error)
+            await self._record_failure(asked, error, chunks)
             raise
         finally:
             await close_stream(stream)
-        await in_thread(self._tape.write, request, chunks=chunks)
+        await in_thread(self._tape.write, asked, chunks=chunks)
+
+    async def _record_failure(
+        self, asked: Mapping[str, Any], error: FrameworkError, chunks: Sequence[ChatChunk] | None = None
+    ) -> None:
+        """Record that the model failed; the caller gets its error, also where it cannot be written."""
+        if not _is_an_answer(error):
+            return
+        try:
+            await in_thread(self._tape.write, asked, chunks=chunks, error=error)
+        except FrameworkError as failure:
+            error.add_note(failure.message)
+            _log.error("recording.failed", path=str(self.path), error=failure.message)
 
 
 def _is_an_answer(error: FrameworkError) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,30 @@ from chatmodels.request_facts import canonical, request_facts
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.redact import redact, redact_value
-from fmf_core.yaml_text import load_yaml
 
 YAML_SUFFIXES = (".yaml", ".yml")
 DOCUMENT = "---"
+RECORD_AGAIN = "make room, and record the calls again"
 _MOMENTARY = {"latency_ms", "rate_limit"}
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 
 
 def request_on_tape(request: ChatRequest) -> dict[str, Any]:
-    """What of `request` stands on the tape and makes two requests the same: all that decides the answer, no secrets."""
-    blanked: dict[str, Any] = redact_value(request_facts(request))
+    """What of `request` stands on the tape and makes two requests the same: all that decides the answer, no secrets.
+
+    Raises:
+        ChatModelError: something in it is no JSON.
+    """
+    try:
+        blanked: dict[str, Any] = redact_value(request_facts(request))
+        json.dumps(blanked)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ChatModelError(
+            f"the request cannot stand in a recording: {error}",
+            op="recording.request",
+            code=Code.INVALID,
+            hint="give JSON values in extra_params and in the arguments of tool calls",
+        ) from error
     return blanked
 
 
@@ -35,38 +50,44 @@ class TapeWriter:
 
     def __init__(self, path: Path, *, append: bool) -> None:
         self._path = path
-        self._mode = "a" if append else "w"
+        self._append = append
         self._lock = threading.Lock()
         self._failed = False
 
-    def check(self) -> None:
-        """Make sure that calls can be written, before they are paid; makes the folders, but no file.
+    def begin(self, request: ChatRequest) -> dict[str, Any]:
+        """What of `request` will be written; makes sure, before the call is paid, that it can be.
+
+        The folders are made, but no file.
 
         Raises:
-            ConfigurationError: they cannot, or an earlier one could not, so that the file is not whole.
+            ConfigurationError: no file can be written, or an earlier call could not, so that the file is not whole.
+            ChatModelError: something in the request is no JSON.
         """
         if self._failed:
             raise ConfigurationError(
                 f"the recording {self._path} is not whole: an earlier call could not be written",
                 op="recording.write",
-                hint="make room, and record the calls again",
+                hint=RECORD_AGAIN,
             )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
-                self._path.open("a").close()
+                self._path.open("ab").close()
             else:
-                tempfile.TemporaryFile(dir=self._path.parent).close()
+                from tempfile import TemporaryFile
+
+                TemporaryFile(dir=self._path.parent).close()
         except OSError as error:
             raise ConfigurationError(
                 f"no recording can be written to {self._path}: {error}",
                 op="recording.open",
                 hint="name a file in a folder that you may write to",
             ) from error
+        return request_on_tape(request)
 
     def write(
         self,
-        request: ChatRequest,
+        request: Mapping[str, Any],
         *,
         response: ChatResponse | None = None,
         chunks: Sequence[ChatChunk] | None = None,
@@ -75,9 +96,30 @@ class TapeWriter:
         """Add one call: its request, and its response, its pieces or its error.
 
         Raises:
-            FrameworkError: the file cannot be written; it may end in the middle of the call.
+            FrameworkError: it cannot be written; `fields` holds the answer, as `response`. The file holds the calls
+                before this one, and no more will be added.
         """
-        call: dict[str, Any] = {"request": request_on_tape(request)}
+        try:
+            self._add(self._text_of(request, response, chunks, error))
+        except (OSError, ValueError, TypeError, RecursionError) as failure:
+            self._failed = True
+            # Not a code that is tried again: the call was answered, and would be paid once more.
+            raise FrameworkError(
+                f"the call was made, but cannot be written to {self._path}: {failure}",
+                op="recording.write",
+                code=Code.INVALID,
+                hint=f"the answer stands in error.fields['response']; {RECORD_AGAIN}",
+                fields=_kept(response, chunks),
+            ) from failure
+
+    def _text_of(
+        self,
+        request: Mapping[str, Any],
+        response: ChatResponse | None,
+        chunks: Sequence[ChatChunk] | None,
+        error: FrameworkError | None,
+    ) -> str:
+        call: dict[str, Any] = {"request": request}
         if response is not None:
             facts = response.model_dump(mode="json", exclude_defaults=True, exclude=_MOMENTARY)
             call["response"] = redact_value(facts)
@@ -85,26 +127,29 @@ class TapeWriter:
             call["chunks"] = _chunks_on_tape(chunks)
         if error is not None:
             call["error"] = redact_value(_error_facts(error))
-        text = _as_yaml(call) if self._path.suffix in YAML_SUFFIXES else json.dumps(call, ensure_ascii=False) + "\n"
-        try:
-            self._add(text)
-        except OSError as failure:
-            self._failed = True
-            # Not a code that is tried again: the call was answered, and would be paid once more.
-            raise FrameworkError(
-                f"the call was made, but cannot be written to {self._path}: {failure}",
-                op="recording.write",
-                code=Code.INVALID,
-                hint="make room, and record the calls again",
-            ) from failure
+        return _as_yaml(call) if self._path.suffix in YAML_SUFFIXES else json.dumps(call, ensure_ascii=False) + "\n"
 
     def _add(self, text: str) -> None:
+        # What UTF-8 cannot hold is written as `\udXXX`, which means the same in JSON and in quoted YAML.
+        data = text.encode("utf-8", "backslashreplace")
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # What UTF-8 cannot hold is written as `\udXXX`, which means the same in JSON and in quoted YAML.
-            with self._path.open(self._mode, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-                file.write(text)
-            self._mode = "a"
+            with self._path.open("ab" if self._append else "wb", buffering=0) as file:
+                self._append = True
+                _write(file, data)
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """Write all of `data`, or take back what was written of it: half a call would spoil the others."""
+    start, rest = os.fstat(file.fileno()).st_size, memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        with suppress(OSError):
+            if os.fstat(file.fileno()).st_size == start + len(data) - len(rest):
+                file.truncate(start)
+        raise
 
 
 class RecordedCall:
@@ -173,8 +218,7 @@ def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
     recorded = []
     for line, part in _documents(text) if in_yaml else _lines(text):
         try:
-            call = load_yaml(part, source=path.name).data if in_yaml else json.loads(part)
-            recorded.append(RecordedCall(call))
+            recorded.append(RecordedCall(_from_yaml(part, path.name) if in_yaml else json.loads(part)))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path}:{line} is no recorded call: {redact(str(error))}",
@@ -202,10 +246,26 @@ def _documents(text: str) -> Iterator[tuple[int, str]]:
         start, part = number + 1, []
 
 
+def _from_yaml(text: str, source: str) -> Any:
+    from fmf_core.yaml_text import load_yaml
+
+    return load_yaml(text, source=source).data
+
+
 def _as_yaml(call: Mapping[str, Any]) -> str:
     from chatmodels.cassette.yaml_tape import as_yaml
 
     return f"{DOCUMENT}\n{as_yaml(call)}"
+
+
+def _kept(response: ChatResponse | None, chunks: Sequence[ChatChunk] | None) -> dict[str, Any]:
+    """The answer that nobody else has, and what it took, as an error tells them."""
+    if response is None and chunks is not None:
+        with suppress(ValueError):
+            response = joined(chunks)
+    if response is None:
+        return {}
+    return {"response": response, "usage": response.usage, "cost_usd": response.cost_usd}
 
 
 def _chunks_on_tape(chunks: Sequence[ChatChunk]) -> list[Any]:

@@ -80,12 +80,11 @@ class Recordings:
         model: ChatModel
         if replay is None:
             model = self._recorded(_made(source, config))
-        elif self.mode is RecordMode.NEW:
-            model = _Completed(replay, lambda: self._recorded(_made(source, config)))
         else:
-            model = replay
-        if replay is not None:
-            model = measure(model, config)
+            # What is asked measures itself, so only what is replayed is measured here.
+            model = measure(replay, config)
+            if self.mode is RecordMode.NEW:
+                model = _Completed(replay, model, lambda: self._recorded(_made(source, config)))
         return preset(model, config) if by_settings else model
 
     def _replayed(self) -> ReplayModel:
@@ -110,8 +109,9 @@ class _Completed(ChatModel):
     provider_name = "replay"
     in_process = True
 
-    def __init__(self, replay: ReplayModel, make: Callable[[], ChatModel]) -> None:
+    def __init__(self, replay: ReplayModel, measured: ChatModel, make: Callable[[], ChatModel]) -> None:
         self._replay = replay
+        self._measured = measured
         self._make = make
         self._lock = threading.Lock()
         self._recorded: ChatModel | None = None
@@ -144,7 +144,7 @@ class _Completed(ChatModel):
 
     def _for(self, request: ChatRequest) -> ChatModel:
         if request in self._replay:
-            return self._replay
+            return self._measured
         with self._lock:
             if self._recorded is None:
                 self._recorded = self._make()

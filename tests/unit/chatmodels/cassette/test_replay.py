@@ -5,6 +5,8 @@ import base64
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 from hashlib import sha256
 
 import pytest
@@ -445,10 +447,75 @@ def test_a_call_that_cannot_be_written_is_told_and_no_other_is_made():
     with pytest.raises(FrameworkError, match="/dev/full") as caught:
         recorder.invoke("x")
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.INVALID, False)
+    assert caught.value.fields["response"].content == "x"
     assert isinstance(caught.value.__cause__, OSError)
     with pytest.raises(ConfigurationError, match="not whole"):
         recorder.invoke("y")
     assert len(asked) == 1
+
+
+FULL = """
+import resource
+from pathlib import Path
+from chatmodels import ChatModelError, ErrorCode, FrameworkError, MockChatModel, RecordingModel, ReplayModel
+from fmf_core.logs import configure_logging
+
+configure_logging("ERROR")
+path = Path(PATH)
+failure = ChatModelError("slow down " * 99, op="v.c", code=ErrorCode.RATE_LIMIT)
+model = MockChatModel(lambda request: failure if request.prompt == "fail" else "word " * 400)
+recorder = RecordingModel(model, path)
+recorder.invoke("first")
+before = path.read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, len(before) + 100))
+try:
+    WAY
+except FrameworkError as error:
+    print(type(error).__name__, error.code, error.fields.get("response") and error.fields["response"].content[:9])
+    print(error.fields.get("usage") and error.fields["usage"].completion_tokens, len(getattr(error, "__notes__", [])))
+print(path.read_bytes() == before, ReplayModel(path).invoke("first").content[:9])
+try:
+    recorder.invoke("third")
+except FrameworkError as error:
+    print("not whole" in error.message, model.call_count)
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ("recorder.invoke('second')", ["FrameworkError invalid word word", "400 0"]),
+        ("list(recorder.stream('second'))", ["FrameworkError invalid word word", "400 0"]),
+        ("recorder.invoke('fail')", ["ChatModelError rate_limit None", "None 1"]),
+    ],
+)
+def test_a_full_disk_loses_no_paid_answer_and_spoils_no_earlier_one(path, way, told):
+    path.parent.mkdir()
+    code = FULL.replace("PATH", repr(str(path))).replace("WAY", way)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [*told, "True word word", "True 2"]
+    assert ("recording.failed" in done.stderr) is ("fail" in way)
+
+
+def test_an_answer_that_is_no_json_is_kept_in_the_error(path):
+    strange = ToolCall(id="1", name="t", arguments={"a": object()})
+    recorder = RecordingModel(MockChatModel([strange]), path)
+    with pytest.raises(FrameworkError, match="cannot be written") as caught:
+        recorder.invoke("x")
+    assert caught.value.fields["response"].tool_calls == (strange,)
+
+
+def test_a_request_that_is_no_json_is_refused_before_it_is_asked(path):
+    model = MockChatModel("a")
+    recorder = RecordingModel(model, path)
+    recorder.invoke("x")
+    for strange in (recorder, ReplayModel(path)):
+        with pytest.raises(ChatModelError, match="cannot stand in a recording") as caught:
+            strange.invoke("x", extra_params={"hook": object()})
+        assert (caught.value.code, caught.value.retryable) == (ErrorCode.INVALID, False)
+    assert model.call_count == 1
+    recorder.invoke("y")
 
 
 def test_an_unmatched_prompt_shows_no_piece_of_a_secret(path):

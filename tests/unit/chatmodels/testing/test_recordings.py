@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chatmodels import ChatModelConfig, ChatModelError, MockChatModel, ReplayModel, create_chat_model
-from chatmodels.testing import Recordings, RecordMode
+from chatmodels.testing import ModelBudget, Recordings, RecordMode
 from fmf_core.errors import Code, FrameworkError
 
 
@@ -63,6 +63,18 @@ def test_once_records_where_nothing_is_yet(path):
     second = Recordings(path, "once")
     assert not second.may_ask
     assert second.model(refuse).invoke("x").content == "recorded"
+
+
+@pytest.mark.parametrize("mode", ["once", "new", "all"])
+def test_a_call_counts_once_whatever_is_recorded(path, mode):
+    if mode == "new":
+        Recordings(path, "once").model("mock", responses="x").invoke("other")
+    prices = {"m": {"input_per_1m": 1e6, "output_per_1m": 0}}
+    with ModelBudget(None, prices=prices) as budget:
+        model = Recordings(path, mode).model("mock", responses="x", model="m")
+        assert not model.invoke("one").cached
+        list(model.stream("two"))
+    assert (budget.calls, budget.spent_usd) == (2, 2.0)
 
 
 def test_new_asks_only_for_what_is_missing(path):
