@@ -12,6 +12,7 @@ from chatmodels.structured.asking import Answerer, Effort, Parsed, answer_wanted
 from chatmodels.structured.telling import Refusals
 from chatmodels.structured.wanted import wanted_shape
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
+from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, iterate_sync, run_sync
 
 if TYPE_CHECKING:
@@ -105,6 +106,29 @@ class ChatModel:
         super().__init_subclass__(**kwargs)
         if cls.complete is ChatModel.complete and cls.complete_async is ChatModel.complete_async:
             raise TypeError(f"{cls.__name__} must define complete_async or complete")
+
+    def __copy__(self) -> Self:
+        """A model with the same parts."""
+        twin = object.__new__(type(self))
+        state = object.__getstate__(self)
+        for facts in state if isinstance(state, tuple) else (state,):
+            for name, value in (facts or {}).items():
+                object.__setattr__(twin, name, value)
+        return twin
+
+    def __getstate__(self) -> Any:
+        """Refuse to be pickled or copied with all parts: those are connections, locks and keys of this process.
+
+        Raises:
+            ConfigurationError: always; a class that holds none of these may say its state in its own `__getstate__`.
+        """
+        raise ConfigurationError(
+            f"a chat model ({type(self).__name__}) cannot be pickled or deep-copied: its connections, locks and keys"
+            " belong to this process",
+            op="chatmodels.pickle",
+            hint="send the settings, without the key, and call create_chat_model(...) in the worker or task itself;"
+            " inside one process, share the model: threads and event loops may use it at the same time",
+        )
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from fmf_core.forks import in_forked_child
+
 MOST_SAVED = 10.0
 """How many second requests may follow each other at once, after a long time without any."""
 
@@ -20,6 +22,10 @@ class HedgeBudget:
 
     def __init__(self, share: float) -> None:
         self.share = share
+        self._renew()
+        in_forked_child(self._renew)  # the calls of the parent are not there
+
+    def _renew(self) -> None:
         # The garbage collector may end an abandoned call while this thread has the lock.
         self._lock = threading.RLock()
         self._saved = 1.0

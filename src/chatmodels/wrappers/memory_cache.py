@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from chatmodels.types import ChatResponse, unshared
 from fmf_core.errors import ConfigurationError
+from fmf_core.forks import in_forked_child
 
 ENTRY_BYTES = 1500
 """What an answer takes besides its text, roughly."""
@@ -41,9 +42,13 @@ class MemoryCache:
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
         self._clock = clock
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)

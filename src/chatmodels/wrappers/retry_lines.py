@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from fmf_core.errors import FrameworkError
+from fmf_core.forks import in_forked_child
 from fmf_core.logs import LEVELS, get_logger
 
 MOST_LINES = 20
@@ -27,6 +28,10 @@ class RetryLines:
 
     def __init__(self, *, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
+        self._renew()
+        in_forked_child(self._renew)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
         self._ends = float("-inf")
         self._left = 0

@@ -6,6 +6,8 @@ import pytest
 
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
 from chatmodels.errors import (
+    OWN_FAILURES,
+    SERVER_FAILURES,
     chain_of,
     chat_model_error,
     code_of,
@@ -15,6 +17,7 @@ from chatmodels.errors import (
     is_rate_limit_error,
     is_retryable,
     is_timeout_error,
+    was_asked,
 )
 from fmf_core.errors import FrameworkError
 from fmf_core.redact import add_secret
@@ -121,3 +124,20 @@ def test_a_chain_in_a_circle_ends():
     one, two = ValueError("1"), ValueError("2")
     one.__cause__, two.__cause__ = two, one
     assert list(chain_of(one)) == [one, two]
+
+
+def test_a_code_is_a_failure_of_one_side_or_of_none():
+    assert not SERVER_FAILURES & OWN_FAILURES
+    assert ErrorCode.RATE_LIMIT not in SERVER_FAILURES | OWN_FAILURES  # a server that answers
+
+
+def test_an_error_says_whether_anybody_was_asked():
+    class ClosedError(ChatModelError):
+        was_asked = False
+
+    assert was_asked(ChatModelError("x", op="o"))
+    assert was_asked(ValueError())
+    assert not was_asked(ClosedError("x", op="o"))
+    error = ChatModelError("x", op="o")
+    error.closed_for_s = 3.0
+    assert pickle.loads(pickle.dumps(error)).closed_for_s == 3.0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 
 import pytest
@@ -10,14 +12,17 @@ from chatmodels import (
     ChatModelError,
     ChatRequest,
     ChatResponse,
+    ConfigurationError,
     ErrorCode,
     HealthChecker,
     Message,
     MessageGenerator,
+    MockChatModel,
     ModelInfoProvider,
     Runnable,
     StreamMessageHandler,
     TokenUsage,
+    create_chat_model,
 )
 
 
@@ -157,3 +162,50 @@ def test_a_model_is_an_async_context():
 
     in_own_loop(go())
     assert events == ["initialize", "cleanup"]
+
+
+KEY = "sk-proj-" + "a1B2c3D4" * 6
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, lambda model: pickle.dumps([model.invoke], 0), copy.deepcopy])
+@pytest.mark.parametrize(
+    "made",
+    [Awaited, MockChatModel, lambda: create_chat_model("openai", api_key=KEY), lambda: create_chat_model("mock")],
+)
+def test_a_model_belongs_to_its_process(made, copied):
+    model = made()
+    with pytest.raises(ConfigurationError, match="cannot be pickled") as caught:
+        copied(model)
+    assert "create_chat_model(...) in the worker" in caught.value.hint
+    assert type(model).__name__ in caught.value.message
+    assert KEY not in f"{caught.value!r} {caught.value}"
+
+
+def test_a_copy_has_the_same_parts():
+    class Slotted(Awaited):
+        __slots__ = ("name",)
+
+    model = Slotted()
+    model.name, model.other = "n", ["o"]
+    twin = copy.copy(model)
+    assert (type(twin), twin.name) == (Slotted, "n")
+    assert twin.other is model.other
+    twin.other = []
+    assert model.other == ["o"]
+
+
+def test_a_model_without_connections_may_say_its_state():
+    model = Portable("x")
+    assert pickle.loads(pickle.dumps(model)).text == "x"
+    assert copy.deepcopy(model).invoke("?").content == "x"
+
+
+class Portable(ChatModel):
+    def __init__(self, text):
+        self.text = text
+
+    def __getstate__(self):
+        return self.__dict__
+
+    def complete(self, request):
+        return answer(request, self.text)

@@ -436,10 +436,11 @@ class TestLogLines:
         with pytest.raises(ChatModelError):
             make(MockChatModel(fail_with=failure), retry={"first_wait_s": 0}).invoke("x")
         make(vendor()).invoke("x")
-        (line,) = lines()
+        *retries, line = lines()
         assert (line["event"], line["level"], line["code"], line["op"]) == ("llm.call", "info", "unavailable", "v.c")
         assert line["attempts"] == 3
-        assert KEY not in json.dumps(line)
+        assert [retry["event"] for retry in retries] == ["llm.retry"] * 2
+        assert KEY not in json.dumps([*retries, line])
 
     def test_what_the_provider_says_of_its_limits(self, log_lines, make):
         lines = log_lines("DEBUG")

@@ -12,6 +12,7 @@ from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers.breaker import BreakerModel, BreakerOpenError
 from fmf_core.portal import in_thread
 from peers.scripted_server import Reply, ScriptedServer
+from unit.chatmodels.wrappers.scripts import Streaming, end, in_own_loop
 
 REQUEST = ChatRequest(prompt="x", model="m-1")
 DOWN = ErrorCode.UNAVAILABLE
@@ -186,6 +187,42 @@ class TestProbing:
 
         with asyncio.Runner() as runner:
             runner.run(cancelled())
+
+    def test_a_probe_whose_stream_is_empty_closes_it(self):
+        clock = Clock()
+        inner = Streaming([failure()], [failure()], [], ["fine", end()])
+        model = breaking(inner, clock)
+        for _ in range(2):
+            with pytest.raises(ChatModelError):
+                list(model.stream(REQUEST))
+        clock.now = 30
+        assert list(model.stream(REQUEST)) == []
+        assert "".join(chunk.text for chunk in model.stream(REQUEST)) == "fine"
+
+    def test_a_call_that_the_garbage_collector_ends_may_end_at_any_moment(self):
+        class Collecting(Clock):
+            abandoned = None
+
+            def __call__(self):
+                abandoned, self.abandoned = self.abandoned, None
+                if abandoned is not None:
+                    abandoned.close()
+                return self.now
+
+        clock = Collecting()
+        model = breaking(MockChatModel("fine", latency_s=0.001), clock)
+
+        async def go():
+            left = model.complete_async(REQUEST)
+            left.send(None)
+            clock.abandoned = left
+            return (await model.complete_async(REQUEST)).content
+
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(in_own_loop(go())), daemon=True)
+        thread.start()
+        thread.join(30)
+        assert answers == ["fine"]
 
 
 class Threaded(MockChatModel):

@@ -359,6 +359,28 @@ class TestSingleFlight:
             over.set()
             thread.join(30)
 
+    def test_an_asker_that_the_garbage_collector_ends_may_end_at_any_moment(self):
+        flights: SingleFlight[str] = SingleFlight()
+
+        async def never():
+            await asyncio.sleep(3600)
+
+        async def now():
+            return "fine"
+
+        async def go():
+            left = flights.fetch("k", never)
+            left.send(None)
+            with flights._lock:  # as if in the middle of another caller's look
+                left.close()
+            return await flights.fetch("k", now)
+
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(run(go())), daemon=True)
+        thread.start()
+        thread.join(30)
+        assert answers == [("fine", True)]
+
     def test_an_asker_that_only_takes_long_is_waited_for(self, monkeypatch):
         monkeypatch.setattr(single_flight, "BLOCKED_S", 0.05)
         monkeypatch.setattr(single_flight, "LOOK_AGAIN_S", 0.01)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels import ChatModel, ChatModelError, ChatRequest, ErrorCode, MockChatModel, create_chat_model
+from chatmodels import ChatChunk, ChatModel, ChatModelError, ChatRequest, ErrorCode, MockChatModel, create_chat_model
 from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers.hedge_budget import HedgeBudget
 from chatmodels.wrappers.hedging import HedgingModel
@@ -123,6 +123,37 @@ class TestWhole:
         with asyncio.Runner() as runner:
             runner.run(asyncio.wait_for(go(), 30))
         assert inner.begun == 10
+
+    def test_a_stream_that_is_cancelled_twice_is_cancelled(self):
+        class Stubborn(ChatModel):
+            begun = ended = 0
+
+            async def complete_async(self, request):
+                raise AssertionError("not streamed")
+
+            async def stream_async(self, request):
+                self.begun += 1
+                try:
+                    await asyncio.sleep(60)
+                    yield ChatChunk(text="never")
+                finally:
+                    await asyncio.sleep(0.05)
+                    self.ended += 1
+
+        inner = Stubborn()
+
+        async def go():
+            call = asyncio.create_task(anext(HedgingModel(inner, 0.01, 1.0).stream_async(REQUEST)))
+            while inner.begun < 2:
+                await asyncio.sleep(0.005)
+            for _ in range(2):
+                call.cancel()
+                await asyncio.sleep(0)
+            (outcome,) = await asyncio.gather(call, return_exceptions=True)
+            await asyncio.sleep(0.2)
+            return outcome
+
+        assert isinstance(run(asyncio.wait_for(go(), 30)), asyncio.CancelledError)
 
     def test_a_quick_answer_needs_no_second_request(self):
         inner = Script((0, "quick"))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import time
 
 import pytest
 
 from chatmodels import ChatModelError, ErrorCode, MockChatModel
+from chatmodels.wrappers.retry_lines import MOST_LINES, RetryLines
 from chatmodels.wrappers.retrying import RetryingModel
 from fmf_core.errors import FrameworkError
+from fmf_core.logs import configure_logging, reset_logging
 from unit.chatmodels.wrappers.scripts import FAST, REQUEST, Streaming, end, failure, in_own_loop
 
 
@@ -104,3 +108,77 @@ class TestRetryingModel:
         with pytest.raises(ChatModelError, match="after 2 attempts") as caught:
             list(RetryingModel(broken, FAST).stream(REQUEST))
         assert caught.value.fields["attempts"] == 2
+
+    def test_the_last_error_is_no_consequence_of_the_first(self):
+        model = RetryingModel(MockChatModel([failure(), failure(ErrorCode.AUTH)]), FAST)
+        for ask in (model.complete, lambda request: list(model.stream(request))):
+            with pytest.raises(ChatModelError) as caught:
+                ask(REQUEST)
+            assert caught.value.__context__ is None
+            model.inner.reset()
+
+    def test_a_pause_can_be_cancelled(self):
+        patient = FAST.model_copy(update={"first_wait_s": 30.0})
+        inner = Streaming([failure(retry_after=20.0)])
+
+        async def cancelled(work):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await work
+            assert len(asyncio.all_tasks()) == 1
+
+        in_own_loop(cancelled(RetryingModel(MockChatModel(fail_with=failure(retry_after=20.0)), patient).ainvoke("x")))
+
+        async def first():
+            return await anext(RetryingModel(inner, patient).stream_async(REQUEST))
+
+        in_own_loop(cancelled(first()))
+        assert (inner.opened, inner.closed) == (1, 1)
+
+    def test_a_circuit_that_this_side_keeps_closed_is_waited_for(self):
+        closed = failure()
+        closed.closed_for_s = 31.0
+        inner = MockChatModel(fail_with=closed)
+        with pytest.raises(ChatModelError) as caught:
+            RetryingModel(inner, FAST).complete(REQUEST)
+        assert (inner.call_count, caught.value.retry_after) == (1, 31.0)
+
+
+@pytest.fixture
+def lines():
+    stream = io.StringIO()
+    configure_logging("INFO", stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    reset_logging()
+
+
+class TestLines:
+    def test_every_retry_is_one(self, lines):
+        wait = FAST.model_copy(update={"first_wait_s": 0.001})
+        model = RetryingModel(MockChatModel([failure(), failure(ErrorCode.RATE_LIMIT, retry_after=0.01), "done"]), wait)
+        for ask in (model.complete, lambda request: list(model.stream(request))):
+            ask(REQUEST.model_copy(update={"prompt": "private"}))
+            model.inner.reset()
+        first, second, *streamed = lines()
+        facts = ("event", "level", "provider", "model", "attempt", "code")
+        assert [first[fact] for fact in facts] == ["llm.retry", "info", "mock", "m-1", 1, "unavailable"]
+        assert [second[fact] for fact in facts] == ["llm.retry", "info", "mock", "m-1", 2, "rate_limit"]
+        assert second["wait_s"] >= 0.01
+        assert [line["attempt"] for line in streamed] == [1, 2]
+        assert "private" not in json.dumps([first, second])
+
+    def test_what_is_not_tried_again_is_none(self, lines):
+        with pytest.raises(ChatModelError):
+            RetryingModel(MockChatModel(fail_with=failure()), FAST.model_copy(update={"max_attempts": 1})).invoke("x")
+        assert lines() == []
+
+    def test_a_storm_is_counted_and_not_told(self, lines):
+        now = [100.0]
+        told = RetryLines(clock=lambda: now[0])
+        for number in range(5 * MOST_LINES):
+            told.say(number, failure(), 0.5, "p", "m")
+        assert [line["attempt"] for line in lines()] == list(range(MOST_LINES))
+        now[0] += 1.0
+        told.say(1, failure(), 0.5, "p", "m")
+        told.say(2, failure(), 0.5, "p", "m")
+        assert [line.get("left_out") for line in lines()[-2:]] == [4 * MOST_LINES, None]
