@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from chatmodels.families import BodyShape
 from fmf.config.base import Name, Section
 from fmf_core.nearest import known_hint
 
@@ -84,6 +85,10 @@ class BedrockConfig(Section):
     """The longest answer, in tokens; null leaves it out."""
     endpoint_url: str | None = None
     """Another endpoint than the region's public one."""
+    api: Literal["auto", "converse", "invoke_model"] = "auto"
+    """The interface: converse, or invoke_model where a model lacks it; auto is converse unless a shape is given."""
+    shape: BodyShape | None = None
+    """The body that invoke_model takes, where the id does not tell it, as with imported models."""
 
 
 class LocalModelConfig(Section):

@@ -214,6 +214,8 @@ def _aws_bedrock(settings: BedrockConfig, secrets: Keys) -> Mapping[str, Any]:
         "options": {
             "region": region,
             "endpoint_url": settings.endpoint_url,
+            "api": settings.api,
+            "shape": settings.shape,
             "profile": secrets.setting("AWS_PROFILE"),
             **pair,
         },

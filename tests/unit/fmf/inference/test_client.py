@@ -94,7 +94,11 @@ def test_bedrock(tmp_path):
     given = config(provider="aws_bedrock", aws_bedrock={**section, "temperature": None})
     by_role = client.chat_model_config(given, secrets(tmp_path))
     assert (by_role.model, by_role.temperature, by_role.max_tokens) == ("us.anthropic.claude", None, 1024)
-    assert by_role.options == {"region": "eu-west-1", "endpoint_url": "http://x", "profile": None}
+    where = {"region": "eu-west-1", "endpoint_url": "http://x", "profile": None}
+    assert by_role.options == {**where, "api": "auto", "shape": None}
+    imported = config(provider="aws_bedrock", aws_bedrock={**section, "api": "invoke_model", "shape": "llama3"})
+    options = client.chat_model_config(imported, secrets(tmp_path)).options
+    assert (options["api"], options["shape"]) == ("invoke_model", "llama3")
     keys = {"AWS_ACCESS_KEY_ID": "id-of-nobody", "AWS_SECRET_ACCESS_KEY": "secret-of-nobody"}
     signed = client.chat_model_config(given, secrets(tmp_path, **keys, AWS_PROFILE="p"))
     told = {name: value for name, value in signed.options.items() if name.startswith("aws_") and value}
