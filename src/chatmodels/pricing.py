@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from chatmodels.config import Price
 from chatmodels.types import TokenUsage
+from fmf_core.logs import get_logger
+
+log = get_logger("chatmodels")
 
 FREE_PROVIDERS = frozenset({"local"})
 BEDROCK = "aws_bedrock"
+OLD_DAYS = 180
+"""How many days a list price may be old before whoever keeps to a budget by it is told."""
 
 # A date, or what stands for the newest snapshot.
 _SNAPSHOT = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)$")
@@ -94,6 +101,42 @@ def with_failed(
         more = cost_of(usage, prices)
         cost_usd = None if cost_usd is None or more is None else cost_usd + more
     return cost_usd
+
+
+def tell_old_price(usage: TokenUsage, cost_usd: float | None, *, today: Callable[[], date] | None = None) -> None:
+    """Log one line, the first time in a process, when a cost that a promise rests on comes from an old list price.
+
+    Args:
+        usage: what was paid for.
+        cost_usd: what it counts for; where the table would give another cost, that is not where it comes from.
+        today: gives the day; tests pass their own.
+    """
+    if _Old.told or cost_usd is None:
+        return
+    listed = list_price(usage.model, usage.provider)
+    if listed is None or cost_usd != _sum(usage, listed.price):
+        return
+    age = ((today or _today)() - date.fromisoformat(listed.as_of)).days
+    if age > OLD_DAYS and _Old.first():
+        hint = "look whether it still holds; prices={model: {...}}, or inference.prices of fmf.yaml, says another"
+        log.warning("prices.old", model=usage.model, as_of=listed.as_of, days=age, source=listed.source, hint=hint)
+
+
+class _Old:
+    told = False
+    """Whether this process has heard of it."""
+    lock = threading.Lock()
+
+    @classmethod
+    def first(cls) -> bool:
+        """Whether nobody has been told before, whichever thread asks."""
+        with cls.lock:
+            told, cls.told = cls.told, True
+        return not told
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 @lru_cache(maxsize=256)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
 from chatmodels.config import Price
 from chatmodels.errors import ChatModelError
-from chatmodels.pricing import cost_of
+from chatmodels.pricing import cost_of, tell_old_price
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
 
@@ -30,15 +31,21 @@ class Budget:
     Args:
         limit_usd: US dollars; `None` only counts.
         prices: model name to `Price` or its keys, for models whose price is unknown otherwise.
+        today: gives the day, by which shipped prices are too old for a limit or not; tests pass their own.
     """
 
     def __init__(
-        self, limit_usd: float | None = None, *, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
+        self,
+        limit_usd: float | None = None,
+        *,
+        prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
+        today: Callable[[], date] | None = None,
     ) -> None:
         if limit_usd is not None and not limit_usd >= 0:
             raise ConfigurationError(f"limit_usd must be 0 or more, got {limit_usd!r}", op="budget.create")
         self.limit_usd = limit_usd
         self._prices = dict(prices or {})
+        self._today = today
         self._lock = threading.Lock()
         self._spent = 0.0
         self._calls = 0
@@ -114,6 +121,8 @@ class Budget:
             with self._lock:
                 self._calls += 1
                 self._spent += cost_usd
+            if usage is not None and self.limit_usd is not None:
+                tell_old_price(usage, cost_usd, today=self._today)
             return
         charged = [*failed, usage] if usage is not None else [*failed]
         costs = [(each.model, self._cost_of(each)) for each in charged]
@@ -125,6 +134,8 @@ class Budget:
 
     def _cost_of(self, usage: TokenUsage) -> float | None:
         cost = cost_of(usage, self._prices)
+        if self.limit_usd is not None:
+            tell_old_price(usage, cost, today=self._today)
         return 0.0 if cost is None and usage.provider == "mock" else cost
 
     def assert_within_budget(self) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import date, timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from chatmodels import Price, TokenUsage, cost_of
+from chatmodels import Price, TokenUsage, cost_of, pricing
 from chatmodels.pricing import cost_of_answer, list_price, prices_as_of, table
+from chatmodels.spending import Budget
 
 
 def usage(model, prompt=1_000_000, completion=1_000_000, provider="openai", **more):
@@ -180,3 +182,49 @@ def test_what_an_answer_cost():
     assert cost_of_answer(usage, told=2.0, cached=True) == 0.0
     assert cost_of_answer(None) is None
     assert cost_of_answer(None, told=2.0) == 2.0
+
+
+class TestOldPrices:
+    """Whoever keeps to a budget by a list price is told, once, that it is old."""
+
+    @pytest.fixture(autouse=True)
+    def _unheard(self, monkeypatch):
+        monkeypatch.setattr(pricing._Old, "told", False)
+
+    @pytest.fixture
+    def lines(self, caplog):
+        caplog.set_level("WARNING", logger="chatmodels")
+        return lambda: [record for record in caplog.records if "prices.old" in record.getMessage()]
+
+    def spend(self, model="gpt-4o-mini", days=181, limit_usd=1.0, told=None, **more):
+        as_of = date.fromisoformat(prices_as_of("openai"))
+        budget = Budget(limit_usd, today=lambda: as_of + timedelta(days=days), **more)
+        budget.count(usage(model, 1000, 0), told)
+        return budget
+
+    def test_one_line_a_process(self, lines):
+        for _ in range(2):
+            self.spend()
+            self.spend("gpt-4o")
+        (line,) = lines()
+        assert "gpt-4o-mini" in line.getMessage()
+        assert prices_as_of("openai") in line.getMessage()
+
+    def test_a_cost_that_the_call_itself_told_counts_too(self, lines):
+        self.spend(told=cost_of(usage("gpt-4o-mini", 1000, 0)))
+        assert len(lines()) == 1
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"days": 180},
+            {"limit_usd": None},
+            {"prices": {"gpt-4o-mini": {"input_per_1m": 1, "output_per_1m": 1}}},
+            {"told": 0.5},
+            {"told": 0.0},
+            {"model": "of nobody"},
+        ],
+    )
+    def test_silent_where_nothing_is_promised_or_the_price_is_somebody_elses(self, lines, given):
+        self.spend(**given)
+        assert lines() == []
