@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmf_core.errors import RETRYABLE, Code, FrameworkError
 from fmf_core.redact import redact
+
+if TYPE_CHECKING:
+    from chatmodels.types import TokenUsage
 
 SERVER_FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
 """Failures of a server that has too much to do or is not there. Every other one shows that somebody answers."""
@@ -48,6 +51,20 @@ def chat_model_error(message: str, *, op: str, code: Code, **more: Any) -> ChatM
 def was_asked(error: BaseException) -> bool:
     """Whether a provider was asked, as far as `error` tells."""
     return not isinstance(error, ChatModelError) or error.was_asked
+
+
+def billed(error: BaseException) -> tuple[TokenUsage, ...]:
+    """What the provider charged for in a failed call, request by request, the last one at the end.
+
+    An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before.
+    """
+    from chatmodels.types import TokenUsage  # only here: most who know errors need no values
+
+    if not isinstance(error, FrameworkError):
+        return ()
+    usage = error.fields.get("usage")
+    earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
+    return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:

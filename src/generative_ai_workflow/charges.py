@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from chatmodels.errors import billed
 from chatmodels.types import ChatResponse, TokenUsage
-from chatmodels.wrappers.base import billed
 from fmf_core.errors import FrameworkError
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from chatmodels.errors import ChatModelError
+from chatmodels.errors import ChatModelError, billed
 from chatmodels.structured.finding import Found, MisfitError, find
 from chatmodels.structured.telling import Refusals, refuses_the_format, request_with, ways_to_tell
 from chatmodels.structured.wanted import Expected, Wanted, wanted_json
@@ -57,7 +57,7 @@ class Parsed(Generic[T]):
     response: ChatResponse
     """The answer that held the value."""
     usage: TokenUsage
-    """The tokens of the answers to all asks together; `failed_usage` of these answers is not in it."""
+    """The tokens of all asks together, attempts that failed and were charged included."""
     asks: int = 1
     """How often the model answered."""
     repairs: tuple[Repair, ...] = ()
@@ -164,7 +164,7 @@ class _Ladder(Generic[T]):
             except ChatModelError as error:
                 self._after_error(error)
                 continue
-            self._count(response.usage, response.cost_usd, response.model)
+            self._count((*response.failed_usage, response.usage), response.cost_usd, response.model)
             if response.finish_reason == "length":
                 self._raise_max_tokens(response.usage)
             elif response.finish_reason == "content_filter":
@@ -185,11 +185,11 @@ class _Ladder(Generic[T]):
             return self._told
         return request_with(self._told, (*self._told.messages, *self._turns), **changes)
 
-    def _count(self, usage: TokenUsage | None, cost: float | None, model: str) -> None:
+    def _count(self, usages: Sequence[TokenUsage], cost: float | None, model: str) -> None:
         self._asks += 1
         self._model = model
         self._raised_just_now = False
-        if usage is not None:
+        for usage in usages:
             self._usage = usage if self._usage is None else self._usage + usage
         self._cost = None if self._cost is None or cost is None else self._cost + cost
 
@@ -208,7 +208,7 @@ class _Ladder(Generic[T]):
 
     def _after_error(self, error: ChatModelError) -> None:
         """The model raised: an answer that cannot be used, a format that it does not know, or something else."""
-        spent, cost = error.fields.get("usage"), error.fields.get("cost_usd")
+        spent, cost, charged = error.fields.get("usage"), error.fields.get("cost_usd"), billed(error)
         usage = spent if isinstance(spent, TokenUsage) else None
         if error.code is Code.INVALID and self._raised_just_now:
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error
@@ -220,17 +220,18 @@ class _Ladder(Generic[T]):
             self._turns = () if refused.wanted is not self._ways[0].wanted else self._turns
             self._note("format_refused", f"the provider does not take {refused.name}, so {self._ways[0].name} is used")
         elif error.code is Code.TRUNCATED:
-            self._count(usage, cost, self._model)
+            self._count(charged, cost, self._model)
             self._raise_max_tokens(usage, error)
         elif error.code is Code.BAD_REPLY and EMPTY in error.message:
-            self._count(usage, cost, self._model)
+            self._count(charged, cost, self._model)
             self._ask_once_more(error)
         else:
-            if error.code is Code.REFUSED or usage is not None or cost is not None:
-                self._count(usage, cost, self._model)
+            if error.code is Code.REFUSED or charged:
+                self._count(charged, cost, self._model)
             if error.code is Code.REFUSED:
                 error.hint = error.hint or HINTS[Code.REFUSED]
             if self._asks:
+                error.fields.pop("failed_usage", None)  # `usage` holds it now
                 error.fields.update({name: fact for name, fact in self._facts().items() if name != "model"})
             raise error
 

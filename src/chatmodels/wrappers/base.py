@@ -93,18 +93,6 @@ def counted(chunk: ChatChunk, before: int, charged: tuple[TokenUsage, ...] = ())
     return chunk.model_copy(update=told)
 
 
-def billed(error: BaseException) -> tuple[TokenUsage, ...]:
-    """What the provider charged for in a failed call, request by request; the last one's tokens come last.
-
-    An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before.
-    """
-    if not isinstance(error, FrameworkError):
-        return ()
-    usage = error.fields.get("usage")
-    earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
-    return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier
-
-
 def tell_charged(error: FrameworkError, earlier: tuple[TokenUsage, ...]) -> None:
     """Say on `error` what the requests before the one that failed with it were charged for."""
     if earlier:

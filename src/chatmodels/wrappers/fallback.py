@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chatmodels.config import FALLBACK_ON, Price
-from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.errors import ChatModelError, billed, chat_model_error
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, billed, close_stream, counted, presets_of, tell_charged
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, presets_of, tell_charged
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.logs import get_logger
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from copy import copy
 
 from chatmodels.config import Price
+from chatmodels.errors import billed
 from chatmodels.iface import ChatModel
 from chatmodels.metrics import MeasuredCall, Meter
 from chatmodels.pricing import cost_of_answer, with_failed
 from chatmodels.spending import check_budgets, count_spending
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel, billed, close_stream
+from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import FrameworkError
 
 

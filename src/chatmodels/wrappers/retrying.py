@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from chatmodels.config import RetryBudget
-from chatmodels.errors import SERVER_FAILURES, ChatModelError, was_asked
+from chatmodels.errors import SERVER_FAILURES, ChatModelError, billed, was_asked
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, billed, close_stream, counted, tell_charged
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged
 from chatmodels.wrappers.retry_budget import buckets
 from chatmodels.wrappers.retry_lines import RetryLines
 from fmf_core.errors import FrameworkError

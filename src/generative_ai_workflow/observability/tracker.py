@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatmodels.config import Price
+from chatmodels.errors import billed
 from chatmodels.pricing import has_price
 from chatmodels.spending import Budget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
-from chatmodels.wrappers.base import billed
 from fmf_core.errors import FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.exceptions import AbortError, BudgetExceededError

@@ -190,13 +190,16 @@ def test_a_typed_value_knows_what_all_of_it_cost():
     parsed = made(MockChatModel([charged(), "seven", charged(), number])).parse("x", int)
     assert (parsed.value, parsed.asks) == (7, 2)
     assert parsed.cost_usd == pytest.approx(6.0, abs=0.01)
-    assert parsed.response.failed_usage == (LOST,)
+    assert (parsed.response.usage, parsed.response.failed_usage) == (GOOD, (LOST,))
+    assert parsed.usage.prompt_tokens >= 2 * LOST.prompt_tokens
 
 
 def test_a_value_that_never_comes_tells_what_it_cost():
     with pytest.raises(ChatModelError) as caught:
         made(MockChatModel([charged(), "seven", charged(), failure(ErrorCode.INVALID)])).parse("x", int)
     assert caught.value.fields["cost_usd"] == pytest.approx(4.0, abs=0.01)
+    assert caught.value.fields["usage"].prompt_tokens >= 2 * LOST.prompt_tokens
+    assert "failed_usage" not in caught.value.fields
 
 
 def test_models_of_the_factory_do_the_same():
