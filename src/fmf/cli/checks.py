@@ -88,7 +88,8 @@ def _needed_extras(session: Session) -> set[str]:
     from chatmodels.registry import get_chat_model_metadata, list_chat_models
 
     provider = session.config.inference.provider
-    return {get_chat_model_metadata(provider)["extra"]} if provider in list_chat_models() else set()
+    needed = {get_chat_model_metadata(provider)["extra"]} if provider in list_chat_models() else set()
+    return {*needed, "otel"} if session.config.observability.otel.enabled else needed
 
 
 def _extra(extra: str, *, needed: bool) -> Check:

@@ -36,6 +36,7 @@ def show(session: Session) -> None:
 def check(session: Session) -> None:
     """Check the configuration, its profiles and the chain that it names, without touching anything else."""
     from fmf.auth.base import PLANNED, check_auth
+    from fmf.cli.extras import missing_of
     from fmf.config.check import check_profiles
     from fmf.inference.check import check_inference
 
@@ -45,6 +46,8 @@ def check(session: Session) -> None:
         if loaded.value.auth.provider not in PLANNED:
             check_auth(loaded.value.auth)
         unchecked.update(dict.fromkeys(check_inference(loaded.value, root=loaded.root)))
+        if loaded.value.observability.otel.enabled and (missing := missing_of("otel")):
+            unchecked[f"observability.otel: not installed here: {', '.join(missing)} (extra otel)"] = None
 
     look(session.loaded)
     checked = [str(session.loaded.path or "defaults only, there is no fmf.yaml here")]

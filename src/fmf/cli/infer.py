@@ -45,7 +45,7 @@ def infer(
     prompt = _prompt(" ".join(words), prompt, with_input=source is not None)
     values = dict(_variable(given) for given in variables)
     loaded = session.loaded
-    session.secrets.guard()
+    session.begin()
     if source is not None:
         values = {"text": read_text(source, loaded.value.processing.limits.max_file_mb), **values}
     asked = question(loaded, session.secrets, prompt, values)

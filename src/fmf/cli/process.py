@@ -19,7 +19,7 @@ def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
     from fmf.cli.telling import tell
 
     session.warn_of_planned()
-    session.secrets.guard()
+    session.begin()
     room_for_calls(1)  # nothing is asked, one document is open at a time
     reading = ProcessRun(session.loaded, connector, select)
     with stopping(reading.stop, said=session.interactive), watching(reading.tally, shown=session.interactive):

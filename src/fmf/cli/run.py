@@ -36,7 +36,7 @@ def run(session: Session, chain: str | None, limit: int | None, concurrency: int
     from fmf.cli.telling import tell
 
     session.warn_of_planned()
-    session.secrets.guard()
+    session.begin()
     path = chain_path(session.loaded, chain)
     prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency))
     room = room_for_calls(prepared.concurrency)

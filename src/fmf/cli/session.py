@@ -60,7 +60,7 @@ class Session:
 
     @cached_property
     def loaded(self) -> LoadedConfig:
-        """The configuration with the origin of every value; logging and telemetry are set up as it says.
+        """The configuration with the origin of every value; logging is set up as it says.
 
         Raises:
             ConfigError: it cannot be read, or something in it is wrong; the message names every fault.
@@ -73,10 +73,6 @@ class Session:
         unasked = loaded.origin("observability.log_level") == "default"
         wish = LogWish(settings.log_format, None if unasked else settings.log_level, self.verbose, self.quiet)
         self.json_logs = configure(wish) == "json"
-        if settings.otel.enabled:
-            from fmf.observability import otel
-
-            otel.start()
         return loaded
 
     def planned(self) -> list[str]:
@@ -106,6 +102,19 @@ class Session:
         from fmf.auth.base import build_secrets
 
         return build_secrets(self.config.auth, self.root)
+
+    def begin(self) -> None:
+        """Have secrets blanked and telemetry exported from now on; before anything of the user's is read.
+
+        Raises:
+            AuthError: the place of the secrets cannot be read.
+            ConfigError: telemetry is wanted, and cannot be exported.
+        """
+        self.secrets.guard()
+        if self.config.observability.otel.enabled:
+            from fmf.observability import otel
+
+            otel.start()
 
     @property
     def interactive(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from fmf_core.errors import Code, ConfigurationError
 from fmf_core.telemetry import host
 
-END_S = 5.0
+END_S = 3.0
 """How long the end of the program waits for the collector at most, in seconds."""
 SERVICE = "fmf"
 """The name of the service, where neither OTEL_SERVICE_NAME nor OTEL_RESOURCE_ATTRIBUTES gives one."""

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from fmf.auth.base import secret_providers
+from fmf.cli.extras import EXTRAS
 from fmf_core.settings import load_yaml
 
 FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
@@ -173,3 +174,14 @@ def test_check_refuses_what_a_secret_provider_does_not_take(fmf, tmp_path):
         assert "adress" in result.stderr
     finally:
         secret_providers.remove("vaulty")
+
+
+def test_check_and_doctor_tell_that_the_extra_for_telemetry_is_missing(fmf, tmp_path, monkeypatch):
+    monkeypatch.setitem(EXTRAS, "otel", ("no_such_package",))
+    (tmp_path / "fmf.yaml").write_text("inference: {provider: mock}\nobservability: {otel: {enabled: true}}\n")
+    checked = fmf("config", "check")
+    assert checked.exit_code == 0
+    assert "no_such_package" in checked.stderr
+    looked = fmf("doctor")
+    assert looked.exit_code == 2
+    assert "frontier-model-framework[otel]" in looked.stderr
