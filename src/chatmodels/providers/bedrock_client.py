@@ -81,9 +81,9 @@ def session_of(access: Access) -> Any:
     return boto3.session.Session(
         botocore_session=below,
         region_name=access.region or os.environ.get("AWS_REGION"),  # boto3 itself does not look there
-        aws_access_key_id=_plain(access.access_key_id),
-        aws_secret_access_key=_plain(access.secret_access_key),
-        aws_session_token=_plain(access.session_token),
+        aws_access_key_id=_revealed(access.access_key_id),
+        aws_secret_access_key=_revealed(access.secret_access_key),
+        aws_session_token=_revealed(access.session_token),
     )
 
 
@@ -213,7 +213,7 @@ class Runtime:
 
     def _keep_secrets(self, session: Any) -> None:
         """Have the credentials blanked wherever they would show; they may change while the process runs."""
-        key = _plain(self._access.api_key) or os.environ.get(KEY_NAME)
+        key = _revealed(self._access.api_key) or os.environ.get(KEY_NAME)
         if key and not self._access.access_key_id:
             found: Any = (key,)
         else:
@@ -299,5 +299,5 @@ def late(timeout_s: float) -> LateError:
     return LateError(f"no complete answer within {timeout_s:g} s")
 
 
-def _plain(secret: SecretStr | None) -> str | None:
+def _revealed(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret is not None else None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from chatmodels.capabilities import provider_capabilities
 from chatmodels.iface import ChatModel
 from chatmodels.providers.mock_answers import (
-    Answer,
     BrokenAnswer,
     Failure,
+    ScriptedAnswer,
     Span,
     as_failure,
     check_span,
@@ -77,7 +77,7 @@ class MockChatModel(ChatModel):
 
     def __init__(
         self,
-        responses: Mapping[str, Answer] | Sequence[Answer] | Answer | None = None,
+        responses: Mapping[str, ScriptedAnswer] | Sequence[ScriptedAnswer] | ScriptedAnswer | None = None,
         fail_with: Failure | str | None = None,
         *,
         model: str | None = None,
@@ -97,8 +97,8 @@ class MockChatModel(ChatModel):
         _check(error_rate=error_rate, at_end=at_end, chunk_chars=chunk_chars, log_limit=log_limit)
         check_span("latency_s", latency_s)
         check_span("chunk_delay_s", chunk_delay_s)
-        self._by_prompt: Mapping[str, Answer] = responses if isinstance(responses, Mapping) else {}
-        self._script: tuple[Answer, ...] = _as_script(responses)
+        self._by_prompt: Mapping[str, ScriptedAnswer] = responses if isinstance(responses, Mapping) else {}
+        self._script: tuple[ScriptedAnswer, ...] = _as_script(responses)
         self._fail_with = None if fail_with is None else as_failure("fail_with", fail_with)
         self._model = model
         self._latency_s = latency_s
@@ -202,7 +202,7 @@ class MockChatModel(ChatModel):
             return HealthStatus(status="unhealthy", detail="error_rate is 1")
         return HealthStatus(status="healthy")
 
-    def _next(self, request: ChatRequest) -> tuple[Answer, float]:
+    def _next(self, request: ChatRequest) -> tuple[ScriptedAnswer, float]:
         """The answer whose turn it is, and the seconds that it takes."""
         with self._lock:
             number = self._count
@@ -214,7 +214,7 @@ class MockChatModel(ChatModel):
             return self._fail_with, delay_s
         return (self._error if unlucky else self._scripted(request, number)), delay_s
 
-    def _scripted(self, request: ChatRequest, number: int) -> Answer:
+    def _scripted(self, request: ChatRequest, number: int) -> ScriptedAnswer:
         if self._by_prompt:
             return self._by_prompt.get(request.prompt, self._by_prompt.get("default", _unscripted))
         if not self._script:
@@ -240,7 +240,7 @@ class MockChatModel(ChatModel):
             self._random = Random(self._seed)  # noqa: S311 - a repeatable choice is the point
         return self._random
 
-    async def _answered(self, request: ChatRequest, answer: Answer) -> ChatResponse | BrokenAnswer:
+    async def _answered(self, request: ChatRequest, answer: ScriptedAnswer) -> ChatResponse | BrokenAnswer:
         given = await resolve(answer, request)
         if isinstance(given, BrokenAnswer):
             return given
@@ -268,7 +268,7 @@ def _unscripted(request: ChatRequest) -> str | ToolCall:
     return json.dumps(example_of(wanted.json_schema or {"type": "object"}), ensure_ascii=False)
 
 
-def _as_script(responses: object) -> tuple[Answer, ...]:
+def _as_script(responses: object) -> tuple[ScriptedAnswer, ...]:
     if responses is None or isinstance(responses, Mapping):
         return ()
     if isinstance(responses, Sequence) and not isinstance(responses, str):

@@ -30,8 +30,10 @@ class BrokenAnswer:
     failure: Failure = Code.UNAVAILABLE
 
 
-Plain = str | ChatResponse | ToolCall | Sequence[ToolCall] | Mapping[str, Any] | BaseModel | BrokenAnswer | Failure
-Answer = Plain | Callable[[ChatRequest], Plain | Awaitable[Plain]]
+FixedAnswer = (
+    str | ChatResponse | ToolCall | Sequence[ToolCall] | Mapping[str, Any] | BaseModel | BrokenAnswer | Failure
+)
+ScriptedAnswer = FixedAnswer | Callable[[ChatRequest], FixedAnswer | Awaitable[FixedAnswer]]
 """One scripted answer: a text; a whole response; one tool call or several; a mapping or a pydantic model, answered as
 JSON; a code or an exception to fail with; a `BrokenAnswer`; or a function of the request,
 blocking or async, that gives one of these."""
@@ -75,7 +77,9 @@ def exception_of(failure: Failure) -> BaseException:
     return failure() if isinstance(failure, type) else failure
 
 
-async def resolve(answer: Answer, request: ChatRequest) -> str | ChatResponse | tuple[ToolCall, ...] | BrokenAnswer:
+async def resolve(
+    answer: ScriptedAnswer, request: ChatRequest
+) -> str | ChatResponse | tuple[ToolCall, ...] | BrokenAnswer:
     """What `answer` says to `request`; raises when it is a failure."""
     given: Any = answer
     if callable(answer) and not _fails(answer):

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from chatmodels.json_schema import SlowPatternError, check_schema, fault_in
 from chatmodels.python_types import FaultsError, adapter_of, name_of, schema_of, value_of
-from chatmodels.structured.finding import Accept, HopelessError, MisfitError, find, short
+from chatmodels.structured.finding import Accept, HopelessError, MisfitError, short
 
 T = TypeVar("T")
 
@@ -95,21 +95,6 @@ def _wanted_type(shape: Any) -> Wanted[Any]:
             raise MisfitError(str(faults)) from faults
 
     return Wanted(accept, schema_of(shape), name_of(shape))
-
-
-def parse_json(text: str, *, schema: Mapping[str, Any] | None = None, expects: Expected = "json") -> Any:
-    """The JSON value in `text`: the whole of it, what stands in a code fence, or an object or array amid prose.
-
-    Where several values fit, the last is taken, from a fence before prose; a text with a bracket that is never closed
-    gives none. Thoughts (`<think>…</think>`) are left out. `NaN`, `Infinity` and numbers too large for a float are
-    refused; of equal keys the last one counts; line breaks inside strings and a comma before a closing bracket are
-    accepted.
-
-    Raises:
-        MisfitError: no value in `text` fits.
-        ConfigurationError: `schema` cannot be used, see `check_schema`.
-    """
-    return find(text, accept_json(schema, expects)).value
 
 
 def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chatmodels.json_schema import check_schema, fault_in
 from chatmodels.structured.finding import MisfitError, find
-from chatmodels.structured.wanted import accept_json, parse_json
+from chatmodels.structured.wanted import accept_json
 from fmf_core.errors import ConfigurationError
 from fmf_core.redact import add_secret
 
@@ -33,30 +33,34 @@ prose = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}[
 written = {"compact": {"separators": (",", ":")}, "indented": {"indent": 2}, "unicode": {"ensure_ascii": False}}
 
 
+def value_in(text, *, schema=None, expects="json"):
+    return find(text, accept_json(schema, expects)).value
+
+
 def write(value, style):
     return json.dumps(value, **written[style])
 
 
 @given(values, st.sampled_from(sorted(written)))
 def test_any_value_comes_back_equal(value, style):
-    assert parse_json(write(value, style)) == value
+    assert value_in(write(value, style)) == value
 
 
 @given(
     values, st.sampled_from(sorted(written)), st.sampled_from(["```json\n", "```\n", "``` json\n", "\n```JSON \r\n"])
 )
 def test_any_value_comes_out_of_a_fence(value, style, fence):
-    assert parse_json(f"{fence}{write(value, style)}\n```\n") == value
+    assert value_in(f"{fence}{write(value, style)}\n```\n") == value
 
 
 @given(containers, st.sampled_from(sorted(written)), prose, prose)
 def test_any_object_or_array_comes_out_of_prose(value, style, before, after):
-    assert parse_json(f"{before} {write(value, style)} {after}") == value
+    assert value_in(f"{before} {write(value, style)} {after}") == value
 
 
 @given(containers, prose, prose)
 def test_any_object_or_array_comes_out_of_a_fence_amid_prose(value, before, after):
-    assert parse_json(f"{before}\n```json\n{json.dumps(value)}\n```\n{after}") == value
+    assert value_in(f"{before}\n```json\n{json.dumps(value)}\n```\n{after}") == value
 
 
 @given(
@@ -67,7 +71,7 @@ def test_any_object_or_array_comes_out_of_a_fence_amid_prose(value, before, afte
     ),
 )
 def test_a_bracket_that_plainly_opens_nothing_hides_no_object_or_array(value, words, stray):
-    assert parse_json(f"{stray} {words}: {json.dumps(value)}") == value
+    assert value_in(f"{stray} {words}: {json.dumps(value)}") == value
 
 
 def broken_off(text, data):
@@ -85,18 +89,18 @@ def test_nothing_is_taken_where_a_value_is_broken_off(value, earlier, style, wor
         f"{{draft: {json.dumps(value)}, {words}",
     ):
         with pytest.raises(MisfitError):
-            parse_json(text)
+            value_in(text)
 
 
 @given(containers, containers, prose)
 def test_of_several_objects_or_arrays_the_last_is_taken(value, earlier, words):
     wrapped, draft = {"answer": value, "draft": False}, {"answer": earlier, "draft": True}
     before, after = json.dumps(draft), json.dumps(wrapped)
-    assert parse_json(f"{before} {words} {after}") == wrapped
-    assert parse_json(f"```json\n{before}\n```\n{words}\n```json\n{after}\n```") == wrapped
+    assert value_in(f"{before} {words} {after}") == wrapped
+    assert value_in(f"```json\n{before}\n```\n{words}\n```json\n{after}\n```") == wrapped
     for thoughts in (f"<think>{before}</think>", f"<think>\n{words}\n</think>\n", f"{before} {words}\n</think>\n\n"):
-        assert parse_json(f"{thoughts}{after}") == wrapped
-        assert parse_json(f"{thoughts}```json\n{after}\n```") == wrapped
+        assert value_in(f"{thoughts}{after}") == wrapped
+        assert value_in(f"{thoughts}```json\n{after}\n```") == wrapped
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_of_several_objects_or_arrays_the_last_is_taken(value, earlier, words):
     ],
 )
 def test_drafts_thoughts_and_footnotes_are_no_answer(text, value):
-    assert parse_json(text) == value
+    assert value_in(text) == value
 
 
 @pytest.mark.parametrize(
@@ -141,14 +145,14 @@ def test_drafts_thoughts_and_footnotes_are_no_answer(text, value):
 )
 def test_nothing_is_taken_of_what_may_be_a_draft(text):
     with pytest.raises(MisfitError):
-        parse_json(text)
+        value_in(text)
 
 
 @pytest.mark.parametrize("digits", ["1" + "0" * 400, "-1" + "0" * 400, "1" * 5000])
 def test_a_whole_number_that_no_float_can_hold_is_refused(digits):
     with pytest.raises(MisfitError, match="too large"):
-        parse_json(f'{{"price": {digits}}}')
-    assert parse_json("1" + "0" * 308) == 10**308
+        value_in(f'{{"price": {digits}}}')
+    assert value_in("1" + "0" * 308) == 10**308
 
 
 def test_a_number_that_cannot_be_divided_is_a_fault():
@@ -161,7 +165,7 @@ def test_a_secret_that_the_cut_runs_through_is_not_shown(answer):
     text = answer.replace("{secret}", "ProdDbPassw0rd-XYZZY-9876543210-qwertyuiop")
     for ask in ({"expects": "object"}, {"schema": {"type": "object"}}):
         with pytest.raises(MisfitError) as caught:
-            parse_json(text, **ask)
+            value_in(text, **ask)
         assert "nnn" in str(caught.value)
         assert "ProdDb" not in str(caught.value)
 
@@ -169,7 +173,7 @@ def test_a_secret_that_the_cut_runs_through_is_not_shown(answer):
 @given(st.text(st.sampled_from('{}[]",:\\ab1 \n`'), max_size=60))
 def test_garbage_gives_a_value_or_a_misfit(text):
     with suppress(MisfitError):
-        parse_json(text)
+        value_in(text)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_garbage_gives_a_value_or_a_misfit(text):
     ],
 )
 def test_repairs(text, value):
-    assert parse_json(text) == value
+    assert value_in(text) == value
 
 
 @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ def test_repairs(text, value):
 def test_what_is_no_value_is_refused_soon(text):
     started = time.monotonic()
     with pytest.raises(MisfitError):
-        parse_json(text)
+        value_in(text)
     assert time.monotonic() - started < 5  # some 0.1 s; the machine may be busy
 
 
@@ -239,19 +243,19 @@ def test_what_is_no_value_is_refused_soon(text):
 )
 def test_a_piece_of_something_broken_is_no_answer(text):
     with pytest.raises(MisfitError):
-        parse_json(text)
+        value_in(text)
 
 
 def test_the_value_that_fits_is_found_among_several():
     text = 'For example {"name": 3} would be wrong; it is {"name": "Ann"}.'
-    assert parse_json(text, schema=PERSON) == {"name": "Ann"}
+    assert value_in(text, schema=PERSON) == {"name": "Ann"}
 
 
 def test_objects_and_arrays_can_be_demanded():
-    assert parse_json('[1] says {"a": 1}', expects="object") == {"a": 1}
-    assert parse_json('{"a": 1} and [1]', expects="array") == [1]
+    assert value_in('[1] says {"a": 1}', expects="object") == {"a": 1}
+    assert value_in('{"a": 1} and [1]', expects="array") == [1]
     with pytest.raises(MisfitError, match="must be a JSON object"):
-        parse_json("[1]", expects="object")
+        value_in("[1]", expects="object")
 
 
 @pytest.mark.parametrize(
@@ -267,21 +271,21 @@ def test_objects_and_arrays_can_be_demanded():
 )
 def test_the_whole_schema_is_checked_and_the_fault_is_named_shortly(answer, said):
     with pytest.raises(MisfitError) as caught:
-        parse_json(json.dumps(answer), schema=PERSON)
+        value_in(json.dumps(answer), schema=PERSON)
     assert all(part in str(caught.value) for part in said)
     assert len(str(caught.value)) < 500
 
 
 def test_formats_are_checked():
     schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
-    assert parse_json('{"day": "2026-11-21"}', schema=schema)
+    assert value_in('{"day": "2026-11-21"}', schema=schema)
     with pytest.raises(MisfitError, match="date"):
-        parse_json('{"day": "tomorrow"}', schema=schema)
+        value_in('{"day": "tomorrow"}', schema=schema)
 
 
 def test_references_inside_the_schema_work():
     schema = {"$defs": {"n": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/n"}}
-    assert parse_json("[1, 2]", schema=schema) == [1, 2]
+    assert value_in("[1, 2]", schema=schema) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +318,7 @@ def test_a_schema_that_can_never_be_used_is_refused(schema, said):
     assert said in caught.value.message
     assert caught.value.hint
     with pytest.raises(ConfigurationError):
-        parse_json("[1]", schema=schema)
+        value_in("[1]", schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +352,7 @@ SLOW = "^(a|aa)+$"
 )
 def test_a_pattern_that_takes_too_long_is_a_misfit(schema, answer):
     with pytest.raises(MisfitError, match="longer than 1 s"):
-        parse_json(f"{json.dumps(answer)} " * (50 if isinstance(answer, dict) else 1), schema=schema)
+        value_in(f"{json.dumps(answer)} " * (50 if isinstance(answer, dict) else 1), schema=schema)
 
 
 def test_patterns_are_checked():
@@ -357,15 +361,15 @@ def test_patterns_are_checked():
         "patternProperties": {"^x-": {"type": "integer"}},
         "additionalProperties": False,
     }
-    assert parse_json('{"id": "aa", "x-b": 1}', schema=schema) == {"id": "aa", "x-b": 1}
+    assert value_in('{"id": "aa", "x-b": 1}', schema=schema) == {"id": "aa", "x-b": 1}
     for wrong, said in [({"id": "a" * 40 + "!"}, "pattern"), ({"x-b": "1"}, "integer"), ({"y": 1}, "'y'")]:
         with pytest.raises(MisfitError, match=said):
-            parse_json(json.dumps(wrong), schema=schema)
+            value_in(json.dumps(wrong), schema=schema)
 
 
 def test_a_value_nested_too_deeply_for_its_schema_is_a_misfit():
     with pytest.raises(MisfitError, match="nested too deeply"):
-        parse_json("[" * 900 + "]" * 900, schema={"items": {"$ref": "#"}})
+        value_in("[" * 900 + "]" * 900, schema={"items": {"$ref": "#"}})
 
 
 @given(containers, st.sampled_from(["{}", "```json\n{}\n```"]), st.data())
@@ -395,7 +399,7 @@ def is_outside_of_strings(text, place):
 @pytest.mark.parametrize("text", ["[,]", "[1,,]", "{,}", '{"a":,}', '{"a",}', "[1,2", '{"a": 1,', "[1, 2,"])
 def test_a_hole_or_an_open_end_is_no_trailing_comma(text):
     with pytest.raises(MisfitError):
-        parse_json(text)
+        value_in(text)
 
 
 @pytest.mark.parametrize("text", ['{"a": ",]"}', '["x, }", "[,]"]', '{"a": "\\",}"}'])
