@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from chatmodels.providers.bedrock_errors import LateError
 from chatmodels.providers.bedrock_line import Line, make_cuttable, using
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import Threads
 from fmf_core.redact import add_secret
 
@@ -100,7 +101,8 @@ def client_of(session: Any, access: Access) -> Any:
     if access.access_key_id and not access.api_key:
         signed = {"signature_version": "v4"}
     config = Config(
-        connect_timeout=access.connect_timeout_s,
+        # A connection that does not stand yet cannot be cut: its thread is free when this time is over.
+        connect_timeout=min(access.connect_timeout_s, access.timeout_s),
         read_timeout=access.timeout_s,
         # `max_attempts` would count the retries only, and its 0 is not always heeded.
         retries={"mode": "standard", "total_max_attempts": 1},
@@ -119,16 +121,20 @@ class Runtime:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._threads = Threads(access.max_threads, "bedrock")
-        self._locks: dict[int, threading.Lock] = {}
-        # A forked child makes a client of its own: connections are not to be shared.
-        self._made: tuple[int, Any, Any] | None = None
         self._known: object = None
+        self._endpoint: str | None = None
+        self._renew()
+        in_forked_child(self._renew)
+
+    def _renew(self) -> None:
+        """Begin without a client, in a forked child as well: connections are not to be shared."""
+        self._lock = threading.Lock()
+        self._made: tuple[Any, Any] | None = None
 
     @property
     def endpoint(self) -> str | None:
         """Where requests go, once that is known."""
-        made = self._made
-        return made[2].meta.endpoint_url if made is not None else None
+        return self._endpoint
 
     async def ask(self, work: Callable[[Any], T]) -> T:
         """What `work` returns, called with the client in a thread; its time begins when a thread is free for it.
@@ -174,15 +180,10 @@ class Runtime:
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock():
+        with self._lock:
             made, self._made = self._made, None
-        if made is not None and made[0] == os.getpid():
-            made[2].close()
-
-    def _lock(self) -> threading.Lock:
-        """The lock of this process: another thread may have held the parent's when it was forked."""
-        process = os.getpid()
-        return self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
+        if made is not None:
+            made[1].close()
 
     def _work(self, line: Line, begin: Callable[[], object], work: Callable[[Any], T]) -> T:
         begin()
@@ -203,11 +204,12 @@ class Runtime:
         del error
 
     def _client(self) -> Any:
-        with self._lock():
-            if self._made is None or self._made[0] != os.getpid():
+        with self._lock:
+            if self._made is None:
                 session = session_of(self._access)
-                self._made = (os.getpid(), session, client_of(session, self._access))
-            _, session, client = self._made
+                client = client_of(session, self._access)
+                self._made, self._endpoint = (session, client), client.meta.endpoint_url
+            session, client = self._made
         self._keep_secrets(session)
         return client
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from typing import Any, Final, Protocol
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.providers.call import Call
 from fmf_core.errors import Code, ConfigurationError, PluginError
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import run_sync
 from fmf_core.redact import add_secret
 from fmf_core.registry import DISTRIBUTION
@@ -84,7 +84,8 @@ class EntraSignIn:
         self._clock = clock
         self._token: Token | None = None
         self._rest_until = 0.0
-        self._processes: dict[int, _Process] = {}
+        self._renew()
+        in_forked_child(self._renew)
 
     @property
     def token(self) -> str:
@@ -127,21 +128,20 @@ class EntraSignIn:
         The request itself is not repeated: retries have one owner, and a new token rarely helps where the last one,
         which had not expired, did not.
         """
-        with self._here().lock:
+        with self._here.lock:
             # It stays to be seen by requests that are about to leave; the next one waits for a new token.
             self._token = replace(self._token, renew_at=0.0, ends_at=0.0) if self._token is not None else None
         error.fields["token"] = "dropped"  # noqa: S105 - a mark for whoever reads the error
         error.hint = f"the next request signs in anew; {HINT}"
         return error
 
-    def _here(self) -> _Process:
-        """What belongs to this process: after a fork, no thread of the parent's fetches or unlocks anything."""
-        process = os.getpid()
-        return self._processes.get(process) or self._processes.setdefault(process, _Process())
+    def _renew(self) -> None:
+        """Begin anew in a forked child: no thread of the parent's fetches or unlocks anything there."""
+        self._here = _Process()
 
     def _join(self) -> Future[Token]:
         """The fetching that is under way; begun here when there is none."""
-        here = self._here()
+        here = self._here
         with here.lock:
             if here.flight is not None:
                 return here.flight
@@ -232,15 +232,18 @@ class _Default:
                 fields={"extra": "azure"},
             )
         self._scope = scope
+        self._forget()
+        in_forked_child(self._forget)
+
+    def _forget(self) -> None:
         self._credential: Any = None
-        self._process = 0
 
     def __call__(self) -> Any:
-        # Only one thread of a process is here; locks inside a credential do not survive a fork.
-        if self._credential is None or self._process != os.getpid():
+        # Only one thread of a process is here.
+        if self._credential is None:
             from azure.identity import DefaultAzureCredential
 
-            self._credential, self._process = DefaultAzureCredential(), os.getpid()
+            self._credential = DefaultAzureCredential()
         return self._credential.get_token(self._scope)
 
     def close(self) -> None:
