@@ -7,21 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chatmodels.config import Breaker, ChatModelConfig, Concurrency, Price, RateLimit, RetryBudget
+from chatmodels.config import ChatModelConfig
 from chatmodels.registry import get_chat_model_metadata
 from fmf_core.errors import ConfigurationError
+from fmf_core.faults import faults_text
 from fmf_core.nearest import nearest
-from fmf_core.retry import RetryPolicy
-from fmf_core.value import Value
 
-_NESTED: Mapping[str, type[Value]] = {
-    "retry": RetryPolicy,
-    "retry_budget": RetryBudget,
-    "rate_limit": RateLimit,
-    "concurrency": Concurrency,
-    "prices": Price,
-    "breaker": Breaker,
-}
 _UNSET = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
 """Settings of which `None` says the same as nothing."""
 _NONE = {"retry": {"max_attempts": 1}, "concurrency": {"adaptive": False}}
@@ -61,10 +52,12 @@ def given_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -
             options[name] = value
     given = {name: _NONE.get(name) if value is None else value for name, value in given.items()}
     given = {name: value for name, value in given.items() if not (name in _UNSET and value is None)}
+    data = {**given, "options": options}
     try:
-        return ChatModelConfig.model_validate({**given, "options": options})
+        return ChatModelConfig.model_validate(data)
     except ValidationError as error:
-        raise _faults(error) from None
+        told = faults_text(error, ChatModelConfig, data)
+        raise ConfigurationError(f"wrong settings of a chat model: {told}", op="chatmodels.create") from None
 
 
 def given_of(config: ChatModelConfig, names: Collection[str]) -> dict[str, Any]:
@@ -98,14 +91,3 @@ def _own_settings(options: Any) -> Mapping[str, Any]:
         op="chatmodels.create",
         hint="give the provider's own settings by name, or as a mapping: options={...}",
     )
-
-
-def _faults(error: ValidationError) -> ConfigurationError:
-    lines = []
-    for fault in error.errors(include_url=False):
-        path = ".".join(map(str, fault["loc"]))
-        shown = "" if fault["loc"][0] == "api_key" or isinstance(fault["input"], dict) else f", got {fault['input']!r}"
-        nested = _NESTED.get(str(fault["loc"][0])) if fault["type"] == "extra_forbidden" else None
-        allowed = f" (allowed: {', '.join(nested.model_fields)})" if nested else ""
-        lines.append(f"{path}: {fault['msg']}{allowed}{shown}")
-    return ConfigurationError("wrong settings of a chat model: " + "; ".join(lines), op="chatmodels.create")

@@ -74,10 +74,10 @@ class Fault:
 
     def __str__(self) -> str:
         place = str(Place(self.source, self.line, self.column))
-        where = ": ".join(part for part in (place, self.path) if part)
+        said = ": ".join(part for part in (place, self.path, self.message) if part)
         allowed = f"; allowed: {', '.join(self.allowed)}" if self.allowed else ""
         guess = f"; did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{where}: {self.message}{allowed}{guess}"
+        return f"{said}{allowed}{guess}"
 
 
 class SettingsError(ConfigurationError):
@@ -110,6 +110,15 @@ def faults_of(error: ValidationError, model: type[BaseModel], data: Any, locate:
     details = [detail for detail in error.errors(include_url=False) if not _is_consequence(detail)]
     findings = [_Finding.of(detail, model, data) for detail in details]
     return [finding.fault(locate) for finding in _without_noise(findings)]
+
+
+def faults_text(error: ValidationError, model: type[BaseModel], data: Any) -> str:
+    """What pydantic found in `data`, which a program gave: every real mistake on one line, in the words of settings."""
+    return "; ".join(str(fault) for fault in faults_of(error, model, data, _nowhere))
+
+
+def _nowhere(path: KeyPath, *, key: bool = False) -> Place:  # noqa: ARG001 - the signature is that of `Locate`
+    return Place("")
 
 
 def _is_consequence(detail: Any) -> bool:

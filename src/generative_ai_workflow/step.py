@@ -13,6 +13,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.structured.asking import Answerer, Effort, answer_json
 from chatmodels.structured.telling import Refusals
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
+from fmf_core.faults import faults_text
 from fmf_core.portal import in_thread
 from fmf_core.value import Value
 from generative_ai_workflow.config import WorkflowConfig
@@ -351,10 +352,7 @@ def _as_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     try:
         request = ChatRequest(prompt="-", **given)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
-            for fault in error.errors(include_url=False)
-        )
+        faults = faults_text(error, ChatRequest, given)
         hint = "a chat model goes to provider=" if isinstance(given.get("model"), ChatModel) else ""
         raise DefinitionError(f"step {name!r}: {faults}", op="llm_step.define", hint=hint) from None
     return {key: getattr(request, key) for key in given}
@@ -378,7 +376,9 @@ def _as_images(name: str, images: str | Sequence[ImagePart]) -> ReferenceText | 
 def _as_output(name: str, output: str | OutputSpec | Mapping[str, Any] | None) -> OutputSpec:
     if isinstance(output, OutputSpec):
         return output
+    given = {"name": output} if isinstance(output, str) else output or {}
     try:
-        return OutputSpec.model_validate(output or {}) if not isinstance(output, str) else OutputSpec(name=output)
+        return OutputSpec.model_validate(given)
     except ValidationError as error:
-        raise DefinitionError(f"step {name!r}: output: {error}", op="llm_step.define") from None
+        told = faults_text(error, OutputSpec, given)
+        raise DefinitionError(f"step {name!r}: output: {told}", op="llm_step.define") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from chatmodels.iface import ChatModel
+from fmf_core.faults import faults_text
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
@@ -135,10 +136,15 @@ class Workflow:
 def _as_config(config: WorkflowConfig | Mapping[str, Any] | None) -> WorkflowConfig:
     if isinstance(config, WorkflowConfig):
         return config
+    given: Any = config
     try:
-        return WorkflowConfig() if config is None else WorkflowConfig.model_validate(dict(config))
-    except (ValidationError, TypeError, ValueError) as error:
-        raise DefinitionError(f"the workflow's config is wrong: {error}", op="workflow.define") from None
+        given = {} if config is None else dict(config)
+        return WorkflowConfig.model_validate(given)
+    except ValidationError as error:
+        told = faults_text(error, WorkflowConfig, given)
+    except (TypeError, ValueError) as error:
+        told = str(error)
+    raise DefinitionError(f"the workflow's config is wrong: {told}", op="workflow.define")
 
 
 def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep) -> tuple[WorkflowStep, ...]:
