@@ -33,6 +33,8 @@ FINISH_REASONS: Final[Mapping[str, str]] = {
 """The reasons of all formats in the words of the house; an unknown one is passed on as it is."""
 MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 GUARDRAILS: Final = frozenset({"guardrail_intervened"})
+SERVER_TOOL: Final = "server_tool_use"
+"""The type of calls of tools that the provider runs itself."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class GatheredAnswer:
     _counted: dict[str, object] = field(default_factory=dict)
     _text: list[str] = field(default_factory=list)
     _calls: dict[str, _Wanted] = field(default_factory=dict)
+    _passed_over: set[str] = field(default_factory=set)
 
     def say(self, text: object) -> ChatChunk | None:
         """More text of the answer; the piece for the caller, if there is anything in it."""
@@ -67,18 +70,28 @@ class GatheredAnswer:
         return ChatChunk(text=text)
 
     def end(self, reason: object) -> None:
-        """The answer has ended; a reason that is no text says that it goes on."""
-        if isinstance(reason, str) and reason:
+        """The answer has ended; a reason that is no text says that it goes on, and none takes back a guardrail's."""
+        if isinstance(reason, str) and reason and self.stop not in GUARDRAILS:
             self.stop = reason
 
     def want(self, index: object, tool: object, *, id_key: str = "id", arguments: object = "") -> None:
-        """The beginning of a tool call, or the whole of it; `tool` holds its id and name."""
+        """The beginning of a tool call, or the whole of it; `tool` holds its id and name.
+
+        A call without an index is the next one. One of a tool that the provider runs itself is nobody else's business.
+        """
         facts = mapping(tool)
-        self._calls[str(index)] = _Wanted(facts.get(id_key), facts.get("name"), arguments)
+        key = str(len(self._calls) if index is None else index)
+        if facts.get("type") == SERVER_TOOL:
+            self._passed_over.add(key)
+        else:
+            self._calls[key] = _Wanted(facts.get(id_key), facts.get("name"), arguments)
 
     def add_arguments(self, index: object, piece: object) -> None:
-        """More of the arguments of the tool call that began at `index`."""
-        wanted = self._calls.get(str(index))
+        """More of the arguments of the tool call that began at `index`; without one, of the last call."""
+        key = next(reversed(self._calls), "") if index is None else str(index)
+        if key in self._passed_over:
+            return
+        wanted = self._calls.get(key)
         if wanted is None or not isinstance(wanted.arguments, str) or not isinstance(piece, str):
             raise self.call.bad_reply("a piece of arguments belongs to no tool call", piece)
         wanted.arguments += piece

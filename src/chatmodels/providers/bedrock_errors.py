@@ -61,7 +61,7 @@ REFUSALS: Final[Mapping[str, tuple[Code, str]]] = {
     "MissingAuthenticationTokenException": (Code.AUTH, SIGN_IN),
     "ResourceNotFoundException": (Code.NOT_FOUND, "check the model's id, and whether the region has it"),
     "UnknownOperationException": (Code.NOT_FOUND, "check endpoint_url: does Bedrock's runtime answer there?"),
-    "ConflictException": (Code.CONFLICT, ""),
+    "ConflictException": (Code.UNAVAILABLE, ""),
     "ValidationException": (Code.INVALID, ""),
 }
 """The service's own names of errors, to what they mean here and what to do."""
@@ -124,6 +124,8 @@ EXCEPTIONS: Final[Mapping[type[BaseException], tuple[Code, str]]] = {
 """Exceptions of boto3 and of what lies below it, to what they mean here and what to do."""
 SELF_EXPLAINING: Final = frozenset((LateError, TooLongError, OSError))
 """Exceptions that say everything without their names."""
+DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"
+"""In the words of an error: the certificate itself is wrong, so that no other attempt will do."""
 # urllib3's own names come through where a stream is read; boto3 may bring one that is imported from elsewhere.
 BELOW: Final[Mapping[str, Code]] = {"TimeoutError": Code.TIMEOUT, "HTTPError": Code.UNAVAILABLE}
 
@@ -134,6 +136,10 @@ def translated(error: Exception, call: Call) -> FrameworkError:
         return error
     if isinstance(error, boto.ClientError):
         return refused(error.response, call)
+    if isinstance(error, boto.SSLError) and DISTRUST in str(error):
+        return call.error(
+            f"SSLError: {shortened(str(error), MOST_SAID)}", Code.INVALID, hint=EXCEPTIONS[boto.SSLError][1]
+        )
     inside = getattr(error, "kwargs", {}).get("error")
     if isinstance(inside, OSError):
         error = inside

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from chatmodels.capabilities import temperature_to_send
 from chatmodels.families import BodyShape
 from chatmodels.providers import openai_wire
-from chatmodels.providers.bedrock_answer import GatheredAnswer
-from chatmodels.providers.bedrock_models import BODY_SHAPES, PROMPT_SHAPES, Traits
+from chatmodels.providers.bedrock_answer import SERVER_TOOL, GatheredAnswer
+from chatmodels.providers.bedrock_models import BODY_SHAPES, PROMPT_SHAPES, PROVIDER, Traits
 from chatmodels.providers.bedrock_prompts import encode_llama, encode_mistral, take_llama, take_mistral
 from chatmodels.providers.bedrock_wire import (
     METADATA,
@@ -23,8 +23,8 @@ from chatmodels.providers.bedrock_wire import (
     take_whole,
     tool_config,
 )
-from chatmodels.providers.call import Call
-from chatmodels.providers.checks import count_in, json, mapping, object_in
+from chatmodels.providers.call import Call, shown
+from chatmodels.providers.checks import count_in, json, mapping, object_in, of_type
 from chatmodels.types import ChatChunk, ChatResponse, Message
 from fmf_core.errors import Code
 
@@ -32,7 +32,10 @@ ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
 ANTHROPIC_MAX_TOKENS: Final = 4096
 """Sent to Claude where a request leaves the limit open: this body must hold one."""
 OWN_FIELDS: Final = frozenset(
-    ("guardrailIdentifier", "guardrailVersion", "performanceConfigLatency", "serviceTier", "trace")
+    (
+        *("guardrailIdentifier", "guardrailVersion", "performanceConfigLatency"),
+        *("projectIdentifier", "requestMetadata", "serviceTier", "trace"),
+    )
 )
 """Names in `extra_params` that are arguments of `invoke_model` itself; all others go into the body."""
 ANTHROPIC_USAGE: Final = {
@@ -55,7 +58,13 @@ HEADER_USAGE: Final = {
     "cache_read": "x-amzn-bedrock-cache-read-input-token-count",
     "cache_write": "x-amzn-bedrock-cache-write-input-token-count",
 }
+BESIDE_THE_ANSWER: Final = "amazon-bedrock-"
+"""How the names of what Bedrock adds to a model's own pieces begin."""
 GUARDRAIL: Final = "amazon-bedrock-guardrailAction"
+UNCOUNTED_SHAPES: Final = PROMPT_SHAPES | {"mistral_chat"}
+"""Bodies whose models do not count tokens themselves, or only a part of them."""
+ENFORCING_SHAPES: Final = frozenset[BodyShape](("anthropic",))
+"""Bodies that have a field for a JSON Schema; elsewhere the model is told in words."""
 
 
 # ---------------------------------------------------------------------------------------------------------- requests
@@ -68,9 +77,12 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
         ChatModelError: the id does not tell the family of the model, or the request holds what its body has no place
             for.
     """
-    body = ENCODERS[body_shape_of(call, traits)](call, traits)
+    shape = body_shape_of(call, traits)
+    if shape not in ENFORCING_SHAPES:
+        traits = replace(traits, able=traits.able - {"json_schema"})
     extras = call.request.extra_params
-    body.update({name: value for name, value in extras.items() if name not in OWN_FIELDS})
+    body = ENCODERS[shape](call, traits)
+    body = _overlaid(body, {name: value for name, value in extras.items() if name not in OWN_FIELDS})
     own = {name: value for name, value in extras.items() if name in OWN_FIELDS}
     try:
         encoded = json().dumps(in_json(body))
@@ -78,6 +90,14 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
         message = f"the request cannot be written as JSON: {error}"
         raise call.error(message, Code.INVALID, hint="look at extra_params") from error
     return {"modelId": call.request.model, "body": encoded, "contentType": "application/json", **own}
+
+
+def _overlaid(body: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` with the caller's own fields; where both have an object (`inferenceConfig`), they become one."""
+    both = {
+        name for name, value in extras.items() if isinstance(value, Mapping) and isinstance(body.get(name), Mapping)
+    }
+    return {**body, **extras, **{name: {**body[name], **extras[name]} for name in both}}
 
 
 def body_shape_of(call: Call, traits: Traits) -> BodyShape:
@@ -135,7 +155,10 @@ def _anthropic_tools(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     specs = [tool["toolSpec"] for tool in config["tools"]]
     tools = [
-        {"name": spec["name"], "description": spec.get("description", ""), "input_schema": spec["inputSchema"]["json"]}
+        {
+            **{name: spec[name] for name in ("name", "description") if name in spec},
+            "input_schema": spec["inputSchema"]["json"],
+        }
         for spec in specs
     ]
     choice = config.get("toolChoice")
@@ -160,6 +183,8 @@ def _encode_mistral_chat(call: Call, traits: Traits) -> dict[str, Any]:
     turns = [turn for turn in request.messages if turn.role != "system"]
     messages = ([Message(role="system", content="\n\n".join(told))] if told else []) + turns
     left: dict[str, Any] = {"messages": tuple(messages), "response_format": None, "seed": None, "extra_params": {}}
+    # The id says nothing of OpenAI's families, however it begins.
+    left |= {"model": PROVIDER, "temperature": temperature_to_send(request, traits.able)}
     body = openai_wire.encode(request.model_copy(update=left))
     del body["model"]
     if body.get("tool_choice") == "required":
@@ -225,10 +250,10 @@ class InvokeDecoder:
         payload = parsed(mapping(event["chunk"]).get("bytes"), self.call)
         _look_at_guardrail(payload, self.answer)
         shape = body_shape_of(self.call, self.traits)
-        if METRICS in payload and shape in PROMPT_SHAPES | {"mistral_chat"}:
+        if METRICS in payload and (shape in UNCOUNTED_SHAPES or not self.answer.counts.complete):
             self.answer.count(payload[METRICS], METRICS_USAGE)
-            if len(payload) == 1:
-                return None
+        if payload and all(name.startswith(BESIDE_THE_ANSWER) for name in payload):
+            return None
         return self._nova.feed(payload) if shape == "nova" else PIECES[shape](payload, self.answer)
 
     def finish(self) -> ChatChunk:
@@ -265,7 +290,7 @@ def _feed_anthropic(event: Mapping[str, Any], answer: GatheredAnswer) -> ChatChu
         answer.add_arguments(index, delta.get("partial_json"))
     elif kind == "content_block_start":
         block = mapping(event.get("content_block"))
-        if block.get("type") == "tool_use":
+        if block.get("type") in {"tool_use", SERVER_TOOL}:
             answer.want(index, block)
         elif block.get("text"):
             return answer.say(block["text"])
@@ -275,7 +300,7 @@ def _feed_anthropic(event: Mapping[str, Any], answer: GatheredAnswer) -> ChatChu
         answer.end(delta.get("stop_reason"))
         answer.count(event.get("usage"), ANTHROPIC_USAGE)
     elif kind == "error":
-        raise answer.call.error(f"the model failed in mid stream: {event.get('error')}", Code.UNAVAILABLE)
+        raise answer.call.error(f"the model failed in mid stream: {shown(event.get('error'))}", Code.UNAVAILABLE)
     return None
 
 
@@ -289,13 +314,12 @@ def _take_mistral_chat(payload: Mapping[str, Any], answer: GatheredAnswer) -> Ch
     choice = choices[0]
     answer.end(choice.get("stop_reason") or choice.get("finish_reason"))
     message = mapping(choice.get("message") or choice.get("delta"))
-    calls = message.get("tool_calls")
-    for position, item in enumerate(calls if isinstance(calls, list) else ()):
-        wanted = mapping(item)
-        function = mapping(wanted.get("function"))
-        index, arguments = wanted.get("index", position), function.get("arguments") or ""
+    for item in of_type(list, message.get("tool_calls"), "what should be tool calls", answer.call):
+        wanted = of_type(dict, item, "a tool call", answer.call)
+        function = of_type(dict, wanted.get("function"), "what a tool call asks for", answer.call)
+        index, arguments = wanted.get("index"), function.get("arguments") or ""
         if function.get("name"):
-            answer.want(index, {"id": wanted.get("id"), **function}, arguments=arguments)
+            answer.want(index, {"id": wanted.get("id"), "name": function["name"]}, arguments=arguments)
         else:
             answer.add_arguments(index, arguments)
     return answer.say(message.get("content") or "")

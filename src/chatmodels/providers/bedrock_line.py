@@ -112,11 +112,21 @@ class _SecureConnection(_Cuttable, AWSHTTPSConnection):  # type: ignore[misc]
     pass
 
 
-class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]
+class _Cutting:
+    """Takes a connection that has done its work from the call, before another call may get it."""
+
+    def _put_conn(self, connection: Any) -> None:
+        line: Line | None = getattr(_here, "line", None)
+        if line is not None:
+            line.leave()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+
+class _Pool(_Cutting, AWSHTTPConnectionPool):  # type: ignore[misc]
     ConnectionCls = _Connection
 
 
-class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc]
+class _SecurePool(_Cutting, AWSHTTPSConnectionPool):  # type: ignore[misc]
     ConnectionCls = _SecureConnection
 
 

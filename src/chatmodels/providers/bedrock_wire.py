@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 from chatmodels.capabilities import temperature_to_send
 from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import mapping, name_for, string
+from chatmodels.providers.checks import LONGEST_NAME, mapping, name_for, of_type, string
 from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
@@ -21,6 +23,7 @@ OWN_FIELDS: Final = frozenset(
         "additionalModelResponseFieldPaths",
         "guardrailConfig",
         "performanceConfig",
+        "projectIdentifier",
         "promptVariables",
         "requestMetadata",
         "serviceTier",
@@ -76,7 +79,7 @@ def conversation(call: Call, traits: Traits) -> tuple[list[str], list[Turn]]:
         system.append(told_format(wanted))
     turns: list[Turn] = []
     for message in call.request.messages:
-        blocks = [] if message.role == "system" else _blocks(message, call)
+        blocks = [] if message.role == "system" else _blocks(message, call, traits)
         role = "assistant" if message.role == "assistant" else "user"
         if blocks and turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
@@ -125,9 +128,13 @@ def tool_config(call: Call) -> dict[str, Any]:
     return config
 
 
-def tool_id(given: str) -> str:
-    """An id that Bedrock takes: those of other providers may hold other characters, or too many."""
-    return name_for(given, "call")
+def tool_id(given: str, traits: Traits) -> str:
+    """An id that the model takes; one of another provider that has to be changed stays different from all others."""
+    marks = "_-" if traits.body == "anthropic" else "_.:-"
+    if re.fullmatch(rf"[a-zA-Z0-9{marks}]{{1,{LONGEST_NAME}}}", given):
+        return given
+    digest = sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name_for(given, 'call')[: LONGEST_NAME - len(digest) - 1]}_{digest}"
 
 
 def image_of(part: ImagePart, call: Call) -> tuple[str, bytes]:
@@ -155,12 +162,12 @@ def in_json(value: Any) -> Any:
     return [in_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _blocks(message: Message, call: Call) -> list[dict[str, Any]]:
+def _blocks(message: Message, call: Call, traits: Traits) -> list[dict[str, Any]]:
     content = list(_content(message, call))
     if message.role == "tool":
-        result = {"toolUseId": tool_id(message.tool_call_id or "call"), "content": content}
+        result = {"toolUseId": tool_id(message.tool_call_id or "call", traits), "content": content}
         return [{"toolResult": result}]
-    return [*content, *({"toolUse": _tool_use(wanted)} for wanted in message.tool_calls)]
+    return [*content, *({"toolUse": _tool_use(wanted, traits)} for wanted in message.tool_calls)]
 
 
 def _content(message: Message, call: Call) -> Iterable[dict[str, Any]]:
@@ -175,8 +182,8 @@ def _content(message: Message, call: Call) -> Iterable[dict[str, Any]]:
             yield {"text": text}
 
 
-def _tool_use(wanted: ToolCall) -> dict[str, Any]:
-    return {"toolUseId": tool_id(wanted.id), "name": wanted.name, "input": wanted.arguments}
+def _tool_use(wanted: ToolCall, traits: Traits) -> dict[str, Any]:
+    return {"toolUseId": tool_id(wanted.id, traits), "name": wanted.name, "input": wanted.arguments}
 
 
 def _tool_spec(tool: Tool) -> dict[str, Any]:
@@ -225,10 +232,13 @@ def take_whole(payload: Mapping[str, Any], answer: GatheredAnswer) -> None:
     if not isinstance(content, list):
         kind = mapping(mapping(payload.get(METADATA)).get("HTTPHeaders")).get("content-type", "unknown")
         raise call.bad_reply(f"the reply has no message with content (content type {kind!r})", _own_part(payload))
-    for index, block in enumerate(content):
-        if "text" in mapping(block):
+    for index, block in enumerate(of_type(dict, item, "a block of the reply", call) for item in content):
+        if "text" in block:
             answer.say(block["text"])
-        elif "toolUse" in mapping(block):
+        elif "citationsContent" in block:  # with sources, the text stands beside them
+            for piece in of_type(list, mapping(block["citationsContent"]).get("content"), "a text with sources", call):
+                answer.say(mapping(piece).get("text", ""))
+        elif "toolUse" in block:
             wanted = block["toolUse"]
             answer.want(index, wanted, id_key="toolUseId", arguments=mapping(wanted).get("input"))
     answer.end(payload.get("stopReason"))

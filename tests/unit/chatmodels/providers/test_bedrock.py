@@ -17,6 +17,8 @@ import pytest
 from chatmodels import ChatModelError, ChatRequest, Message, ProviderAuthError, create_chat_model
 from chatmodels.iface import ChatModel
 from chatmodels.providers.bedrock import BedrockChatModel
+from chatmodels.providers.bedrock_client import client_of, session_of
+from chatmodels.providers.bedrock_line import Line, using
 from chatmodels.testing import ChatModelExam, forbid_model_requests
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.portal import run_sync
@@ -573,6 +575,24 @@ def test_a_cancelled_call_frees_connection_and_thread(server, streamed):
 
     run_sync(main())
     server.wait_for(lambda seen: seen.in_flight == 0)
+
+
+def test_a_call_that_is_over_cannot_cut_the_connection_that_another_one_has_now(server):
+    access = model_of(server)._access  # the moment between the two cannot be met from outside
+    client, first, second = client_of(session_of(access), access), Line(), Line()
+    asked = {"modelId": CLAUDE, "messages": [{"role": "user", "content": [{"text": "x"}]}]}
+    with using(first):
+        client.converse(**asked)
+        first.cut()
+    with using(second):
+        client.converse(**asked)
+    assert server.connections == 1
+    client.close()
+
+
+def test_no_connection_is_waited_for_longer_than_for_the_answer(server):
+    access = model_of(server, timeout_s=2.0)._access
+    assert client_of(session_of(access), access).meta.config.connect_timeout == 2.0
 
 
 def test_the_loop_is_never_held_up(server):

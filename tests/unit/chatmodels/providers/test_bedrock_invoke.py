@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
-from chatmodels.providers.bedrock_invoke import InvokeDecoder, decode_invoke, encode_invoke
+from chatmodels.providers.bedrock_invoke import OWN_FIELDS, InvokeDecoder, decode_invoke, encode_invoke
 from chatmodels.providers.bedrock_models import Traits, traits_of
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
@@ -143,7 +144,31 @@ def test_what_claude_streams():
     assert caught.value.code is Code.UNAVAILABLE
 
 
+def test_claude_with_a_tool_that_nobody_described_and_one_of_its_own():
+    assert body_of(CLAUDE, tools=(Tool(name="clock"),))["tools"][0].keys() == {"name", "input_schema"}
+    block = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    piece = {"type": "input_json_delta", "partial_json": '{"q": 1}'}
+    last = stream_of(
+        CLAUDE,
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": piece},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Hello"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop", **METRICS},
+    )[-1]
+    assert (last.tool_calls, last.usage.total_tokens) == ((), 18)
+
+
 # Nova
+
+
+def test_objects_among_the_extra_params_are_laid_over_those_of_the_body():
+    body = body_of(NOVA, max_tokens=7, temperature=None, extra_params={"inferenceConfig": {"topK": 20}})
+    assert body["inferenceConfig"] == {"maxTokens": 7, "topK": 20}
+    wanted = ResponseFormat(type="json_schema", json_schema={"type": "object"})
+    body = body_of(NEW_CLAUDE, response_format=wanted, extra_params={"output_config": {"effort": "low"}})
+    assert body["output_config"].keys() == {"format", "effort"}
+    assert body_of(CLAUDE, extra_params={"stop_sequences": ["x"]}, stop="END")["stop_sequences"] == ["x"]
 
 
 def test_nova():
@@ -334,7 +359,47 @@ def test_tool_calls_of_mistral_chat_whole_and_in_pieces():
     assert chunks[-1].tool_calls[0].arguments == {"a": 1}
 
 
+@pytest.mark.parametrize("wrong", [5, {}, [5], [{"function": 5}], [{"function": {"arguments": "{}"}}]])
+def test_tool_calls_of_a_wrong_shape(wrong):
+    choice = {"message": {"content": "Hello", "tool_calls": wrong}, "stop_reason": "stop"}
+    with pytest.raises(ChatModelError) as caught:
+        answer_of(MISTRAL_CHAT, {"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    assert caught.value.code is Code.BAD_REPLY
+
+
+def test_tool_calls_without_an_index_are_told_apart():
+    def piece(**function):
+        return {"choices": [{"message": {"tool_calls": [{"function": function}]}}]}
+
+    end = {"choices": [{"message": {}, "stop_reason": "tool_calls"}], **METRICS}
+    pieces = (piece(name="clock", arguments='{"a": 1}'), piece(name="rain", arguments='{"b"'), piece(arguments=": 2}"))
+    calls = stream_of(MISTRAL_CHAT, *pieces, end)[-1].tool_calls
+    assert [(wanted.name, wanted.arguments) for wanted in calls] == [("clock", {"a": 1}), ("rain", {"b": 2})]
+
+
+def test_the_name_of_an_imported_model_means_nothing():
+    arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/o3abcdefghij"
+    body = json.loads(encode_invoke(call_of(arn, max_tokens=7), Traits("mistral_chat"))["body"])
+    assert (body["max_tokens"], body["temperature"]) == (7, 0.7)
+
+
 # All of them
+
+
+@pytest.mark.parametrize("body", ["nova", "llama3", "mistral", "mistral_chat"])
+def test_a_body_without_a_field_for_a_schema_tells_it_in_words(body):
+    wanted = ResponseFormat(type="json_schema", json_schema={"type": "object"})
+    able = Traits().able | {"json_schema"}
+    sent = encode_invoke(call_of("own", response_format=wanted), Traits(body, able))["body"].decode()
+    assert "JSON Schema" in sent
+    assert "outputConfig" not in sent
+
+
+def test_every_argument_of_invoke_model_is_known_to_be_one():
+    members = create_loader().load_service_model("bedrock-runtime", "service-2")["shapes"]["InvokeModelRequest"][
+        "members"
+    ]
+    assert set(members) - {"modelId", "body", "contentType", "accept"} == OWN_FIELDS
 
 
 def test_an_id_that_tells_no_family_needs_a_shape():
@@ -363,6 +428,24 @@ def test_a_guardrail_that_intervened():
     with pytest.raises(ChatModelError, match="guardrail") as caught:
         answer_of(CLAUDE, {**payload, "amazon-bedrock-guardrailAction": "INTERVENED"})
     assert caught.value.code is Code.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("model", "piece"),
+    [
+        (LLAMA3, {"generation": "no", "stop_reason": "stop"}),
+        (MISTRAL, {"outputs": [{"text": "no", "stop_reason": "stop"}]}),
+        (MISTRAL_CHAT, {"choices": [{"message": {"content": "no"}, "stop_reason": "stop"}]}),
+        (NOVA, {"messageStop": {"stopReason": "end_turn"}}),
+        (CLAUDE, {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+    ],
+)
+def test_a_guardrail_that_intervened_in_a_stream(model, piece):
+    told = {"amazon-bedrock-guardrailAction": "INTERVENED"}
+    for pieces in ([{**piece, **told, **METRICS}], [{**told, **METRICS}, piece]):
+        with pytest.raises(ChatModelError, match="guardrail") as caught:
+            stream_of(model, *pieces)
+        assert caught.value.code is Code.REFUSED
 
 
 @pytest.mark.parametrize("model", [CLAUDE, NOVA, LLAMA3, MISTRAL, MISTRAL_CHAT])

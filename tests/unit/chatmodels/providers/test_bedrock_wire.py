@@ -4,12 +4,13 @@ import json
 from contextlib import suppress
 
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
 from chatmodels.providers.bedrock_models import refuse_impossible, traits_of
-from chatmodels.providers.bedrock_wire import ConverseDecoder, decode, encode, tool_id
+from chatmodels.providers.bedrock_wire import MERGED_FIELDS, OWN_FIELDS, ConverseDecoder, decode, encode, tool_id
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
 from fmf_core.errors import Code
@@ -83,14 +84,16 @@ def test_tools_and_their_results():
         Message(role="user", content="and?"),
     )
     body = encoded(messages=turns, tools=(CLOCK,), tool_choice="required")
+    changed = tool_id("b c", traits_of(OLD_CLAUDE))
+    assert changed.startswith("b_c_")
     assert body["messages"][1]["content"] == [
         {"text": "Let me see."},
         {"toolUse": {"toolUseId": "call_1", "name": "clock", "input": {"zone": "UTC"}}},
-        {"toolUse": {"toolUseId": "b_c", "name": "clock", "input": {}}},
+        {"toolUse": {"toolUseId": changed, "name": "clock", "input": {}}},
     ]
     assert body["messages"][2]["content"] == [
         {"toolResult": {"toolUseId": "call_1", "content": [{"text": "12:00"}]}},
-        {"toolResult": {"toolUseId": "b_c", "content": []}},
+        {"toolResult": {"toolUseId": changed, "content": []}},
         {"text": "and?"},
     ]
     spec = {"name": "clock", "description": "Tells the time.", "inputSchema": {"json": CLOCK.parameters}}
@@ -142,6 +145,7 @@ def test_extra_params_are_the_models_own_fields_except_for_those_of_converse():
         extra_params={
             "top_k": 5,
             "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+            "projectIdentifier": "p",
             "inferenceConfig": {"topP": 0.5},
             "additionalModelRequestFields": {"thinking": {"type": "enabled"}},
         },
@@ -149,7 +153,7 @@ def test_extra_params_are_the_models_own_fields_except_for_those_of_converse():
         max_tokens=None,
     )
     assert body["additionalModelRequestFields"] == {"top_k": 5, "thinking": {"type": "enabled"}}
-    assert body["guardrailConfig"]["guardrailIdentifier"] == "g"
+    assert (body["guardrailConfig"]["guardrailIdentifier"], body["projectIdentifier"]) == ("g", "p")
     assert body["inferenceConfig"] == {"temperature": 0.1, "topP": 0.5}
     with pytest.raises(ChatModelError, match="inferenceConfig"):
         encoded(extra_params={"inferenceConfig": 1})
@@ -182,11 +186,20 @@ def test_a_temperature_that_nobody_chose_is_left_out_where_a_model_takes_none():
     assert encoded(model, temperature=0.3)["inferenceConfig"]["temperature"] == 0.3
 
 
-@given(st.text(max_size=100))
-def test_ids_of_calls_are_always_of_the_allowed_kind(text):
-    made = tool_id(text)
+@given(st.text(max_size=100), st.text(max_size=100), st.sampled_from([CLAUDE, "amazon.nova-lite-v1:0"]))
+def test_ids_of_calls_are_always_of_the_allowed_kind_and_stay_different(one, other, model):
+    made, second = (tool_id(text, traits_of(model)) for text in (one, other))
+    marks = "_-" if model == CLAUDE else "_.:-"
     assert 1 <= len(made) <= 64
-    assert all(character.isascii() and (character.isalnum() or character in "_-") for character in made)
+    assert all(character.isascii() and (character.isalnum() or character in marks) for character in made)
+    assert (made == second) == (one == other)
+
+
+def test_ids_that_differ_in_what_cannot_be_sent_or_far_behind_stay_different():
+    claude, nova = traits_of(CLAUDE), traits_of("amazon.nova-lite-v1:0")
+    assert tool_id("functions.clock:0", nova) == "functions.clock:0"
+    assert tool_id("functions.clock:0", claude) != tool_id("functions.clock.0", claude)
+    assert tool_id("c" * 70 + "1", nova) != tool_id("c" * 70 + "2", nova)
 
 
 # What models can do
@@ -257,6 +270,33 @@ def test_tool_calls_of_a_reply():
     assert answer.tool_calls == (ToolCall(id="t1", name="clock", arguments={"zone": "UTC"}),)
 
 
+def test_every_argument_of_converse_is_known_to_be_one():
+    """Otherwise it would go to the model, which knows nothing of it."""
+    model = create_loader().load_service_model("bedrock-runtime", "service-2")
+    ours = {"modelId", "messages", "system", "toolConfig"}
+    for shape in ("ConverseRequest", "ConverseStreamRequest"):
+        assert set(model["shapes"][shape]["members"]) - ours <= OWN_FIELDS | MERGED_FIELDS
+
+
+def test_text_with_sources_is_text():
+    sources = {"citationsContent": {"content": [{"text": "It is "}, {"text": "noon."}], "citations": [{"title": "t"}]}}
+    assert decode(told({"text": "Look: "}, sources), call_of()).content == "Look: It is noon."
+    for wrong in ({"citationsContent": {"content": 5}}, {"citationsContent": {"content": [{"text": 5}]}}):
+        with pytest.raises(ChatModelError) as caught:
+            decode(told({"text": "x"}, wrong), call_of())
+        assert caught.value.code is Code.BAD_REPLY
+
+
+def test_a_tool_that_the_provider_runs_itself_is_no_wish_of_the_model():
+    search = {"toolUseId": "s", "name": "nova_grounding", "type": "server_tool_use"}
+    whole = decode(told({"toolUse": {**search, "input": {"q": "time"}}}, {"text": "noon"}), call_of())
+    begun = {"contentBlockStart": {"contentBlockIndex": 0, "start": {"toolUse": search}}}
+    spoken = {"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"text": "noon"}}}
+    last = stream(begun, arguments('{"q"', 0), arguments(": 1}", 0), spoken, STOP, COUNTS)[-1]
+    assert whole.tool_calls == last.tool_calls == ()
+    assert whole.finish_reason == last.finish_reason == "stop"
+
+
 @pytest.mark.parametrize(
     ("stop", "reason"),
     [
@@ -283,6 +323,7 @@ def test_a_cut_answer_may_be_empty():
         (told(), Code.BAD_REPLY),
         (told({"text": ""}), Code.BAD_REPLY),
         (told({"text": 5}), Code.BAD_REPLY),
+        (told({"text": "x"}, 5), Code.BAD_REPLY),
         (told({"text": "x"}, stopReason=None), Code.BAD_REPLY),
         (told({"text": "x"}, usage=None), Code.BAD_REPLY),
         (told({"text": "x"}, usage={"inputTokens": -1, "outputTokens": 1}), Code.BAD_REPLY),
