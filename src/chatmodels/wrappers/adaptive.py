@@ -68,9 +68,10 @@ class AdaptiveModel(WrappedModel):
         except BaseException as error:
             gate.failed(started, error, crew)
             raise
-        gate.answered(started, crew)
-        if response.rate_limit is not None:
-            gate.told(response.rate_limit, started, response.usage.total_tokens)
+        if response.rate_limit is None:
+            gate.answered(started, crew)
+        else:
+            gate.answered_and_told(started, crew, response.rate_limit, response.usage.total_tokens)
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
@@ -171,6 +172,16 @@ class Gate:
         """End a request that was answered; `timed` says whether its time was the endpoint's alone."""
         now = self._clock()
         self._queue.update(self.throttle.succeeded, started, now, now - started if timed else None, crew)
+
+    def answered_and_told(self, started: float, crew: Crew, limits: RateLimitStatus, tokens: int) -> None:
+        """End a request that was answered, and heed what the reply said of the limits: both at one moment."""
+        now = self._clock()
+
+        def change() -> None:
+            self.throttle.succeeded(started, now, now - started, crew)
+            self.throttle.told(limits, started, now, tokens)
+
+        self._queue.update(change)
 
     def failed(self, started: float, error: BaseException, crew: Crew | None = None) -> None:
         """End a request that failed, and learn from it what there is to learn."""

@@ -102,18 +102,21 @@ class BreakerModel(WrappedModel):
         leave = await circuit.enter(self._clock, waits=not self.breaker.fail_fast)
         if isinstance(leave, Pass):
             return circuit, leave
+        raise self._refusal(leave, request)
+
+    def _refusal(self, open_s: float, request: ChatRequest) -> BreakerOpenError:
         where = f" at {self.endpoint}" if self.endpoint else ""
         error = BreakerOpenError(
             f"model {request.model!r} of {self.provider_name}{where} was not asked: it failed "
-            f"{self.breaker.failures} times in a row, and the circuit stays open for {leave:.3g} s",
+            f"{self.breaker.failures} times in a row, and the circuit stays open for {open_s:.3g} s",
             op="chatmodels.breaker",
             code=Code.UNAVAILABLE,
             hint="wait and try again, give another model with fallbacks=, or change breaker=",
-            retry_after=leave,
+            retry_after=open_s,
             fields={"provider": self.provider_name, "model": request.model},
         )
         error.waits = not self.breaker.fail_fast
-        raise error
+        return error
 
 
 class SharedCircuit:

@@ -77,6 +77,7 @@ class FallbackModel(WrappedModel):
                 "fell_back_from": self._tried(failures, request),
                 "failed_usage": _charged(failures) + response.failed_usage,
             }
+            failures.clear()  # each of them knows this frame, and so itself
             return response.model_copy(update=told)
         raise AssertionError("the last candidate returns or raises")
 
@@ -105,9 +106,11 @@ class FallbackModel(WrappedModel):
                 if began:
                     error.fields["attempts"] = sum(map(_attempts, [*failures, error]))
                     tell_charged(error, _charged(failures) + error.fields.get("failed_usage", ()))
+                    failures.clear()
                     raise
                 self._go_on(failures, error, request)
             else:
+                failures.clear()
                 return
             finally:
                 await close_stream(stream)
@@ -157,7 +160,12 @@ class FallbackModel(WrappedModel):
             raise error
         failures.append(error)
         if error.code not in self.codes or number == len(self.fallbacks):
-            raise self._all_failed(failures, request) from error
+            failed = self._all_failed(failures, request)
+            failures.clear()
+            try:
+                raise failed from error
+            finally:
+                del failed
         _log.warning(
             "llm.fallback",
             model=self._name(number, request),
