@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -108,7 +109,9 @@ class Secrets:
             return self._asked().names()
 
     def setting(self, name: str) -> str | None:
-        """A value that stands beside the secrets and is none, such as OPENAI_BASE_URL in `.env`; None if absent."""
+        """A value that is no secret, such as OPENAI_BASE_URL: of the environment, else beside the secrets; or None."""
+        if given := os.environ.get(name):
+            return given
         with self._lock:
             read = getattr(self._asked(), "setting", None)
         return cast("str | None", read(name)) if callable(read) else None

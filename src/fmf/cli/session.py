@@ -17,7 +17,6 @@ A command's module has one attribute that the table in `fmf.cli.app` names:
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +54,7 @@ class Session:
     """Whether notes and progress are left out."""
     verbose: bool = False
     """Whether everything is logged and errors come with their traceback."""
-    json_logs: bool = field(default_factory=lambda: os.environ.get("FMF_LOG_FORMAT") == "json")
-    """Whether everything on stderr is one JSON object a line."""
+    _form: str | None = field(default=None, init=False)
 
     @cached_property
     def loaded(self) -> LoadedConfig:
@@ -72,8 +70,17 @@ class Session:
         settings = loaded.value.observability
         unasked = loaded.origin("observability.log_level") == "default"
         wish = LogWish(settings.log_format, None if unasked else settings.log_level, self.verbose, self.quiet)
-        self.json_logs = configure(wish) == "json"
+        self._form = configure(wish)
         return loaded
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether everything on stderr is one JSON object a line; before there is a configuration, if it will be."""
+        if self._form is None:
+            from fmf.observability.logging import wants_json
+
+            return wants_json()
+        return self._form == "json"
 
     def planned(self) -> list[str]:
         """One line for each setting that has a value and, in this version, no effect."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,7 @@ class Keys(Protocol):
         ...
 
     def setting(self, name: str) -> str | None:
-        """A plain value that is kept beside the secrets, or None."""
+        """A plain value of the environment, or one that is kept beside the secrets; None where there is neither."""
         ...
 
 
@@ -159,7 +158,7 @@ def _key(secrets: Keys, name: str) -> SecretStr:
 
 
 def _openai(settings: OpenAIConfig, secrets: Keys) -> Mapping[str, Any]:
-    base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or secrets.setting("OPENAI_BASE_URL")
+    base_url = settings.base_url or secrets.setting("OPENAI_BASE_URL")
     # A server of one's own may need no key; the public one always does, and says so before the first document is read.
     key = secrets.find("OPENAI_API_KEY") if base_url else _key(secrets, "OPENAI_API_KEY")
     return {

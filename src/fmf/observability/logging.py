@@ -14,6 +14,7 @@ from fmf_core.logs import configure_logging, get_logger
 __all__ = ["LogWish", "configure", "configure_logging", "get_logger"]
 
 Format = Literal["json", "human"]
+FORMAT_VARIABLE = "FMF_LOG_FORMAT"
 ITEM_LOGGERS = {"generative_ai_workflow": "CRITICAL", "chatmodels": "WARNING"}
 """Loggers that write lines for every item of a run, failed ones included, and their level unless one was asked for.
 
@@ -46,10 +47,15 @@ def configure(wish: LogWish, *, environ: Mapping[str, str] | None = None) -> For
         ConfigurationError: FMF_LOG_FORMAT or FMF_LOG_LEVEL is wrong.
     """
     environ = os.environ if environ is None else environ
-    form = _form(environ.get("FMF_LOG_FORMAT") or wish.format or "human")
+    form = _form(environ.get(FORMAT_VARIABLE) or wish.format or "human")
     asked = wish.verbose or environ.get("FMF_LOG_LEVEL") or wish.level
     configure_logging(level=_level(wish, form, environ), format=form, least=None if asked else ITEM_LOGGERS)
     return form
+
+
+def wants_json(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment asks for log lines as JSON, for errors that come before there is a configuration."""
+    return (os.environ if environ is None else environ).get(FORMAT_VARIABLE) == "json"
 
 
 def _form(name: str) -> Format:
@@ -58,7 +64,7 @@ def _form(name: str) -> Format:
     if name == "human":
         return "human"
     raise ConfigurationError(
-        f"FMF_LOG_FORMAT is {name!r}", op="observability.configure", hint="known formats: json, human"
+        f"{FORMAT_VARIABLE} is {name!r}", op="observability.configure", hint="known formats: json, human"
     )
 
 
