@@ -111,13 +111,13 @@ class CallSettings(Value):
 
     timeout_s: float | None = Field(default=None, gt=0)
     """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
-    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    retry: RetryPolicy = Field(default_factory=RetryPolicy.model_construct)
     """How often and after which waits a failed call is tried again."""
-    retry_budget: RetryBudget | None = Field(default_factory=RetryBudget)
+    retry_budget: RetryBudget | None = Field(default_factory=RetryBudget.model_construct)
     """`None` retries as long as `retry` allows, however many calls fail."""
-    rate_limit: RateLimit = Field(default_factory=RateLimit)
+    rate_limit: RateLimit = Field(default_factory=RateLimit.model_construct)
     """How much to ask per minute."""
-    concurrency: Concurrency = Field(default_factory=Concurrency)
+    concurrency: Concurrency = Field(default_factory=Concurrency.model_construct)
     """How many requests may be under way at once; learnt from the server's replies."""
     fallbacks: tuple[Any, ...] = ()
     """Who answers when the model fails, in turn: names of models of the same provider, names of providers, mappings of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fmf_core.errors import ConfigurationError
 
@@ -43,8 +43,7 @@ MAIN_SETTINGS: Mapping[str, str] = {
 """Further ones that only `genai-main` knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """One metric: its instrument, and what is told of it to the backend."""
 
     name: str
@@ -54,8 +53,7 @@ class Shape:
     """The advised boundaries of a histogram; `None` makes it a counter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """One set of names.
 
     Args:
@@ -153,8 +151,7 @@ def chosen_profiles() -> tuple[Profile, ...]:
     return PROFILES[asked]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """Where messages may be told, and whether the event with the details of a call is sent at all."""
 
     on_span: bool = False

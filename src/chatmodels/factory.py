@@ -9,21 +9,15 @@ from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.settings_given import config_of
-from chatmodels.standing_by import standing_by
 from chatmodels.vendor import Layer, made, made_of
-from chatmodels.wrappers.adaptive import AdaptiveModel
 from chatmodels.wrappers.base import WrappedModel
-from chatmodels.wrappers.breaker import BreakerModel
-from chatmodels.wrappers.cached import CachedModel, cache_at
 from chatmodels.wrappers.checked import CheckedModel
-from chatmodels.wrappers.fallback import FallbackModel
-from chatmodels.wrappers.hedging import HedgingModel
-from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel, measured_in
 from chatmodels.wrappers.preset import PresetModel
 from chatmodels.wrappers.retrying import RetryingModel
-from chatmodels.wrappers.timed import TimedModel
 from chatmodels.wrappers.translating import TranslatingModel
+
+# Layers that are off unless somebody wants them are imported by their function: a script should start at once.
 
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
@@ -92,6 +86,8 @@ def cache(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the response cache of `config`; itself when there is none."""
     if config.cache is None:
         return model
+    from chatmodels.wrappers.cached import CachedModel, cache_at
+
     vendor = model.unwrapped if isinstance(model, WrappedModel) else model
     return CachedModel(model, cache_at(config.cache), made_of(vendor, config))
 
@@ -100,6 +96,9 @@ def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the models that stand by; itself when there are none."""
     if not config.fallbacks:
         return model
+    from chatmodels.standing_by import standing_by
+    from chatmodels.wrappers.fallback import FallbackModel
+
     return FallbackModel(model, standing_by(model, config, _behind), config.fallback_on, _presets(config))
 
 
@@ -111,7 +110,11 @@ def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 def limit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the rate limit of `config`; itself when there is none."""
     limits = config.rate_limit
-    return LimitingModel(model, limits) if limits.requests_per_minute or limits.tokens_per_minute else model
+    if not (limits.requests_per_minute or limits.tokens_per_minute):
+        return model
+    from chatmodels.wrappers.limiting import LimitingModel
+
+    return LimitingModel(model, limits)
 
 
 def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -121,7 +124,11 @@ def retry(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 
 def adapt(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` at the pace that its endpoint bears; itself when it runs in this process or nothing is to be learnt."""
-    return AdaptiveModel(model, config.concurrency) if config.concurrency.adaptive and not model.in_process else model
+    if model.in_process or not config.concurrency.adaptive:
+        return model
+    from chatmodels.wrappers.adaptive import AdaptiveModel
+
+    return AdaptiveModel(model, config.concurrency)
 
 
 def break_circuit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -129,6 +136,8 @@ def break_circuit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     breaker = config.breaker
     if breaker is None:
         return model
+    from chatmodels.wrappers.breaker import BreakerModel
+
     fail_fast = bool(config.fallbacks) if breaker.fail_fast is None else breaker.fail_fast
     return BreakerModel(model, breaker.model_copy(update={"fail_fast": fail_fast}))
 
@@ -137,13 +146,18 @@ def hedge(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with second requests after `hedge_after_s`; itself when that is not set."""
     if config.hedge_after_s is None:
         return model
+    from chatmodels.wrappers.hedging import HedgingModel
+
     return HedgingModel(model, config.hedge_after_s, config.hedge_share)
 
 
 def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
-    keeps_time = getattr(model, "timeout_s", None) is not None
-    return model if config.timeout_s is None or keeps_time else TimedModel(model, config.timeout_s)
+    if config.timeout_s is None or getattr(model, "timeout_s", None) is not None:
+        return model
+    from chatmodels.wrappers.timed import TimedModel
+
+    return TimedModel(model, config.timeout_s)
 
 
 def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overloa
 
 from chatmodels.asked import all_of, check_concurrency, request_of
 from chatmodels.pieces import pieces_of
-from chatmodels.structured.asking import Answerer, Effort, Parsed, answer_wanted
-from chatmodels.structured.telling import Refusals
-from chatmodels.structured.wanted import wanted_shape
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, iterate_sync, run_sync
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+    from chatmodels.structured.asking import Parsed
 
 T = TypeVar("T")
 
@@ -237,6 +236,11 @@ class ChatModel:
                 `fields` holds `usage`, `cost_usd`, `asks` and `repairs`. Or the model could not answer.
             ConfigurationError: `shape` cannot be used.
         """
+        # Here, for most programs never need it.
+        from chatmodels.structured.asking import Answerer, Effort, answer_wanted
+        from chatmodels.structured.telling import Refusals
+        from chatmodels.structured.wanted import wanted_shape
+
         wanted = wanted_shape(shape)
         refusals = self.__dict__.setdefault("_refused_formats", Refusals())
         answerer = Answerer(self.complete_async, self.get_model_info(), refusals)

@@ -20,14 +20,13 @@ BEDROCK = "aws_bedrock"
 OLD_DAYS = 180
 """How many days a list price may be old before whoever keeps to a budget by it is told."""
 
+# Compiled when they are first used, as an import should be quick.
 # A date, or what stands for the newest snapshot.
-_SNAPSHOT = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)$")
+_SNAPSHOT = r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)$"
 # `us.` of an inference profile, and everything before it in an ARN.
-_BEFORE_BEDROCK_IDS = re.compile(
-    r"^(?:arn:[^/]+/)?(?:(?P<region>global|us-gov|us|eu|apac|jp|au|ca|sa)\.)?(?=[a-z0-9-]+\.)"
-)
+_BEFORE_BEDROCK_IDS = r"^(?:arn:[^/]+/)?(?:(?P<region>global|us-gov|us|eu|apac|jp|au|ca|sa)\.)?(?=[a-z0-9-]+\.)"
 # A date and a version: `-20250514-v1:0`, `-v1`, `-v0:2`, `:0`.
-_BEDROCK_VERSION = re.compile(r"(?:-20\d{6})?(?:-v\d+(?::\d+)*)?(?::\d+k?)*$")
+_BEDROCK_VERSION = r"(?:-20\d{6})?(?:-v\d+(?::\d+)*)?(?::\d+k?)*$"
 
 
 class ListPrice(NamedTuple):
@@ -153,7 +152,7 @@ def list_price(model: str, provider: str = "") -> ListPrice | None:
         row = seller.models.get(name)
         return None if row is None else _listed(row, seller, 1.0 if everywhere else row.get("regional", 1.0))
     for name, seller in table().items():
-        row = seller.models.get(model) or seller.models.get(_SNAPSHOT.sub("", model))
+        row = seller.models.get(model) or seller.models.get(re.sub(_SNAPSHOT, "", model))
         if row is not None and name != BEDROCK:
             return _listed(row, seller, 1.0)
     return None
@@ -179,10 +178,10 @@ def table() -> Mapping[str, Seller]:
 
 def _bedrock_name(model: str) -> tuple[str, bool]:
     """The id without region, date and version, and whether it is answered wherever in the world there is room."""
-    head = _BEFORE_BEDROCK_IDS.match(model)
+    head = re.match(_BEFORE_BEDROCK_IDS, model)
     region = head["region"] if head else None
     bare = model[head.end() :] if head else model
-    return _BEDROCK_VERSION.sub("", bare), region == "global"
+    return re.sub(_BEDROCK_VERSION, "", bare), region == "global"
 
 
 def _listed(row: Mapping[str, float], seller: Seller, factor: float) -> ListPrice:
@@ -224,7 +223,7 @@ def has_price(model: str, prices: Mapping[str, Price | Mapping[str, Any]]) -> bo
 
 
 def _given_price(model: str, prices: Mapping[str, Price | Mapping[str, Any]]) -> Price | None:
-    price = prices.get(model) or prices.get(_SNAPSHOT.sub("", model))
+    price = prices.get(model) or prices.get(re.sub(_SNAPSHOT, "", model))
     if price is None:
         return None
     return price if isinstance(price, Price) else Price.model_validate(price)

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from chatmodels.config import ChatModelConfig
 from chatmodels.registry import get_chat_model_metadata
 from fmf_core.errors import ConfigurationError
-from fmf_core.faults import faults_text
 from fmf_core.nearest import nearest
 
 _UNSET = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
@@ -56,6 +55,8 @@ def given_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -
     try:
         return ChatModelConfig.model_validate(data)
     except ValidationError as error:
+        from fmf_core.faults import faults_text  # it knows YAML, which nobody needs who makes no mistake
+
         told = faults_text(error, ChatModelConfig, data)
         raise ConfigurationError(f"wrong settings of a chat model: {told}", op="chatmodels.create") from None
 

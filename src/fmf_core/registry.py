@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fmf_core.errors import Code, PluginError, PluginNotFoundError, PluginRegistrationError
 from fmf_core.nearest import known_hint
@@ -18,15 +18,14 @@ T = TypeVar("T")
 DISTRIBUTION = "frontier-model-framework"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Something the house ships: where it is, which extra it needs, and what it can do without importing it."""
 
     target: str
     """`"module:attribute"`."""
     extra: str = ""
     """The extra of this distribution whose packages the module imports; empty when it needs none."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = MappingProxyType({})
     replaceable: bool = False
     """Whether a registration under the same name takes its place without `replace=True`."""
 

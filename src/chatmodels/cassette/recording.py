@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from chatmodels.cassette.tape import TapeWriter
 from chatmodels.guard import RequestForbiddenError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
@@ -34,6 +33,8 @@ class RecordingModel(WrappedModel):
     """
 
     def __init__(self, inner: ChatModel, path: str | Path, *, append: bool = False) -> None:
+        from chatmodels.cassette.tape import TapeWriter  # with it comes much that only recordings need
+
         super().__init__(inner)
         self.path = Path(path)
         self._tape = TapeWriter(self.path, append=append)

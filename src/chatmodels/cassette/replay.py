@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatmodels.capabilities import listed
-from chatmodels.cassette.tape import RecordedCall, read_tape, request_on_tape
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
-from chatmodels.request_facts import canonical
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, unshared
 from fmf_core.errors import Code
 from fmf_core.redact import redact_value, shortened
+
+if TYPE_CHECKING:
+    from chatmodels.cassette.tape import RecordedCall
 
 UNMATCHED = "record it again with RecordingModel, or make the request equal to the recorded one"
 _FORMATS = {"json": "json_object", "json_schema": "json_schema"}
@@ -40,6 +41,8 @@ class ReplayModel(ChatModel):
     in_process = True
 
     def __init__(self, path: str | Path, *, hint: str = "") -> None:
+        from chatmodels.cassette.tape import read_tape  # with it comes much that only recordings need
+
         self.path = Path(path)
         self._hint = hint
         self._lock = threading.Lock()
@@ -50,7 +53,7 @@ class ReplayModel(ChatModel):
 
     def __contains__(self, request: ChatRequest) -> bool:
         """Whether `request` is on record."""
-        return canonical(request_on_tape(request)) in self._calls
+        return _key_of(request) in self._calls
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` as it was answered when it was recorded."""
@@ -74,7 +77,7 @@ class ReplayModel(ChatModel):
         return HealthStatus(status="healthy", detail=f"{calls} recorded calls")
 
     def _next(self, request: ChatRequest, *, streamed: bool) -> RecordedCall:
-        key = canonical(request_on_tape(request))
+        key = _key_of(request)
         calls = self._calls.get(key)
         if not calls:
             raise self._unmatched(request)
@@ -87,6 +90,7 @@ class ReplayModel(ChatModel):
 
     def _unmatched(self, request: ChatRequest) -> ChatModelError:
         from chatmodels.cassette.difference import difference
+        from chatmodels.cassette.tape import request_on_tape
 
         diff = difference(request_on_tape(request), [calls[0].request for calls in self._calls.values()])
         return ChatModelError(
@@ -96,6 +100,12 @@ class ReplayModel(ChatModel):
             hint=self._hint or UNMATCHED,
             fields={"prompt": redact_value(request.prompt), "diff": diff},
         )
+
+
+def _key_of(request: ChatRequest) -> str:
+    from chatmodels.cassette.tape import tape_key
+
+    return tape_key(request)
 
 
 def _asked_for(request: Mapping[str, Any]) -> Iterator[str]:

@@ -45,6 +45,11 @@ def request_on_tape(request: ChatRequest) -> dict[str, Any]:
     return blanked
 
 
+def tape_key(request: ChatRequest) -> str:
+    """What equal requests have in common, and no others."""
+    return canonical(request_on_tape(request))
+
+
 class TapeWriter:
     """One file that calls are added to, whole ones from any thread."""
 
