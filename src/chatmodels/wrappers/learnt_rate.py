@@ -32,6 +32,18 @@ LONGEST_PAUSE_S = 5.0
 """The longest pause between two starts while everything is refused, in seconds."""
 HOPELESS_S = 60.0
 """Who refuses everything for longer does so whatever the pace, and callers may as well be told soon."""
+BELIEVED, MOST_BELIEVED = 6.0, 96.0
+"""How much must speak for a limit before there is a rate: each refusal speaks for one, each answer against it."""
+AGAINST = 0.4
+"""How much an answer speaks against a limit, where a refusal counts 1: fewer than 2 refusals of 7 are none."""
+SURPRISES = 8
+"""After so many refusals at rates that should have been safe, refusals have other reasons than the pace."""
+KNOWN = 3
+"""How many surprises a rate makes up for that was safe for a while."""
+LEAST_ANSWERED = 6
+"""And when so many requests were answered before the last three refusals: fewer are when a limit has fallen."""
+FORGET_S = 10.0
+"""A surprise that comes so much later than the last one, in seconds, is the first one."""
 CREDIT_S = 0.05
 """How late a start may be, in seconds, without the next ones being late, too."""
 
@@ -39,16 +51,21 @@ CREDIT_S = 0.05
 class LearntRate:
     """A rate of starts: none at first, cut by refusals, and grown again by successes.
 
-    The first refusal sets the rate to what the endpoint has just accepted. From then on starts are spaced evenly. The
+    Enough refusals set the rate to what the endpoint has just accepted. From then on starts are spaced evenly. The
     rate stays a little below the last refused one, then probes above it; once a probe passes without a refusal it grows
     exponentially until the next one. As long as everything is refused, the pauses double.
 
     Only what started after the last cut counts: what was on its way says nothing of the new rate.
+
+    Some refusals have nothing to do with the pace, as when one server of many is out of quota: a few of them among many
+    answers set no rate. Where they go on however low the rate is, it is given up, and more is needed for the next one.
     """
 
     __slots__ = (
         "_accepted",
         "_accepted_before",
+        "_belief",
+        "_believed",
         "_ceiling",
         "_cut_at",
         "_estimating",
@@ -58,6 +75,9 @@ class LearntRate:
         "_probing_since",
         "_refusals",
         "_refused_since",
+        "_runs",
+        "_surprised_at",
+        "_surprises",
         "_wanted_until",
         "_window_ends",
         "rate",
@@ -79,6 +99,11 @@ class LearntRate:
         self._hold_until = -inf
         self._probing_since = inf
         self._wanted_until = -inf
+        self._belief = 0.0
+        self._believed = BELIEVED
+        self._surprises = 0
+        self._surprised_at = -inf
+        self._runs = (0, 0, 0)
 
     def delay(self, now: float) -> float:
         """Seconds until the next start; 0 or less when it may be now."""
@@ -112,8 +137,18 @@ class LearntRate:
                 self.rate = min(self.rate, max(accepted, FIRST_RATE))
             return
         if self.rate is None:
+            # Who says when to come again means a limit, unless that was no help before.
+            self._belief += self._believed if pause_s and self._believed == BELIEVED else 1.0
+            if self._belief < self._believed:
+                return
             self.rate = max(accepted, FIRST_RATE)
             self._estimating = True
+            self._surprises = 0
+        elif self._is_hopeless(now):
+            self.rate, self._ceiling = None, inf
+            self._believed = min(2 * self._believed, MOST_BELIEVED)
+            self._belief = 0.0
+            return
         else:
             self._cut(self.rate, accepted)
         if not self._refusals:
@@ -128,12 +163,26 @@ class LearntRate:
 
     def succeeded(self, started: float, now: float) -> None:
         """Learn that a request that started at `started` was answered."""
-        if self.rate is None or started < self._cut_at:
+        if self.rate is None:
+            self._belief = max(0.0, self._belief - AGAINST)
+            return
+        if started < self._cut_at:
             return
         self._refusals = 0
         self._in_a_row += 1
         if now < self._wanted_until:
             self.rate = self._grown(self.rate, now)
+
+    def _is_hopeless(self, now: float) -> bool:
+        """Note a refusal; whether refusals have come again and again however low the rate was."""
+        if self._ceiling == inf or self._probing_since < inf:
+            return False
+        if not self._surprises or now - self._surprised_at > FORGET_S:
+            self._surprises = 0
+        self._surprises += 1
+        self._surprised_at = now
+        self._runs = (*self._runs[1:], self._in_a_row)
+        return self._surprises >= SURPRISES and sum(self._runs) >= LEAST_ANSWERED
 
     def _pause_s(self, rate: float, now: float) -> float:
         if now - self._refused_since > HOPELESS_S:
@@ -161,6 +210,8 @@ class LearntRate:
             return rate
         if self._probing_since == inf:
             self._probing_since = now
+            self._surprises = max(0, self._surprises - KNOWN)
+            self._believed = max(BELIEVED, self._believed / 2)  # it was the pace
             return max(rate, self._ceiling * PROBE_FROM)
         end = self._ceiling * PROBE_TO
         if rate < end or now < self._probing_since + PROBE_S:

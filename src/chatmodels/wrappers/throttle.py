@@ -96,16 +96,17 @@ class Throttle:
         window = self.window
         window.succeeded(started, now, took_s)
         self._end(crew)
-        if self.rate.rate is not None:
-            self.rate.succeeded(started, now)
+        self.rate.succeeded(started, now)
 
     def refused(self, started: float, now: float, retry_after: float | None, crew: Crew | None = None) -> None:
         """End a request that was one too many; `retry_after` is how long the endpoint wants to be left alone."""
         self._end(crew)
         self.window.is_guess = False
         if retry_after is None or retry_after <= LONGEST_PAUSE_S:
-            self._pause(now, retry_after)
-            self.rate.refused(started, now, max(0.0, self._paused_until - now))
+            self.rate.refused(started, now, max(0.0, self._paused_until - now, retry_after or 0.0))
+            if self.rate.rate is not None:
+                # Without a limit to be kept by all, only who was refused waits.
+                self._pause(now, retry_after)
 
     def overloaded(self, started: float, now: float, retry_after: float | None, crew: Crew | None = None) -> None:
         """End a request that failed as requests do when a server has too much to do, or is not there."""

@@ -44,7 +44,18 @@ class Windows:
         return self.passed <= rate
 
 
-def run(limit, phases, *, callers=64, seed=1):
+class Chance:
+    """Refuses a share of the requests, whatever their pace: one server of several has no quota left."""
+
+    def __init__(self, share):
+        self.share = share
+        self.chance = random.Random(7)
+
+    def lets(self, now, rate):
+        return self.chance.random() >= self.share
+
+
+def run(limit, phases, *, callers=64, seed=1, retry_after=None):
     """Answered and refused requests in each of `phases` (seconds, requests a second)."""
     chance = random.Random(seed)
     throttle = Throttle(Concurrency())
@@ -97,8 +108,8 @@ def run(limit, phases, *, callers=64, seed=1):
             throttle.succeeded(started, now, now - started)
             waiting += 1
         elif kind == "refused":
-            throttle.refused(started, now, None)
-            later(chance.random() * 0.5, "back")
+            throttle.refused(started, now, retry_after)
+            later((retry_after or 0.0) + chance.random() * 0.5, "back")
         else:
             waiting += 1
         serve()

@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.wrappers.learnt_rate import HOLD_S, HOPELESS_S, LONGEST_PAUSE_S, LearntRate
-from unit.chatmodels.wrappers.quota import Bucket, Windows, run
+from chatmodels.wrappers.learnt_rate import BELIEVED, HOLD_S, HOPELESS_S, LONGEST_PAUSE_S, LearntRate
+from unit.chatmodels.wrappers.quota import Bucket, Chance, Windows, run
 
 CHANGING = ((20.0, 20), (20.0, 5), (20.0, 40))
 
 
 def limited(per_second=10, seconds=1.0):
-    """A rate that has just been refused after `seconds` of starts."""
+    """A rate that has just been refused as often as it takes, after `seconds` of starts."""
     rate = LearntRate()
     for number in range(int(per_second * seconds)):
         rate.start(number / per_second)
-    rate.start(seconds)
-    rate.refused(seconds, seconds + 0.01)
+    for _ in range(int(BELIEVED)):
+        rate.start(seconds)
+        rate.refused(seconds, seconds + 0.01)
     return rate
 
 
@@ -31,8 +32,45 @@ def test_nothing_is_limited_before_a_refusal():
     assert rate.rate is None
 
 
-def test_the_first_refusal_sets_what_was_accepted():
+def test_refusals_set_what_was_accepted():
     assert limited(10).rate == pytest.approx(10, abs=2)
+
+
+def test_the_first_refusal_that_says_when_to_come_again_sets_what_was_accepted():
+    rate = LearntRate()
+    for number in range(21):
+        rate.start(number / 20)
+    rate.refused(1.0, 1.01, 1.0)
+    assert rate.rate == pytest.approx(20, abs=2)
+
+
+def test_a_few_refusals_among_many_answers_are_no_limit():
+    rate = LearntRate()
+    for number in range(5000):
+        now = number / 100
+        assert rate.delay(now) <= 0
+        rate.start(now)
+        if number % 5:
+            rate.succeeded(now, now)
+        else:
+            rate.refused(now, now)
+    assert rate.rate is None
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3])
+def test_refusals_that_do_not_come_from_the_pace_slow_nobody_down_for_long(share):
+    def asked(seconds):
+        ((answered, refused),) = run(Chance(share), ((seconds, 0),), callers=8)
+        return answered
+
+    # What eight callers get who only wait after a refusal, each for itself.
+    ideal_per_s = 8 * (1 - share) / ((1 - share) * 0.1 + share * 0.26)
+    assert asked(120.0) > 0.5 * 120 * ideal_per_s
+
+
+def test_pauses_that_help_nothing_are_kept_only_by_who_was_refused():
+    ((answered, _),) = run(Chance(0.1), ((120.0, 0),), callers=8, retry_after=1.0)
+    assert answered > 0.5 * 120 * 8 * 0.9 / (0.9 * 0.1 + 0.1 * 1.25)
 
 
 def test_what_was_on_its_way_cuts_no_second_time():
