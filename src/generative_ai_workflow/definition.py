@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from pydantic import Field, field_validator
 from chatmodels.iface import ChatModel
 from fmf_core.errors import FrameworkError
 from fmf_core.faults import Fault, SettingsError
+from fmf_core.nearest import known_hint
 from fmf_core.settings import Yaml, load_yaml_file, validate
 from fmf_core.value import Value
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.plugins.registry import steps as step_types
+from generative_ai_workflow.prompt_file import read_prompt_file
 from generative_ai_workflow.step import LLMStep, OutputSpec, WorkflowStep
 
 INLINE = "inline:"
@@ -340,22 +342,20 @@ class PromptFiles:
                 op="prompt.find",
                 hint="write 'inline: text', or path.yaml#version; id#version needs the registry of an fmf project",
             )
-        return self._from_file(path, version, reference)
+        return self._from_file(path, version)
 
-    def _from_file(self, path: str, version: str, reference: str) -> ResolvedPrompt:
-        data = load_yaml_file(self.folder / path).data
-        versions = data.get("versions") if isinstance(data, Mapping) else None
-        found = [item for item in versions if isinstance(item, Mapping)] if isinstance(versions, list) else []
-        for item in found:
-            if str(item.get("version")) == version and isinstance(item.get("template"), str):
+    def _from_file(self, path: str, version: str) -> ResolvedPrompt:
+        file = read_prompt_file(self.folder / path)
+        for item in file.versions:
+            if item.version == version:
                 return ResolvedPrompt(
-                    template=_trimmed(item["template"], reference),
-                    system=item.get("system"),
-                    examples=tuple(item.get("examples") or ()),
-                    metadata={"prompt_id": str(data.get("id", path)), "prompt_version": version},
+                    template=item.template,
+                    system=item.system,
+                    examples=tuple((example.input, example.output) for example in item.examples),
+                    metadata={"prompt_id": file.id, "prompt_version": version},
                 )
-        known = ", ".join(str(item.get("version")) for item in found) or "none"
-        raise DefinitionError(f"{path} has no version {version!r}", op="prompt.find", hint=f"known: {known}")
+        hint = known_hint(version, file.version_names())
+        raise DefinitionError(f"{path} has no version {version!r}", op="prompt.find", hint=hint)
 
 
 def _trimmed(text: str, reference: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fmf.errors import PromptError
-from fmf.prompts.file import PromptTest, PromptVersion
 from fmf.prompts.prompt import Prompt
 from fmf_core.errors import Code
+from generative_ai_workflow.prompt_file import PromptTest, PromptVersion
 
 TokenCounter = Callable[[str], int]
 """How many tokens a text has."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fmf.errors import PromptError
-from fmf.prompts.file import PromptExample, PromptVersion
 from fmf_core.errors import FrameworkError
+from generative_ai_workflow.prompt_file import PromptExample, PromptVersion
 
 INLINE = "inline"
 

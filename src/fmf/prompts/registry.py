@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Literal, Self
 from fmf.errors import ConfigError, PromptError
 from fmf.prompts.checks import TestOutcome, TokenCounter, check_names, run_tests
 from fmf.prompts.compare import unified_diff
-from fmf.prompts.file import SUFFIXES, PromptFile, PromptVersion, load_prompt_file
+from fmf.prompts.file import load_prompt_file
 from fmf.prompts.index import IndexVersion, PromptIndex, locked, read_index, write_index
 from fmf.prompts.prompt import INLINE, Prompt, build_prompt, content_hash, inline_prompt
 from fmf.prompts.store import PromptStore
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
 from fmf_core.nearest import known_hint
+from generative_ai_workflow.prompt_file import SUFFIXES, PromptFile, PromptVersion
 
 if TYPE_CHECKING:
     from fmf.config.models import PromptRegistryConfig

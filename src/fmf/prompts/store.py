@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fmf.errors import PromptError
-from fmf.prompts.file import SUFFIXES, PromptFile, load_prompt_file
+from fmf.prompts.file import load_prompt_file
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
+from generative_ai_workflow.prompt_file import SUFFIXES, PromptFile
 
 log = get_logger("fmf.prompts")
 

@@ -4,8 +4,8 @@ import pytest
 
 from fmf.errors import PromptError
 from fmf.prompts.checks import check_names, run_tests
-from fmf.prompts.file import PromptVersion
 from fmf.prompts.prompt import build_prompt
+from generative_ai_workflow.prompt_file import PromptVersion
 
 
 def words(text):

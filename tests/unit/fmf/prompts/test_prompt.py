@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmf.errors import PromptError
-from fmf.prompts.file import PromptVersion
 from fmf.prompts.prompt import build_prompt, compact_json, content_hash, inline_prompt
+from generative_ai_workflow.prompt_file import PromptVersion
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
