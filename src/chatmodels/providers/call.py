@@ -13,7 +13,6 @@ MOST_SAID = 1000
 """Characters of a provider's own message that an error repeats."""
 HINTS = {
     Code.INVALID: "change the request as the provider's words say",
-    Code.CONFLICT: "look at what the provider says, and call again when that is over",
     Code.RATE_LIMIT: "call again {later}, ask less at once (rate_limit), or allow more waiting (retry)",
     Code.TIMEOUT: "call again {later}, raise timeout_s, or ask for less",
     Code.UNAVAILABLE: "call again {later}",

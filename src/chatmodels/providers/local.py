@@ -156,8 +156,10 @@ def _body(call: Call) -> dict[str, Any]:
     if call.request.images:
         hint = "use a provider with the capability 'images'"
         raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)
-    # Progress while the prompt is read gives the engine more moments to notice that it should stop.
-    return {**encode(call.request, stream=True), "return_progress": True}
+    # The name of a file says nothing of OpenAI's families, however it begins. Progress while the prompt is read gives
+    # the engine more moments to notice that it should stop.
+    request = call.request.model_copy(update={"model": call.provider})
+    return {**encode(request, stream=True), "return_progress": True}
 
 
 async def _until(deadline: float, payloads: AsyncIterator[str], call: Call, timeout_s: float) -> AsyncIterator[str]:

@@ -399,7 +399,7 @@ def test_every_argument_of_invoke_model_is_known_to_be_one():
     members = create_loader().load_service_model("bedrock-runtime", "service-2")["shapes"]["InvokeModelRequest"][
         "members"
     ]
-    assert set(members) - {"modelId", "body", "contentType", "accept"} == OWN_FIELDS
+    assert set(members) - {"modelId", "body", "contentType", "accept"} <= OWN_FIELDS
 
 
 def test_an_id_that_tells_no_family_needs_a_shape():
