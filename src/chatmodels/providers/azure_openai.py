@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from chatmodels.errors import ProviderAuthError
 from chatmodels.providers.apis import wire_of
-from chatmodels.providers.completions import CompletionsModel, lowered
+from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, TransportFault
@@ -28,7 +28,7 @@ UNDATED = frozenset({"v1", "preview", "latest"})
 """Versions that stand for the paths under `/openai/v1`, where the deployment's name is the model's."""
 
 
-class AzureOpenAIChatModel(CompletionsModel):
+class AzureOpenAIChatModel(OpenAIWireModel):
     """A chat model that is deployed in Azure OpenAI.
 
     Args:

@@ -49,7 +49,7 @@ class SignIn(Protocol):
         ...
 
 
-class CompletionsModel(ChatModel):
+class OpenAIWireModel(ChatModel):
     """A chat model behind a wire format of OpenAI; a vendor's class says where it is and who asks.
 
     Args:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from chatmodels.capabilities import is_openai, listed
 from chatmodels.families import ALL
 from chatmodels.providers.apis import wire_of
-from chatmodels.providers.completions import CompletionsModel, lowered
+from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
 from chatmodels.types import DEFAULT_MODEL
@@ -26,7 +26,7 @@ NO_KEY = "none"
 """What goes out as key to a server of one's own when no key is set: such servers want the header, not its value."""
 
 
-class OpenAIChatModel(CompletionsModel):
+class OpenAIChatModel(OpenAIWireModel):
     """A chat model behind chat completions or the Responses interface.
 
     Args:
