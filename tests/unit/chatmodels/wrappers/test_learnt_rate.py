@@ -60,7 +60,7 @@ def test_a_few_refusals_among_many_answers_are_no_limit():
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.3])
 def test_refusals_that_do_not_come_from_the_pace_slow_nobody_down_for_long(share):
     def asked(seconds):
-        ((answered, refused),) = run(Chance(share), ((seconds, 0),), callers=8)
+        ((answered, _),) = run(Chance(share), ((seconds, 0),), callers=8)
         return answered
 
     # What eight callers get who only wait after a refusal, each for itself.
