@@ -85,6 +85,7 @@ REFUSALS = (
         both=fails(Code.UNAVAILABLE, 1),
         settings={"retry": {"max_attempts": 1}},
     ),
+    fault("409, then an answer", refuses("409 Conflict"), acts.good, both=answers(2)),
     fault("reset, then 429, then an answer", cut(acts.reset), refuses("429 Busy"), acts.good, both=answers(3)),
     fault("503, then 400", refuses("503 Down"), refuses("400 Bad"), both=fails(Code.INVALID, 2)),
 )
@@ -246,6 +247,11 @@ NO_ANSWER = (
         "a tool call with broken arguments",
         body(completion(message={"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{"}}]})),
         both=fails(Code.BAD_REPLY, says="arguments of tool call"),
+    ),
+    fault(
+        "a number as tool calls",
+        body(completion(message={"content": "Hi", "tool_calls": 5})),
+        both=fails(Code.BAD_REPLY, says="tool calls is of type int"),
     ),
     fault("an error in a 200", body(b'{"error": {"message": "oops"}}'), both=fails(Code.BAD_REPLY, says="oops")),
     fault(
