@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +14,15 @@ from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
 from chatmodels.types import DEFAULT_MODEL
+from fmf_core.environment import Variable
 
 if TYPE_CHECKING:
     import openai
 
     from chatmodels.providers.openai_sdk import SdkTransport
 
+KEY, ADDRESS = Variable("OPENAI_API_KEY"), Variable("OPENAI_BASE_URL")
+ORGANIZATION, PROJECT = Variable("OPENAI_ORG_ID"), Variable("OPENAI_PROJECT_ID")
 BASE_URL = "https://api.openai.com/v1"
 NO_KEY = "none"
 """What goes out as key to a server of one's own when no key is set: such servers want the header, not its value."""
@@ -104,12 +106,11 @@ class OpenAIChatModel(OpenAIWireModel):
         return {"model": self.model, "api": self._wire.api_type, "settings": settings, "headers": self._headers}
 
     def _settings(self) -> tuple[str, str | None, str | None, str | None]:
-        environ = os.environ
         return (
-            self._api_key.get_secret_value() if self._api_key else environ.get("OPENAI_API_KEY", ""),
-            self._base_url or environ.get("OPENAI_BASE_URL") or None,
-            self._organization or environ.get("OPENAI_ORG_ID"),
-            self._project or environ.get("OPENAI_PROJECT_ID"),
+            self._api_key.get_secret_value() if self._api_key else KEY.read() or "",
+            self._base_url or ADDRESS.read() or None,
+            self._organization or ORGANIZATION.read(),
+            self._project or PROJECT.read(),
         )
 
     def _made(self, key: str, base_url: str | None, organization: str | None, project: str | None) -> Target:
@@ -126,7 +127,7 @@ class OpenAIChatModel(OpenAIWireModel):
         return Target(base_url or BASE_URL, {**headers, **self._headers})
 
     def _capabilities(self) -> tuple[str, ...]:
-        base_url = self._base_url or os.environ.get("OPENAI_BASE_URL")
+        base_url = self._base_url or ADDRESS.read()
         if self._finds_target and (base_url is None or is_openai(base_url)):
             return super()._capabilities()
         return listed(ALL - self._wire.lacks)
