@@ -16,6 +16,9 @@ from chatmodels.wrappers.shared import StateTable
 from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
 from chatmodels.wrappers.throttle import Throttle
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.logs import get_logger
+
+_log = get_logger("chatmodels")
 
 STOPPED_S = 2.0
 """How long an event loop is not seen running, in seconds, before its requests hold up nobody any longer."""
@@ -67,6 +70,7 @@ class AdaptiveModel(WrappedModel):
             response = await self.inner.complete_async(request)
         except BaseException as error:
             gate.failed(started, error, crew)
+            self._say_pace(gate, request)
             raise
         if response.rate_limit is None:
             gate.answered(started, crew)
@@ -98,8 +102,21 @@ class AdaptiveModel(WrappedModel):
                 await close_stream(stream)
         except BaseException as error:
             place.leave(error)
+            self._say_pace(gate, request)
             raise
         place.leave(None)
+
+    def _say_pace(self, gate: Gate, request: ChatRequest) -> None:
+        """Tell once that requests wait for their turn from now on, or that they do so no longer."""
+        if gate.paced_anew():
+            rate = gate.throttle.rate.rate
+            _log.info(
+                "llm.pace",
+                provider=self.provider_name,
+                model=request.model,
+                starts_per_s=None if rate is None else round(rate, 2),
+                reason="refusals have nothing to do with the pace" if rate is None else "the endpoint refused requests",
+            )
 
     async def _turn(self, gate: Gate, crew: Crew, request: ChatRequest) -> float:
         """When `request` started, after its turn has come."""
@@ -160,6 +177,7 @@ class Gate:
         self._clock = clock
         self._queue = StartQueue(self.throttle, clock, self._held)
         self._crews: dict[AbstractEventLoop, Crew] = {}
+        self._told_paced = False
         self.start_now = self._queue.start_now
         self.pass_through = self._queue.pass_through
 
@@ -198,6 +216,12 @@ class Gate:
         limits = error.fields.get("rate_limit")
         if limits and error.retry_after is None:
             self.told(RateLimitStatus.model_validate(limits), started, 0)
+
+    def paced_anew(self) -> bool:
+        """Whether there is a learnt rate and was none, or the other way round, when this was last asked."""
+        is_paced = self.throttle.rate.rate is not None
+        changed, self._told_paced = is_paced != self._told_paced, is_paced
+        return changed
 
     def begun(self, change: int) -> None:
         """Note that a stream's first piece has come (1), or that such a stream ends (-1)."""

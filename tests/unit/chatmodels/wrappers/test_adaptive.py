@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import json
 import os
 import threading
 import time
@@ -20,6 +22,7 @@ from chatmodels.testing import ChatModelExam
 from chatmodels.types import RateLimitStatus
 from chatmodels.wrappers.adaptive import AdaptiveModel, Gate
 from fmf_core.errors import ConfigurationError
+from fmf_core.logs import configure_logging, reset_logging
 from peers.scripted_server import Reply, ScriptedServer
 from unit.chatmodels.wrappers.scripts import REQUEST, Streaming, end, failure, in_own_loop
 
@@ -365,6 +368,33 @@ class TestAgainstAServer:
             answers = model.batch(["x"] * 80, max_concurrency=32)
             assert len(answers) == 80
             assert server.count < 200
+
+
+class TestLines:
+    @pytest.mark.parametrize("kind", ["complete", "stream"])
+    def test_a_pace_is_told_once_and_so_is_its_end(self, kind):
+        stream = io.StringIO()
+        configure_logging("INFO", stream=stream)
+        refusals = [failure(ErrorCode.RATE_LIMIT, retry_after=0.001) for _ in range(3)]
+        model = adaptive(MockChatModel([*refusals, failure()]))
+
+        def ask():
+            with pytest.raises(ChatModelError):
+                list(model.stream(REQUEST)) if kind == "stream" else model.complete(REQUEST)
+
+        try:
+            for _ in range(3):
+                ask()
+            model._gates.of(model, REQUEST.model).throttle.rate.rate = None
+            ask()
+        finally:
+            reset_logging()
+        paced, ended = [json.loads(line) for line in stream.getvalue().splitlines()]
+        facts = ("event", "level", "provider", "model")
+        assert [paced[fact] for fact in facts] == ["llm.pace", "info", "mock", "m-1"]
+        assert paced["starts_per_s"] > 0
+        assert "refused" in paced["reason"]
+        assert (ended["event"], ended["starts_per_s"]) == ("llm.pace", None)
 
 
 class TestSettings:
