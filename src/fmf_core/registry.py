@@ -18,6 +18,11 @@ T = TypeVar("T")
 DISTRIBUTION = "frontier-model-framework"
 
 
+def install_hint(extra: str) -> str:
+    """What to do where the packages of `extra` are missing."""
+    return f"pip install -e '.[{extra}]' in a clone of {DISTRIBUTION}"
+
+
 class Entry(NamedTuple):
     """Something the house ships: where it is, which extra it needs, and what it can do without importing it."""
 
@@ -157,7 +162,7 @@ class Registry(Generic[T]):
 
     def _unusable(self, name: str, target: str, extra: str, error: Exception) -> PluginError:
         missing = getattr(error, "name", None) or target
-        hint = f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"look at {target}"
+        hint = install_hint(extra) if extra else f"look at {target}"
         return PluginError(
             f"{self.kind} {name!r} needs {missing!r}, which cannot be imported: {error}",
             op="registry.get",

@@ -146,7 +146,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(project):
     told = project.python(MISSING)
     assert "local" in told["faults"]
     for extra, fault in told["faults"].items():
-        assert f"pip install 'frontier-model-framework[{extra}]'" in fault
+        assert f"pip install -e '.[{extra}]'" in fault
         assert extra in told["extras"], "the command would install nothing"
     assert told["metadata"]["local"]["extra"] == "local"
     assert told["metadata"]["openai"]["extra"] == ""

@@ -18,7 +18,7 @@ from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import run_sync
 from fmf_core.redact import add_secret
-from fmf_core.registry import DISTRIBUTION
+from fmf_core.registry import install_hint
 from fmf_core.threads import ThreadPool
 
 SCOPE: Final = "https://cognitiveservices.azure.com/.default"
@@ -228,7 +228,7 @@ class _Default:
                 "credential 'default' needs 'azure.identity', which cannot be imported",
                 op="azure_openai.create",
                 code=Code.UNSUPPORTED,
-                hint=f"pip install '{DISTRIBUTION}[azure]'",
+                hint=install_hint("azure"),
                 fields={"extra": "azure"},
             )
         self._scope = scope

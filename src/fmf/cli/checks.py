@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fmf.cli.extras import EXTRAS, missing_of
+from fmf_core.registry import install_hint
 
 if TYPE_CHECKING:
     from fmf.cli.session import Session
@@ -99,7 +100,7 @@ def _extra(extra: str, *, needed: bool) -> Check:
     detail = f"not installed: {', '.join(missing)}"
     if not needed:
         return Check(name, "off", detail)
-    return Check(name, "failed", detail, f"pip install 'frontier-model-framework[{extra}]'", exit_status=2)
+    return Check(name, "failed", detail, install_hint(extra), exit_status=2)
 
 
 def _secrets(session: Session) -> Check:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.registry import install_hint
 from fmf_core.telemetry import host
 
 END_S = 3.0
@@ -56,7 +57,7 @@ def start(environ: Mapping[str, str] | None = None) -> bool:
             f"observability.otel.enabled is true, but {error.name or 'opentelemetry'} is not installed",
             op="observability.otel",
             code=Code.UNSUPPORTED,
-            hint="pip install 'frontier-model-framework[otel]', or set observability.otel.enabled to false",
+            hint=f"{install_hint('otel')}, or set observability.otel.enabled to false",
         ) from error
     return bool(_SetUp.flushes)
 

@@ -121,7 +121,7 @@ class _Reading:
                 f"{self.ref.uri}: {what} are not read by this version; that needs the extra {kind.extra!r}",
                 op="processing.load",
                 code=Code.UNSUPPORTED,
-                hint=f"exclude it; a later version brings pip install 'frontier-model-framework[{kind.extra}]'",
+                hint=f"exclude it; a later version brings the extra {kind.extra!r}",
                 fields={"extra": kind.extra},
             )
 

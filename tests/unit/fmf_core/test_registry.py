@@ -90,7 +90,7 @@ def test_a_missing_package_names_the_extra():
     with pytest.raises(PluginError) as caught:
         shipped().get("vendor")
     assert caught.value.code is Code.UNSUPPORTED
-    assert "pip install 'frontier-model-framework[vendor]'" in caught.value.hint
+    assert "pip install -e '.[vendor]' in a clone of" in caught.value.hint
 
 
 def test_a_missing_attribute_is_explained():

@@ -313,7 +313,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: st
     monkeypatch.setattr("importlib.util.find_spec", find_spec)
     with pytest.raises(PluginError, match=r"azure\.identity") as caught:
         create_chat_model("azure_openai", credential="default", endpoint="https://x.example")
-    assert caught.value.hint == "pip install 'frontier-model-framework[azure]'"
+    assert caught.value.hint == "pip install -e '.[azure]' in a clone of frontier-model-framework"
 
 
 # ------------------------------------------------------------------------------------------------------- failures

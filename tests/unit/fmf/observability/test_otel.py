@@ -21,7 +21,7 @@ def test_a_missing_package_is_one_clear_error(monkeypatch):
     with pytest.raises(ConfigurationError) as caught:
         otel.start({})
     assert "opentelemetry.exporter.otlp.proto.http" in caught.value.message
-    assert "frontier-model-framework[otel]" in caught.value.hint
+    assert "pip install -e '.[otel]'" in caught.value.hint
     assert exit_status(caught.value) == 2
     assert otel.hand_over() is None
 
