@@ -152,17 +152,19 @@ def test_a_missing_key_and_an_unknown_provider(project):
         assert known in error
 
 
-@pytest.mark.parametrize("model", ["nothing-135m", "weights/missing.gguf"])
-def test_missing_weights(project, tmp_path, model):
-    """Bad input: a missing weight file is one error that says what to do, ends with 6, and leaves no run behind."""
+@pytest.mark.parametrize(
+    ("model", "status", "told"), [("nothing-135m", 2, "smollm2-135m-instruct"), ("weights/missing.gguf", 6, "hint:")]
+)
+def test_missing_weights(project, tmp_path, model, status, told):
+    """Bad input: an unknown model ends with 2, a missing weight file with 6; one error each, and no run is left."""
     local = {"provider": "local", "local": {"model": model}}
     project.write({"fmf.yaml": fmf_yaml(inference=local), "data/a.md": "a"})
     project.write({"chain.yaml": chain_yaml({"id": "one", "prompt": "inline: ${chunk.text}"})})
     folder = {"FMF_MODEL_DIR": str(tmp_path / "empty")}
     for command in (("run", "--chain", "chain.yaml"), ("infer", "--prompt", "inline: hello")):
-        error = project.fmf(*command, env=folder).refused(6)
+        error = project.fmf(*command, env=folder).refused(status)
         assert model in error
-        assert "hint:" in error
+        assert told in error
         assert error.count("error:") == 1
     assert not (project.root / "artefacts").exists()
 

@@ -198,3 +198,22 @@ def test_text_that_was_handed_out_is_never_asked_for_again() -> None:
     with RawServer(serve) as server, ScriptedServer():  # the latter lifts the ban on requests
         assert run_sync(go(f"{server.url}/v1")) == ["one "]
     assert len(requests) == 1
+
+
+def test_another_server_stands_by_with_a_key_of_its_own(project, scripted_server):
+    """Fallbacks of fmf.yaml: what the first server cannot answer the second does, and neither sees the other's key."""
+    scripted_server.add(Reply(status=503), Reply(status=503))
+    with ScriptedServer([Reply(text="from the second")] * 2) as second:
+        standing_by = {"base_url": second.base_url, "model": "scripted-2", "api_key_secret": "SECOND_KEY"}
+        chained(project, scripted_server, fallbacks=[standing_by], breaker={"failures": 9}, retry={"max_attempts": 1})
+        keys = {"OPENAI_API_KEY": "first-key-12345678", "SECOND_KEY": "second-key-1234567"}
+        said = project.fmf("run", "--chain", "chain.yaml", env=keys).well()
+        assert said.run.outputs[0]["output"] == "from the second"
+        assert project.fmf("infer", "Say hello", env=keys).well().stdout == "from the second\n"
+        asked = {
+            server: {request.headers["authorization"] for request in server.requests}
+            for server in (scripted_server, second)
+        }
+    assert asked == {scripted_server: {"Bearer first-key-12345678"}, second: {"Bearer second-key-1234567"}}
+    assert {body["model"] for body in second.bodies} == {"scripted-2"}
+    assert "second-key" not in said.stdout + said.stderr + project.fmf("config", "show", env=keys).stdout

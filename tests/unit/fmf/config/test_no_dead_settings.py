@@ -1,4 +1,7 @@
-"""Every setting is read somewhere, or stands in the table of those that have no effect yet."""
+"""Every setting is read somewhere, or stands in the table of those that have no effect yet.
+
+That the settings of a chat model also arrive there is held by `fmf/inference/test_every_setting.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from fmf.config.schema import choices
 
 SOURCE = Path(fmf.__file__).parent.parent
 SCHEMA = SOURCE / "fmf" / "config"
-DECLARING = {"models.py", "auth.py", "connectors.py", "export.py", "inference.py", "processing.py"}
+DECLARING = {"models.py", "auth.py", "connectors.py", "export.py", "inference.py", "processing.py", "providers.py"}
 
 
 READ_BY_NAME = {"run_profile", "profiles"}
