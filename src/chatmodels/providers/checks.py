@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json as json_of_python
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
+from chatmodels.json_values import exact
 from chatmodels.providers.call import Call
 
 T = TypeVar("T")
+
+_ARGUMENTS: Final = ('"arguments":', '"input":')
 
 MOST_DIGITS: Final = 15
 """A longer number in a header is none that a server means, and may be none that can be reckoned with."""
@@ -23,17 +27,84 @@ def json() -> Any:
     return orjson
 
 
-def object_in(raw: bytes | str, call: Call) -> dict[str, Any]:
-    """The JSON object in `raw`; anything else is a `BAD_REPLY`."""
+def object_in(raw: bytes | str, call: Call, *, piece: bool = False) -> dict[str, Any]:
+    """The JSON object in `raw`; anything else is a `BAD_REPLY`.
+
+    Args:
+        raw: the whole of it.
+        call: the call that was answered.
+        piece: whether it belongs to a stream, whose texts may be cut amid a character (see `Characters`).
+    """
     if not raw.strip():
         raise call.bad_reply("the reply is empty", raw)
     try:
-        payload = json().loads(raw)
-    except ValueError as error:
+        payload = _loaded(raw, piece=piece)
+    except (ValueError, RecursionError) as error:
         raise call.bad_reply(f"the reply is no valid JSON ({error})", raw) from error
     if not isinstance(payload, dict):
         raise call.bad_reply(f"the reply is JSON of type {type(payload).__name__}, not an object", raw)
     return payload
+
+
+def _loaded(raw: bytes | str, *, piece: bool) -> Any:
+    try:
+        # Only what a tool is called with has numbers of which every digit counts; to look for them takes its time.
+        return exact(raw) if any(_holds(mark, raw) for mark in _ARGUMENTS) else json().loads(raw)
+    except ValueError:
+        if not piece or not _holds("\\ud", raw.lower()):
+            raise
+        return json_of_python.loads(raw)
+
+
+def _holds(mark: str, raw: bytes | str) -> bool:
+    return mark in raw if isinstance(raw, str) else mark.encode() in raw
+
+
+class Characters:
+    """The text of a stream whose pieces may be cut amid a character that is escaped as two halves.
+
+    Args:
+        call: the call that is answered.
+    """
+
+    __slots__ = ("_call", "_held")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """As much of the text as is whole characters; half a one at the end waits for the other half."""
+        if not self._held and _is_whole(piece):
+            return piece
+        text = self._held + piece
+        self._held = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        try:
+            return whole_characters(text[: len(text) - len(self._held)])
+        except ValueError as error:
+            raise self._call.bad_reply("a piece of the stream holds half a character", ascii(piece)) from error
+
+    def finish(self) -> None:
+        """Make sure that nothing waits any more."""
+        if self._held:
+            raise self._call.bad_reply("the text of the stream ends with half a character", ascii(self._held))
+
+
+def whole_characters(text: str) -> str:
+    """`text` with the halves of characters put together.
+
+    Raises:
+        ValueError: one has no other half.
+    """
+    return text if _is_whole(text) else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def of_type(kind: type[T], value: object, what: str, call: Call) -> T:

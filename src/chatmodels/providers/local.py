@@ -24,7 +24,7 @@ from chatmodels.providers.local_engine import (
     engine_for,
     release,
 )
-from chatmodels.providers.openai_wire import StreamDecoder, encode
+from chatmodels.providers.openai_wire import StreamDecoder, check_answers, encode
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
@@ -153,6 +153,7 @@ class LocalChatModel(ChatModel):
 
 
 def _body(call: Call) -> dict[str, Any]:
+    check_answers(call)
     if call.request.images:
         hint = "use a provider with the capability 'images'"
         raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import count, mapping, of_type, string
+from chatmodels.providers.checks import Characters, count, mapping, of_type, string
 from chatmodels.providers.token_counts import Counts, paid
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
@@ -100,7 +100,7 @@ def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
 
 def decode(payload: Mapping[str, Any], call: Call) -> ChatResponse:
     """The response that a checked reply holds."""
-    choice = _only_choice(payload, call)
+    choice = _first_choice(payload, call)
     message = choice.get("message")
     if not isinstance(message, dict):
         raise call.bad_reply("the first choice has no message", payload)
@@ -130,7 +130,7 @@ def _counts(usage: object) -> Counts:
     )
 
 
-def _only_choice(payload: Mapping[str, Any], call: Call) -> dict[str, Any]:
+def _first_choice(payload: Mapping[str, Any], call: Call) -> dict[str, Any]:
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
         raise call.bad_reply("the reply has no choices", payload)
@@ -172,11 +172,19 @@ class StreamDecoder:
     response_id: str | None = None
     _usage: object = None
     _model: str = ""
-    _calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _calls: list[dict[str, Any]] = field(default_factory=list)
+    _current: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """The call that each index of the stream means now."""
+    _choice: object = None
+    """The index of the one answer that counts: the first."""
+    _characters: Characters = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._characters = Characters(self.call)
 
     def feed_event(self, data: bytes) -> ChatChunk | None:
         """The text that the data of one server-sent event adds, if any."""
-        return None if data.strip() == b"[DONE]" else self.feed(parse_object(data, self.call))
+        return None if data.strip() == b"[DONE]" else self.feed(parse_object(data, self.call, piece=True))
 
     def feed(self, payload: Mapping[str, Any]) -> ChatChunk | None:
         """The text that `payload` adds, if any."""
@@ -188,17 +196,30 @@ class StreamDecoder:
             raise self.call.bad_reply("a piece of the stream has no choices", payload)
         if not choices:
             return None
-        choice = _only_choice(payload, self.call)
+        choice = self._chosen(payload)
+        if choice is None:
+            return None
         if choice.get("finish_reason") is not None:
             self.finish_reason = _finish_reason(choice["finish_reason"])
         delta = of_type(dict, choice.get("delta"), "a piece of the stream", self.call)
         for item in _wanted(delta, self.call):
             self._add_call(of_type(dict, item, "a tool call", self.call))
-        piece = _text(delta.get("content"), self.call, payload)
+        piece = self._characters.feed(_text(delta.get("content"), self.call, payload))
         if not piece:
             return None
         self.text.append(piece)
         return ChatChunk(text=piece)
+
+    def _chosen(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What `payload` tells of the first answer; a second one, which nobody can have asked for, is passed over."""
+        if self._choice is None:
+            choice = _first_choice(payload, self.call)
+            self._choice = choice.get("index")
+            return choice
+        for choice in payload["choices"]:
+            if isinstance(choice, dict) and choice.get("index") in (self._choice, None):
+                return choice
+        return None
 
     def finish(self, *, model: str | None = None) -> ChatChunk:
         """The last chunk, with the reason of the end, the token counts and the tool calls.
@@ -216,7 +237,8 @@ class StreamDecoder:
         text = "".join(self.text)
         if self.finish_reason is None:
             raise cut_off(text, self.call)
-        tool_calls = tuple(_tool_call(item, self.finish_reason, self.call) for item in self._calls.values())
+        self._characters.finish()
+        tool_calls = tuple(_tool_call(item, self.finish_reason, self.call) for item in self._calls)
         check_answer(text, tool_calls, self.finish_reason, self.call)
         name = model or self._model or self.call.request.model
         usage = _counts(self._usage).usage(self.call, model=name, answer=text)
@@ -229,17 +251,39 @@ class StreamDecoder:
         )
 
     def _add_call(self, item: Mapping[str, Any]) -> None:
-        index = count(item.get("index"))
-        known = self._calls.setdefault(len(self._calls) if index is None else index, {"function": {}})
-        known["id"] = string(item.get("id")) or known.get("id")
-        function, more = known["function"], of_type(dict, item.get("function"), "what a tool call asks for", self.call)
-        function["name"] = string(more.get("name")) or function.get("name")
+        more = of_type(dict, item.get("function"), "what a tool call asks for", self.call)
+        call_id, name = string(item.get("id")), string(more.get("name"))
+        known = self._call_at(count(item.get("index")), call_id, name)
+        known["id"] = known["id"] or call_id
+        function = known["function"]
+        function["name"] = name or function.get("name")
         before, piece = function.get("arguments"), more.get("arguments")
         if isinstance(piece, dict) and not before:
             function["arguments"] = piece  # some servers send the object itself, all at once
         elif piece:
             texts = [of_type(str, part, "a piece of the arguments", self.call) for part in (before, piece)]
             function["arguments"] = "".join(texts)
+
+    def _call_at(self, index: int | None, call_id: str | None, name: str | None) -> dict[str, Any]:
+        """The call that a piece belongs to; some servers give all calls of an answer one index."""
+        known = None if index is None else self._current.get(index)
+        if known is None or _begins_another(known, call_id, name):
+            known = {"id": call_id, "function": {}}
+            self._calls.append(known)
+            if index is not None:
+                self._current[index] = known
+        return known
+
+
+def _begins_another(known: Mapping[str, Any], call_id: str | None, name: str | None) -> bool:
+    """Whether a piece with `call_id` and `name` begins another call than the `known` one."""
+    function = known["function"]
+    # A new id alone does not: there are servers that draw one for every piece.
+    if name is None or function.get("name") is None:
+        return False
+    if call_id is not None and known["id"] is not None:
+        return bool(call_id != known["id"])
+    return bool(name != function["name"] and function.get("arguments"))
 
 
 def _finish_reason(value: object) -> str:
@@ -250,7 +294,16 @@ def _name(payload: Mapping[str, Any], call: Call) -> str:
     return string(payload.get("model")) or call.request.model
 
 
+def check_answers(call: Call) -> None:
+    """Refuse a request for several answers (`n`): a call has one, and all are paid."""
+    wanted = call.request.extra_params.get("n")
+    if wanted not in (None, 1):
+        hint = f"leave n out and ask {wanted} times: model.batch([request] * {wanted})"
+        raise call.error(f"extra_params ask for n={wanted!r} answers, and a call has one", Code.UNSUPPORTED, hint=hint)
+
+
 def _body(call: Call, *, stream: bool = False) -> dict[str, Any]:
+    check_answers(call)
     return encode(call.request, stream=stream)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from chatmodels.errors import ChatModelError
 from chatmodels.families import INTERFACE_LACKS
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import count, mapping, of_type, string
+from chatmodels.providers.checks import Characters, count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.token_counts import Counts, paid
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
@@ -209,10 +209,14 @@ class StreamDecoder:
     _last: Mapping[str, Any] | None = None
     _items: dict[int, dict[str, Any]] = field(default_factory=dict)
     """What the events told of the output, by its place: some servers leave it out of the last one."""
+    _characters: Characters = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._characters = Characters(self.call)
 
     def feed_event(self, data: bytes) -> ChatChunk | None:
         """The text that the data of one server-sent event adds, if any."""
-        return None if data.strip() == b"[DONE]" else self.feed(parse_object(data, self.call))
+        return None if data.strip() == b"[DONE]" else self.feed(parse_object(data, self.call, piece=True))
 
     def feed(self, event: Mapping[str, Any]) -> ChatChunk | None:
         """The text that `event` adds, if any."""
@@ -240,6 +244,7 @@ class StreamDecoder:
             raise
 
     def _checked(self, last: Mapping[str, Any]) -> ChatChunk:
+        self._characters.finish()
         seen = "".join(self.text)
         told = [item for _, item in sorted(self._items.items())]
         response = decode({**last, "output": last.get("output") or told}, self.call)
@@ -258,6 +263,7 @@ class StreamDecoder:
         piece = event.get("delta")
         if not isinstance(piece, str):
             raise self.call.bad_reply(f"a piece of the stream is of type {type(piece).__name__}, not text", event)
+        piece = self._characters.feed(piece)
         self.text.append(piece)
         return ChatChunk(text=piece) if piece else None
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from chatmodels.json_values import DEEPEST, exact, is_too_deep, written
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import json, string
+from chatmodels.providers.checks import string, whole_characters
 from chatmodels.types import ToolCall
 from fmf_core.errors import Code
 
 
 def arguments_text(call: ToolCall) -> str:
     """The arguments of a tool call as JSON text."""
-    return str(json().dumps(call.arguments).decode())
+    return written(call.arguments)
 
 
 def tool_call_of(call_id: object, name: object, arguments: object, finish: str, call: Call) -> ToolCall:
@@ -32,7 +33,7 @@ def tool_call_of(call_id: object, name: object, arguments: object, finish: str, 
     given = arguments
     if isinstance(given, str):
         try:
-            given = json().loads(given) if given.strip() else {}
+            given = exact(whole_characters(given)) if given.strip() else {}
         except ValueError as error:
             if finish == "length":
                 message = f"max_tokens ({call.request.max_tokens}) cut the arguments of tool call {called!r}"
@@ -40,4 +41,7 @@ def tool_call_of(call_id: object, name: object, arguments: object, finish: str, 
             raise call.bad_reply(f"the arguments of tool call {called!r} are no valid JSON", arguments) from error
     if not isinstance(given, dict | None):
         raise call.bad_reply(f"the arguments of tool call {called!r} are no JSON object", arguments)
+    if is_too_deep(given):
+        seen = arguments if isinstance(arguments, str) else called
+        raise call.bad_reply(f"the arguments of tool call {called!r} are nested more than {DEEPEST} levels deep", seen)
     return ToolCall(id=string(call_id) or called, name=called, arguments=given or {})

@@ -92,9 +92,12 @@ def parse_body(raw: bytes, content_type: str, call: Call) -> dict[str, Any]:
     return parse_object(raw, call)
 
 
-def parse_object(raw: bytes | str, call: Call) -> dict[str, Any]:
-    """The JSON object in `raw`; an `error` object in it is raised as the error that it reports."""
-    payload = object_in(raw, call)
+def parse_object(raw: bytes | str, call: Call, *, piece: bool = False) -> dict[str, Any]:
+    """The JSON object in `raw`; an `error` object in it is raised as the error that it reports.
+
+    `piece` is whether it belongs to a stream, see `object_in`.
+    """
+    payload = object_in(raw, call, piece=piece)
     if payload.get("error"):
         raise reported(payload["error"], call)
     return payload

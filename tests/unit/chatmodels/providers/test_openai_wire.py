@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import reported
-from chatmodels.providers.openai_wire import StreamDecoder, decode, encode
+from chatmodels.providers.openai_wire import CHAT, StreamDecoder, decode, encode
 from chatmodels.providers.strict_schema import fits_strict
 from chatmodels.providers.wire import parse_body
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
@@ -325,6 +325,105 @@ def test_a_stream_of_tool_calls_is_put_together() -> None:
         ToolCall(id="c1", name="f", arguments={"a": 1}),
         ToolCall(id="c2", name="g", arguments={}),
     )
+
+
+def piece(call_id: str | None, name: str | None, arguments: str) -> dict[str, object]:
+    return {"index": 0, "id": call_id, "function": {"name": name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "wanted"),
+    [
+        ([("a", "pay", '{"to":"A"}'), ("b", "weather", "")], [("a", "pay", {"to": "A"}), ("b", "weather", {})]),
+        ([("a", "f", "{}"), ("b", "f", '{"n":1}')], [("a", "f", {}), ("b", "f", {"n": 1})]),
+        ([(None, "f", "{}"), (None, "g", "{}")], [("f", "f", {}), ("g", "g", {})]),
+        ([("a", "f", '{"n"'), ("a", "f", ":1}")], [("a", "f", {"n": 1})]),
+        ([("a", "f", '{"n"'), ("other", None, ":1}")], [("a", "f", {"n": 1})]),
+        ([("a", "f", ""), ("b", "g", ""), (None, None, '{"n":1}')], [("a", "f", {}), ("b", "g", {"n": 1})]),
+    ],
+)
+def test_calls_under_one_index_stay_apart(pieces: list[tuple[str, str, str]], wanted: list[object]) -> None:
+    decoder = StreamDecoder(call())
+    for item in pieces:
+        decoder.feed(delta(tool_calls=[piece(*item)]))
+    decoder.feed(delta(finish="tool_calls"))
+    assert [(made.id, made.name, made.arguments) for made in decoder.finish().tool_calls] == wanted
+
+
+def test_of_several_answers_only_the_first_counts() -> None:
+    decoder = StreamDecoder(call())
+    for several in (
+        [(0, "Pay ", None)],
+        [(1, "Do not ", None)],
+        [(1, "pay", None), (0, "the bill.", None)],
+        [(0, None, "stop"), (1, None, "length")],
+        [(1, None, "length")],
+    ):
+        choices = [{"index": at, "delta": {"content": text}, "finish_reason": end} for at, text, end in several]
+        decoder.feed({"choices": choices})
+    assert decoder.finish().finish_reason == "stop"
+    assert "".join(decoder.text) == "Pay the bill."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_answers_are_refused_before_they_are_paid(stream: bool) -> None:
+    assert CHAT.encode(call(extra_params={"n": 1}), stream=stream)["n"] == 1
+    with pytest.raises(ChatModelError, match="n=2 answers") as caught:
+        CHAT.encode(call(extra_params={"n": 2}), stream=stream)
+    assert caught.value.code is Code.UNSUPPORTED
+    assert "ask 2 times" in caught.value.hint
+
+
+def test_a_character_that_is_cut_in_two_is_put_together() -> None:
+    decoder = StreamDecoder(call())
+    halves = [b'{"choices":[{"delta":{"content":"good \\ud83d"}}]}', b'{"choices":[{"delta":{"content":"\\ude00!"}}]}']
+    chunks = [decoder.feed_event(half) for half in halves]
+    assert [chunk.text for chunk in chunks if chunk] == ["good ", "\U0001f600!"]
+    decoder.feed(delta(finish="stop"))
+    decoder.finish()
+
+
+def read(events: list[bytes]) -> None:
+    decoder = StreamDecoder(call())
+    for event in events:
+        decoder.feed_event(event)
+    decoder.finish()
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\ude00", b"\\ud83dx"])
+def test_half_a_character_is_a_bad_reply(half: bytes) -> None:
+    events = [b'{"choices":[{"delta":{"content":"good ' + half + b'"},"finish_reason":"stop"}]}', b"[DONE]"]
+    with pytest.raises(ChatModelError, match="half a character") as caught:
+        read(events)
+    assert caught.value.code is Code.BAD_REPLY
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_whole_numbers_in_arguments_keep_their_digits_there_and_back(as_text: bool) -> None:
+    digits = '{"account":12345678901234567890123,"ok":9007199254740993}'
+    wanted = {"account": 12345678901234567890123, "ok": 9007199254740993}
+    arguments = json.dumps(digits) if as_text else digits
+    raw = (
+        '{"choices":[{"message":{"tool_calls":[{"id":"1","function":{"name":"f","arguments":'
+        f'{arguments}}}}}]}},"finish_reason":"tool_calls"}}]}}'
+    )
+    made = decode(parse_body(raw.encode(), JSON, call()), call()).tool_calls[0]
+    assert made.arguments == wanted
+    turns = (Message(role="user", content="x"), Message(role="assistant", tool_calls=(made,)))
+    body = encode(ChatRequest(messages=turns))
+    assert body["messages"][1]["tool_calls"][0]["function"]["arguments"] == digits
+
+
+def test_arguments_that_are_nested_too_deeply_are_a_bad_reply() -> None:
+    for depth, fine in ((200, True), (201, False), (500, False)):
+        wanted = {"function": {"name": "f", "arguments": '{"a":' * depth + "1" + "}" * depth}}
+        reply = payload(message={"tool_calls": [wanted]}, finish_reason="tool_calls")
+        if fine:
+            assert decode(reply, call()).tool_calls[0].name == "f"
+            continue
+        with pytest.raises(ChatModelError, match="nested more than 200 levels deep") as caught:
+            decode(reply, call())
+        assert caught.value.code is Code.BAD_REPLY
 
 
 def test_a_stream_ends_with_its_reason_and_counts() -> None:

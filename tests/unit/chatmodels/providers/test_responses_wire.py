@@ -246,6 +246,13 @@ def test_text_that_only_the_end_tells_is_handed_on() -> None:
     assert (seen, last.text) == ("Hel", "lo")
 
 
+def test_a_character_that_is_cut_in_two_is_put_together() -> None:
+    seen, last = stream(delta("good \ud83d"), delta("\ude00"), ending(text("good \U0001f600")))
+    assert (seen, last.text) == ("good \U0001f600", "")
+    with pytest.raises(ChatModelError, match="half a character"):
+        stream(delta("good \ud83d"), ending(text("good")))
+
+
 def test_a_cut_stream_says_so() -> None:
     cut = ending(text("Hel"), kind="incomplete", incomplete_details={"reason": "max_output_tokens"})
     assert stream(delta("Hel"), cut)[1].finish_reason == "length"
