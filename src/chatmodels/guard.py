@@ -8,10 +8,19 @@ from contextlib import contextmanager
 
 from chatmodels.errors import ChatModelError
 from fmf_core.errors import Code
+from fmf_core.forks import in_forked_child
 
 # One switch for the whole process and not a context variable: a request may be made by any thread or event loop.
 _lock = threading.Lock()
 _switches: list[bool] = []
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a forked child begins with a free one
+    _lock = threading.Lock()
+
+
+in_forked_child(_renew_lock)
 
 
 class RequestForbiddenError(ChatModelError):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from chatmodels.config import Price
 from chatmodels.types import TokenUsage
+from fmf_core.forks import in_forked_child
 from fmf_core.logs import get_logger
 
 log = get_logger("chatmodels")
@@ -127,11 +128,18 @@ class _Old:
     lock = threading.Lock()
 
     @classmethod
+    def renew_lock(cls) -> None:
+        cls.lock = threading.Lock()
+
+    @classmethod
     def first(cls) -> bool:
         """Whether nobody has been told before, whichever thread asks."""
         with cls.lock:
             told, cls.told = cls.told, True
         return not told
+
+
+in_forked_child(_Old.renew_lock)
 
 
 def _today() -> date:

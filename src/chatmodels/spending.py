@@ -13,10 +13,19 @@ from chatmodels.errors import ChatModelError
 from chatmodels.pricing import cost_of, tell_old_price
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.forks import in_forked_child
 
 # For the whole process and not a context variable: a call may be made by any thread or event loop.
 _lock = threading.Lock()
 _in_force: tuple[Budget, ...] = ()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a forked child begins with a free one
+    _lock = threading.Lock()
+
+
+in_forked_child(_renew_lock)
 
 
 class Budget:
@@ -46,12 +55,16 @@ class Budget:
         self.limit_usd = limit_usd
         self._prices = dict(prices or {})
         self._today = today
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._spent = 0.0
         self._calls = 0
         self._refused = 0
         self._unknown = 0
         self._unpriced: set[str] = set()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def spent_usd(self) -> float:

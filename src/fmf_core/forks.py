@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 _functions: list[Callable[[], object]] = []
-_methods: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
+# By the identity of the object, which need not be hashable.
+_methods: dict[int, tuple[ref[Any], Callable[[Any], object]]] = {}
 
 
 def in_forked_child(renew: Callable[[], object]) -> None:
@@ -22,16 +24,23 @@ def in_forked_child(renew: Callable[[], object]) -> None:
         renew: a function; or a method, one for each object, which is kept alive no longer for that.
     """
     if isinstance(renew, MethodType):
-        _methods[renew.__self__] = renew.__func__
+        key = id(renew.__self__)
+        _methods[key] = (ref(renew.__self__, partial(_forget, key)), renew.__func__)
     else:
         _functions.append(renew)
+
+
+def _forget(key: int, _: ref[Any]) -> None:
+    _methods.pop(key, None)
 
 
 def _renew_all() -> None:
     for function in _functions:
         function()
-    for thing, method in list(_methods.items()):
-        method(thing)
+    for reference, method in list(_methods.values()):
+        thing = reference()
+        if thing is not None:
+            method(thing)
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks

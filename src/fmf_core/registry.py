@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fmf_core.errors import Code, PluginError, PluginNotFoundError, PluginRegistrationError
+from fmf_core.forks import in_forked_child
 from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Registry(Generic[T]):
         self._metadata: dict[str, dict[str, Any]] = {}
         self._loaded: dict[str, T] = {}
         self._published: dict[str, EntryPoint] | None = None
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.RLock()
 
     def add(self, name: str, item: T, *, metadata: Mapping[str, Any] | None = None, replace: bool = False) -> None:

@@ -10,6 +10,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.registry import models
 from chatmodels.types import ChatRequest
 from chatmodels.wrappers.base import WrappedModel
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import add_secret
 from generative_ai_workflow.config import DEFAULT_PROVIDER, FrameworkConfig
 
@@ -29,10 +30,14 @@ class ModelRack:
         self.default = default
         self.to_initialize: set[int] = set()
         """The ids of those models that want to get ready before the first request of a run."""
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         # Keyed by what was registered and not only by its name: a name may come to stand for something else.
         self._named: dict[tuple[str, int, str | None], tuple[Any, ChatModel]] = {}
         self._given: dict[int, tuple[ChatModel, ChatModel]] = {}
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def pick(self, model: ChatModel | str | None, provider: ChatModel | str | None, request: ChatRequest) -> ChatModel:
         """The model that answers `request`.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from chatmodels.iface import ChatModel
+from fmf_core.forks import in_forked_child
 from fmf_core.portal import run_sync
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, default_config
@@ -44,6 +45,10 @@ class WorkflowEngine:
         self._middleware: tuple[Any, ...] = ()
         self._hooks = Hooks()
         self._plans: weakref.WeakKeyDictionary[Any, WorkflowPlan] = weakref.WeakKeyDictionary()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     @property

@@ -12,6 +12,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, unshared
 from fmf_core.errors import Code
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact_value, shortened
 
 if TYPE_CHECKING:
@@ -45,11 +46,15 @@ class ReplayModel(ChatModel):
 
         self.path = Path(path)
         self._hint = hint
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._calls: dict[str, list[RecordedCall]] = {}
         for call in read_tape(self.path, hint=hint):
             self._calls.setdefault(call.key, []).append(call)
         self._used: dict[tuple[str, bool], int] = {}
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __contains__(self, request: ChatRequest) -> bool:
         """Whether `request` is on record."""

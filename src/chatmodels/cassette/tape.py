@@ -17,6 +17,7 @@ from chatmodels.pieces import joined, pieces_of
 from chatmodels.request_facts import canonical, request_facts
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact, redact_value
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -56,8 +57,12 @@ class TapeWriter:
     def __init__(self, path: Path, *, append: bool) -> None:
         self._path = path
         self._append = append
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._failed = False
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def begin(self, request: ChatRequest) -> dict[str, Any]:
         """What of `request` will be written; makes sure, before the call is paid, that it can be.

@@ -28,6 +28,7 @@ from chatmodels.providers.mock_answers import (
 )
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage, ToolCall
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.forks import in_forked_child
 
 if TYPE_CHECKING:
     from random import Random
@@ -112,11 +113,15 @@ class MockChatModel(ChatModel):
         self._health = health
         self._capabilities = tuple(capabilities)
         self._seed = seed
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._count = 0
         self._log: deque[ChatRequest] = deque(maxlen=log_limit)
         self._total: TokenUsage | None = None
         self._random: Random | None = None
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]

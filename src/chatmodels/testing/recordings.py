@@ -16,6 +16,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.settings_given import config_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import close_stream
+from fmf_core.forks import in_forked_child
 
 Source = str | ChatModelConfig | ChatModel | Callable[[], ChatModel]
 """Where a model comes from when one is needed: a provider's name or a configuration for `create_chat_model`, a ready
@@ -51,10 +52,14 @@ class Recordings:
         self.path = Path(path)
         self.mode = RecordMode(mode)
         self.hint = hint
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._recorder: RecordingModel | None = None
         self._replay: ReplayModel | None = None
         self._replays = self.mode is RecordMode.NONE or (self.mode is not RecordMode.ALL and self.path.exists())
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def may_ask(self) -> bool:
@@ -113,8 +118,12 @@ class _Completed(ChatModel):
         self._replay = replay
         self._measured = measured
         self._make = make
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._recorded: ChatModel | None = None
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` from the recording or the model."""

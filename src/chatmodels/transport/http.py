@@ -16,6 +16,7 @@ from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
 from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late
 from fmf_core.errors import Code
+from fmf_core.forks import in_forked_child
 
 
 class HttpTransport:
@@ -37,9 +38,13 @@ class HttpTransport:
         self._target = target
         self._trust = cache(partial(_context, ca_bundle))
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         # At the end of the process the loops close what is left; until then a transport that nobody has any more does.
         weakref.finalize(self, _abandon, self._pools).atexit = False
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """The whole reply to `outgoing`; raises `TransportFault`."""

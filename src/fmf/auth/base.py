@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 from fmf.config.kinds import announce
 from fmf.errors import AuthError
 from fmf_core.errors import Code, PluginRegistrationError
+from fmf_core.forks import in_forked_child
 from fmf_core.redact import add_secret
 from fmf_core.registry import Entry, Registry
 
@@ -80,6 +81,10 @@ class Secrets:
         self._make = make
         self._provider: SecretProvider | None = None
         self._found: dict[str, SecretStr] = {}
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.RLock()
 
     def resolve(self, name: str) -> SecretStr:

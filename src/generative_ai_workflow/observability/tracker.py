@@ -12,6 +12,7 @@ from chatmodels.pricing import has_price
 from chatmodels.spending import Budget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
+from fmf_core.forks import in_forked_child
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.exceptions import AbortError, BudgetExceededError
 from generative_ai_workflow.middleware.base import Middleware
@@ -31,9 +32,13 @@ class TokenUsageTracker(Middleware):
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
         self._sums: dict[tuple[str, str], TokenUsage] = {}
         self._calls = 0
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def record(self, used: Countable | None) -> None:
         """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing."""
