@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, field_serializer, field_validator
 
 from chatmodels.types import ChatResponse
 from fmf_core.errors import Code
+from fmf_core.redact import MASK, bare_address, redact_value
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
 
@@ -154,6 +156,10 @@ class CallSettings(Value):
         return sorted(codes)
 
 
+ADDRESSES = frozenset({"base_url", "endpoint", "endpoint_url"})
+"""Settings that hold an address."""
+
+
 class ChatModelConfig(CallSettings):
     """Which provider to build and how; `None` leaves a choice to the provider."""
 
@@ -171,6 +177,14 @@ class ChatModelConfig(CallSettings):
     options: dict[str, Any] = Field(default_factory=dict)
     """The provider's own settings, such as `context` of the local engine."""
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What `repr` shows: everything but secrets, which may stand in addresses and in a provider's own settings."""
+        for name, value in super().__repr_args__():
+            if name == "options":
+                yield name, redact_value({key: _shown(key, item) for key, item in value.items()})
+            else:
+                yield name, redact_value(value) if name == "fallbacks" else _shown(name, value)
+
     @field_validator("cache", mode="plain")
     @classmethod
     def _known_cache(cls, cache: Any) -> Any:
@@ -181,3 +195,10 @@ class ChatModelConfig(CallSettings):
                 raise ValueError("get and put of a cache are coroutines: write them with `async def`")
             return cache
         raise ValueError('give a folder, a file, "memory", or an object with the coroutines get and put')
+
+
+def _shown(name: str | None, value: Any) -> Any:
+    """The setting as `repr` shows it, where its name says that secrets may stand in it."""
+    if name in ADDRESSES and isinstance(value, str):
+        return bare_address(value)
+    return dict.fromkeys(value, MASK) if name == "default_headers" and isinstance(value, Mapping) else value

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fmf_core.errors import RETRYABLE, Code, FrameworkError
-from fmf_core.redact import redact
+from fmf_core.redact import blank_error, blank_known, redact
 
 if TYPE_CHECKING:
     from chatmodels.types import TokenUsage
@@ -80,6 +80,35 @@ def chain_of(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(found, BaseExceptionGroup):
             waiting.extend(found.exceptions)
         waiting.append(found.__cause__ if found.__cause__ or found.__suppress_context__ else found.__context__)
+
+
+class BlankedError(Exception):
+    """Stands for an exception whose text held a secret and could not be changed."""
+
+
+def without_secrets(error: BaseException) -> BaseException:
+    """`error` as a cause that may be logged: registered secrets are blanked in its texts and in all that led to it."""
+    chain = list(chain_of(error))
+    for found in chain:
+        blank_error(found)
+    stand_ins = {id(found): _stand_in(found) for found in chain if _shows_secrets(found)}
+    for found in chain if stand_ins else ():
+        context, suppressed = found.__context__, found.__suppress_context__
+        if found.__cause__ is not None:
+            found.__cause__ = stand_ins.get(id(found.__cause__), found.__cause__)
+        if context is not None:
+            found.__context__ = stand_ins.get(id(context), context)
+        found.__suppress_context__ = suppressed
+    return stand_ins.get(id(error), error)
+
+
+def _shows_secrets(error: BaseException) -> bool:
+    text = str(error)
+    return blank_known(text) != text
+
+
+def _stand_in(error: BaseException) -> BaseException:
+    return BlankedError(redact(f"{type(error).__name__}: {error}")).with_traceback(error.__traceback__)
 
 
 def code_of(error: BaseException | None) -> Code | None:

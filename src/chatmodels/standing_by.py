@@ -14,6 +14,7 @@ from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.fallback import Fallback
 from chatmodels.wrappers.measured import measured_in, unmeasured
 from fmf_core.errors import ConfigurationError
+from fmf_core.redact import redact_value
 
 SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
 """Settings that a fallback at another provider takes over, and one that is given as a model."""
@@ -72,7 +73,7 @@ def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
         given = {"provider": given} if given in models.names() else {"model": given}
     if not isinstance(given, Mapping):
         raise ConfigurationError(
-            f"fallbacks: {given!r} is no fallback",
+            f"fallbacks: {redact_value(given)!r} is no fallback",
             op="chatmodels.create",
             hint="give a model's name, a provider's name, a mapping of settings, a ChatModelConfig or a ChatModel",
         )

@@ -8,12 +8,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from chatmodels.config import ChatModelConfig
+from chatmodels.errors import without_secrets
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import models
 from chatmodels.settings_given import named, refuse_unknown
 from fmf_core.errors import Code, FrameworkError, PluginError
-from fmf_core.redact import add_secret
+from fmf_core.redact import add_secret, redact
 
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
 
@@ -79,12 +80,12 @@ def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel
         model = item(**settings, **config.options)
     except FrameworkError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told by the error that is raised
         raise PluginError(
-            f"chat model {config.provider!r} could not be made: {type(error).__name__}: {error}",
+            redact(f"chat model {config.provider!r} could not be made: {type(error).__name__}: {error}"),
             op="chatmodels.create",
             fields={"provider": config.provider},
-        ) from error
+        ) from without_secrets(error)
     if not isinstance(model, ChatModel):
         raise PluginError(
             f"the factory of chat model {config.provider!r} returned {type(model).__name__}, which is no ChatModel",

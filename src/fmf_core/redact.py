@@ -5,21 +5,28 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from fmf_core.forks import in_forked_child
 from fmf_core.personal import detect_pii, redact_pii
-from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key
+from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key, secret_name
 
 __all__ = [
     "MASK",
     "Blanking",
+    "add_named_secrets",
     "add_secret",
+    "add_secrets_of_address",
+    "bare_address",
+    "blank_error",
     "blank_known",
     "blank_values",
     "detect_pii",
@@ -39,6 +46,8 @@ PLACEHOLDERS = frozenset(
 """What people give as key to servers that want none: ordinary words, and no secrets."""
 SHORTEST_LINE = 16
 """Lines of a registered value of several lines are blanked on their own from this length on."""
+SHORTEST_PART = 8
+"""Parts of a header's value, such as one cookie of several, are blanked on their own from this length on."""
 MOST_REDACTED = 1_000_000
 """How many characters behind a cut `shortened` looks at."""
 DEEPEST = 32
@@ -50,6 +59,10 @@ class _Known:
 
     def __init__(self) -> None:
         self.forms: tuple[str, ...] = ()
+        self._renew_lock()
+        in_forked_child(self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def add(self, forms: set[str]) -> None:
@@ -72,6 +85,53 @@ def add_secret(value: str | bytes | SecretStr | SecretBytes) -> None:
         if len(line.strip()) >= SHORTEST_LINE and line.strip() != text and not line.startswith("-----"):
             forms |= _forms_of(line.strip())
     _known.add(forms)
+
+
+def add_named_secrets(values: Mapping[str, str]) -> None:
+    """Register the values of those headers or parameters whose names say that they are secret."""
+    for name, value in values.items():
+        if not secret_name(name):
+            continue
+        scheme, _, rest = value.strip().partition(" ")
+        whole = rest.strip() if rest and scheme.isalpha() else value  # `Bearer` is no part of the secret
+        add_secret(whole)
+        for part in re.split(r"[\s;,=]+", whole):
+            if len(part) >= SHORTEST_PART and not part.isalpha():
+                add_secret(part)
+
+
+def add_secrets_of_address(address: str) -> None:
+    """Register the password in an address, alone and with its user, and the secrets among its parameters."""
+    before, between, rest = address.partition("://")
+    user, colon, password = (rest if between else before.lstrip("/")).rpartition("@")[0].partition(":")
+    if colon:
+        for secret in (password, unquote(password), f"{unquote(user)}:{unquote(password)}"):
+            add_secret(secret)
+    add_named_secrets(dict(parse_qsl(address.partition("?")[2].partition("#")[0])))
+
+
+def bare_address(address: str) -> str:
+    """The address as it may be shown: without user, password and parameters, also when it is malformed."""
+    scheme, between, rest = address.partition("://")
+    if not between:
+        scheme, rest = "", address
+    before, at, host = rest.rpartition("@")
+    if at and "?" in before:
+        return f"{scheme}{between}…"  # nobody can tell where its secrets end
+    return scheme + between + re.split(r"[?#]", host, maxsplit=1)[0]
+
+
+def blank_error(error: BaseException) -> None:
+    """Blank every registered secret in the texts that `error` holds, so that its traceback shows none."""
+    with suppress(Exception):  # somebody else's exception may not let itself be changed
+        clean = tuple(blank_values(arg) for arg in error.args)
+        if clean != error.args:
+            error.args = clean
+    for name in (*vars(error), "strerror", "filename", "filename2"):
+        with suppress(Exception):
+            value = getattr(error, name, None)
+            if isinstance(value, str | dict | list) and (clean_value := blank_values(value)) != value:
+                setattr(error, name, clean_value)
 
 
 def blank_known(text: str) -> str:

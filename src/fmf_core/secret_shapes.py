@@ -83,6 +83,10 @@ _SECRET_KEYS = (
     "credentials", "apikey", "apikeys", "accesskey", "accountkey", "privatekey", "secretkey", "sharedkey",
     "subscriptionkey", "sharedaccesssignature", "setcookie", "cookie", "cookies", "bearer",
 )  # fmt: skip
+_SECRET_WORDS = re.compile(
+    r"(?:key|token|secret|auth|authorization|cookie|password|passwd|passphrase|pwd|pass|credentials?|sig|signature"
+    r"|code|jwt|session|bearer|sas)(?:[^a-z]|$)"
+)
 _COUNTED = (
     # what ends in "token" and is no secret has one of these before it
     r"(?<!next)(?<!page)(?<!continuation)(?<!first)(?<!last)(?<!per)(?<!eos)(?<!bos)(?<!pad)(?<!unk)(?<!sep)(?<!cls)"
@@ -115,3 +119,8 @@ def secret_key(key: str) -> bool:
     """Whether values under `key` are secrets by the key's own words (`api_key`, `Authorization`, not `max_tokens`)."""
     compact = re.sub(r"[^a-z0-9]", "", key.lower())
     return compact.endswith(_SECRET_KEYS) or compiled(_COUNTED).search(compact) is not None
+
+
+def secret_name(name: str) -> bool:
+    """Whether a header or a parameter of an address holds a secret by its name (`x-gateway-key`, `cookie`, `code`)."""
+    return _SECRET_WORDS.search(name.lower()) is not None

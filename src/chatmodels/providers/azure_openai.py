@@ -19,6 +19,7 @@ from chatmodels.transport.seam import Timeouts, TransportFault
 from chatmodels.types import DEFAULT_MODEL, ChatRequest
 from fmf_core.errors import Code, ConfigurationError
 from fmf_core.portal import in_thread
+from fmf_core.redact import bare_address
 
 API_VERSION = "2024-10-21"
 _DATE = re.compile(r"20\d\d-\d\d-\d\d")
@@ -93,7 +94,8 @@ class AzureOpenAIChatModel(OpenAIWireModel):
         self._headers = lowered(default_headers)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(model={self.model!r}, endpoint={self._endpoint!r})"
+        where = self._endpoint and bare_address(self._endpoint)
+        return f"{type(self).__name__}(model={self.model!r}, endpoint={where!r})"
 
     @property
     def api_version(self) -> str:
@@ -107,6 +109,8 @@ class AzureOpenAIChatModel(OpenAIWireModel):
         if version in UNDATED:
             return f"/openai/v1{path}"
         if self._api == "chat":
+            if request.model in (".", ".."):
+                raise TransportFault(f"{request.model!r} is no name of a deployment", Code.INVALID, "check model")
             return f"/openai/deployments/{quote(request.model, safe='')}{path}"
         if _DATE.match(version) and version < RESPONSES_SINCE:
             raise TransportFault(

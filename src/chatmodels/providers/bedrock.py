@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import SecretStr
 
 from chatmodels.capabilities import listed
-from chatmodels.errors import ChatModelError
+from chatmodels.errors import ChatModelError, without_secrets
 from chatmodels.families import BodyShape
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
@@ -27,7 +27,7 @@ from chatmodels.providers.call import Call
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, run_sync
-from fmf_core.redact import add_secret
+from fmf_core.redact import add_secret, bare_address
 
 Api = Literal["auto", "converse", "invoke_model"]
 DEFAULT_BEDROCK_MODEL: Final = "amazon.nova-lite-v1:0"
@@ -102,7 +102,8 @@ class BedrockChatModel(ChatModel):
         self._runtime = Runtime(self._access)
 
     def __repr__(self) -> str:
-        where = f"region={self._access.region!r}, endpoint_url={self._access.endpoint_url!r}"
+        shown = self._access.endpoint_url and bare_address(self._access.endpoint_url)
+        where = f"region={self._access.region!r}, endpoint_url={shown!r}"
         return f"{type(self).__name__}(model={self.model!r}, {where}, api={self.api!r})"
 
     @property
@@ -289,7 +290,7 @@ def _translated(call: Call) -> Iterator[None]:
         told = translated(error, call)
         if told is error:
             raise
-        raise told from error
+        raise told from without_secrets(error)
 
 
 def _secret(given: SecretStr | str | None) -> SecretStr | None:

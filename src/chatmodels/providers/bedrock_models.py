@@ -39,9 +39,11 @@ def refuse_impossible(call: Call, traits: Traits) -> None:
     """Refuse what the model behind the call certainly cannot do.
 
     Raises:
-        ChatModelError: `Code.UNSUPPORTED`, with what to do instead.
+        ChatModelError: `Code.UNSUPPORTED`, with what to do instead; `Code.INVALID` for a name that leads elsewhere.
     """
     request = call.request
+    if request.model in (".", ".."):
+        raise call.error("that is no name of a model", Code.INVALID, hint="give the id of a model or of a profile")
     if request.seed is not None:
         raise call.error("Bedrock takes no seed", Code.UNSUPPORTED, hint="leave seed out, or lower the temperature")
     asked = {"tools": _has_tools(request), "images": request.images}

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import ClassVar, Protocol
 
 from chatmodels.capabilities import expected_capabilities, listed
-from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.errors import ChatModelError, ProviderAuthError, without_secrets
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import pieces_of
@@ -280,4 +280,4 @@ class _Translated:
 
     def __exit__(self, _: object, fault: BaseException | None, __: object) -> None:
         if isinstance(fault, TransportFault):
-            raise self._call.error(fault.message, fault.code, hint=fault.hint) from fault
+            raise self._call.error(fault.message, fault.code, hint=fault.hint) from without_secrets(fault)

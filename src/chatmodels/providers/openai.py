@@ -15,6 +15,7 @@ from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
 from chatmodels.types import DEFAULT_MODEL
 from fmf_core.environment import Variable
+from fmf_core.redact import bare_address
 
 if TYPE_CHECKING:
     import openai
@@ -84,7 +85,8 @@ class OpenAIChatModel(OpenAIWireModel):
         self._headers = lowered(default_headers)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(model={self.model!r}, base_url={self._base_url!r})"
+        where = self._base_url and bare_address(self._base_url)
+        return f"{type(self).__name__}(model={self.model!r}, base_url={where!r})"
 
     def target(self) -> Target:
         """The server, the key and who is billed: arguments, then the environment."""

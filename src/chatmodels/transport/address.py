@@ -13,9 +13,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from chatmodels.transport.seam import TransportFault
 from fmf_core import __version__
 from fmf_core.errors import Code
+from fmf_core.redact import add_named_secrets, add_secrets_of_address, bare_address
 
 USER_AGENT = f"frontier-model-framework/{__version__}"
 PORTS = {"http": 80, "https": 443}
+MOST_HEADS = 256
+"""How many heads of requests are kept ready: one for every path, which with Azure is one for every deployment."""
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
@@ -43,6 +46,8 @@ class Target:
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
+        add_secrets_of_address(base_url)
+        add_named_secrets(headers)
         parts = _checked(base_url)
         self._prefix = parts.path.rstrip("/")
         self._query = f"?{parts.query}" if parts.query else ""
@@ -75,6 +80,8 @@ class Target:
         """The head of a request up to the value of its last header, `content-length`."""
         known = self._heads.get((method, path))
         if known is None:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
             known = self._heads[method, path] = self._made(method, path).encode("ascii")
         return known
 
@@ -110,11 +117,13 @@ def proxy_for(scheme: str, authority: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     hint = "name an http:// proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or add the host to NO_PROXY"
+    add_secrets_of_address(proxy)
     parts = _split(proxy)
     if parts is None or (parts.scheme == "http" and not parts.hostname):
-        raise TransportFault(f"{_shown(proxy)!r} is no address of a proxy", Code.INVALID, hint)
+        raise TransportFault(f"{bare_address(proxy)!r} is no address of a proxy", Code.INVALID, hint)
     if parts.scheme != "http":
-        raise TransportFault(f"the proxy {_shown(proxy)} is of a kind that is not spoken here", Code.UNSUPPORTED, hint)
+        problem = f"the proxy {bare_address(proxy)} is of a kind that is not spoken here"
+        raise TransportFault(problem, Code.UNSUPPORTED, hint)
     return proxy
 
 
@@ -124,7 +133,8 @@ def proxy_authorization(proxy: str) -> str:
     if not parts.username:
         return ""
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"proxy-authorization: Basic {base64.b64encode(pair.encode()).decode('ascii')}\r\n"
+    told = base64.b64encode(pair.encode("utf-8", "surrogateescape")).decode("ascii")
+    return f"proxy-authorization: Basic {told}\r\n"
 
 
 def _checked(base_url: str) -> SplitResult:
@@ -153,14 +163,8 @@ def _split(address: str) -> SplitResult | None:
 
 
 def _no_address(address: str, problem: str) -> TransportFault:
-    message = f"{_shown(address)!r} is no address of a server: {problem}"
+    message = f"{bare_address(address)!r} is no address of a server: {problem}"
     return TransportFault(message, Code.INVALID, "check {address_names}")
-
-
-def _shown(address: str) -> str:
-    """The address without the credentials that may stand in it."""
-    scheme, between, rest = address.rpartition("://")
-    return f"{scheme}{between}{rest.rpartition('@')[2]}"
 
 
 def _ascii_host(host: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.errors import ChatModelError, chat_model_error, without_secrets
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, FrameworkError
@@ -23,8 +23,8 @@ class TranslatingModel(WrappedModel):
             response = await self.inner.complete_async(request)
         except FrameworkError:
             raise
-        except (Exception, SystemExit) as error:
-            raise self._translate(error, request) from error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told by the error that is raised
+            raise self._translate(error, request) from without_secrets(error)
         if not isinstance(response, ChatResponse):
             raise ChatModelError(
                 f"{type(self.unwrapped).__name__} answered with {type(response).__name__} instead of ChatResponse",
@@ -44,8 +44,8 @@ class TranslatingModel(WrappedModel):
                 await close_stream(stream)
         except FrameworkError:
             raise
-        except (Exception, SystemExit) as error:
-            raise self._translate(error, request) from error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told by the error that is raised
+            raise self._translate(error, request) from without_secrets(error)
 
     def _translate(self, error: BaseException, request: ChatRequest) -> ChatModelError:
         code = Code.INTERNAL

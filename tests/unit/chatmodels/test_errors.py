@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
 from chatmodels.errors import (
@@ -18,6 +20,7 @@ from chatmodels.errors import (
     is_retryable,
     is_timeout_error,
     was_asked,
+    without_secrets,
 )
 from fmf_core.errors import FrameworkError
 from fmf_core.redact import add_secret
@@ -141,3 +144,21 @@ def test_an_error_says_whether_anybody_was_asked():
     error = ChatModelError("x", op="o")
     error.closed_for_s = 3.0
     assert pickle.loads(pickle.dumps(error)).closed_for_s == 3.0
+
+
+def test_a_cause_shows_no_secret_wherever_in_its_chain_it_stands():
+    class Settings(BaseModel):
+        number: int
+
+    add_secret(KEY)
+    with pytest.raises(ValidationError) as unchangeable:
+        Settings(number=KEY)
+    outer, inner = ValueError(f"not {KEY}"), KeyError(KEY)
+    outer.__cause__, inner.__context__ = inner, unchangeable.value
+    cause = without_secrets(outer)
+    assert cause is outer
+    assert outer.__cause__ is inner
+    shown = "".join(traceback.format_exception(cause))
+    assert KEY not in shown
+    assert "Settings" in shown
+    assert KEY not in str(without_secrets(unchangeable.value))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import traceback
 
 import pytest
 from pydantic import SecretStr
@@ -352,3 +353,52 @@ class HalfBlockingCache(BlockingCache):
 def test_a_cache_that_blocks_is_refused(cache):
     with pytest.raises(ConfigurationError, match=r"cache: .*async def"):
         create_chat_model("mock", cache=cache)
+
+
+LEAKED = "Pa55-word-1234"
+
+
+class Leaky(MockChatModel):
+    """Tells its key in every exception."""
+
+    def __init__(self, *, api_key=None, fails=False):
+        super().__init__()
+        self.key = api_key.get_secret_value()
+        if fails:
+            raise ValueError(f"not with {self.key}")
+
+    async def complete_async(self, request):
+        raise ValueError(f"{request.model} refused {self.key}")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_plugin_that_tells_its_key_tells_it_to_nobody(fails):
+    register_chat_model("leaky", Leaky)
+    with pytest.raises((PluginError, ChatModelError)) as caught:
+        create_chat_model("leaky", api_key=LEAKED, fails=fails, retry=None).invoke("x")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert LEAKED not in shown + str(caught.value)
+    assert "ValueError" in shown
+
+
+def test_a_configuration_shows_no_secret():
+    config = ChatModelConfig(
+        base_url="https://user:Pa55-word@host/v1?code=Pa55-word",
+        api_key="Pa55-word",
+        fallbacks=[{"api_key": "Pa55-word"}],
+        options={
+            "aws_secret_access_key": "Pa55-word",
+            "default_headers": {"x-gateway": "Pa55-word"},
+            "endpoint": "https://user:Pa55-word@host",
+            "region": "eu-west-1",
+        },
+    )
+    assert "Pa55" not in repr(config) + str(config)
+    assert "eu-west-1" in repr(config)
+    assert "https://host/v1" in repr(config)
+
+
+def test_what_is_no_fallback_is_told_without_its_secrets():
+    with pytest.raises(ConfigurationError, match="no fallback") as caught:
+        create_chat_model("mock", fallbacks=[[{"api_key": "Pa55-word"}]])
+    assert "Pa55" not in str(caught.value)

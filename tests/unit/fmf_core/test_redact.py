@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from fmf_core import redact as module
-from fmf_core.redact import MASK, Blanking, add_secret, redact, redact_value, secret_key, shortened, suspicious
+from fmf_core.redact import (
+    MASK,
+    Blanking,
+    add_named_secrets,
+    add_secret,
+    add_secrets_of_address,
+    bare_address,
+    blank_error,
+    redact,
+    redact_value,
+    secret_key,
+    shortened,
+    suspicious,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -269,3 +282,58 @@ def test_a_beginning_shows_no_piece_of_a_secret_that_the_cut_runs_through():
         assert "Ses" not in shown
         assert len(shown) <= 101
     assert shortened("short", 100) == "short"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:Pa55word@host:8443/v1", "https://host:8443/v1"),
+        ("https://host/v1?code=Pa55word#Pa55word", "https://host/v1"),
+        ("http://user:Pa55word://x@host/v1", "http://host/v1"),
+        ("http://user:Pa55word/x@host/v1", "http://host/v1"),
+        ("http://host/v1?code=Pa55word@x", "http://…"),
+        ("user:Pa55word@host:1:2", "host:1:2"),
+        ("http://host/v1 ?code=Pa55word", "http://host/v1 "),
+    ],
+)
+def test_an_address_is_shown_without_its_secrets(address, shown):
+    assert bare_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("http://user:Pa55%2Bword@proxy:3128", "Pa55+word"),
+        ("http://user:Pa55%2Bword@proxy:3128", base64.b64encode(b"user:Pa55+word").decode()),
+        ("user:Pa55word@proxy:port", "Pa55word"),
+        ("https://host/v1?api-version=2024-10-21&code=Pa55word", "Pa55word"),
+    ],
+)
+def test_the_secrets_in_an_address_are_blanked(address, secret):
+    add_secrets_of_address(address)
+    assert redact(f"<{secret}>").rstrip("=>") == f"<{MASK}"
+    assert redact("2024-10-21 host proxy user") == "2024-10-21 host proxy user"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-gateway-key", "Pa55-word-1234"),
+        ("Cookie", "theme=dark; sid=Pa55-word-1234"),
+        ("helicone-auth", "Bearer Pa55-word-1234"),
+    ],
+)
+def test_headers_that_are_secret_by_their_name_are_blanked(name, value):
+    add_named_secrets({name: value, "x-team": "documents-team-7", "author": "somebody-7"})
+    assert redact("<Pa55-word-1234>") == f"<{MASK}>"
+    assert redact("Bearer of documents-team-7, somebody-7") == "Bearer of documents-team-7, somebody-7"
+
+
+def test_an_exception_of_somebody_else_is_blanked_in_place():
+    add_secret("Pa55-word-1234")
+    error = OSError(5, "with Pa55-word-1234", "/Pa55-word-1234")
+    error.response = {"said": ["Pa55-word-1234"]}
+    error.add_note("Pa55-word-1234")
+    blank_error(error)
+    assert "Pa55" not in str(error) + repr(error.args) + repr(vars(error))
+    assert (error.errno, MASK in str(error)) == (5, True)

@@ -58,6 +58,20 @@ def test_versions(scripted_server: ScriptedServer, version: str, path: str, quer
     assert (request.path, request.query, request.body["model"]) == (path, query, "d")
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_would_lead_elsewhere_is_refused(scripted_server: ScriptedServer, name: str) -> None:
+    with pytest.raises(ChatModelError, match="no name of a deployment") as caught:
+        model_of(scripted_server).invoke("x", model=name)
+    assert caught.value.code is Code.INVALID
+    assert not scripted_server.requests
+
+
+def test_the_address_is_shown_without_its_secrets() -> None:
+    model = AzureOpenAIChatModel(endpoint="https://user:Pa55-word@host/?code=Pa55-word", model="d", api_key=KEY)
+    assert "Pa55" not in repr(model)
+    assert "https://host/" in repr(model)
+
+
 def test_a_token_takes_the_place_of_the_key(scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     model_of(scripted_server, api_key=None, token="token-of-nobody").invoke("x")
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "token-of-somebody")

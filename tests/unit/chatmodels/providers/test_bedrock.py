@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import ClassVar
@@ -462,6 +463,22 @@ def test_one_attempt_is_one_request(server, monkeypatch):
         server.add(reply)
         failure(lambda: model_of(server).invoke("x"))
         assert server.count == before + 1
+
+
+def test_what_the_service_repeats_of_a_secret_stands_in_no_traceback(server):
+    server.add(Reply(status=400, error="ValidationException", message=f"signed with {SECRET}"))
+    error = failure(lambda: model_of(server).invoke("x"))
+    shown = "".join(traceback.format_exception(error))
+    assert "signed with" in shown.partition("Traceback")[2]
+    assert SECRET not in shown + str(error)
+    assert "user" not in repr(model_of(server, endpoint_url="http://user:Pa55-word@host?code=Pa55-word"))
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_would_lead_elsewhere_is_refused(server, name):
+    for api in ("converse", "invoke_model"):
+        error = failure(lambda api=api: model_of(server, api=api, shape="nova").invoke("x", model=name))
+        assert (error.code, server.count) == (Code.INVALID, 0)
 
 
 def test_the_house_retries(server):

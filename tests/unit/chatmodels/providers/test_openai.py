@@ -80,6 +80,19 @@ def test_arguments_beat_the_environment(server: Server, monkeypatch: pytest.Monk
     assert (headers["openai-organization"], headers["x-team"]) == ("org-1", "t")
 
 
+def test_secrets_of_address_and_headers_are_in_no_text(server: Server) -> None:
+    settings = {
+        "base_url": f"{server.base_url}?code=Pa55-of-address",
+        "default_headers": {"Cookie": "sid=Pa55-of-mine"},
+    }
+    server.add(Reply(status=400, body={"error": {"message": "POST /?code=Pa55-of-address with sid=Pa55-of-mine"}}))
+    model = model_of(server, **settings)
+    error = failure(model)
+    assert "Pa55" not in repr(model) + str(error) + repr(error.fields)
+    assert "POST /?code=" in str(error)
+    assert "user" not in repr(model_of(server, base_url="http://user:Pa55-word@host/v1"))
+
+
 def test_the_key_is_in_no_text(server: Server) -> None:
     key = "very-private-key-4711"
     model = model_of(server, api_key=key)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from chatmodels.transport.address import USER_AGENT, Target
+from chatmodels.transport.address import MOST_HEADS, USER_AGENT, Target
 from chatmodels.transport.seam import TransportFault
 from fmf_core.errors import Code
+from fmf_core.redact import redact
 
 
 def refused(base_url: str, headers: dict[str, str] | None = None) -> TransportFault:
@@ -173,3 +174,22 @@ def test_a_proxy_whose_address_is_none(proxy: str, monkeypatch: pytest.MonkeyPat
     assert fault.code is Code.INVALID
     assert "no address of a proxy" in fault.message
     assert "private" not in fault.message
+
+
+def test_what_stands_in_address_headers_and_proxy_is_blanked_when_the_other_side_repeats_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:Pa55-of-proxy@p:3128")
+    target = Target("http://host/v1?code=Pa55-of-address", {"x-gateway-key": "Pa55-of-header"})
+    head = target.head("POST", "/chat").decode()
+    told = redact(f"{head} {target.origin.proxy}")
+    assert "Pa55" in head
+    assert "Pa55" not in told
+    assert "bWU6" not in told
+
+
+def test_heads_of_many_paths_do_not_pile_up() -> None:
+    target = Target("http://host/v1", {})
+    for number in range(3 * MOST_HEADS):
+        assert f"/v1/{number} ".encode() in target.head("POST", f"/{number}")
+    assert len(target._heads) <= MOST_HEADS
