@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ConfigDict, Discriminator, Field, SecretStr, Tag, field_validator
+from pydantic import ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationError, field_validator
 
 from fmf_core.errors import ConfigurationError
+from fmf_core.faults import faults_text
 from fmf_core.retry import RetryPolicy
 from fmf_core.settings import SettingsError, layered, load_yaml, validate
 from fmf_core.value import Value
@@ -571,3 +572,26 @@ def test_whatever_is_given_is_valid_or_faulty_in_words(value):
 @given(st.text(), st.text())
 def test_whatever_is_set_is_valid_or_faulty_in_words(key, text):
     assert faults_are_told(lambda: layered(Config, sets=[f"{key}={text}"], environ={f"FMF_{key}": text}))
+
+
+class TestSettingsOfPrograms:
+    """What a program gives is told in the same words, on one line and without a place."""
+
+    def told(self, data):
+        try:
+            Config.model_validate(data)
+        except ValidationError as error:
+            return faults_text(error, Config, data)
+        raise AssertionError(data)
+
+    def test_every_mistake_is_there(self):
+        assert self.told({"flag": 3, "inference": {"timeout_s": -1}}) in (
+            "inference.timeout_s: -1 should be greater than 0; flag: is 3, but should be true or false",
+            "flag: is 3, but should be true or false; inference.timeout_s: -1 should be greater than 0",
+        )
+
+    def test_a_key_is_led_to_its_section(self):
+        assert self.told({"timeout_s": 1}).endswith("did you mean 'inference.timeout_s'?")
+
+    def test_what_is_no_mapping_has_no_path(self):
+        assert self.told(3) == "is 3, but should be a mapping"
