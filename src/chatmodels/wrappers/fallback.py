@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chatmodels.config import FALLBACK_ON, Price
-from chatmodels.errors import ChatModelError, billed, chat_model_error
+from chatmodels.errors import ChatModelError, billed, chat_model_error, was_asked
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream, counted, presets_of, tell_charged
@@ -225,7 +225,7 @@ def _without(request: ChatRequest, names: set[str]) -> ChatRequest:
 
 
 def _attempts(error: FrameworkError) -> int:
-    return int(error.fields.get("attempts", 1))
+    return int(error.fields.get("attempts", 1 if was_asked(error) else 0))
 
 
 def _charged(failures: Sequence[FrameworkError]) -> tuple[TokenUsage, ...]:

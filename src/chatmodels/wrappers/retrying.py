@@ -155,7 +155,7 @@ class _Past:
 
     def add(self, error: FrameworkError) -> None:
         """Count a failed attempt; takes off `error` what it told of the requests in it."""
-        count = int(error.fields.pop("attempts", 1))
+        count = int(error.fields.pop("attempts", 1 if was_asked(error) else 0))
         # Models for tests raise one error again and again: what was said of an earlier call does not count.
         is_old = error.message.endswith(_said(count))
         if is_old:

@@ -317,7 +317,7 @@ class TestSettings:
             breaker={"failures": 2, "open_s": 25},
             fallbacks=[MockChatModel("b")],
         )
-        assert [model.invoke("x").attempts for _ in range(2)] == [3, 2]
+        assert [model.invoke("x").attempts for _ in range(2)] == [3, 1]
         assert model.call_count == 2
         alone = create_chat_model("mock", fail_with=failure(), retry=None, breaker={"failures": 1, "open_s": 25})
         for kind in (ChatModelError, BreakerOpenError):

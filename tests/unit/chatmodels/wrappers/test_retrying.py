@@ -135,7 +135,20 @@ class TestRetryingModel:
         in_own_loop(cancelled(first()))
         assert (inner.opened, inner.closed) == (1, 1)
 
-    def test_a_circuit_that_this_side_keeps_closed_is_waited_for(self):
+    def test_what_nobody_was_asked_for_is_no_request(self):
+        def refused():
+            error = failure()
+            error.was_asked = False
+            return error
+
+        model = RetryingModel(MockChatModel([failure(), refused(), "done"]), FAST)
+        assert model.complete(REQUEST).attempts == 2
+        with pytest.raises(ChatModelError) as caught:
+            RetryingModel(MockChatModel([refused(), refused(), refused()]), FAST).complete(REQUEST)
+        assert caught.value.fields["attempts"] == 0
+        assert "attempts" not in caught.value.message
+
+    def test_a_circuit_that_this_side_keeps_open_is_waited_for(self):
         closed = failure()
         closed.closed_for_s = 31.0
         inner = MockChatModel(fail_with=closed)
