@@ -51,6 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     mode = config.getini("record_models")
     if mode not in MODES:
         raise pytest.UsageError(f"record_models must be one of {', '.join(MODES)}, got {mode!r}")
+    if _forbids(config):
+        # From now on and not test by test: fixtures of modules and of the session are no test's own.
+        from chatmodels.testing.forbidding import forbid_model_requests
+
+        ban = forbid_model_requests()
+        ban.__enter__()
+        config.add_cleanup(lambda: ban.__exit__(None, None, None))
     limit_usd = _limit_of_the_run(config)
     if limit_usd is None:
         return
@@ -89,18 +96,17 @@ def recorded_model(request: pytest.FixtureRequest, recording_path: Path) -> Iter
     wanted = "new" if recording_path.exists() else "once"
     command = f"pytest {shlex.quote(request.node.nodeid)} --record-models={wanted}"
     recordings = Recordings(recording_path, mode, hint=f"record it: {command}")
-    made: list[ChatModel] = []
-
-    def model(source: Source = "openai", **settings: Any) -> ChatModel:
-        made.append(recordings.model(source, **settings))
-        return made[-1]
 
     with ExitStack() as stack:
         if recordings.may_ask:
             stack.enter_context(allow_model_requests())
+
+        def model(source: Source = "openai", **settings: Any) -> ChatModel:
+            made = recordings.model(source, **settings)
+            stack.callback(lambda: run_sync(made.cleanup()))  # each of them, whatever the others fail with
+            return made
+
         yield model
-        for each in made:
-            run_sync(each.cleanup())
 
 
 @pytest.fixture
@@ -133,29 +139,29 @@ def model_budget(request: pytest.FixtureRequest) -> Iterator[Callable[..., Model
     """
     from chatmodels.testing.budget import ModelBudget
 
+    # A test that is run again begins with no budgets.
+    budgets = request.node.stash[_budgets] = []
     with ExitStack() as stack:
 
         def begin(
             limit_usd: float | None = None, *, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
         ) -> ModelBudget:
             budget = stack.enter_context(ModelBudget(limit_usd, prices=prices))
-            request.node.stash.setdefault(_budgets, []).append(budget)
+            budgets.append(budget)
             return budget
 
         yield begin
 
 
-@pytest.fixture(autouse=True)
-def _models_as_set(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Forbid requests where the run is set to."""
-    if not _forbids(request.config):
-        yield
-        return
-    from chatmodels.testing.forbidding import allow_model_requests, forbid_model_requests
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Allow requests for a test that is marked so, and for the fixtures that are made for it."""
+    if not _forbids(item.config) or item.get_closest_marker("allow_models") is None:
+        return (yield)
+    from chatmodels.testing.forbidding import allow_model_requests
 
-    allowed = request.node.get_closest_marker("allow_models") is not None
-    with allow_model_requests() if allowed else forbid_model_requests():
-        yield
+    with allow_model_requests():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -239,14 +239,15 @@ class _Ladder(Generic[T]):
         """The answer was cut: ask again for the whole of it, with more room."""
         spent, prompt = (usage.completion_tokens, usage.prompt_tokens) if usage is not None else (0, 0)
         # A preset of the model does not show in the request, but in how much the model said.
-        before = self._max_tokens or max(self._base.max_tokens or 0, spent) or 1
-        after = min(2 * before, self._cap(prompt))
+        before = self._max_tokens or max(self._base.max_tokens or 0, spent)
+        # Where nobody knows how much was not enough, as much as there may be.
+        after = min(2 * before, self._cap(prompt)) if before else self._cap(prompt)
         if after <= before:
             raise self._truncated(f"max_tokens was {before}, and cannot be raised beyond {max(after, 0)}") from error
         if not self._may_ask_again():
             raise self._truncated(f"max_tokens was {before}") from error
         self._max_tokens = after
-        self._note("truncated", f"asked again with max_tokens {after} instead of {before}")
+        self._note("truncated", f"asked again with max_tokens {after} instead of {before or None}")
         self._raised_just_now = True
 
     def _ask_once_more(self, error: ChatModelError | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, aclosing
 from functools import wraps
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -48,6 +48,8 @@ def forbid_model_requests(function: Function) -> Function: ...
 def forbid_model_requests(function: Function | None = None) -> RequestSwitch | Function:
     """Make every request of a real provider fail, in every thread; mock and replay go on answering.
 
+    It holds in this process and its forks; a program that is started meanwhile knows nothing of it.
+
         with forbid_model_requests():
             ...
 
@@ -74,8 +76,10 @@ def allow_model_requests(function: Function | None = None) -> RequestSwitch | Fu
 def _around_async_generator(function: Callable[..., Any], allowed: bool) -> Callable[..., Any]:
     async def pieces(*args: Any, **kwargs: Any) -> Any:
         with switched(allowed=allowed):
-            async for piece in function(*args, **kwargs):
-                yield piece
+            # Closed in here: what it does in the end is still inside the block.
+            async with aclosing(function(*args, **kwargs)) as inner:
+                async for piece in inner:
+                    yield piece
 
     return pieces
 

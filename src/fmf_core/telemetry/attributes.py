@@ -30,6 +30,14 @@ def type_name(error: BaseException) -> str:
     return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
 
 
+def text_of(thing: object) -> str:
+    """The text of an exception or of any other object, also of one that fails to give it."""
+    try:
+        return str(thing)
+    except Exception as failure:  # noqa: BLE001 - what is told of a failure must not replace it
+        return f"<{type_name(failure)} in its __str__>"
+
+
 def error_type(error: BaseException) -> str:
     """What telemetry calls a failure: the code of one of our errors, else the exception's class."""
     return str(error.code) if isinstance(error, FrameworkError) else type_name(error)
@@ -42,8 +50,10 @@ def as_attribute(value: Any) -> Any:
     if isinstance(value, bool | int | float):
         return value
     clean = redact_value(value)
-    if isinstance(clean, list | tuple) and clean and all(isinstance(item, str) for item in clean):
-        return [str(item) for item in clean]
-    if isinstance(clean, list | tuple) and clean and all(type(item) in (int, float, bool) for item in clean):
-        return list(clean)
-    return redact(str(clean))
+    if isinstance(clean, list | tuple):
+        if all(isinstance(item, str) for item in clean):
+            return [str(item) for item in clean]
+        kinds = {type(item) for item in clean}
+        if len(kinds) == 1 and kinds <= {int, float, bool}:  # of mixed kinds none would arrive
+            return list(clean)
+    return redact(text_of(clean))

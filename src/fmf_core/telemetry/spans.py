@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from fmf_core.redact import redact
 from fmf_core.telemetry import host
-from fmf_core.telemetry.attributes import Plain, as_attribute, error_type, plain, type_name
+from fmf_core.telemetry.attributes import Plain, as_attribute, error_type, plain, text_of, type_name
 from fmf_core.telemetry.events import emit
 from fmf_core.telemetry.host import Api
 
@@ -78,7 +78,7 @@ class Span:
         self._failed = True
         if not self._recording and event == EXCEPTION:
             return
-        message = redact(str(error))
+        message = redact(text_of(error))
         facts = Plain(
             {
                 "exception.type": type_name(error),
@@ -107,12 +107,14 @@ class Span:
     ) -> None:
         if self._span is None:
             return
-        if error is not None and not isinstance(error, GeneratorExit):
-            self.error(error)
-        if self._token is not None:
-            Api.contexts.detach(self._token)
-            self._token = None
-        self._span.end(self._ended_ns)
+        try:
+            if error is not None and not isinstance(error, GeneratorExit):
+                self.error(error)
+        finally:
+            if self._token is not None:
+                Api.contexts.detach(self._token)
+                self._token = None
+            self._span.end(self._ended_ns)
 
     def _begin(self, tracer: Any) -> None:
         if not Api.kinds:

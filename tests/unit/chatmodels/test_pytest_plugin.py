@@ -222,6 +222,82 @@ def test_by_fixture(allow_models):
     assert outcome(project.run()) == {"passed": 3, "failed": 1}
 
 
+def test_the_ban_holds_for_fixtures_of_the_session_and_of_modules(project: Project) -> None:
+    project.tests(
+        """
+@pytest.fixture(scope="session")
+def of_session():
+    create_chat_model("remote", retry=None).invoke("session")
+
+@pytest.fixture(scope="module")
+def of_module():
+    create_chat_model("remote", retry=None).invoke("module")
+
+def test_session(of_session):
+    pass
+
+def test_module(of_module):
+    pass
+
+@pytest.fixture(scope="module")
+def of_marked():
+    create_chat_model("remote", retry=None).invoke("marked")
+
+@pytest.mark.allow_models
+def test_marked(of_marked):
+    pass
+"""
+    )
+    assert outcome(project.run("--forbid-models")) == {"errors": 2, "passed": 1}
+    assert project.asked == ["marked"]
+
+
+AGAIN = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    for _ in range(2):
+        if hasattr(item, "_request"):
+            item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+
+
+def test_a_test_that_is_run_again_begins_with_no_budgets(project: Project) -> None:
+    project.write("conftest.py", AGAIN)
+    project.tests(
+        """
+def test_twice(model_budget):
+    import os
+    budget = model_budget(limit_usd=0.1 if not os.path.exists("asked.txt") else 1.0)
+    create_chat_model("remote").invoke("x")
+"""
+    )
+    assert outcome(project.run()) == {"passed": 1}
+    assert project.asked == ["x", "x"]
+
+
+def test_a_cleanup_that_fails_keeps_no_other_model_from_its_own(project: Project) -> None:
+    project.tests(
+        """
+class Failing(Remote):
+    async def cleanup(self):
+        with open("asked.txt", "a") as file:
+            file.write("cleaned\\n")
+        raise OSError("no")
+
+def test_it(recorded_model):
+    for prompt in ("one", "two"):
+        recorded_model(Failing()).invoke(prompt)
+"""
+    )
+    assert outcome(project.run("--record-models=all")) == {"passed": 1, "error": 1}
+    assert project.asked == ["one", "two", "cleaned", "cleaned"]
+
+
 def test_a_single_test_may_forbid(project: Project) -> None:
     project.tests(
         """

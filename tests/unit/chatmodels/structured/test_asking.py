@@ -211,6 +211,11 @@ class TestCut:
         assert (answer.asks, answer.usage.completion_tokens, answer.cost_usd) == (2, 10, None)
         assert model.asked[1].max_tokens == 32
 
+    def test_where_nobody_knows_how_much_was_not_enough_all_is_given(self):
+        model = Scripted(failure(ErrorCode.TRUNCATED), GOOD)
+        model.parse("Who?", Person, max_tokens=None, max_tokens_cap=500)
+        assert [request.max_tokens for request in model.asked] == [None, 500]
+
     @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner), max_leaves=5))
     def test_whatever_it_holds(self, value):
         model = Scripted(said(json.dumps(value), "length"))

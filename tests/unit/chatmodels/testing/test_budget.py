@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -114,6 +115,29 @@ def test_a_stream_that_was_left_early_is_told():
         stream.close()
         assert (budget.calls, budget.unknown, budget.spent_usd) == (1, 1, 0.0)
         priced().invoke("x")
+
+
+def test_what_was_cancelled_is_told():
+    model = priced(responses="a b c", latency_s=0.01, chunk_delay_s=60.0)
+
+    async def read(asked):
+        async for _ in model.astream("x"):
+            asked.set()
+
+    async def cancel(work, ready):
+        task = asyncio.create_task(work)
+        await ready
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def main():
+        asked = asyncio.Event()
+        await cancel(priced(latency_s=60.0).ainvoke("x"), asyncio.sleep(0.01))
+        await cancel(read(asked), asked.wait())
+
+    with ModelBudget(limit_usd=1) as budget:
+        asyncio.run(main())
+    assert (budget.calls, budget.unknown, budget.spent_usd) == (2, 2, 0.0)
 
 
 @pytest.mark.parametrize("failure", [ErrorCode.UNAVAILABLE, BrokenAnswer("half")])

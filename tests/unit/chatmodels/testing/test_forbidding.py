@@ -132,6 +132,26 @@ class TestAsDecorator:
         dive(0)
         assert requests_allowed()
 
+    def test_a_generator_that_is_closed_ends_inside(self):
+        seen = []
+
+        @forbid_model_requests
+        async def pieces():
+            try:
+                yield 1
+                yield 2
+            finally:
+                seen.append(requests_allowed())
+
+        async def leave_early():
+            stream = pieces()
+            await anext(stream)
+            await stream.aclose()
+            return list(seen)
+
+        with asyncio.Runner() as runner:
+            assert runner.run(leave_early()) == [False]
+
     def test_an_error_ends_it(self):
         @forbid_model_requests
         def fail():

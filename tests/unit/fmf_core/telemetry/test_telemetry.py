@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -111,6 +113,52 @@ class TestSpans:
         assert "abcdefgh" not in text
         assert "hunter2" not in text
         assert "xyz" not in text
+
+    def test_an_error_that_cannot_be_told_is_raised_all_the_same_and_the_span_ends_once(self, spans):
+        class Mute(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+
+        before = trace.get_current_span()
+        with pytest.raises(Mute), telemetry.span("work"):
+            raise Mute
+        (done,) = spans()
+        assert done.status.status_code is trace.StatusCode.ERROR
+        assert done.status.description == "<RuntimeError in its __str__>"
+        assert trace.get_current_span() is before
+
+    def test_a_cancelled_task_ends_its_span_once_and_leaves_no_context_to_others(self, spans):
+        async def work(started):
+            with telemetry.span("work"):
+                started.set()
+                await asyncio.Event().wait()
+
+        async def main():
+            before, started = trace.get_current_span(), asyncio.Event()
+            task = asyncio.create_task(work(started))
+            await started.wait()
+            assert trace.get_current_span() is before
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            assert trace.get_current_span() is before
+
+        with asyncio.Runner() as runner:
+            runner.run(main())
+        (done,) = spans()
+        assert done.attributes["error.type"] == "asyncio.exceptions.CancelledError"
+
+    @pytest.mark.parametrize("value", [[1, 2.5], [True, 1], [1, "a"], [None], {"k": [1]}])
+    def test_what_is_of_mixed_kinds_goes_out_as_text(self, spans, value):
+        with telemetry.span("x", attributes={"a": value}):
+            pass
+        assert spans()[0].attributes["a"] == str(value)
+
+    @pytest.mark.parametrize("value", [[1, 2], [1.5], [True, False], ["a"], []])
+    def test_what_is_of_one_kind_goes_out_as_a_sequence(self, spans, value):
+        with telemetry.span("x", attributes={"a": value}):
+            pass
+        assert spans()[0].attributes["a"] == tuple(value)
 
     def test_a_generator_that_is_closed_did_not_fail(self, spans):
         def numbers():
