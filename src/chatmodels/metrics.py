@@ -18,6 +18,7 @@ from chatmodels.pricing import cost_of_answer, with_failed
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
+from fmf_core.portal import LeftError
 from fmf_core.telemetry import Plain, Span, emit, error_type, metering, recording, span
 
 MOST_SERIES = 256
@@ -124,13 +125,14 @@ class MeasuredCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, GeneratorExit):
+        left = isinstance(error, GeneratorExit | LeftError)
+        if left:
             # Whoever leaves a stream has what was wanted: that is no failure, and nobody knows what it took.
             self._report(perf_counter() - self._began, Ending())
         elif error is not None:
             self._fail(error)
         if self._series is not None:
-            self._span.__exit__(kind, error, traceback)
+            self._span.__exit__(kind, None if left else error, traceback)
 
     def done(self, response: ChatResponse) -> ChatResponse:
         """The response with the facts that only the whole call knows: `latency_ms` and `cost_usd`."""

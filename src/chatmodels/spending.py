@@ -73,12 +73,12 @@ class Budget:
 
     @property
     def calls(self) -> int:
-        """How many calls were answered, or failed and were charged for all the same."""
+        """How many calls were answered, were given up under way, or failed and were charged for all the same."""
         return self._calls
 
     @property
     def unknown(self) -> int:
-        """How many of the calls were streams that were left early, so that nobody knows their tokens."""
+        """How many of the calls were given up, cancelled or left as a stream: nobody knows what they were charged."""
         return self._unknown
 
     @property

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
+from types import coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fmf_core.background import EXIT_CALLBACK_S, Job, background
@@ -85,11 +86,16 @@ class Threads:
         return _given(self._pool, partial(function, *args, **kwargs))
 
 
+class LeftError(asyncio.CancelledError):
+    """The consumer of `iterate_sync` has left while the source was on its way to the next item: that is no failure."""
+
+
 def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Iterator[T]:
     """Give the items of an async iterable to blocking code, made at most `ahead` items before they are asked for.
 
     The whole iteration runs in one task, begun with the first item. When the consumer stops early (`close()`, `break`,
-    garbage collection), the task is cancelled and the source's `aclose` has run before the consumer goes on.
+    garbage collection), the source is closed before the consumer goes on: where it stands at a `yield`, it sees a
+    `GeneratorExit` as by `aclose`; where it waits for its next item, a `LeftError`.
 
     Raises:
         RuntimeError: called on the portal's own loop; use `async for` instead.
@@ -124,6 +130,7 @@ class _Feed:
         self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._job: Job | None = None
+        self._left = False
 
     def start(self) -> None:
         self._loop = background.running()
@@ -141,9 +148,10 @@ class _Feed:
         return taken
 
     def stop(self) -> None:
-        """Cancel the task and wait until the source is closed, except where waiting would stop the loop itself."""
+        """Leave the source and wait until it is closed, except where waiting would stop the loop itself."""
         if self._job is None or self._ended.done() or background.closed:
             return
+        self._left = True
         if background.here():
             self._job.cancel()
         else:
@@ -152,22 +160,42 @@ class _Feed:
     async def _drive(self) -> None:
         try:
             await self._room.acquire()
-            async for item in self._source:
+            while True:
+                item = await self._next()
+                if self._left:
+                    break
                 self._queue.put((True, item))
                 del item
                 await self._room.acquire()
+        except StopAsyncIteration:
+            self._queue.put((False, None))
         except Exception as error:  # noqa: BLE001 - it is raised again where the items are taken
             self._queue.put((False, error))
         except BaseException as error:
             if not background.closed:
                 self._queue.put((False, error))
             raise
-        else:
-            self._queue.put((False, None))
         finally:
             close = getattr(self._source, "aclose", None)
             if close is not None:
                 await close()
+
+    @coroutine
+    def _next(self) -> Generator[Any, None, Any]:
+        """Await the source's next item; when the task is cancelled because the consumer left, the source is told so."""
+        step = self._source.__anext__().__await__()
+        try:
+            waited = next(step)
+            while True:
+                try:
+                    yield waited
+                except BaseException as error:  # noqa: BLE001 - the source says what becomes of it
+                    left = self._left and isinstance(error, asyncio.CancelledError)
+                    waited = step.throw(LeftError() if left else error)
+                else:
+                    waited = next(step)
+        except StopIteration as end:
+            return end.value
 
 
 def _items(feed: _Feed) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Mapping
 from copy import copy
 
@@ -42,6 +43,9 @@ class MeasuredModel(WrappedModel):
             except FrameworkError as error:
                 self._count_failed(error)
                 raise
+            except (CancelledError, GeneratorExit):
+                self._count(None)
+                raise
         count_spending(response.usage, response.cost_usd, response.failed_usage)
         return response
 
@@ -57,10 +61,12 @@ class MeasuredModel(WrappedModel):
                     if chunk.usage is not None or chunk.finish_reason is not None:
                         last = chunk
                     yield chunk
-            except GeneratorExit:
+            except (CancelledError, GeneratorExit):
                 self._count(last)
                 raise
             except FrameworkError as error:
+                if last is not None and last.usage is not None and not last.cached:
+                    error.fields.setdefault("usage", last.usage)  # it was told before the connection broke
                 self._count_failed(error)
                 raise
             finally:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from opentelemetry import trace as trace_api
@@ -156,6 +158,20 @@ class TestSpans:
         next(stream)
         stream.close()
         assert observed.span().status.status_code is StatusCode.UNSET
+
+    @pytest.mark.parametrize("leave", ["close", "break"])
+    def test_a_stream_left_while_its_next_piece_is_on_the_way_is_no_failure(self, observed, make, leave):
+        stream = make(MockChatModel("a b c", chunk_delay_s=60.0)).stream("x")
+        for _ in stream:
+            time.sleep(0.05)  # so that the mock waits in its delay
+            break
+        if leave == "close":
+            stream.close()
+        del stream
+        gc.collect()
+        assert observed.span().status.status_code is StatusCode.UNSET
+        ((_, point),) = observed.points("gen_ai.client.operation.duration")
+        assert "error.type" not in point.attributes
 
     def test_json_answers_are_told(self, observed, make):
         make(vendor()).invoke("x", response_format={"type": "json_object"})

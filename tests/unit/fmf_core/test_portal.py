@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import os
@@ -13,7 +14,7 @@ import time
 
 import pytest
 
-from fmf_core.portal import Threads, at_exit, in_thread, iterate_sync, run_sync
+from fmf_core.portal import LeftError, Threads, at_exit, in_thread, iterate_sync, run_sync
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -234,6 +235,63 @@ class TestIterateSync:
                 break
         gc.collect()
         assert closed == ["closed"]
+
+    @pytest.mark.parametrize("leave", ["close", "del", "break"])
+    @pytest.mark.parametrize("waiting", ["for its turn", "for the next item", "in a task"])
+    def test_leaving_is_no_cancellation_wherever_the_source_is(self, leave, waiting):
+        seen: list[type[BaseException]] = []
+        asked = threading.Event()
+
+        async def never():
+            await asyncio.Event().wait()
+
+        async def numbers():
+            try:
+                yield 1
+                asked.set()
+                if waiting == "for the next item":
+                    await asyncio.wait_for(never(), 60)
+                elif waiting == "in a task":
+                    async with asyncio.timeout(60):
+                        await asyncio.create_task(never())
+                yield 2
+            except BaseException as error:
+                seen.append(type(error))
+                raise
+            finally:
+                await asyncio.sleep(0.01)  # what it has to do in the end is not disturbed
+                seen.append(type(None))
+
+        items = iterate_sync(numbers())
+        if leave == "break":
+            for _ in items:
+                assert asked.wait(10)
+                break
+        else:
+            next(items)
+            assert asked.wait(10)
+        if leave == "close":
+            items.close()
+        del items
+        gc.collect()
+        assert seen == [GeneratorExit if waiting == "for its turn" else LeftError, type(None)]
+
+    def test_a_source_that_answers_a_leave_with_an_item_is_closed_all_the_same(self):
+        seen: list[str] = []
+
+        async def stubborn():
+            try:
+                yield 1
+                with contextlib.suppress(LeftError):
+                    await asyncio.Event().wait()
+                yield 2
+            finally:
+                seen.append("closed")
+
+        items = iterate_sync(stubborn())
+        next(items)
+        items.close()
+        assert seen == ["closed"]
 
     def test_abandoning_it_closes_the_source(self):
         closed = threading.Event()

@@ -9,6 +9,7 @@ from chatmodels import ChatModelError, ErrorCode, MockChatModel, RecordingModel,
 from chatmodels.testing import BrokenAnswer, ModelBudget
 from chatmodels.types import TokenUsage
 from fmf_core.errors import ConfigurationError
+from unit.chatmodels.wrappers.scripts import in_own_loop
 
 # A call of a million words to gpt-4o-mini costs 0.15 dollars, the answer 0.60.
 PRICED = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
@@ -136,7 +137,7 @@ def test_what_was_cancelled_is_told():
         await cancel(read(asked), asked.wait())
 
     with ModelBudget(limit_usd=1) as budget:
-        asyncio.run(main())
+        in_own_loop(main())
     assert (budget.calls, budget.unknown, budget.spent_usd) == (2, 2, 0.0)
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from chatmodels import ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage
+from chatmodels import ChatChunk, ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage
 from chatmodels.testing import ModelBudget
 from chatmodels.wrappers.measured import MeasuredModel
-from unit.chatmodels.wrappers.scripts import REQUEST, failure
+from unit.chatmodels.wrappers.scripts import REQUEST, Streaming, failure
 
 
 class TestMeasuredModel:
@@ -30,6 +30,20 @@ class TestAnswersThatCannotBeUsed:
             list(model.stream(REQUEST)) if streamed else model.complete(REQUEST)
         assert caught.value.fields["cost_usd"] == pytest.approx(0.15)
         assert (budget.calls, budget.spent_usd) == (1, pytest.approx(0.15))
+
+    def test_what_a_stream_told_before_it_broke_off_is_paid(self):
+        told = ChatChunk(text="", usage=self.USAGE)
+        model = MeasuredModel(Streaming(["half", told, failure()]))
+        with ModelBudget() as budget, pytest.raises(ChatModelError) as caught:
+            list(model.stream(REQUEST))
+        assert (caught.value.fields["usage"], caught.value.fields["cost_usd"]) == (self.USAGE, pytest.approx(0.15))
+        assert (budget.calls, budget.spent_usd) == (1, pytest.approx(0.15))
+
+    def test_a_replayed_stream_that_breaks_off_costs_nothing(self):
+        told = ChatChunk(text="", usage=self.USAGE, cached=True)
+        with ModelBudget() as budget, pytest.raises(ChatModelError):
+            list(MeasuredModel(Streaming(["half", told, failure()])).stream(REQUEST))
+        assert (budget.calls, budget.spent_usd) == (0, 0)
 
     def test_what_nobody_counted_is_charged_to_nobody(self):
         model = MeasuredModel(MockChatModel(fail_with=failure(ErrorCode.REFUSED)))
