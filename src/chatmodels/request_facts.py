@@ -150,7 +150,7 @@ def _message_facts(message: Message) -> dict[str, Any]:
         facts["content"] = message.content
     else:
         facts["content"] = [
-            _picture_facts(part) if isinstance(part, ImagePart) and part.data else part.model_dump(mode="json")
+            _picture_facts(part) if isinstance(part, ImagePart) else part.model_dump(mode="json")
             for part in message.content
         ]
     ordered = {"role": facts.pop("role"), "content": facts.pop("content"), **facts}
@@ -158,6 +158,9 @@ def _message_facts(message: Message) -> dict[str, Any]:
 
 
 def _picture_facts(picture: ImagePart) -> dict[str, Any]:
-    facts = picture.model_dump(mode="json", exclude={"data"})
-    digest = sha256(picture.data or b"").hexdigest()
-    return {"type": facts["type"], "data": f"sha256:{digest}", "url": facts["url"], "media_type": facts["media_type"]}
+    data, url = None, picture.url
+    if picture.data is not None:
+        data = f"sha256:{sha256(picture.data).hexdigest()}"
+    elif url is not None and url[:5].lower() == "data:":
+        url = f"data:sha256:{sha256(url.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return {"type": picture.type, "data": data, "url": url, "media_type": picture.media_type}

@@ -388,6 +388,20 @@ def test_a_picture_stands_there_as_its_hash(path):
     assert base64.b64encode(b"picture").decode() not in path.read_text()
 
 
+def test_a_picture_inside_its_address_stands_there_as_its_hash_too(path):
+    inside = ImagePart(data=b"picture").as_url()
+
+    def asked(url):
+        return [Message(role="user", content=(ImagePart(url=url),))]
+
+    record(path, MockChatModel("seen"), lambda m: m.invoke(asked(inside)), lambda m: m.invoke(asked("https://x/y.png")))
+    assert base64.b64encode(b"picture").decode() not in path.read_text()
+    assert "https://x/y.png" in path.read_text()
+    assert ReplayModel(path).invoke(asked(inside)).content == "seen"
+    with pytest.raises(ChatModelError, match="not on record"):
+        ReplayModel(path).invoke(asked(ImagePart(data=b"other").as_url()))
+
+
 @pytest.mark.parametrize("capabilities", [["chat"], ["chat", "json"], ["chat", "json", "json_schema"]])
 def test_typed_values_replay_from_every_kind_of_model(path, capabilities):
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
