@@ -73,8 +73,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def recording_path(request: pytest.FixtureRequest) -> Path:
     """Where the recording of a test lies: `recordings/<module>/<test>.jsonl` beside its file; override it at will."""
     path: Path = request.node.path
-    # A module-level name is `test_x[a]`, that of a method `TestY.test_x[a]`.
-    name = ".".join(str(part) for part in request.node.nodeid.replace("::()", "").split("::")[1:])
+    # A module-level name is `test_x[a]`, that of a method `TestY.test_x[a]`; between the brackets anything may stand.
+    test, bracket, parameters = request.node.nodeid.partition("::")[2].partition("[")
+    name = f"{test.replace('::', '.')}{bracket}{parameters}"
     return path.parent / "recordings" / path.stem / f"{_file_name(name)}.jsonl"
 
 

@@ -158,6 +158,21 @@ def test_it(recorded_model, which):
     assert "test_it[a].jsonl" in names
 
 
+def test_names_that_differ_in_their_parameters_alone_have_files_of_their_own(project: Project) -> None:
+    project.tests(
+        """
+class TestOf:
+    @pytest.mark.parametrize("which", ["a.b", "a::b", "a[b", "a/b"])
+    def test_it(self, recorded_model, which):
+        assert recorded_model("remote").invoke(which)
+"""
+    )
+    assert outcome(project.run("--record-models=once")) == {"passed": 4}
+    names = {path.name for path in (project.folder / "recordings" / "test_it").iterdir()}
+    assert len(names) == 4
+    assert {"TestOf.test_it[a.b].jsonl", "TestOf.test_it[a[b].jsonl"} <= names
+
+
 @pytest.mark.parametrize("environment", [{}, {"CI": "true"}])
 def test_what_is_not_recorded_fails_and_names_the_command(project: Project, environment: dict[str, str]) -> None:
     project.tests(RECORDED)
