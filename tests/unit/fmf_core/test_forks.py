@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import weakref
 
 import pytest
 
@@ -44,9 +45,11 @@ def test_a_child_begins_anew_and_its_parent_does_not():
 
 
 def test_nothing_is_kept_alive():
-    before, thing = len(forks._methods), Thing()
+    thing = Thing()
     in_forked_child(thing.renew)
-    assert len(forks._methods) == before + 1
-    del thing
+    alive = weakref.ref(thing)
     gc.collect()
-    assert len(forks._methods) == before
+    before = len(forks._methods)
+    del thing
+    assert alive() is None
+    assert len(forks._methods) == before - 1
