@@ -27,6 +27,8 @@ LONGEST_NAME = 120
 
 _budgets: pytest.StashKey[list[Budget]] = pytest.StashKey()
 _whole_run: pytest.StashKey[Budget] = pytest.StashKey()
+_begun: pytest.StashKey[tuple[float, int, int]] = pytest.StashKey()
+"""What the run had spent, asked and been refused when a test began."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -165,11 +167,19 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note what was spent before: what a fixture spends counts for the test that it is made for."""
+    whole = item.config.stash.get(_whole_run, None)
+    if whole:
+        item.stash[_begun] = (whole.spent_usd, whole.calls, whole.refused)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that went over its budget, whatever became of the error that told it; note what it spent."""
     whole = item.config.stash.get(_whole_run, None)
-    before = (whole.spent_usd, whole.calls, whole.refused) if whole else (0.0, 0, 0)
+    before = item.stash.get(_begun, (0.0, 0, 0))
     try:
         result = yield
     finally:

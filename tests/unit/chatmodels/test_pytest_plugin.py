@@ -375,6 +375,27 @@ def test_a_test_over_its_budget_fails_and_the_summary_tells_the_spend(project: P
     assert "test_free" not in summary
 
 
+def test_what_a_fixture_spends_counts_for_the_test_that_it_is_made_for(project: Project) -> None:
+    project.tests(
+        """
+@pytest.fixture(scope="session")
+def of_session():
+    create_chat_model("remote", retry=None).invoke("session")
+
+def test_first(of_session):
+    create_chat_model("remote", retry=None).invoke("first")
+
+def test_second(of_session):
+    pass
+"""
+    )
+    told = project.run("--model-budget=1")
+    assert outcome(told) == {"passed": 2}
+    assert "$0.300000  2 calls  test_it.py::test_first" in told
+    assert "test_second" not in told[told.index("spent on models") :]
+    assert "$0.300000 in all" in told
+
+
 def test_a_budget_of_the_whole_run(project: Project) -> None:
     project.tests(BUDGET[BUDGET.index("def test_counts") :])
     told = project.run("--model-budget=0.1")
