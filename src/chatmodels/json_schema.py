@@ -4,36 +4,30 @@ from __future__ import annotations
 
 import graphlib
 import json
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from chatmodels import json_formats
+from chatmodels.ecma_patterns import compiled
+from chatmodels.json_keywords import keywords, running
 from fmf_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from referencing._core import Resolver
     from referencing.jsonschema import Schema
 
-PATTERN_LIMIT_S = 1.0
-"""How long the patterns of a schema may take together over one value, in seconds."""
 LONGEST_SHOWN = 120
 """How many characters of a wrong value a fault shows."""
 
 _OP = "chatmodels.check_schema"
 _KEYWORDS = "see https://json-schema.org for its keywords"
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_DYNAMIC = ("$dynamicRef", "$recursiveRef")
+_REFERENCES = ("$ref", *_DYNAMIC)
 # What stands under these keywords looks at the same value again, so a circle through them never ends.
 _SAME_VALUE = ("not", "if", "then", "else")
 _SAME_VALUE_LISTS = ("allOf", "anyOf", "oneOf")
 _SAME_VALUE_MAPS = ("dependentSchemas", "dependencies")
-
-_left: ContextVar[list[float]] = ContextVar("chatmodels.json_schema.left")
-
-
-class SlowPatternError(Exception):
-    """The patterns of a schema took too long over a value; the message names the one that did."""
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
@@ -54,22 +48,31 @@ def fault_in(value: Any, schema: Mapping[str, Any]) -> str | None:
     A value that is nested too deeply is a fault.
 
     Raises:
-        SlowPatternError: the patterns took longer than `PATTERN_LIMIT_S`.
+        SlowCheckError: it took longer than the limit in force.
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
+    return faults_by(schema)(value)
+
+
+def faults_by(schema: Mapping[str, Any]) -> Callable[[Any], str | None]:
+    """`fault_in` for many values: `schema` is read once.
+
+    Raises:
+        ConfigurationError: `schema` cannot be used, see `check_schema`.
+    """
+    validator = _validator(_text_of(schema))
+    return lambda value: _fault(validator, value)
+
+
+def _fault(validator: Any, value: Any) -> str | None:
     from jsonschema.exceptions import best_match
 
-    validator = _validator(_text_of(schema))
-    before = _left.set([PATTERN_LIMIT_S])
     try:
-        error = best_match(validator.iter_errors(value))
-        return None if error is None else _described(error)
+        with running():
+            error = best_match(validator.iter_errors(value))
+            return None if error is None else _described(error)
     except RecursionError:
         return "it is nested too deeply"
-    except ArithmeticError:
-        return "it holds a number that is too large to be divided by multipleOf"
-    finally:
-        _left.reset(before)
 
 
 def _described(error: Any) -> str:
@@ -78,6 +81,8 @@ def _described(error: Any) -> str:
     missing = ""
     if error.validator == "required":
         missing = f"the key {next(k for k in error.validator_value if k not in error.instance)!r} is missing; "
+    elif error.validator == "format" and error.validator_value in json_formats.EXAMPLES:
+        rule += f" (such as {json_formats.EXAMPLES[error.validator_value]})"
     elif error.validator == "additionalProperties":
         missing = f"{_short(error.message)}; "
     return f"at {error.json_path}: {missing}{value} does not satisfy {rule}"
@@ -104,15 +109,29 @@ def _validator(schema_text: str) -> Any:
         raise _unusable(f"its $schema is {schema['$schema']!r}", "give the address of a draft, or leave it out")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        _Check(kind, schema).run()
+        used = _Check(kind, schema).run()
     except RecursionError as error:
         raise _unusable("it is nested too deeply", "put its parts under $defs") from error
-    ours = {"pattern": _pattern, "patternProperties": _pattern_properties}
-    if "additionalProperties" in kind.VALIDATORS:
-        ours["additionalProperties"] = _additional_properties(kind.VALIDATORS["additionalProperties"])
+    # Where a dynamic reference leads depends on the way there.
+    ours = keywords(kind.VALIDATORS, remember=used.isdisjoint(_DYNAMIC))
     # An empty registry: a reference to another address is an error, never a request.
     checking = extend(kind, ours)  # type: ignore[no-untyped-call]
-    return checking(schema, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+    return checking(schema, registry=Registry(), format_checker=_format_checker(kind))
+
+
+def _format_checker(kind: Any) -> Any:
+    from jsonschema import Draft3Validator, FormatChecker
+
+    checker = FormatChecker(())
+    checker.checkers = dict(kind.FORMAT_CHECKER.checkers)
+    if kind is not Draft3Validator:  # its formats are others under the same names
+        for name, check in json_formats.checks().items():
+            checker.checkers[name] = (_of_texts(check), ())
+    return checker
+
+
+def _of_texts(check: Callable[[str], bool]) -> Callable[[object], bool]:
+    return lambda value: not isinstance(value, str) or check(value)
 
 
 class _Check:
@@ -138,8 +157,8 @@ class _Check:
         self._waiting: list[tuple[dict[str, Any], str, Resolver[Schema]]] = []
         self._keywords: set[str] = set()
 
-    def run(self) -> None:
-        """Raise what makes the schema useless."""
+    def run(self) -> set[str]:
+        """Raise what makes the schema useless; else the keywords that it uses."""
         self._accept(self._root)
         self._walk(self._root, self._resolver)
         while self._waiting:
@@ -157,6 +176,7 @@ class _Check:
             raise _unusable(
                 "it has both patternProperties and unevaluatedProperties", "use additionalProperties with the patterns"
             )
+        return self._keywords
 
     def _accept(self, schema: Schema) -> None:
         from jsonschema import FormatChecker
@@ -189,7 +209,10 @@ class _Check:
         if "pattern" in schema:
             patterns.append(schema["pattern"])
         for pattern in patterns:
-            _compiled(pattern)
+            try:
+                compiled(pattern)
+            except ValueError as error:
+                raise _unusable(f"the pattern {_short(pattern)} cannot be read: {error}", _KEYWORDS) from error
         self._leads_to[id(schema)] = [id(inner) for inner in _same_value(schema)]
         self._waiting += [(schema, schema[word], resolver) for word in _REFERENCES if isinstance(schema.get(word), str)]
 
@@ -220,61 +243,6 @@ def _same_value(schema: dict[str, Any]) -> Iterator[Any]:
         yield from schema.get(word, ())
     for word in _SAME_VALUE_MAPS:
         yield from schema.get(word, {}).values()
-
-
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> Any:
-    import regex
-
-    try:
-        return regex.compile(pattern)
-    except (regex.error, OverflowError) as error:
-        raise _unusable(f"the pattern {_short(pattern)} cannot be read: {error}", _KEYWORDS) from error
-
-
-def _found(pattern: str, text: str) -> bool:
-    """Whether `pattern` is somewhere in `text`, found out in the time that is left for this value."""
-    left = _left.get()
-    began = perf_counter()
-    try:
-        # Python's own `re` knows no time limit, and holds the interpreter while it searches.
-        return _compiled(pattern).search(text, timeout=max(left[0], 0.001)) is not None
-    except TimeoutError:
-        raise SlowPatternError(
-            f"it took longer than {PATTERN_LIMIT_S:g} s to compare it with the pattern {_short(pattern)}"
-        ) from None
-    finally:
-        left[0] -= perf_counter() - began
-
-
-def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001 - the library's order
-    from jsonschema.exceptions import ValidationError
-
-    if validator.is_type(value, "string") and not _found(pattern, value):
-        yield ValidationError(f"it does not match {pattern!r}")
-
-
-def _pattern_properties(validator: Any, patterns: Any, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    if not validator.is_type(value, "object"):
-        return
-    for pattern, inner in patterns.items():
-        for key, item in value.items():
-            if _found(pattern, key):
-                yield from validator.descend(item, inner, path=key, schema_path=pattern)
-
-
-def _additional_properties(original: Any) -> Any:
-    """The library's check of `additionalProperties`, given only what no pattern covers."""
-
-    def check(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[Any]:
-        if not validator.is_type(value, "object"):
-            return
-        patterns = schema.get("patternProperties", {})
-        rest = {key: item for key, item in value.items() if not any(_found(pattern, key) for pattern in patterns)}
-        without = {word: rule for word, rule in schema.items() if word != "patternProperties"}
-        yield from original(validator, allowed, rest, without) or ()
-
-    return check
 
 
 def _short(text: str) -> str:

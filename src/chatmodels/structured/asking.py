@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from chatmodels.errors import ChatModelError, billed
-from chatmodels.structured.finding import Found, MisfitError, find
+from chatmodels.json_keywords import QUICK_S, QUICK_STEPS, Limit, limited
+from chatmodels.structured.finding import Accept, Found, HopelessError, MisfitError, find
 from chatmodels.structured.telling import Refusals, refuses_the_format, request_with, ways_to_tell
 from chatmodels.structured.wanted import Expected, Wanted, wanted_json
 from chatmodels.types import ChatRequest, ChatResponse, Message, ModelInfo, TokenUsage
 from fmf_core.errors import Code
+from fmf_core.portal import in_thread
 
 T = TypeVar("T")
 
@@ -22,6 +25,8 @@ MOST_MAX_TOKENS = 128_000
 """The largest `max_tokens` that a request takes."""
 DEFAULT_CAP = 16_384
 """How far `max_tokens` is raised for a model whose limit is not known, unless a cap is given."""
+LONGEST_AT_ONCE = 20_000
+"""Answers of up to this many characters are looked at right away; a longer one is, in a thread."""
 OP = "chatmodels.answer_json"
 EMPTY = "the answer is empty"
 """How providers say that a model finished without a word."""
@@ -173,7 +178,7 @@ class _Ladder(Generic[T]):
                 self._ask_once_more(None)
             else:
                 try:
-                    return self._parsed(find(response.content, self._ways[0].wanted.accept), response)
+                    return self._parsed(await _found(response.content, self._ways[0].wanted.accept), response)
                 except MisfitError as misfit:
                     self._complain(response, misfit)
 
@@ -212,7 +217,7 @@ class _Ladder(Generic[T]):
         usage = spent if isinstance(spent, TokenUsage) else None
         if error.code is Code.INVALID and self._raised_just_now:
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error
-        if refuses_the_format(error) and len(self._ways) > 1:
+        if refuses_the_format(error, self._model) and len(self._ways) > 1:
             refused = self._ways.pop(0)
             self._refusals.add(refused, self._base)
             self._told = self._ways[0].told(self._base)
@@ -293,3 +298,16 @@ class _Ladder(Generic[T]):
         usage = {} if self._usage is None else {"usage": self._usage}
         repairs = [str(repair) for repair in self._repairs]
         return {**usage, "cost_usd": self._cost, "asks": self._asks, "model": self._model, "repairs": repairs}
+
+
+async def _found(text: str, accept: Accept[T]) -> Found[T]:
+    """What is found in `text`; in a thread where that may take long, for the event loop has others to serve."""
+    if len(text) <= LONGEST_AT_ONCE:
+        with suppress(HopelessError), limited(Limit(QUICK_S, QUICK_STEPS)):
+            return find(text, accept)
+    return await in_thread(_find, text, accept)
+
+
+def _find(text: str, accept: Accept[T]) -> Found[T]:
+    with limited(Limit()):
+        return find(text, accept)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from chatmodels.json_values import DEEPEST, is_too_deep
+
 T = TypeVar("T")
 
 Place = Literal["whole", "fence", "prose"]
@@ -222,6 +224,7 @@ def _embedded(text: str) -> Iterator[_Candidate]:
             continue
         try:
             value, end = _decoder.raw_decode(answer, start)
+            _walkable(value, answer[start:end])
         except RecursionError:
             raise MisfitError("it is nested too deeply") from None
         except ValueError as error:
@@ -291,7 +294,7 @@ def _read(text: str) -> Iterator[_Candidate]:
         if mended and tried == bare:
             return
         try:
-            value = _decoder.decode(tried)
+            value = _walkable(_decoder.decode(tried), tried)
         except RecursionError:
             return
         except ValueError:
@@ -299,6 +302,13 @@ def _read(text: str) -> Iterator[_Candidate]:
         if _is_encodable(value, text):
             yield _Candidate(value, mended)
         return
+
+
+def _walkable(value: Any, text: str) -> Any:
+    """`value`, which stands in `text`; raises `RecursionError` where it is nested too deeply for what comes after."""
+    if text.count("{") + text.count("[") > DEEPEST and is_too_deep(value):
+        raise RecursionError
+    return value
 
 
 def _without_trailing_commas(text: str) -> str:

@@ -93,15 +93,23 @@ def ways_to_tell(wanted: Wanted[T], request: ChatRequest, info: ModelInfo | None
     return [*ways, prompt_only]
 
 
-def refuses_the_format(error: ChatModelError) -> bool:
-    """Whether a provider refused a request because of the format that it asks for."""
+def refuses_the_format(error: ChatModelError, model: str) -> bool:
+    """Whether a provider refused a request because of the format that it asks for.
+
+    Args:
+        error: what it said.
+        model: who was asked; the name alone, which stands in every error, says nothing.
+    """
     if error.code not in (Code.INVALID, Code.UNSUPPORTED):
         return False
     missing = error.fields.get("missing")
     if isinstance(missing, list):
         # The house refused it by its own table, and says for which capabilities.
         return not {"json", "json_schema"}.isdisjoint(missing)
-    return _NAMES_THE_FORMAT.search(error.message) is not None
+    said = error.message
+    for name in {model, str(error.fields.get("model") or model)}:
+        said = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "", said)
+    return _NAMES_THE_FORMAT.search(said) is not None
 
 
 def request_with(request: ChatRequest, messages: Sequence[Message], **changes: Any) -> ChatRequest:

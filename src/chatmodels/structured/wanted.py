@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
-from chatmodels.json_schema import SlowPatternError, check_schema, fault_in
+from chatmodels.json_keywords import SlowCheckError
+from chatmodels.json_schema import faults_by
 from chatmodels.python_types import FaultsError, adapter_of, name_of, schema_of, value_of
 from chatmodels.structured.finding import Accept, HopelessError, MisfitError, short
 
@@ -68,8 +69,6 @@ def wanted_json(schema: Mapping[str, Any] | None, expects: Expected = "json", na
     Raises:
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
-    if schema is not None:
-        check_schema(schema)
     return Wanted(accept_json(schema, expects), schema, name)
 
 
@@ -98,15 +97,20 @@ def _wanted_type(shape: Any) -> Wanted[Any]:
 
 
 def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:
-    """Takes the values that are of the expected kind and fit `schema`, as they are."""
+    """Takes the values that are of the expected kind and fit `schema`, as they are.
+
+    Raises:
+        ConfigurationError: `schema` cannot be used, see `check_schema`.
+    """
+    fault_in = None if schema is None else faults_by(schema)
 
     def accept(value: Any) -> Any:
         kinds = _KINDS.get(expects)
         if kinds and not isinstance(value, kinds):
             raise MisfitError(f"it must be a JSON {expects}, got {short(json.dumps(value, ensure_ascii=False))}")
         try:
-            fault = None if schema is None else fault_in(value, schema)
-        except SlowPatternError as slow:
+            fault = None if fault_in is None else fault_in(value)
+        except SlowCheckError as slow:
             raise HopelessError(str(slow)) from slow
         if fault is not None:
             raise MisfitError(fault)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -307,6 +308,20 @@ class TestTelling:
         assert [repair.cause for repair in answer.repairs] == ["format_refused"] * 2
         assert (answer.asks, answer.usage.completion_tokens) == (1, 5)
 
+    @pytest.mark.parametrize("name", ["sql-schema-writer", "json-mode.v2"])
+    def test_the_name_of_a_model_is_no_word_of_its_provider(self, name):
+        said_of = f"model {name!r}: the provider answered 400: "
+        fields = {"model": name}
+        long = ChatModelError(said_of + "too many tokens", op="m", code=ErrorCode.INVALID, fields=fields)
+        model = Scripted(long, can=("json", "json_schema"))
+        with pytest.raises(ChatModelError, match="too many tokens"):
+            model.parse("Who?", Person, model=name)
+        assert len(model.asked) == 1
+        format_of = f"{name} takes no response_format"
+        model = Scripted(ChatModelError(said_of + format_of, op="m", code=ErrorCode.INVALID, fields=fields), GOOD)
+        model.info = model.info.model_copy(update={"capabilities": ("json_schema",)})
+        assert model.parse("Who?", Person, model=name).value.name == "Ann"
+
     def test_a_refused_format_is_not_tried_again(self):
         refused = failure(ErrorCode.INVALID, "'response_format' of type 'json_schema' is not supported")
         model = Scripted(refused, GOOD, can=("json", "json_schema"))
@@ -463,3 +478,37 @@ class TestWhatFailedIsPaid:
             ask(Scripted(said("no JSON"), bad), schema=PERSON)
         assert caught.value.fields["cost_usd"] == 0.75
         assert caught.value.fields["usage"].completion_tokens == 10
+
+
+class TestWhatTakesLong:
+    def test_a_long_answer_is_looked_at_in_a_thread(self):
+        threads: list[int] = []
+
+        class Noted(BaseModel):
+            text: str
+
+            @field_validator("text")
+            @classmethod
+            def _note(cls, text: str) -> str:
+                threads.append(threading.get_ident())
+                return text
+
+        async def main(text: str) -> int:
+            await MockChatModel(json.dumps({"text": text})).aparse("Who?", Noted)
+            return threading.get_ident()
+
+        with asyncio.Runner() as runner:
+            assert runner.run(main("short")) == threads[-1]
+            assert runner.run(main("long" * 10_000)) != threads[-1]
+
+    def test_a_check_of_many_steps_is_made_again_with_more_time(self):
+        schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 9}}
+        assert Scripted(json.dumps([1] * 5000)).parse("Who?", schema).value == [1] * 5000
+
+    def test_a_check_without_an_end_is_one_clear_error(self):
+        double = {"properties": {"a": {"$ref": "#/$defs/n"}}}
+        schema = {"$ref": "#/$defs/n", "$defs": {"n": {"allOf": [double, double]}}}
+        answer = '{"a":' * 40 + "1" + "}" * 40
+        with pytest.raises(ChatModelError, match="too many steps") as caught:
+            Scripted(answer).parse("Who?", schema, parse_retries=0)
+        assert caught.value.code is ErrorCode.BAD_REPLY

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.json_schema import check_schema, fault_in
+from chatmodels.json_schema import check_schema
 from chatmodels.structured.finding import MisfitError, find
 from chatmodels.structured.wanted import accept_json
 from fmf_core.errors import ConfigurationError
@@ -155,8 +155,15 @@ def test_a_whole_number_that_no_float_can_hold_is_refused(digits):
     assert value_in("1" + "0" * 308) == 10**308
 
 
-def test_a_number_that_cannot_be_divided_is_a_fault():
-    assert "too large" in (fault_in(10**400, {"type": "number", "multipleOf": 0.01}) or "")
+def test_an_answer_that_is_nested_too_deeply_is_refused():
+    for depth, fine in ((200, True), (201, False), (2000, False)):
+        deep = "[" * depth + "1" + "]" * depth
+        for text in (deep, f"Here it is: {deep}", f"```json\n{deep}\n```"):
+            if fine:
+                assert value_in(text) == json.loads(deep)
+                continue
+            with pytest.raises(MisfitError, match="nested too deeply"):
+                value_in(text)
 
 
 @pytest.mark.parametrize("answer", ["n" * 90 + "{secret}", '["' + "n" * 85 + '{secret}"]'])
