@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fmf_core.portal import in_thread
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
+from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.middleware.base import Hooks
 from generative_ai_workflow.observability.run_log import RunLog
 from generative_ai_workflow.state import StepContext
@@ -122,3 +123,21 @@ class WorkflowPlan:
     def part_of(self, step: WorkflowStep) -> PlannedStep:
         """`step`, which stands inside another one, ready to be run."""
         return self.nested.get(id(step)) or PlannedStep(step)
+
+
+def checked_input(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a run gets of its caller.
+
+    Raises:
+        ConfigurationError: it is no mapping with text keys.
+    """
+    if data is None:
+        return {}
+    kind: type = type(data)
+    if not issubclass(kind, Mapping) or not all(type(name) is str for name in data):
+        raise ConfigurationError(
+            f"the input of a workflow is a dict with text keys, got {kind.__name__}",
+            op="workflow.run",
+            hint="give {'text': ...}; a template names the keys",
+        )
+    return dict(data)

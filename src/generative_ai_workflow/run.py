@@ -16,10 +16,10 @@ from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.logs import log_context
 from fmf_core.telemetry import recording, span
 from generative_ai_workflow.charges import FailedCall
-from generative_ai_workflow.exceptions import AbortError, ConfigurationError, FrameworkError, StepError
+from generative_ai_workflow.exceptions import AbortError, FrameworkError, StepError
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
-from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
+from generative_ai_workflow.plan import PlannedStep, WorkflowPlan, checked_input
 from generative_ai_workflow.state import (
     ExecutionMetrics,
     StepContext,
@@ -53,7 +53,7 @@ class Run:
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
     ) -> None:
         self.plan = plan
-        self.input_data = _checked_input(input_data)
+        self.input_data = checked_input(input_data)
         self.correlation_id = correlation_id or new_id()
         self.variables = {**plan.config.variables, **self.input_data}
         self.names = dict(self.variables)
@@ -259,12 +259,7 @@ class Run:
         try:
             if hooks.before:
                 request = await hooks.before_call(request, self._facts_of(context))
-            try:
-                response = await self._call(context, request, model)
-            except FrameworkError as error:
-                if hooks.call_error:
-                    await hooks.call_failed(error, self._facts_of(context))
-                raise
+            response = await self._call(context, request, model)
             if hooks.after:
                 response = await hooks.after_call(response, self._facts_of(context))
         except AbortError as error:
@@ -291,6 +286,8 @@ class Run:
             context.calls.append(response)
         except FrameworkError as error:
             context.failed_calls.append(FailedCall.of(error))
+            if plan.hooks.call_error:
+                await plan.hooks.call_failed(error, self._facts_of(context))
             raise
         finally:
             self.supervision.land(flight)
@@ -390,16 +387,3 @@ class Run:
         if known is not None:
             return self._facts(known[0])
         return self._facts(None) | {"step": context.step_name, "step_id": context.step_id, "metadata": {}}
-
-
-def _checked_input(data: Mapping[str, Any] | None) -> dict[str, Any]:
-    if data is None:
-        return {}
-    kind: type = type(data)
-    if not issubclass(kind, Mapping) or not all(type(name) is str for name in data):
-        raise ConfigurationError(
-            f"the input of a workflow is a dict with text keys, got {kind.__name__}",
-            op="workflow.run",
-            hint="give {'text': ...}; a template names the keys",
-        )
-    return dict(data)

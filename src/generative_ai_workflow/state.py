@@ -16,6 +16,7 @@ from fmf_core.errors import FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact
 from fmf_core.value import Value
+from generative_ai_workflow.by_step import ByStep
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
 from generative_ai_workflow.exceptions import StepError
@@ -317,26 +318,6 @@ class StepResult(Value):
     cost_usd: float | None = None
     """What its model calls cost together, failed ones included, in US dollars; `None` where a price is unknown."""
     error_info: ErrorInfo | None = None
-
-
-class ByStep(dict[str, Any]):
-    """Facts by step id that can be asked for by step name as well."""
-
-    def __init__(self, facts: Mapping[str, Any] | None = None, ids: Mapping[str, str] | None = None) -> None:
-        super().__init__(facts or {})
-        self._ids = dict(ids or {})
-
-    def __missing__(self, name: str) -> Any:
-        if name in self._ids:
-            return self[self._ids[name]]
-        raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or super().__contains__(self._ids.get(str(name)))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The fact of the step with this id or name."""
-        return self[name] if name in self else default  # noqa: SIM401 - get is what is defined here
 
 
 class ExecutionMetrics(Value):
