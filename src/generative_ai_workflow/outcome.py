@@ -134,6 +134,6 @@ def _facts(part: PlannedStep, context: StepContext, duration_ms: float) -> dict[
     fields = {**_NOTHING, "step_id": part.step_id, "name": part.name, "duration_ms": duration_ms}
     calls = context.calls
     if calls or context.failed_calls:
-        fields.update(Charges.of(calls, context.failed_calls)._asdict())
+        fields["token_usage"], fields["cost_usd"], fields["attempts"] = Charges.of(calls, context.failed_calls)
         fields["response"] = calls[-1] if calls else None
     return fields
