@@ -64,13 +64,13 @@ class RetryBudget(Value):
 class Price(Value):
     """US dollars per million tokens."""
 
-    input_per_1m: float = Field(ge=0)
-    output_per_1m: float = Field(ge=0)
-    cached_input_per_1m: float | None = Field(default=None, ge=0)
+    input_per_1m: float = Field(ge=0, allow_inf_nan=False)
+    output_per_1m: float = Field(ge=0, allow_inf_nan=False)
+    cached_input_per_1m: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """For prompt tokens read from the provider's cache; `None` means the input price."""
-    cache_write_per_1m: float | None = Field(default=None, ge=0)
+    cache_write_per_1m: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """For prompt tokens written to the provider's cache; `None` means the input price."""
-    reasoning_per_1m: float | None = Field(default=None, ge=0)
+    reasoning_per_1m: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """For answer tokens that the model spent on thinking; `None` means the output price."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +52,7 @@ class Seller(NamedTuple):
 
 
 def cost_of(usage: TokenUsage, prices: Mapping[str, Price | Mapping[str, Any]] | None = None) -> float | None:
-    """The estimated price of `usage` in US dollars, or `None` where the price is unknown.
+    """The estimated price of `usage` in US dollars, or `None` where the price is unknown or cannot be read now.
 
     A dated snapshot (`gpt-4o-mini-2024-07-18`) costs what its model costs, unless it has a price of its own. On
     Bedrock, region, date and version of an id do not count, but for profiles that cost more than the `global.` one. The
@@ -146,14 +147,22 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-@lru_cache(maxsize=256)
 def list_price(model: str, provider: str = "") -> ListPrice | None:
-    """The list price of `model`; `None` where it is unknown.
+    """The list price of `model`; `None` where it is unknown, or the table cannot be read now.
 
     Args:
         model: as the provider names it.
         provider: our name of the vendor; Bedrock has prices of its own, all others are looked up by the model's name.
     """
+    try:
+        return _list_price(model, provider)
+    except OSError:
+        # No open files left: the answer whose price is asked for is worth more, and the next one may find it.
+        return None
+
+
+@lru_cache(maxsize=256)
+def _list_price(model: str, provider: str) -> ListPrice | None:
     if provider == BEDROCK:
         name, everywhere = _bedrock_name(model)
         seller = table()[BEDROCK]
@@ -207,7 +216,7 @@ def _listed(row: Mapping[str, float], seller: Seller, factor: float) -> ListPric
     return ListPrice(price, None if up_to is None else int(up_to), seller.as_of, seller.source)
 
 
-def _sum(usage: TokenUsage, price: Price) -> float:
+def _sum(usage: TokenUsage, price: Price) -> float | None:
     cached = min(usage.cached_tokens, usage.prompt_tokens)
     written = min(usage.cache_write_tokens, usage.prompt_tokens - cached)
     thought = min(usage.reasoning_tokens, usage.completion_tokens)
@@ -218,7 +227,11 @@ def _sum(usage: TokenUsage, price: Price) -> float:
         (usage.completion_tokens - thought, price.output_per_1m),
         (thought, _or(price.reasoning_per_1m, price.output_per_1m)),
     )
-    return sum(count * each for count, each in shares) / 1_000_000
+    try:
+        cost = sum(count * each for count, each in shares) / 1_000_000
+    except OverflowError:  # a count of hundreds of digits
+        return None
+    return cost if math.isfinite(cost) else None
 
 
 def _or(price: float | None, other: float) -> float:

@@ -34,6 +34,8 @@ REQUEST_FIELDS = (
 """What makes two requests the same; `prompt` and `system_prompt` are views of `messages`."""
 _SETTINGS = ("model", "temperature", "max_tokens", "seed")
 _PLAIN = tuple(name for name in REQUEST_FIELDS if name != "messages")
+_IN_ORDER = frozenset({"json_schema", "parameters", "arguments"})
+"""Where the order of keys decides: a model that must reason before it answers may answer otherwise."""
 DEEPEST = 32
 """How many levels of nesting a setting may have that is told apart from others."""
 
@@ -71,12 +73,28 @@ def digest(facts: Mapping[str, Any]) -> str:
 
 
 def canonical(facts: Mapping[str, Any]) -> str:
-    """The one way to write `facts` as JSON."""
-    return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """The one way to write `facts` as JSON; the order of keys counts only in what a model gets to see as it is."""
+    return json.dumps(_sorted(facts), ensure_ascii=False, separators=(",", ":"))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    facts = {}
+    for name, item in sorted(value.items()):
+        if name == "extra_params" and isinstance(item, dict):
+            facts[name] = dict(sorted(item.items()))
+        else:
+            facts[name] = item if name in _IN_ORDER else _sorted(item)
+    return facts
 
 
 def told(value: Any) -> Any:
-    """`value` as JSON that differs wherever values or their types do; it may hold secrets, so only hash it.
+    """`value` as JSON that differs wherever values, their types or the order of nested keys do.
+
+    It may hold secrets, so only hash it.
 
     Raises:
         UntellableError: it is or holds an object that nothing tells apart from others of its kind.
@@ -107,7 +125,8 @@ def _told_other(value: Any, depth: int) -> Any:  # noqa: C901, PLR0911 - one lin
             return [kind, str(value)]
         case Mapping():
             items = [[_told(key, depth), _told(item, depth)] for key, item in value.items()]
-            return ["mapping", sorted(items, key=_written)]
+            # Only of what is nested may the order decide: it may be a schema.
+            return ["mapping", sorted(items, key=_written) if depth == 1 else items]
         case list() | tuple():
             return [kind, [_told(item, depth) for item in value]]
         case AbstractSet():

@@ -16,6 +16,8 @@ _ARGUMENTS: Final = ('"arguments":', '"input":')
 
 MOST_DIGITS: Final = 15
 """A longer number in a header is none that a server means, and may be none that can be reckoned with."""
+MOST: Final = 10**MOST_DIGITS
+"""A larger number of tokens is none that anybody counted."""
 LONGEST_NAME: Final = 64
 """Characters of a name that all providers take."""
 
@@ -117,8 +119,8 @@ def of_type(kind: type[T], value: object, what: str, call: Call) -> T:
 
 
 def count(value: object) -> int | None:
-    """`value` if it can be a number of things."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """`value` if it can be a number of things, `MOST` at most."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
 
 
 def count_in(text: str | None) -> int | None:

@@ -174,6 +174,35 @@ def test_a_free_model_reads_no_table():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_price_that_cannot_be_read_is_unknown_and_asked_for_again():
+    code = """
+import os, resource
+from chatmodels import TokenUsage, cost_of
+usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model='gpt-4o', provider='openai')
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+print(cost_of(usage))
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(cost_of(usage) > 0)
+"""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ)
+    assert (done.stdout.split(), done.stderr) == (["None", "True"], "")
+
+
+@pytest.mark.parametrize("count", [10**400, 10**300])
+def test_a_count_beyond_reckoning_has_no_price(count):
+    prices = {"m": {"input_per_1m": 1e300, "output_per_1m": 1}}
+    assert cost_of(usage("m", prompt=count), prices) is None
+
+
+@pytest.mark.parametrize("field", Price.model_fields)
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1])
+def test_no_price_is_without_end(field, value):
+    with pytest.raises(ValidationError):
+        Price(**{"input_per_1m": 1, "output_per_1m": 1, field: value})
+
+
 def test_what_an_answer_cost():
     usage = TokenUsage(prompt_tokens=1_000_000, completion_tokens=0, model="gpt-4o-mini", provider="openai")
     assert cost_of_answer(usage) == pytest.approx(0.15)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
-from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool
-from chatmodels.request_facts import UntellableError, digest, request_facts, request_key, told
+from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
+from chatmodels.request_facts import UntellableError, canonical, digest, request_facts, request_key, told
 
 BASE = ChatRequest(
     messages=(
@@ -129,6 +129,37 @@ def test_values_and_their_types_are_told_apart():
 
 def test_the_order_of_keys_and_members_does_not_count():
     assert told({"a": 1, "b": {1, 2, 3}}) == told({"b": {3, 2, 1}, "a": 1})
+
+
+def ordered(*names):
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": ["answer"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda schema: {"response_format": ResponseFormat(type="json_schema", json_schema=schema)},
+        lambda schema: {"tools": (Tool(name="t", parameters=schema),)},
+        lambda schema: {"extra_params": {"guided_json": schema}},
+        lambda schema: {
+            "messages": (Message(role="assistant", tool_calls=(ToolCall(id="c", name="t", arguments=schema),)),)
+        },
+    ],
+)
+def test_the_order_in_which_a_model_answers_decides(change):
+    one, other = (change(ordered(*names)) for names in (("reasoning", "answer"), ("answer", "reasoning")))
+    assert request_key(BASE.model_copy(update=one)) != request_key(BASE.model_copy(update=other))
+    assert canonical(request_facts(BASE.model_copy(update=one))) != canonical(
+        request_facts(BASE.model_copy(update=other))
+    )
+
+
+def test_the_order_of_settings_does_not_decide():
+    one, other = ({"extra_params": dict(items)} for items in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)]))
+    assert request_key(BASE.model_copy(update=one)) == request_key(BASE.model_copy(update=other))
+    facts = request_facts(BASE.model_copy(update=one))
+    assert canonical(dict(reversed(facts.items()))) == canonical(facts)
+    assert canonical(request_facts(BASE.model_copy(update=other))) == canonical(facts)
 
 
 def grown():

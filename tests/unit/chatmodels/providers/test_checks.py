@@ -36,7 +36,10 @@ def test_an_object(value: dict[str, int]) -> None:
 
 
 def test_what_is_no_number_of_things() -> None:
-    assert [count(value) for value in (0, 7, -1, True, 1.0, "1", None)] == [0, 7, None, None, None, None, None]
+    assert [count(value) for value in (0, 7, 10**15, 10**15 + 1, 10**400, -1, True, 1.0, "1", None)] == [
+        *(0, 7, 10**15),
+        *[None] * 7,
+    ]
     assert [count_in(text) for text in ("0", "12", "", "-1", "1.5", "\u0661", "9" * 5000, None)] == [0, 12] + [None] * 6
 
 
