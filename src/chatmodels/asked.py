@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
-from chatmodels.types import ChatRequest, Message
+from chatmodels.types import ChatRequest, Message, ResponseShape, ToolLike
 from fmf_core.errors import ConfigurationError
 from fmf_core.nearest import nearest
 
 OP = "chatmodels.request"
-_ELSEWHERE = {
-    "system": "system_prompt",
-    "history": "messages",
-    "max_output_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-}
-_OF_PROVIDERS = (
-    "top_p", "top_k", "min_p", "n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs",
-    "parallel_tool_calls", "reasoning", "reasoning_effort", "service_tier", "user",
-)  # fmt: skip
 _CONTENT = ("prompt", "messages", "system_prompt")
 _LONGEST_SHOWN = 40
 _MESSAGES_HINT = 'give a text, a list such as [Message(role="user", content="...")], or a ChatRequest'
+
+
+class RequestOptions(TypedDict, total=False):
+    """The options of a call, for tools that read code: fields of `ChatRequest`."""
+
+    system_prompt: str | None
+    model: str
+    temperature: float | None
+    max_tokens: int | None
+    seed: int | None
+    stop: str | Sequence[str]
+    tools: Sequence[ToolLike]
+    tool_choice: str | None
+    response_format: ResponseShape | None
+    extra_params: Mapping[str, Any]
 
 
 def request_of(given: Any, options: Mapping[str, Any]) -> ChatRequest:
@@ -93,13 +98,21 @@ def _faults(error: ValidationError) -> ConfigurationError:
         first = str(fault["loc"][0]) if fault["loc"] else ""
         if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
             lines.append(f"{first}: there is no such option")
-            hints.append(_hint_for(first))
+            hints.append(_hint_for(first, fault["input"]))
             continue
         path = ".".join(map(str, fault["loc"]))
-        lines.append(f"{path}: {fault['msg']}{_shown(fault)}" if path else fault["msg"].removeprefix("Value error, "))
+        told = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            told = "there is no such key"
+            hints.append(f"keys of a message: {', '.join(Message.model_fields)}" if first == "messages" else "")
+        elif fault["type"] != "value_error":
+            told += _shown(fault)
+        lines.append(f"{path}: {told}" if path else told)
         if first == "messages" and fault["type"] == "model_type":
             hints.append(_MESSAGES_HINT)
-    return ConfigurationError("wrong request: " + "\n".join(lines), op=OP, hint="; ".join(dict.fromkeys(hints)))
+    return ConfigurationError(
+        "wrong request: " + "\n".join(lines), op=OP, hint="; ".join(dict.fromkeys(filter(None, hints)))
+    )
 
 
 def _shown(fault: Any) -> str:
@@ -110,18 +123,14 @@ def _shown(fault: Any) -> str:
     return f", got {given!r}" if shown else f", got {type(given).__name__}"
 
 
-def _hint_for(name: str) -> str:
+def _hint_for(name: str, value: Any) -> str:
     from chatmodels.config import ChatModelConfig  # when it is needed: a request alone needs no settings of models
+    from chatmodels.foreign_words import option_hint
 
-    if name in _OF_PROVIDERS:
-        return f"{name} is the provider's own setting: extra_params={{{name!r}: ...}}"
-    near = _ELSEWHERE.get(name) or nearest(name, ChatRequest.model_fields)
-    if name in ChatModelConfig.model_fields or name in ("timeout", "max_retries"):
-        instead = {"timeout": "timeout_s", "max_retries": "retry"}.get(name, name)
-        return f"{instead} is a setting of the model: create_chat_model(..., {instead}=...)"
-    if near:
-        return f"did you mean {near!r} instead of {name!r}?"
-    return f"options: {', '.join(ChatRequest.model_fields)}"
+    hint = option_hint(name, value, ChatModelConfig.model_fields)
+    if not hint and (near := nearest(name, ChatRequest.model_fields)):
+        hint = f"did you mean {near!r} instead of {name!r}?"
+    return hint or f"options: {', '.join(ChatRequest.model_fields)}"
 
 
 def _given(request: ChatRequest) -> dict[str, Any]:

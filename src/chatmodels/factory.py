@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from pydantic import SecretStr
 
 from chatmodels.cassette import RecordingModel, ReplayModel
-from chatmodels.config import ChatModelConfig
+from chatmodels.config import (
+    Breaker,
+    Capability,
+    ChatModelConfig,
+    Concurrency,
+    Price,
+    RateLimit,
+    ResponseCache,
+    RetryBudget,
+)
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.settings_given import config_of
@@ -16,12 +29,30 @@ from chatmodels.wrappers.measured import MeasuredModel, measured_in
 from chatmodels.wrappers.preset import PresetModel
 from chatmodels.wrappers.retrying import RetryingModel
 from chatmodels.wrappers.translating import TranslatingModel
+from fmf_core.errors import Code
+from fmf_core.retry import RetryPolicy
 
 # Layers that are off unless somebody wants them are imported by their function: a script should start at once.
 
 PRESETS = ("model", "temperature", "max_tokens", "seed")
 
 
+# The mock's log of calls (`model.last_request`) is reached through the wrappers.
+@overload
+def create_chat_model(provider: Literal["mock"], **settings: Any) -> WrappedModel: ...
+@overload
+def create_chat_model(
+    provider: str | ChatModelConfig = ..., *, model: str | None = ..., temperature: float | None = ...,
+    max_tokens: int | None = ..., seed: int | None = ..., api_key: str | SecretStr | None = ...,
+    base_url: str | None = ..., timeout_s: float | None = ..., retry: RetryPolicy | Mapping[str, Any] | None = ...,
+    retry_budget: RetryBudget | Mapping[str, Any] | None = ..., rate_limit: RateLimit | Mapping[str, Any] | None = ...,
+    concurrency: Concurrency | Mapping[str, Any] | None = ..., fallbacks: Sequence[Any] | ChatModel | None = ...,
+    fallback_on: Iterable[Code | str] | None = ..., breaker: Breaker | Mapping[str, Any] | None = ...,
+    hedge_after_s: float | None = ..., hedge_share: float | None = ...,
+    prices: Mapping[str, Price | Mapping[str, Any]] | None = ..., capabilities: Sequence[Capability] | None = ...,
+    cache: str | Path | ResponseCache | None = ..., capture_content: bool = ..., options: Mapping[str, Any] = ...,
+    **own: Any,
+) -> ChatModel: ...  # fmt: skip
 def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: Any) -> ChatModel:
     """Build a chat model that retries, keeps to its limits and is measured.
 
@@ -73,7 +104,7 @@ def preset(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     # Where nobody knows the model's name, the provider's own says more than the default of requests.
     unnamed = config.model is None and "provider" in config.model_fields_set
     known_as = config.provider if unnamed else None
-    return PresetModel(model, presets, known_as) if presets or known_as else model
+    return PresetModel(model, presets, known_as, notes=bool(config.fallbacks)) if presets or known_as else model
 
 
 def measure(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -99,7 +130,7 @@ def fallback(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     from chatmodels.standing_by import standing_by
     from chatmodels.wrappers.fallback import FallbackModel
 
-    return FallbackModel(model, standing_by(model, config, _behind), config.fallback_on, _presets(config))
+    return FallbackModel(model, standing_by(model, config, _behind), config.fallback_on)
 
 
 def check(model: ChatModel, config: ChatModelConfig) -> ChatModel:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload, runtime_checkable
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, overload, runtime_checkable
 
-from chatmodels.asked import all_of, check_concurrency, request_of
+from chatmodels.asked import RequestOptions, all_of, check_concurrency, request_of
 from chatmodels.pieces import pieces_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.errors import ConfigurationError
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ChatInput = str | Sequence[Message] | ChatRequest
-"""What the convenience methods take: a prompt, a conversation or a whole request."""
+ChatInput = str | Sequence[Message | Mapping[str, Any]] | ChatRequest
+"""What the convenience methods take: a prompt, a conversation (of messages, or of mappings such as
+`{"role": "user", "content": "..."}`) or a whole request."""
 
 
 @runtime_checkable
 class MessageGenerator(Protocol):
     """Continues a conversation."""
 
-    def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
+    def generate_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> list[Message]:
         """The next turn of `messages`."""
         ...
 
@@ -36,7 +37,7 @@ class MessageGenerator(Protocol):
 class StreamMessageHandler(Protocol):
     """Continues a conversation piece by piece."""
 
-    def stream_messages(self, messages: Sequence[Message], **options: Any) -> Iterator[ChatChunk]:
+    def stream_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> Iterator[ChatChunk]:
         """The next turn of `messages`, in pieces."""
         ...
 
@@ -63,11 +64,11 @@ class HealthChecker(Protocol):
 class Runnable(Protocol):
     """Takes one input or many, blocking or awaited, whole or in pieces."""
 
-    def invoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+    def invoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer one input, blocking."""
         ...
 
-    async def ainvoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+    async def ainvoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer one input."""
         ...
 
@@ -146,19 +147,21 @@ class ChatModel:
         for piece in pieces_of(await self.complete_async(request)):
             yield piece
 
-    def generate_messages(self, messages: Sequence[Message], **options: Any) -> list[Message]:
+    def generate_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> list[Message]:
         """The next turn of `messages`, blocking; `options` are fields of `ChatRequest`."""
         return [self.invoke(messages, **options).message]
 
-    def stream_messages(self, messages: Sequence[Message], **options: Any) -> Iterator[ChatChunk]:
+    def stream_messages(
+        self, messages: Sequence[Message], **options: Unpack[RequestOptions]
+    ) -> Generator[ChatChunk, None, None]:
         """The next turn of `messages` in pieces, blocking."""
         return self.stream(messages, **options)
 
-    def invoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+    def invoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request, blocking; `options` are fields of `ChatRequest`."""
         return self.complete(as_request(request, options))
 
-    async def ainvoke(self, request: ChatInput, **options: Any) -> ChatResponse:
+    async def ainvoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request; `options` are fields of `ChatRequest`."""
         return await self.complete_async(as_request(request, options))
 
@@ -170,7 +173,7 @@ class ChatModel:
         *,
         parse_retries: int = ...,
         max_tokens_cap: int | None = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Parsed[T]: ...
 
     @overload
@@ -181,7 +184,7 @@ class ChatModel:
         *,
         parse_retries: int = ...,
         max_tokens_cap: int | None = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Parsed[Any]: ...
 
     def parse(self, request: ChatInput, shape: Any, **options: Any) -> Parsed[Any]:
@@ -196,7 +199,7 @@ class ChatModel:
         *,
         parse_retries: int = ...,
         max_tokens_cap: int | None = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Parsed[T]: ...
 
     @overload
@@ -207,7 +210,7 @@ class ChatModel:
         *,
         parse_retries: int = ...,
         max_tokens_cap: int | None = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> Parsed[Any]: ...
 
     async def aparse(
@@ -255,12 +258,17 @@ class ChatModel:
         *,
         max_concurrency: int = ...,
         return_exceptions: Literal[False] = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> list[ChatResponse]: ...
 
     @overload
     def batch(
-        self, requests: Iterable[ChatInput], *, max_concurrency: int = ..., return_exceptions: bool, **options: Any
+        self,
+        requests: Iterable[ChatInput],
+        *,
+        max_concurrency: int = ...,
+        return_exceptions: bool,
+        **options: Unpack[RequestOptions],
     ) -> list[ChatResponse | Exception]: ...
 
     def batch(self, requests: Iterable[ChatInput], **options: Any) -> Any:
@@ -274,12 +282,17 @@ class ChatModel:
         *,
         max_concurrency: int = ...,
         return_exceptions: Literal[False] = ...,
-        **options: Any,
+        **options: Unpack[RequestOptions],
     ) -> list[ChatResponse]: ...
 
     @overload
     async def abatch(
-        self, requests: Iterable[ChatInput], *, max_concurrency: int = ..., return_exceptions: bool, **options: Any
+        self,
+        requests: Iterable[ChatInput],
+        *,
+        max_concurrency: int = ...,
+        return_exceptions: bool,
+        **options: Unpack[RequestOptions],
     ) -> list[ChatResponse | Exception]: ...
 
     async def abatch(
@@ -328,13 +341,14 @@ class ChatModel:
             raise failure  # out here, so that it keeps its own cause
         return [answers[number] for number in range(len(asked))]
 
-    def stream(self, request: ChatInput, **options: Any) -> Iterator[ChatChunk]:
+    def stream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> Generator[ChatChunk, None, None]:
         """Answer in pieces, blocking."""
         return iterate_sync(self.stream_async(as_request(request, options)))
 
-    def astream(self, request: ChatInput, **options: Any) -> AsyncIterator[ChatChunk]:
-        """Answer in pieces."""
-        return self.stream_async(as_request(request, options))
+    def astream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> AsyncGenerator[ChatChunk, None]:
+        """Answer in pieces; `aclose()` ends it early."""
+        pieces = self.stream_async(as_request(request, options))
+        return pieces if isinstance(pieces, AsyncGenerator) else _generated(pieces)
 
     def get_model_info(self) -> ModelInfo:
         """Name, provider, limits and capabilities; by default what the methods of the class tell of these."""
@@ -360,10 +374,16 @@ class ChatModel:
         await self.cleanup()
 
 
-def as_request(request: ChatInput, options: dict[str, Any]) -> ChatRequest:
+def as_request(request: ChatInput, options: Mapping[str, Any]) -> ChatRequest:
     """The request that a prompt, a conversation or a request stands for, with `options` on top.
 
     Raises:
         ConfigurationError: it stands for none, an option is unknown or its value is wrong.
     """
     return request_of(request, options)
+
+
+async def _generated(pieces: AsyncIterator[ChatChunk]) -> AsyncGenerator[ChatChunk, None]:
+    """`pieces` of a model whose streams cannot be closed, as one that can."""
+    async for piece in pieces:
+        yield piece

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chatmodels.capabilities import provider_capabilities
+from chatmodels.foreign_words import provider_hint
 from chatmodels.iface import ChatModel
 from fmf_core.errors import Code, PluginRegistrationError
 from fmf_core.registry import Entry, Registry
@@ -73,7 +74,9 @@ def _check(name: str, item: Any) -> None:
     )
 
 
-models: Registry[Registered] = Registry("chat model", BUILTIN, group="chatmodels.providers", check=_check)
+models: Registry[Registered] = Registry(
+    "chat model", BUILTIN, group="chatmodels.providers", check=_check, advise=provider_hint
+)
 
 
 def register_chat_model(

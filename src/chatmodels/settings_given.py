@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chatmodels.config import ChatModelConfig
+from chatmodels.foreign_words import mapping_hint, setting_hint
 from chatmodels.registry import get_chat_model_metadata
 from fmf_core.errors import ConfigurationError
 from fmf_core.nearest import nearest
@@ -58,7 +59,10 @@ def given_config(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -
         from fmf_core.faults import faults_text  # it knows YAML, which nobody needs who makes no mistake
 
         told = faults_text(error, ChatModelConfig, data)
-        raise ConfigurationError(f"wrong settings of a chat model: {told}", op="chatmodels.create") from None
+        hints = filter(None, (mapping_hint(name, value) for name, value in given.items()))
+        raise ConfigurationError(
+            f"wrong settings of a chat model: {told}", op="chatmodels.create", hint="; ".join(hints)
+        ) from None
 
 
 def given_of(config: ChatModelConfig, names: Collection[str]) -> dict[str, Any]:
@@ -75,8 +79,10 @@ def refuse_unknown(config: ChatModelConfig, taken: Collection[str]) -> None:
     allowed = sorted(own | set(ChatModelConfig.model_fields) - {"options"})
     hints = []
     for name in unknown:
-        near = nearest(name, allowed)
-        hints.append(f"did you mean {near!r} instead of {name!r}? " if near else "")
+        hint = setting_hint(name, config.options[name], allowed)
+        if not hint and (near := nearest(name, allowed)):
+            hint = f"did you mean {near!r} instead of {name!r}?"
+        hints.append(hint and f"{hint.removesuffix('?')}{'?' if hint.endswith('?') else ';'} ")
     raise ConfigurationError(
         f"chat model {config.provider!r} has no setting {', '.join(map(repr, unknown))}",
         op="chatmodels.create",

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Union
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from chatmodels.openai_values import turns_of
 from chatmodels.python_types import is_python_type, name_of, schema_of
+from chatmodels.tool_functions import described, tools_of
 from fmf_core.errors import ConfigurationError
 from fmf_core.value import Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 DEFAULT_MODEL = "gpt-4o-mini"
 _FORMATS = ("text", "json_object", "json_schema")
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 class TextPart(Value):
@@ -65,6 +71,23 @@ class Tool(Value):
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
 
+    @classmethod
+    def of(cls, tool: ToolLike) -> Tool:
+        """The tool that `tool` stands for.
+
+        Args:
+            tool: a Python function, whose annotations and docstring tell the rest; a pydantic model; a mapping as
+                OpenAI's client takes it; or a `Tool`.
+
+        Raises:
+            ConfigurationError: it is something else, or its arguments cannot be told to a model.
+        """
+        return tool if isinstance(tool, Tool) else cls(**described(tool))
+
+
+ToolLike = Tool | Callable[..., Any] | Mapping[str, Any]
+"""What stands for a tool: see `Tool.of`."""
+
 
 class ResponseFormat(Value):
     """The shape that the answer must have: plain text, any JSON object, or JSON that fits a schema."""
@@ -104,6 +127,10 @@ class ResponseFormat(Value):
         return cls.model_validate(dict(shape))
 
 
+ResponseShape = Union[ResponseFormat, type[Any], Mapping[str, Any], UnionType, "TypeAdapter[Any]"]
+"""What stands for the shape of an answer: see `ResponseFormat.of`."""
+
+
 class Message(Value):
     """One turn of a conversation."""
 
@@ -112,6 +139,13 @@ class Message(Value):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     """On a message of role `tool`: the call that it answers."""
+
+    if TYPE_CHECKING:  # what is taken is more than what is kept: lists become tuples
+
+        def __init__(
+            self, *, role: Role, content: str | Sequence[Part] = ..., tool_calls: Sequence[ToolCall] = ...,
+            tool_call_id: str | None = ...,
+        ) -> None: ...  # fmt: skip
 
     @property
     def text(self) -> str:
@@ -182,6 +216,28 @@ class ChatRequest(Value):
     """The shape of the answer; whatever `ResponseFormat.of` takes may be given."""
     extra_params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the provider as they are."""
+
+    if TYPE_CHECKING:  # what is taken is more than what is kept: lists become tuples, and shapes a `ResponseFormat`
+
+        def __init__(
+            self, *, prompt: str = ..., messages: Sequence[Message | Mapping[str, Any]] = ...,
+            system_prompt: str | None = ..., model: str = ..., temperature: float | None = ...,
+            max_tokens: int | None = ..., seed: int | None = ..., stop: str | Sequence[str] = ...,
+            tools: Sequence[ToolLike] = ..., tool_choice: str | None = ...,
+            response_format: ResponseShape | None = ..., extra_params: Mapping[str, Any] = ...,
+        ) -> None: ...  # fmt: skip
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _turns(cls, messages: Any) -> Any:
+        if not isinstance(messages, list | tuple) or set(map(type, messages)) <= {Message}:
+            return messages
+        return turns_of(messages, Message.model_fields)
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _tools(cls, tools: Any) -> Any:
+        return tools_of(tools, Tool) if isinstance(tools, list | tuple) else tools
 
     @field_validator("stop", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
@@ -90,7 +90,7 @@ class LeftError(asyncio.CancelledError):
     """The consumer of `iterate_sync` has left while the source was on its way to the next item: that is no failure."""
 
 
-def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Iterator[T]:
+def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Generator[T, None, None]:
     """Give the items of an async iterable to blocking code, made at most `ahead` items before they are asked for.
 
     The whole iteration runs in one task, begun with the first item. When the consumer stops early (`close()`, `break`,
@@ -198,7 +198,7 @@ class _Feed:
             return end.value
 
 
-def _items(feed: _Feed) -> Iterator[Any]:
+def _items(feed: _Feed) -> Generator[Any, None, None]:
     try:
         feed.start()
         while True:

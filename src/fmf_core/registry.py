@@ -47,6 +47,7 @@ class Registry(Generic[T]):
         builtin: what the house ships.
         group: the entry-point group of third parties.
         check: called with (name, item) before an item is added or after it is loaded; raises when it is no such thing.
+        advise: called with a name that nobody knows and those that are known; says what to write instead, or nothing.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Registry(Generic[T]):
         *,
         group: str | None = None,
         check: Callable[[str, Any], None] | None = None,
+        advise: Callable[[str, list[str]], str] | None = None,
     ) -> None:
         self.kind = kind
         self._builtin = dict(builtin)
         self._group = group
         self._check = check
+        self._advise = advise
         self._added: dict[str, T] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
         self._loaded: dict[str, T] = {}
@@ -177,7 +180,9 @@ class Registry(Generic[T]):
         )
 
     def _unknown(self, name: str, op: str, known: list[str]) -> PluginNotFoundError:
-        return PluginNotFoundError(f"unknown {self.kind} {name!r}", op=op, hint=known_hint(str(name), known))
+        advice = self._advise(str(name), known) if self._advise else ""
+        hint = f"{advice}; {known_hint('', known)}" if advice else known_hint(str(name), known)
+        return PluginNotFoundError(f"unknown {self.kind} {name!r}", op=op, hint=hint)
 
 
 def _published(group: str) -> dict[str, EntryPoint]:

@@ -144,7 +144,7 @@ def test_the_provider_is_listed_described_and_checked(asking, server):
 def test_without_boto3_one_error_names_the_extra(asking, server):
     asking.write({"hidden/boto3.py": "raise ModuleNotFoundError(\"No module named 'boto3'\", name='boto3')\n"})
     error = asking.fmf("infer", "--prompt", "inline: hello", env={"PYTHONPATH": "hidden"})
-    assert "frontier-model-framework[aws]" in error.stderr
+    assert "pip install -e '.[aws]'" in error.stderr
     assert error.stderr.count("error:") == 1
     assert error.exit_code == 2
     assert "Traceback" not in error.stderr

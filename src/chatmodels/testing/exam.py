@@ -117,7 +117,7 @@ class ChatModelExam:
         with self._made() as model:
             stream = model.stream(self.ask("Count to twenty."))
             next(stream)
-            stream.close()  # type: ignore[attr-defined]
+            stream.close()
             check_response(model.complete(self.ask()))
             run_sync(self._leave_early(model))
 
@@ -319,7 +319,7 @@ class ChatModelExam:
         before = asyncio.all_tasks()
         stream = model.astream(self.ask("Count to twenty."))
         await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         await self._settled(before)
         check_response(await model.complete_async(self.ask()))
 

@@ -184,4 +184,4 @@ def test_check_and_doctor_tell_that_the_extra_for_telemetry_is_missing(fmf, tmp_
     assert "no_such_package" in checked.stderr
     looked = fmf("doctor")
     assert looked.exit_code == 2
-    assert "frontier-model-framework[otel]" in looked.stderr
+    assert "pip install -e '.[otel]'" in looked.stderr

@@ -1,0 +1,110 @@
+"""Python functions as tools: the name, the description and the JSON Schema of the arguments that one shows."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from chatmodels.openai_values import tool_of
+from chatmodels.python_types import schema_of
+from fmf_core.errors import ConfigurationError
+
+_OP = "chatmodels.tool"
+_KINDS = "give a function, a pydantic model, a Tool, or a mapping with name, description and parameters"
+_SECTION = re.compile(r"^(\w+):\s*$")
+_ARGUMENT = re.compile(r"^(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
+
+
+def tools_of(tools: Iterable[Any], kind: type) -> tuple[Any, ...]:
+    """`tools` as tools of `kind`, or as mappings of what it takes.
+
+    Raises:
+        ValueError: something is no tool; the message tells which one.
+    """
+    found = []
+    for number, tool in enumerate(tools):
+        try:
+            found.append(tool if isinstance(tool, kind) else described(tool))
+        except ConfigurationError as error:
+            raise ValueError(f"the tool at index {number}: {error.message}; {error.hint}") from error
+    return tuple(found)
+
+
+def described(tool: Any) -> dict[str, Any]:
+    """Name, description and parameters of the tool that a function, a pydantic model or OpenAI's mapping stands for.
+
+    The docstring's first paragraph is the description; what it says of the arguments, in Google's style, stands beside
+    them. A default makes an argument optional.
+
+    Raises:
+        ConfigurationError: it is something else, an argument has no annotation or takes any number of values, or is of
+            a type that JSON cannot express.
+    """
+    if isinstance(tool, Mapping):
+        try:
+            return tool_of(tool)
+        except ValueError as error:
+            raise ConfigurationError(f"a mapping that is no tool: {error}", op=_OP, hint=_KINDS) from None
+    if not callable(tool):
+        raise ConfigurationError(f"{type(tool).__name__} is no tool", op=_OP, hint=_KINDS)
+    told = inspect.getdoc(tool) or ""
+    name = getattr(tool, "__name__", type(tool).__name__)
+    parameters = schema_of(tool) if isinstance(tool, type) else _schema(name, tool)
+    parameters.pop("title", None)
+    parameters.pop("description", None)
+    for argument, text in _arguments(told).items():
+        if argument in parameters.get("properties", {}):
+            parameters["properties"][argument].setdefault("description", text)
+    description = re.split(r"\n\s*\n", told, maxsplit=1)[0]
+    return {"name": name, "description": " ".join(description.split()), "parameters": parameters}
+
+
+def _schema(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        arguments = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise _unusable(name, "its arguments cannot be seen") from error
+    for argument in arguments:
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD, argument.POSITIONAL_ONLY):
+            raise _unusable(name, f"a model gives arguments by name, and {argument} takes none")
+        if argument.annotation is argument.empty:
+            raise _unusable(name, f"the argument {argument.name!r} has no annotation")
+    if not arguments:
+        return {"type": "object", "properties": {}}
+    whole: Any = function
+    try:
+        return schema_of(TypeAdapter(whole))
+    except (PydanticUserError, NameError) as error:  # the second: an annotation that cannot be looked up
+        raise _unusable(name, str(error).partition("\n")[0]) from error
+
+
+def _arguments(told: str) -> dict[str, str]:
+    """What a docstring in Google's style says of each argument."""
+    found: dict[str, str] = {}
+    section, indent, last = "", 0, ""
+    for line in told.splitlines():
+        if started := _SECTION.match(line):
+            section, indent = started[1], 0
+        elif section in ("Args", "Arguments", "Parameters") and (named := _ARGUMENT.match(line)):
+            indent = indent or len(named[1])
+            if len(named[1]) == indent:
+                last = named[2]
+                found[last] = named[3].strip()
+            else:
+                found[last] = f"{found[last]} {line.strip()}"
+        elif section and last and line.startswith(" " * (indent + 1)) and last in found:
+            found[last] = f"{found[last]} {line.strip()}".strip()
+    return found
+
+
+def _unusable(name: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"no tool can be made of {name!r}: {why}",
+        op=_OP,
+        hint="annotate each argument with a type that JSON can express, or give Tool(name=..., parameters={...})",
+    )
