@@ -13,7 +13,7 @@ V = TypeVar("V", bound="Value")
 class Value(BaseModel):
     """A frozen record that refuses unknown fields; its schema is built on first use to keep imports quick.
 
-    Subclasses have fields only: no private attributes.
+    Subclasses have no private attributes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, arbitrary_types_allowed=True)
@@ -25,8 +25,8 @@ class Value(BaseModel):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """This record with `update`, which is not checked."""
-        if deep:
-            return super().model_copy(update=update, deep=True)
+        if deep or self.__pydantic_extra__ is not None:
+            return super().model_copy(update=update, deep=deep)
         copied = self.__copy__()
         if update:
             copied.__dict__.update(update)
@@ -34,6 +34,8 @@ class Value(BaseModel):
         return copied
 
     def __copy__(self) -> Self:
+        if self.__pydantic_extra__ is not None:
+            return super().__copy__()
         return _made(type(self), self.__dict__.copy(), self.__pydantic_fields_set__.copy())
 
 
