@@ -27,6 +27,7 @@ class RequestForbiddenError(ChatModelError):
     """A request to a real model was attempted while such requests are forbidden; nothing was sent."""
 
     default_code = Code.UNSUPPORTED
+    was_asked = False
 
 
 def check_allowed(provider: str, model: str = "") -> None:

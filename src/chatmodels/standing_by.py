@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,17 +10,27 @@ from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.registry import models
 from chatmodels.settings_given import given_config, given_of
+from chatmodels.transport.seam import TransportFault
 from chatmodels.vendor import Layer, is_made_by, made
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.fallback import Fallback
 from chatmodels.wrappers.measured import measured_in, unmeasured
-from fmf_core.errors import ConfigurationError
+from chatmodels.wrappers.preset import PresetModel
+from fmf_core.errors import ConfigurationError, FrameworkError
+from fmf_core.logs import get_logger
+from fmf_core.nearest import nearest
 from fmf_core.redact import redact_value
 
 SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
 """Settings that a fallback at another provider takes over, and one that is given as a model."""
+SLIP = 0.83
+"""How alike a word and the name of a provider are that was probably meant."""
+SHORTEST_SLIP = 5
+"""Shorter words are alike by chance."""
 _OF_THE_FIRST = ("fallbacks", "cache", "capture_content")
 """Settings that the model which is asked first has for all of them."""
+
+_log = get_logger("chatmodels")
 
 
 def standing_by(model: ChatModel, config: ChatModelConfig, behind: Layer) -> list[Fallback]:
@@ -43,13 +54,32 @@ def _fallback(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bo
         if measured is not None:
             return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
         bare = _settled(ChatModelConfig(**given_of(config, SHARED)), is_last)
-        return Fallback(behind(given, bare), keeps=given)
+        # Where nobody names a model, it goes by the name that it says itself, and not by the default of requests.
+        return Fallback(PresetModel(behind(given, bare), {}, given.get_model_info().name), keeps=given)
     settings = _settled(fallback_config(given, config), is_last)
     vendor = first.unwrapped if isinstance(first, WrappedModel) else first
     if settings.provider == config.provider and not is_made_by(config.provider, vendor):
         # A model of the caller's own: there is no recipe for another one, and it may know several names.
         return Fallback(behind(vendor, settings), settings.model, settings.prices)
-    return Fallback(made(settings, behind), prices=settings.prices, owned=True)
+    made_now = made(settings, behind)
+    _tell_unready(made_now, settings)
+    return Fallback(made_now, prices=settings.prices, owned=True)
+
+
+def _tell_unready(model: ChatModel, config: ChatModelConfig) -> None:
+    """Log a warning when a fallback could not be asked now: nobody should hear of it first when it is needed.
+
+    It is no error, for the environment may say later what is missing.
+    """
+    vendor = model.unwrapped if isinstance(model, WrappedModel) else model
+    target = getattr(vendor, "target", None)
+    if not callable(target):
+        return
+    try:
+        target()
+    except (TransportFault, FrameworkError) as error:
+        name = f"{vendor.provider_name}/{config.model or vendor.get_model_info().name}"
+        _log.warning("llm.fallback", status="not_ready", to=name, error=error.message, hint=error.hint)
 
 
 def _settled(config: ChatModelConfig, is_last: bool) -> ChatModelConfig:
@@ -70,7 +100,7 @@ def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
         return given
     same, shared = given_of(config, config.model_fields_set), given_of(config, SHARED)
     if isinstance(given, str):
-        given = {"provider": given} if given in models.names() else {"model": given}
+        given = {"provider": given} if given in models.names() else {"model": _no_misspelt_provider(given)}
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             f"fallbacks: {redact_value(given)!r} is no fallback",
@@ -86,6 +116,22 @@ def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
         base.pop("capabilities", None)  # they speak of the model that is asked first
     return given_config(
         ChatModelConfig.model_construct(_fields_set=set(base), **base), {"provider": provider, **changes}
+    )
+
+
+def _no_misspelt_provider(name: str) -> str:
+    """`name` of a model; refused when it is that of a provider but for a slip."""
+    plain = {re.sub(r"[\W_]", "", known).lower(): known for known in models.names()}
+    written = re.sub(r"[\W_]", "", name).lower()
+    near = plain.get(written)
+    if near is None and len(written) >= SHORTEST_SLIP and written.isalpha():
+        near = plain.get(nearest(written, plain, cutoff=SLIP) or "")
+    if near is None:
+        return name
+    raise ConfigurationError(
+        f"fallbacks: there is no provider {name!r}",
+        op="chatmodels.create",
+        hint=f"did you mean {near!r}? A model of that name is {{'model': {name!r}}}",
     )
 
 

@@ -30,6 +30,8 @@ from fmf_core.redact import add_secret
 
 OK = 200
 UNAUTHORIZED = 401
+UNSENT = frozenset({Code.INVALID, Code.AUTH})
+"""Faults of a transport that come before anything was sent to the provider."""
 HEALTH_TIMEOUT_S = 5.0
 
 
@@ -280,4 +282,9 @@ class _Translated:
 
     def __exit__(self, _: object, fault: BaseException | None, __: object) -> None:
         if isinstance(fault, TransportFault):
-            raise self._call.error(fault.message, fault.code, hint=fault.hint) from without_secrets(fault)
+            error = self._call.error(fault.message, fault.code, hint=fault.hint)
+            error.was_asked = fault.code not in UNSENT
+            try:
+                raise error from without_secrets(fault)
+            finally:
+                del error  # it knows this frame

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage
 from fmf_core.errors import FrameworkError
+
+_FILLED = "_filled_in"
 
 
 class WrappedModel(ChatModel):
@@ -99,6 +101,18 @@ def tell_charged(error: FrameworkError, earlier: tuple[TokenUsage, ...]) -> None
         error.fields["failed_usage"] = earlier
     else:
         error.fields.pop("failed_usage", None)
+
+
+def note_filled(request: ChatRequest, names: Iterable[str]) -> None:
+    """Note on `request` that its settings `names` were filled in, whatever their values: its caller left them open."""
+    # Beside the fields, as a cached property would stand: no comparison, key or record sees it.
+    request.__dict__[_FILLED] = frozenset(names)
+
+
+def filled_in(request: ChatRequest) -> frozenset[str]:
+    """The settings that were filled in and noted so; what else is set was chosen by the caller."""
+    names: frozenset[str] = request.__dict__.get(_FILLED, frozenset())
+    return names
 
 
 def presets_of(model: ChatModel) -> Mapping[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chatmodels.config import FALLBACK_ON, Price
 from chatmodels.errors import ChatModelError, billed, chat_model_error, was_asked
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, close_stream, counted, presets_of, tell_charged
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, filled_in, presets_of, tell_charged
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.logs import get_logger
+from fmf_core.redact import bare_address
 
 _log = get_logger("chatmodels")
 
@@ -36,29 +37,21 @@ class FallbackModel(WrappedModel):
     """Asks the next model when one fails with a code of `codes`; of a stream only until its first text.
 
     The request is the same for all but for the model's name, and but for settings that the caller left open and the
-    next model has a value of its own for. `model` of the answer is the one that answered, `fell_back_from` those that
-    failed before, `attempts` the requests to all of them, `failed_usage` what was charged for those that failed; every
-    change to another model is a log line `llm.fallback`. When the last one fails, too, the error has its code and names
-    all that were tried; its `__cause__` is the error of the last one.
+    next model has a value of its own for (`note_filled`). `model` of the answer is the one that answered,
+    `fell_back_from` those that failed before, `attempts` the requests to all of them, `failed_usage` what was charged
+    for those that failed; every change to another model is a log line `llm.fallback`. When the last one fails, too, the
+    error has its code and names all that were tried; its `__cause__` is the error of the last one.
 
     Args:
         inner: the model that is asked first.
         fallbacks: those that are asked after it, in turn.
         codes: the failures after which the next one is asked.
-        presets: the settings that were filled in for the model that is asked first.
     """
 
-    def __init__(
-        self,
-        inner: ChatModel,
-        fallbacks: Sequence[Fallback],
-        codes: Collection[Code] = FALLBACK_ON,
-        presets: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, inner: ChatModel, fallbacks: Sequence[Fallback], codes: Collection[Code] = FALLBACK_ON) -> None:
         super().__init__(inner)
         self.fallbacks = tuple(fallbacks)
         self.codes = frozenset(codes)
-        self._presets = dict(presets or {})
         self._candidates = (Fallback(inner), *self.fallbacks)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
@@ -147,10 +140,8 @@ class FallbackModel(WrappedModel):
         if number == 0:
             return request
         fallback = self.fallbacks[number - 1]
-        own = presets_of(fallback.model)
         # What was only filled in for the first model must not stand in the way of the next one's own settings.
-        opened = [name for name, value in self._presets.items() if name in own and getattr(request, name) == value]
-        reduced = _without(request, {"model", *opened})
+        reduced = _without(request, {"model", *(filled_in(request) & presets_of(fallback.model).keys())})
         return reduced if fallback.name is None else reduced.filled({"model": fallback.name})
 
     def _go_on(self, failures: list[FrameworkError], error: FrameworkError, request: ChatRequest) -> None:
@@ -207,6 +198,15 @@ class FallbackModel(WrappedModel):
         return tuple(f"{self._name(number, request)}: {error.code}" for number, error in enumerate(failures))
 
     def _name(self, number: int, request: ChatRequest | None = None) -> str:
+        """How messages call a candidate: with its server where another one goes by the same name."""
+        name = self._bare_name(number, request)
+        alike = any(
+            other != number and self._bare_name(other, request) == name for other in range(len(self._candidates))
+        )
+        endpoint = self._candidates[number].model.endpoint if alike else None
+        return f"{name} at {bare_address(endpoint)}" if endpoint else name
+
+    def _bare_name(self, number: int, request: ChatRequest | None) -> str:
         candidate = self._candidates[number]
         name = candidate.name or presets_of(candidate.model).get("model")
         if number == 0 and request is not None:

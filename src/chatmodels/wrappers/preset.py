@@ -7,7 +7,7 @@ from typing import Any
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.base import WrappedModel, note_filled
 
 
 class PresetModel(WrappedModel):
@@ -18,12 +18,16 @@ class PresetModel(WrappedModel):
         presets: fields of `ChatRequest` (`model`, `temperature`, ...); `None` leaves a setting out of the request.
         known_as: `request.model` where neither the request nor `presets` name a model. It still counts as left open,
             so that a model that has a name of its own goes by that.
+        notes: whether to note on the request what was filled in, for a fallback that has settings of its own.
     """
 
-    def __init__(self, inner: ChatModel, presets: Mapping[str, Any], known_as: str | None = None) -> None:
+    def __init__(
+        self, inner: ChatModel, presets: Mapping[str, Any], known_as: str | None = None, *, notes: bool = False
+    ) -> None:
         super().__init__(inner)
         self.presets = dict(presets)
         self.known_as = known_as
+        self._notes = notes
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with the presets for what it leaves open."""
@@ -34,7 +38,9 @@ class PresetModel(WrappedModel):
         return self.inner.stream_async(self._filled(request))
 
     def _filled(self, request: ChatRequest) -> ChatRequest:
-        request = request.filled(self.presets)
+        given, request = request, request.filled(self.presets)
+        if self._notes and request is not given:
+            note_filled(request, self.presets.keys() - given.model_fields_set)
         if self.known_as is None or "model" in request.model_fields_set:
             return request
         request = request.model_copy(update={"model": self.known_as})

@@ -20,7 +20,7 @@ from chatmodels import (
     unregister_chat_model,
 )
 from chatmodels.config import FALLBACK_ON
-from chatmodels.testing import ChatModelExam
+from chatmodels.testing import ChatModelExam, allow_model_requests
 from chatmodels.wrappers.adaptive import AdaptiveModel
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.breaker import BreakerModel, BreakerOpenError
@@ -239,6 +239,17 @@ class TestSettings:
         bare.invoke("x")
         assert second.call_log[0].temperature == 0.9
 
+    def test_what_the_caller_gave_stays_also_where_it_equals_what_would_have_been_filled_in(self):
+        presets = {"temperature": 0.0, "max_tokens": 100, "seed": 7}
+        other = create_chat_model("mock", temperature=1.5, max_tokens=5, model="n")
+        model = create_chat_model("mock", fail_with=failure(), retry=None, **presets, fallbacks=[other])
+        for given, expected in (({}, (1.5, 5, 7)), (presets, (0.0, 100, 7)), ({"max_tokens": 100}, (1.5, 100, 7))):
+            other.unwrapped.reset()
+            model.invoke("x", **given)
+            list(model.stream("x", **given))
+            for asked in other.call_log:
+                assert (asked.temperature, asked.max_tokens, asked.seed) == expected
+
     def test_a_fallback_takes_the_hedging_of_the_first(self):
         model = create_chat_model("mock", hedge_after_s=5, hedge_share=0.7, fallbacks=["mock", MockChatModel()])
         hedging = [standing_by(model, number)[HedgingModel] for number in (0, 1)]
@@ -340,7 +351,61 @@ class TestSettings:
         assert own.call_count == 2
 
 
+class TestLookedAtWhenMade:
+    @pytest.mark.parametrize("slip", ["azure-openai", "AzureOpenAI", "opanai", "aws_bedrok"])
+    def test_a_misspelt_provider_is_no_name_of_a_model(self, slip):
+        with pytest.raises(ConfigurationError, match=f"fallbacks: there is no provider '{slip}'") as caught:
+            create_chat_model("mock", fallbacks=[slip])
+        assert "did you mean" in caught.value.hint
+        create_chat_model("mock", fallbacks=[{"model": slip}])
+
+    @pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-oss-20b", "mock-2", "b", "locale-fr", "my-deployment"])
+    def test_a_model_is_no_misspelt_provider(self, name):
+        model = create_chat_model("mock", fail_with=failure(), retry=None, fallbacks=[name])
+        with pytest.raises(ChatModelError, match=f"mock/{name}: unavailable"):
+            model.invoke("x")
+
+    def test_one_that_could_not_be_asked_is_told_before_it_is_needed(self, capsys, monkeypatch):
+        monkeypatch.delenv("AZURE_OPENAI_ENDPOINT", raising=False)
+        configure_logging("WARNING")
+        try:
+            model = create_chat_model("mock", fail_with=failure(), retry=None, fallbacks=["azure_openai"])
+            (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        finally:
+            reset_logging()
+        assert (line["event"], line["status"], line["to"]) == ("llm.fallback", "not_ready", "azure_openai/gpt-4o-mini")
+        assert "AZURE_OPENAI_ENDPOINT" in line["hint"]
+        with allow_model_requests(), pytest.raises(ChatModelError, match="no address") as caught:
+            model.invoke("x")
+        assert caught.value.fields["attempts"] == 1  # nothing was sent to the second one
+
+    def test_one_without_a_name_goes_by_its_own(self):
+        class Own(ChatModel):
+            def complete(self, request):
+                return MockChatModel(f"I am {request.model}").complete(request)
+
+        for other, name in ((MockChatModel("hi"), "mock"), (MockChatModel("hi", model="own"), "own"), (Own(), "Own")):
+            model = create_chat_model("mock", model="a", fail_with=failure(), retry=None, fallbacks=[other])
+            answer = model.invoke("x")
+            assert (answer.model, answer.cost_usd) == (name, None)
+            assert answer.content in ("hi", "I am Own")
+
+
 class TestAtAServer:
+    def test_servers_are_told_apart_where_names_do_not(self):
+        with ScriptedServer(default=Reply(status=503)) as first, ScriptedServer(default=Reply(status=503)) as second:
+            model = create_chat_model(
+                "openai", base_url=first.base_url, api_key="k", model="a", retry=None,
+                fallbacks=["b", {"base_url": second.base_url}],
+            )  # fmt: skip
+            with pytest.raises(ChatModelError) as caught:
+                model.invoke("x")
+        assert caught.value.fields["tried"] == [
+            f"openai/a at {first.base_url}: unavailable",
+            "openai/b: unavailable",
+            f"openai/a at {second.base_url}: unavailable",
+        ]
+
     def test_both_models_are_asked_as_often_as_the_retries_say(self):
         def reply(request):
             return Reply(status=503) if request.body["model"] == "a" else Reply(text=f"from {request.body['model']}")
