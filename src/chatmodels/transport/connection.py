@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Any, cast
 
@@ -91,16 +92,27 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         self._fail(TransportFault("the connection was closed from this side", Code.CANCELLED))
 
+    def drop(self) -> None:
+        """Close the socket although the loop, which does that otherwise, is closed."""
+        with suppress(Exception):
+            self._transport.close()
+        with suppress(Exception):  # what the loop would do one turn later; loops of others have done it themselves
+            self._carrier._call_connection_lost(None)  # type: ignore[attr-defined]  # noqa: SLF001
+
     def hold(self, exchange: Exchange, *, held: bool) -> None:
-        """Stop reading the reply to `exchange`, or go on."""
+        """Stop reading the reply to `exchange`, or go on; what that takes is not the server's time."""
         if self._exchange is not exchange or self._transport.is_closing():
             return
+        now = self._loop.time()
+        if self._held:
+            self._started += now - self._heard
         self._held = held
-        self._heard = self._loop.time()
+        self._heard = now
         if held:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+            self._keep_watch()
 
     # ------------------------------------------------------------------------------------------ what asyncio calls
 
@@ -238,9 +250,9 @@ class Connection(asyncio.Protocol):
         most exchanges end long before their limits, and a timer for each would cost more than parsing its reply.
         """
         silence, total_s = self._silence_s, self._timeouts.total_s
-        at = inf if total_s is None else self._started + total_s
-        if silence is not None:
-            at = min(at, (self._loop.time() if self._held else self._heard) + silence)
+        at = inf if total_s is None or self._held else self._started + total_s
+        if silence is not None and not self._held:
+            at = min(at, self._heard + silence)
         if self._watch is not None:
             if self._watch.when() <= at:
                 return
@@ -260,14 +272,14 @@ class Connection(asyncio.Protocol):
 
     def _look(self) -> None:
         self._watch = None
-        if self._exchange is None:
-            return
+        if self._exchange is None or self._held:
+            return  # nobody is late as long as nothing is read; the watch goes on with the reading
         now, silence, total_s = self._loop.time(), self._silence_s, self._timeouts.total_s
         if not self._answered and self._unsent:
             self._heard = now  # nobody answers what has not been sent
         if total_s is not None and now >= self._started + total_s:
             self._fail(late(total_s))
-        elif silence is not None and not self._held and now >= self._heard + silence:
+        elif silence is not None and now >= self._heard + silence:
             slow = ("nothing more came", "between_bytes") if self._answered else ("no first byte came", "first_byte")
             self._fail(late(silence, slow[0], f"{slow[1]}_timeout_s"))
         else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from chatmodels.transport.address import Origin, in_address, proxy_authorization
@@ -16,6 +18,7 @@ from fmf_core.redact import shortened
 
 RACE_DELAY_S = 0.25
 """How long the first address of a name is tried before the next one is tried beside it."""
+OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _HEAD_END = b"\r\n\r\n"
 _OTHER_HOST = "name the host that the certificate is for in {address_names}"
 _OTHER_TIME = "the server's certificate has to be renewed, or this machine's clock is wrong"
@@ -40,10 +43,11 @@ async def dial(
     first: Connection | _Tunnel = connection if context is None else _Tunnel(loop)
     # Of the addresses of a name one may be dead. A race between addresses that is cancelled at the wrong moment leaves
     # its socket to the garbage collector, so where there is only one there is no race.
+    # Loops other than asyncio's own, such as uvloop, try one address after the other.
     numeric = ":" in host or host.replace(".", "").isdigit()
-    carrier, _ = await loop.create_connection(
-        lambda: first, host, port, happy_eyeballs_delay=None if numeric else RACE_DELAY_S
-    )
+    races = isinstance(loop, asyncio.BaseEventLoop) and not numeric
+    race: dict[str, Any] = {"happy_eyeballs_delay": RACE_DELAY_S} if races else {}
+    carrier, _ = await loop.create_connection(lambda: first, host, port, **race)
     try:
         if isinstance(first, _Tunnel) and origin.proxy is not None:
             await first.through(carrier, origin, origin.proxy)
@@ -65,6 +69,9 @@ def _still_there(carrier: asyncio.Transport) -> None:
 def unreachable(origin: Origin, error: Exception) -> TransportFault:
     """The fault of an `origin` to which no connection can be made."""
     where = f"{origin.host}:{origin.port}"
+    if isinstance(error, ssl.SSLError) and _out_of_files():
+        message = f"the certificate of {where} cannot be checked: there are no file descriptors left"
+        return TransportFault(message, Code.UNAVAILABLE, "raise the limit of open files, or ask less at once")
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _DISTRUST.get(error.verify_code, "name the authority's certificate in ca_bundle (or SSL_CERT_FILE)")
         return TransportFault(f"the certificate of {where} is not trusted: {error.verify_message}", Code.INVALID, hint)
@@ -78,6 +85,15 @@ def unreachable(origin: Origin, error: Exception) -> TransportFault:
         Code.UNAVAILABLE,
         "is the host's name right, and is there a network?" if nameless else "is the server up?",
     )
+
+
+def _out_of_files() -> bool:
+    """Whether OpenSSL may have been unable to open what it looks certificates up in."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in OUT_OF_FILES
+    return False
 
 
 class _Tunnel(asyncio.Protocol):

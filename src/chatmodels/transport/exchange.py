@@ -8,10 +8,17 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from chatmodels.transport.body import BodyDecoder
-from chatmodels.transport.seam import MAX_REPLY_BYTES, Reply, too_large
+from chatmodels.transport.seam import MAX_REPLY_BYTES, Reply, TransportFault, too_large
+from fmf_core.errors import Code
 
 MOST_BUFFERED = 256 * 1024
 """Bytes of a stream that may wait for their consumer before the connection stops reading."""
+
+
+MOST_OF_AN_ERROR = 64 * 1024
+"""Bytes of the body of a reply that is no answer: more than any provider needs to say why."""
+_NO_ANSWER = 300
+"""The first status of a reply that is none."""
 
 
 class Hold(Protocol):
@@ -56,10 +63,18 @@ class _Reading:
         """Take the head of the reply."""
         self.status = status
         self.headers = headers
+        if status >= _NO_ANSWER:
+            self._body = BodyDecoder(headers.get("content-encoding", ""), MOST_OF_AN_ERROR)
+            return
         self._body = BodyDecoder(headers.get("content-encoding", ""))
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > MAX_REPLY_BYTES:
             raise too_large()
+
+    def says_enough(self, error: Exception) -> bool:
+        """Whether there is a reply in spite of `error`: what a refusal means stands in its head."""
+        closed = isinstance(error, TransportFault) and error.code is Code.CANCELLED
+        return self.status >= _NO_ANSWER and not closed
 
 
 class WholeExchange(_Reading):
@@ -84,7 +99,11 @@ class WholeExchange(_Reading):
 
     def fail(self, error: Exception) -> None:
         """Tell who waits."""
-        if not self.reply.done():
+        if self.reply.done():
+            return
+        if self.says_enough(error):
+            self.reply.set_result(Reply(self.status, self.headers, b"".join(self._pieces)))
+        else:
             self.reply.set_exception(error)
 
 
@@ -132,7 +151,7 @@ class OpenExchange(_Reading):
         """The consumer gets what has come, then `error`."""
         if not self._ended:
             self._ended = True
-            self._error = error
+            self._error = None if self.says_enough(error) else error
         self._wake()
 
     async def head(self) -> None:

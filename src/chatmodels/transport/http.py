@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
 import weakref
@@ -12,6 +13,7 @@ from functools import cache, partial
 
 from chatmodels.transport.address import Target
 from chatmodels.transport.connection import Connection
+from chatmodels.transport.dial import OUT_OF_FILES
 from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
 from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late
@@ -100,7 +102,7 @@ class HttpTransport:
     def _made(self, loop: asyncio.AbstractEventLoop) -> Pool:
         with self._lock:
             for ended in [other for other in self._pools if other.is_closed()]:
-                del self._pools[ended]
+                self._pools.pop(ended).drop_closed()
             return self._pools.setdefault(loop, Pool(loop, self._trust))
 
 
@@ -121,12 +123,24 @@ def _encoded(target: Target, outgoing: Outgoing) -> bytes:
 def _context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_bundle)
+        if not (ca_bundle or context.cert_store_stats()["x509_ca"]):
+            _load_again(context)
     except (OSError, ssl.SSLError) as error:
+        if error.errno in OUT_OF_FILES:
+            raise  # it can be read as soon as there are some again
         raise TransportFault(
             f"the certificates in {ca_bundle!r} cannot be read: {error}", Code.INVALID, "check ca_bundle"
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _load_again(context: ssl.SSLContext) -> None:
+    """Load the system's certificates aloud: OpenSSL says nothing when it cannot open their file."""
+    named = ssl.get_default_verify_paths().cafile
+    if named is not None:
+        os.close(os.open(named, os.O_RDONLY))
+        context.load_default_certs()
 
 
 def _abandon(pools: dict[asyncio.AbstractEventLoop, Pool]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import ssl
 from collections import deque
@@ -12,14 +11,13 @@ from concurrent.futures import Future
 
 from chatmodels.transport.address import Origin
 from chatmodels.transport.connection import Connection
-from chatmodels.transport.dial import dial, unreachable
+from chatmodels.transport.dial import OUT_OF_FILES, dial, unreachable
 from chatmodels.transport.seam import late
 from fmf_core.portal import in_thread
 
 KEEP_S = 4.0
 """How long an unused connection is kept: shorter than servers do, most of which close theirs after 5 s or more."""
 CLOSE_TIMEOUT_S = 2.0
-_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Pool:
@@ -36,6 +34,7 @@ class Pool:
         self._context: ssl.SSLContext | None = None
         self._process = os.getpid()
         self._open: dict[Connection, Origin] = {}
+        self._dialling: set[Connection] = set()
         self._idle: dict[Origin, list[Connection]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -68,7 +67,7 @@ class Pool:
                 try:
                     return await self._made(origin, connect_s)
                 except (OSError, UnicodeError) as error:
-                    if getattr(error, "errno", None) not in _OUT_OF_FILES or not self._open:
+                    if getattr(error, "errno", None) not in OUT_OF_FILES or not self._open:
                         raise unreachable(origin, error) from error
                 free = await self._freed(origin)
                 if free is not None:
@@ -87,6 +86,7 @@ class Pool:
         """Begin to close all connections, from any thread; `None` when there is nothing to close."""
         # After a fork the connections are the parent's.
         if self._process != os.getpid() or not self._loop.is_running():
+            self.drop_closed()
             return None
         closing = self._close()
         try:
@@ -94,6 +94,13 @@ class Pool:
         except RuntimeError:  # it has ended meanwhile
             closing.close()
             return None
+
+    def drop_closed(self) -> None:
+        """Close the sockets that a loop left open which is closed now."""
+        if self._process == os.getpid() and self._loop.is_closed():
+            for connection in list(self._open):
+                connection.drop()
+            self._open.clear()
 
     async def _close(self) -> None:
         await self._guard.aclose()
@@ -106,7 +113,7 @@ class Pool:
             self._ended = True
             if self._sweep is not None:
                 self._sweep.cancel()
-            for connection in list(self._open):
+            for connection in self._open.keys() - self._dialling:  # those are closed when their call is over
                 connection.close()
             for _ in range(3):
                 await asyncio.sleep(0)  # the loop closes the sockets one turn later
@@ -114,6 +121,7 @@ class Pool:
     async def _made(self, origin: Origin, connect_s: float | None) -> Connection:
         connection = Connection(self._loop, self._changed)
         self._open[connection] = origin
+        self._dialling.add(connection)
         limit = asyncio.timeout(connect_s)
         try:
             async with limit:
@@ -124,6 +132,8 @@ class Pool:
                 where = f"{origin.host}:{origin.port}"
                 raise late(connect_s, f"no connection to {where}", "connect_timeout_s") from error
             raise
+        finally:
+            self._dialling.discard(connection)
         return connection
 
     async def _freed(self, origin: Origin) -> Connection | None:

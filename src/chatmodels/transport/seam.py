@@ -18,7 +18,7 @@ class Timeouts:
     """Time limits of one exchange, in seconds; `None` is no limit of its own."""
 
     total_s: float | None = 60.0
-    """From the start, connecting included, to the last byte."""
+    """From the start, connecting included, to the last byte; reading that is held for a slow consumer does not count."""
     connect_s: float | None = 10.0
     """For name look-up, connection and TLS."""
     first_byte_s: float | None = None

@@ -50,7 +50,10 @@ def test_how_long_to_wait(headers: dict[str, str], seconds: float) -> None:
     assert seconds_to_wait(headers) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "1.2.3", "Wed, 99 Foo", "9" * 400])
+FAR = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "nan", "1.2.3", "Wed, 99 Foo", "9" * 400, FAR])
 def test_a_wait_that_is_none(text: str) -> None:
     assert seconds_to_wait({"retry-after": text}) is None
 

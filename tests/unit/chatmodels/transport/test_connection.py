@@ -357,6 +357,19 @@ def test_a_reply_that_is_too_large(sent: bytes, monkeypatch: pytest.MonkeyPatch)
         assert len(replies(server)[0].body) == 1000
 
 
+def test_a_small_reply_cannot_become_a_large_one() -> None:
+    # Some kilobytes of it would take hundreds of megabytes and stop the loop for a second.
+    bomb = packed(b'{"choices":[' + b"{}," * 2_000_000 + b"{}]}")
+    for sent, said in ((ok(bomb, "content-encoding: gzip"), "times"), (packed(b"") * 1500, "parts")):
+        sent = sent if sent.startswith(b"HTTP") else ok(sent, "content-encoding: gzip")
+        with RawServer(then_close(sent)) as server:
+            found = fault(server)
+        assert (found.code, said in found.message) == (Code.BAD_REPLY, True)
+    plain = b"a" * 900_000
+    with RawServer(ok(packed(plain), "content-encoding: gzip")) as server:
+        assert replies(server)[0].body == plain
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [

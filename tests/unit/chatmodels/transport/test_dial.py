@@ -7,6 +7,8 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -94,6 +96,52 @@ def test_the_environment_names_the_authorities(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
     with RawServer(ok(b"secret"), tls=tls) as server:
         assert run(transport_to(server.url).send(ASK)).body == b"secret"
+
+
+NO_FILES = """
+    import asyncio, os, resource, sys, urllib.request
+    from chatmodels.transport.address import Target
+    from chatmodels.transport.http import HttpTransport
+    from chatmodels.transport.seam import Outgoing, Timeouts, TransportFault
+
+    target = Target(sys.argv[1], {})
+
+    async def main():
+        transport = HttpTransport(lambda: target, Timeouts(total_s=5.0), ca_bundle=sys.argv[2] or None)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        held = []
+        try:
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        try:
+            await transport.send(Outgoing("/chat"))
+        except TransportFault as fault:
+            print(fault.code)
+        for number in held:
+            os.close(number)
+        print((await transport.send(Outgoing("/chat"))).body)
+
+    asyncio.run(main())
+"""
+
+
+@needs_openssl
+@pytest.mark.parametrize("named", ["argument", "environment"])
+def test_certificates_that_could_not_be_read_are_read_again(
+    authority: Path, tls: ssl.SSLContext, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+    bundle = str(authority / "ca.pem") if named == "argument" else ""
+    with RawServer(ok(b"secret"), tls=tls) as server:
+        told = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(NO_FILES), server.url, bundle],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (told.stdout.split(), told.stderr) == (["unavailable", "b'secret'"], "")
 
 
 @needs_openssl

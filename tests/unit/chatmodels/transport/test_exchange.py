@@ -288,13 +288,61 @@ def test_a_fast_server_waits_for_a_slow_consumer(monkeypatch: pytest.MonkeyPatch
     assert max(buffered) < 3 * exchange.MOST_BUFFERED
 
 
-def test_a_held_stream_has_the_same_time_in_all() -> None:
+def test_the_time_in_which_a_consumer_holds_a_stream_is_not_that_of_the_server() -> None:
+    async def go() -> None:
+        async with transport_to(server, total_s=1.5).open(ASK) as reply:
+            await asyncio.sleep(2.0)
+            assert len(await whole(reply)) == MANY * 0x10000
+
+    with RawServer(fast([])) as server:
+        run(go())
+
+
+def test_after_a_pause_the_time_in_all_counts_again() -> None:
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(HEAD + PIECE * 10)
+        peer.wait_for_end()
+
     async def go() -> None:
         async with transport_to(server, total_s=0.3).open(ASK) as reply:
             await asyncio.sleep(0.5)
             await whole(reply)
 
-    with RawServer(fast([])) as server, pytest.raises(TransportFault, match=r"within 0.3 s"):
+    with RawServer(serve) as server, pytest.raises(TransportFault, match=r"within 0.3 s"):
+        run(go())
+
+
+REFUSED = "HTTP/1.1 503 Busy\r\nretry-after: 7\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (REFUSED + "content-encoding: br\r\ncontent-length: 4\r\n\r\nbody", b""),
+        (REFUSED + "content-encoding: gzip\r\ncontent-length: 4\r\n\r\nbody", b""),
+        (REFUSED + "content-length: 999999999\r\n\r\n" + "x" * 70_000, None),
+        (REFUSED + "content-length: 9\r\n\r\nbody", b"body"),
+        (REFUSED + "transfer-encoding: chunked\r\n\r\n4\r\nbody\r\nno chunk", b"body"),
+    ],
+)
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_refusal_is_one_whatever_is_wrong_with_its_body(sent: str, said: bytes | None, streams: bool) -> None:
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(sent.encode())
+
+    async def go() -> None:
+        transport = transport_to(server)
+        if streams:
+            async with transport.open(ASK) as reply:
+                status, headers, body = reply.status, reply.headers, await whole(reply)
+        else:
+            status, headers, body = await transport.send(ASK)
+        assert (status, headers["retry-after"]) == (503, "7")
+        assert len(body) <= exchange.MOST_OF_AN_ERROR if said is None else body == said
+
+    with RawServer(serve) as server:
         run(go())
 
 

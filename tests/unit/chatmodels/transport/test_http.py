@@ -251,6 +251,48 @@ def test_a_call_that_began_before_the_transport_was_closed_leaves_nothing_open()
         run(go())
 
 
+def test_close_while_a_call_is_connecting_closes_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+    dial = pool.dial
+
+    async def slowly(*args: Any) -> None:
+        if len(dialled) == 1:
+            await gate.wait()
+        dialled.append(await dial(*args))
+
+    dialled: list[None] = []
+    monkeypatch.setattr(pool, "dial", slowly)
+
+    async def go() -> None:
+        transport = transport_to(server)
+        await transport.send(ASK)
+        connections = [asyncio.create_task(transport.send(ASK)) for _ in range(2)]
+        while sum(call.done() for call in connections) < 1:
+            await asyncio.sleep(0.001)
+        assert server.open_connections == 1
+        await transport.close()
+        await ended(server)
+        gate.set()
+        assert [(await call).status for call in connections] == [200, 200]
+        await ended(server)
+
+    with RawServer(ok()) as server:
+        run(go())
+
+
+def test_what_a_closed_loop_left_open_is_closed_by_the_next_one() -> None:
+    loops = [asyncio.new_event_loop() for _ in range(3)]
+    with RawServer(ok()) as server:
+        transport = transport_to(server)
+        for loop in loops:
+            loop.run_until_complete(transport.send(ASK))
+            loop.close()
+            server.wait_for(lambda s: s.open_connections == 1)
+        run(transport.close())
+        server.wait_for(lambda s: s.open_connections == 0)
+        assert server.connections == 3
+
+
 def test_closing_when_the_loop_has_ended_does_nothing() -> None:
     loop = asyncio.new_event_loop()
     with RawServer(ok()) as server:
