@@ -74,7 +74,11 @@ def exception_of(failure: Failure) -> BaseException:
     """What is raised for `failure`."""
     if isinstance(failure, Code):
         return scripted_error(failure)
-    return failure() if isinstance(failure, type) else failure
+    if isinstance(failure, type):
+        return failure()
+    # One object for all calls would keep the frames of every call that it was raised in.
+    failure.__traceback__ = failure.__context__ = None
+    return failure
 
 
 async def resolve(

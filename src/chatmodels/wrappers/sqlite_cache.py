@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import weakref
 from collections.abc import Callable
@@ -210,6 +211,7 @@ class SqliteCache:
         if (tables and owner != APPLICATION_ID) or found > FORMAT:
             reason = f"its format is {found}, this version knows {FORMAT}" if owner == APPLICATION_ID else "not ours"
             raise _unusable(self.path, reason)
+        self._keep_from_others()
         with suppress(sqlite3.OperationalError):  # another process is switching it right now
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -219,6 +221,15 @@ class SqliteCache:
             connection.execute(_INDEX)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _keep_from_others(self) -> None:
+        """Take the file, which may have been there before, from everybody but its owner."""
+        for beside in ("", "-wal", "-shm"):
+            path = Path(f"{self.path}{beside}")
+            with suppress(OSError):  # it is not there, or somebody else's
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if mode & ~stat.S_IRWXU:
+                    path.chmod(mode & stat.S_IRWXU)
 
     def _close(self) -> None:
         with self._lock:

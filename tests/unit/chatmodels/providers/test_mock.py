@@ -385,3 +385,24 @@ class TestFailuresFromConfiguration:
             return [type(one).__name__ for one in model.batch(["x"] * 40, max_concurrency=1, return_exceptions=True)]
 
         assert outcomes(1) == outcomes(1) != outcomes(2)
+
+
+def test_one_error_for_all_calls_keeps_no_frames_of_earlier_ones():
+    def depth(error):
+        found, trace = 0, error.__traceback__
+        while trace is not None:
+            found, trace = found + 1, trace.tb_next
+        return found
+
+    error = ChatModelError("overloaded", op="vendor.complete", code=ErrorCode.UNAVAILABLE)
+    model = create_chat_model("mock", fail_with=error, retry=None)
+    depths = []
+    for _ in range(5):
+        try:
+            raise KeyError("what the caller is busy with")
+        except KeyError:
+            with pytest.raises(ChatModelError) as caught:
+                in_own_loop(model.ainvoke("x"))
+        depths.append(depth(caught.value))
+    assert caught.value is error
+    assert len(set(depths)) == 1

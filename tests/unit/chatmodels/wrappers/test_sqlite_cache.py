@@ -65,6 +65,26 @@ def test_only_the_owner_may_read_it(tmp_path):
     assert set(modes.values()) == {0o600}, modes
 
 
+def test_a_file_that_was_there_before_becomes_its_owners_alone(tmp_path):
+    before = os.umask(0o022)
+    try:
+        (tmp_path / "empty.db").touch()
+        put(SqliteCache(tmp_path / "used.db"), "k", answer("x"))
+        (tmp_path / "used.db").chmod(0o644)
+        foreign = sqlite3.connect(tmp_path / "foreign.db")
+        foreign.execute("CREATE TABLE t (x)")
+        foreign.close()
+        caches = [SqliteCache(tmp_path / name) for name in ("empty.db", "used.db")]
+        for cache in caches:
+            put(cache, "k", answer("x"))
+        refused(SqliteCache(tmp_path / "foreign.db"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes.pop("foreign.db") == 0o644
+    assert set(modes.values()) == {0o600}, modes
+
+
 def test_old_answers_are_not_given_and_a_use_is_noted(tmp_path):
     now = [1000.0]
     cache = SqliteCache(tmp_path, max_age_s=10_000, clock=lambda: now[0])
