@@ -1,4 +1,7 @@
-"""How much of a hidden, changing limit 64 callers get who always want more, and how often they are refused."""
+"""How much of a hidden, changing limit 64 callers get who always want more, and how often they are refused.
+
+Besides: how many answers they get where refusals have nothing to do with the pace.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +30,12 @@ SERVERS = {
     "a bucket of 5, with Retry-After": ("bucket", True),
     "windows of a second, with Retry-After": ("window", True),
 }
+UNEVEN = {
+    "one of five servers without quota": ("fifth", False),
+    "one of five servers without quota, with Retry-After": ("fifth", True),
+}
+UNEVEN_S = 20.0
+"""For how long these are asked, in seconds."""
 Ask = Callable[[], Awaitable[object]]
 
 
@@ -126,7 +135,7 @@ CLIENTS: dict[str, Callable[[str, float], int]] = {
 
 def one(client: str, server: str, phase_s: float) -> dict[str, Any]:
     """What the server counted of one client, and how many calls the client lost."""
-    kind, tells = SERVERS[server]
+    kind, tells = {**SERVERS, **UNEVEN}[server]
     with QuotaServer(kind, phase_s, tells=tells) as base_url:
         lost = CLIENTS[client](base_url, time.monotonic() + phase_s * len(RATES))
         with urllib.request.urlopen(f"{base_url}/counts") as reply:
@@ -146,23 +155,43 @@ def row(client: str, found: dict[str, Any], phase_s: float) -> list[str]:
     return [client, *cells, str(found["lost"])]
 
 
+def uneven_row(client: str, found: dict[str, Any], phase_s: float) -> list[str]:
+    """One line of the table: answers a second, the share of refusals and the calls that were lost."""
+    answered, refused = (sum(column) for column in zip(*found["counts"], strict=True))
+    per_s = answered / (phase_s * len(RATES))
+    return [client, f"{per_s:.0f}", f"{refused / max(1, answered + refused):.1%}", str(found["lost"])]
+
+
+def side_by_side(client: str, servers: Iterable[str], phase_s: float) -> dict[str, Any]:
+    """What each of `servers` counted, each with `client` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.adaptive", client]
+    runs = {
+        server: subprocess.Popen([*command, server, str(phase_s)], stdout=subprocess.PIPE, text=True)
+        for server in servers
+    }
+    found = {}
+    for server, run in runs.items():
+        output, _ = run.communicate()
+        if run.returncode:
+            raise SystemExit(f"{client}: exit {run.returncode}")
+        found[server] = json.loads(output)
+    return found
+
+
 def main(phase_s: float = PHASE_S) -> None:
-    """Print a table for each kind of server; the servers run side by side, each with one client in its own process."""
-    head = ["client", *(f"{rate} a second" for rate in RATES), "in all", "calls lost"]
-    rows: dict[str, list[Sequence[str]]] = {server: [] for server in SERVERS}
+    """Print a table for each kind of server."""
+    rows: dict[str, list[Sequence[str]]] = {server: [] for server in (*SERVERS, *UNEVEN)}
+    short_s = UNEVEN_S / len(RATES)
     for client in CLIENTS:
-        command = [sys.executable, "-m", "benchmarks.adaptive", client]
-        runs = {
-            server: subprocess.Popen([*command, server, str(phase_s)], stdout=subprocess.PIPE, text=True)
-            for server in SERVERS
-        }
-        for server, run in runs.items():
-            output, _ = run.communicate()
-            if run.returncode:
-                raise SystemExit(f"{client}: exit {run.returncode}")
-            rows[server].append(row(client, json.loads(output), phase_s))
+        for server, found in side_by_side(client, SERVERS, phase_s).items():
+            rows[server].append(row(client, found, phase_s))
+        for server in UNEVEN:  # each alone: here it is the client that may be too slow
+            rows[server].append(uneven_row(client, side_by_side(client, [server], short_s)[server], short_s))
+    head = ["client", *(f"{rate} a second" for rate in RATES), "in all", "calls lost"]
     for server in SERVERS:
         measure.table(f"Share of the quota / of refusals: {server}", head, rows[server])
+    for server in UNEVEN:
+        measure.table(server.capitalize(), ["client", "answers a second", "refused", "calls lost"], rows[server])
 
 
 if __name__ == "__main__":

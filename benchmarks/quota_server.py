@@ -28,7 +28,7 @@ REFUSAL = json.dumps({"error": {"message": "too many requests", "type": "request
 
 
 class Quota:
-    """A bucket that holds `BURST` requests, or windows of one second."""
+    """A bucket that holds `BURST` requests, windows of one second, or one server of five that has no quota at all."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -36,9 +36,13 @@ class Quota:
         self._at = 0.0
         self._window = -1
         self._taken = 0
+        self._requests = 0
 
     def wait(self, now: float, rate: float) -> float:
         """Take a request at `now`: 0, or the seconds until there is one again."""
+        if self.kind == "fifth":
+            self._requests += 1
+            return 0.0 if self._requests % 5 else 1.0
         if self.kind == "window":
             if int(now) != self._window:
                 self._window, self._taken = int(now), 0
@@ -113,7 +117,7 @@ class QuotaServer:
     """`with QuotaServer("bucket", 20.0, tells=False) as base_url:`.
 
     Args:
-        kind: `bucket` or `window`.
+        kind: `bucket`, `window` or `fifth`, which knows no rate.
         phase_s: how long each of `RATES` holds, in seconds.
         tells: whether refusals say when to come again.
     """

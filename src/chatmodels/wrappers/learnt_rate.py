@@ -42,8 +42,8 @@ KNOWN = 3
 """How many surprises a rate makes up for that was safe for a while."""
 LEAST_ANSWERED = 6
 """And when so many requests were answered before the last three refusals: fewer are when a limit has fallen."""
-FORGET_S = 10.0
-"""A surprise that comes so much later than the last one, in seconds, is the first one."""
+FORGET_S, FORGET_STARTS = 10.0, 30.0
+"""A surprise so much later than the last one, in seconds and in starts at the current rate, is the first one."""
 CREDIT_S = 0.05
 """How late a start may be, in seconds, without the next ones being late, too."""
 
@@ -122,13 +122,15 @@ class LearntRate:
             gap = 1 / self.rate
             self._next = max(self._next, now - min(gap, CREDIT_S)) + gap
 
-    def refused(self, started: float, now: float, pause_s: float = 0.0) -> None:
+    def refused(self, started: float, now: float, pause_s: float = 0.0, in_flight: int = 0) -> None:
         """Learn that the endpoint refused a request because there were too many.
 
         Args:
             started: when the request started.
             now: the time.
             pause_s: for how many seconds nothing starts anyway, because the endpoint said so.
+            in_flight: how many other requests are under way. Refusals come sooner than answers, so most of these were
+                accepted.
         """
         self._accepted = max(0, self._accepted - 1)
         accepted = self._accepted_rate(now)
@@ -138,13 +140,14 @@ class LearntRate:
             return
         if self.rate is None:
             # Who says when to come again means a limit, unless that was no help before.
-            self._belief += self._believed if pause_s and self._believed == BELIEVED else 1.0
-            if self._belief < self._believed:
+            is_told = pause_s > 0 and self._believed == BELIEVED
+            self._belief += 1.0
+            if self._belief - AGAINST * in_flight < self._believed and not is_told:
                 return
             self.rate = max(accepted, FIRST_RATE)
             self._estimating = True
             self._surprises = 0
-        elif self._is_hopeless(now):
+        elif self._is_hopeless(self.rate, now):
             self.rate, self._ceiling = None, inf
             self._believed = min(2 * self._believed, MOST_BELIEVED)
             self._belief = 0.0
@@ -173,11 +176,11 @@ class LearntRate:
         if now < self._wanted_until:
             self.rate = self._grown(self.rate, now)
 
-    def _is_hopeless(self, now: float) -> bool:
+    def _is_hopeless(self, rate: float, now: float) -> bool:
         """Note a refusal; whether refusals have come again and again however low the rate was."""
         if self._ceiling == inf or self._probing_since < inf:
             return False
-        if not self._surprises or now - self._surprised_at > FORGET_S:
+        if now - self._surprised_at > max(FORGET_S, FORGET_STARTS / rate):
             self._surprises = 0
         self._surprises += 1
         self._surprised_at = now

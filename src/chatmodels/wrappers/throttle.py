@@ -103,7 +103,8 @@ class Throttle:
         self._end(crew)
         self.window.is_guess = False
         if retry_after is None or retry_after <= LONGEST_PAUSE_S:
-            self.rate.refused(started, now, max(0.0, self._paused_until - now, retry_after or 0.0))
+            pause_s = max(0.0, self._paused_until - now, retry_after or 0.0)
+            self.rate.refused(started, now, pause_s, self.window.in_flight)
             if self.rate.rate is not None:
                 # Without a limit to be kept by all, only who was refused waits.
                 self._pause(now, retry_after)

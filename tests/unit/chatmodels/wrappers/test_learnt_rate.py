@@ -57,15 +57,25 @@ def test_a_few_refusals_among_many_answers_are_no_limit():
     assert rate.rate is None
 
 
+@pytest.mark.parametrize("callers", [8, 64])
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.3])
-def test_refusals_that_do_not_come_from_the_pace_slow_nobody_down_for_long(share):
-    def asked(seconds):
-        ((answered, _),) = run(Chance(share), ((seconds, 0),), callers=8)
-        return answered
+def test_refusals_that_do_not_come_from_the_pace_slow_nobody_down_for_long(share, callers):
+    ((answered, _),) = run(Chance(share), ((120.0, 0),), callers=callers)
+    # What callers get who only wait after a refusal, each for itself.
+    ideal_per_s = callers * (1 - share) / ((1 - share) * 0.1 + share * 0.26)
+    assert answered > 0.5 * 120 * ideal_per_s
 
-    # What eight callers get who only wait after a refusal, each for itself.
-    ideal_per_s = 8 * (1 - share) / ((1 - share) * 0.1 + share * 0.26)
-    assert asked(120.0) > 0.5 * 120 * ideal_per_s
+
+def test_refusals_that_come_before_the_answers_of_others_are_weighed_against_those():
+    rate = LearntRate()
+    for number in range(64):
+        rate.start(number / 1000)
+    for number in range(12):
+        rate.refused(0.0, 0.07 + number / 1000, in_flight=63 - number)
+    assert rate.rate is None
+    for number in range(40):
+        rate.refused(0.0, 0.09 + number / 1000, in_flight=51 - number)
+    assert rate.rate is not None
 
 
 def test_pauses_that_help_nothing_are_kept_only_by_who_was_refused():
