@@ -159,7 +159,10 @@ def adapt(model: ChatModel, config: ChatModelConfig) -> ChatModel:
         return model
     from chatmodels.wrappers.adaptive import AdaptiveModel
 
-    return AdaptiveModel(model, config.concurrency)
+    adaptive = AdaptiveModel(model, config.concurrency)
+    if config.hedge_after_s is not None and isinstance(model, WrappedModel):
+        model.hedge_in(adaptive.spare_places)
+    return adaptive
 
 
 def break_circuit(model: ChatModel, config: ChatModelConfig) -> ChatModel:
@@ -193,7 +196,7 @@ def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
 
 def translate(model: ChatModel, _: ChatModelConfig) -> ChatModel:
     """`model` with errors of the house."""
-    return TranslatingModel(model)
+    return TranslatingModel(model, _reading_of)
 
 
 LAYERS: tuple[Layer, ...] = (
@@ -223,6 +226,12 @@ def _layered(model: ChatModel, config: ChatModelConfig, layers: tuple[Layer, ...
     for layer in reversed(layers):
         model = layer(model, config)
     return model
+
+
+def _reading_of(error: BaseException) -> tuple[Code, float | None]:
+    from chatmodels.providers.foreign_errors import reading_of  # only when something foreign was raised
+
+    return reading_of(error)
 
 
 def _presets(config: ChatModelConfig) -> dict[str, Any]:

@@ -76,6 +76,20 @@ _MAPPINGS: Mapping[str, str] = {
 }
 """Settings that are mappings, and what a number alone probably meant."""
 
+_CAPABILITIES: Mapping[str, str] = {
+    "vision": "images",
+    "image": "images",
+    "multimodal": "images",
+    "function_calling": "tools",
+    "tool_calling": "tools",
+    "functions": "tools",
+    "streaming": "stream",
+    "structured_output": "json_schema",
+    "json_mode": "json",
+    "system_prompt": "system",
+}
+"""Words for what a model can do to ours."""
+
 _SERVERS: Mapping[str, str] = {
     "ollama": "http://localhost:11434/v1",
     "vllm": "http://localhost:8000/v1",
@@ -168,6 +182,11 @@ def mapping_hint(name: str, value: Any) -> str:
     if name not in _MAPPINGS or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return f"write {name}={_MAPPINGS[name].format(f'{value:g}')}"
+
+
+def capability_word(name: str) -> str | None:
+    """Our word for what others call `name`; `None` where nobody knows."""
+    return _CAPABILITIES.get(name.lower())
 
 
 def provider_hint(given: str, known: Collection[str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, overload, runtime_checkable
 
+from chatmodels.answered import check_methods, checked_answer
 from chatmodels.asked import RequestOptions, all_of, check_concurrency, request_of
 from chatmodels.pieces import pieces_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
@@ -87,6 +89,8 @@ class ChatModel:
 
     provider_name: str = "unknown"
     """The vendor as telemetry and records name it."""
+    chat_model_metadata: Mapping[str, Any] = MappingProxyType({})
+    """What `get_chat_model_metadata` tells of the provider: `description`, `capabilities`, `default_model`."""
     in_process: bool = False
     """Whether the model runs in this process, so that telemetry does not show its calls as remote ones."""
     endpoint: str | None = None
@@ -106,6 +110,7 @@ class ChatModel:
         super().__init_subclass__(**kwargs)
         if cls.complete is ChatModel.complete and cls.complete_async is ChatModel.complete_async:
             raise TypeError(f"{cls.__name__} must define complete_async or complete")
+        check_methods(cls)
 
     def __copy__(self) -> Self:
         """A model with the same parts."""
@@ -159,11 +164,11 @@ class ChatModel:
 
     def invoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request, blocking; `options` are fields of `ChatRequest`."""
-        return self.complete(as_request(request, options))
+        return checked_answer(self.complete(as_request(request, options)), type(self))
 
     async def ainvoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request; `options` are fields of `ChatRequest`."""
-        return await self.complete_async(as_request(request, options))
+        return checked_answer(await self.complete_async(as_request(request, options)), type(self))
 
     @overload
     def parse(

@@ -67,6 +67,10 @@ def failure_of(call: Callable[[], Any]) -> ChatModelError:
         answer = call()
     except ChatModelError as error:
         return error
+    except Exception as error:
+        raise AssertionError(
+            f"expected a ChatModelError, got {type(error).__name__}: raise ProviderError with a code"
+        ) from error
     raise AssertionError(f"the failing model answered: {answer!r}")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from chatmodels.answered import checked_answer
 from chatmodels.errors import ChatModelError, chat_model_error, without_secrets
+from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, FrameworkError
@@ -13,9 +15,16 @@ from fmf_core.errors import Code, FrameworkError
 class TranslatingModel(WrappedModel):
     """Turns exceptions that are no `FrameworkError` into `ChatModelError`s, and refuses what is no `ChatResponse`.
 
-    Time-outs and lost connections may be tried again; everything else, `SystemExit` included, is a fault of the model's
-    code (`Code.INTERNAL`) and may not.
+    What is told by nobody, `SystemExit` included, is a fault of the model's code (`Code.INTERNAL`) and not tried again.
+
+    Args:
+        inner: the model that may raise anything.
+        read: says which code fits an exception, and for how many seconds to wait.
     """
+
+    def __init__(self, inner: ChatModel, read: Callable[[BaseException], tuple[Code, float | None]]) -> None:
+        super().__init__(inner)
+        self._read = read
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`."""
@@ -25,13 +34,7 @@ class TranslatingModel(WrappedModel):
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told by the error that is raised
             raise self._translate(error, request) from without_secrets(error)
-        if not isinstance(response, ChatResponse):
-            raise ChatModelError(
-                f"{type(self.unwrapped).__name__} answered with {type(response).__name__} instead of ChatResponse",
-                op=f"{self.provider_name}.complete",
-                code=Code.BAD_REPLY,
-            )
-        return response
+        return checked_answer(response, type(self.unwrapped), f"{self.provider_name}.complete")
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece."""
@@ -48,13 +51,12 @@ class TranslatingModel(WrappedModel):
             raise self._translate(error, request) from without_secrets(error)
 
     def _translate(self, error: BaseException, request: ChatRequest) -> ChatModelError:
-        code = Code.INTERNAL
-        if isinstance(error, TimeoutError):
-            code = Code.TIMEOUT
-        elif isinstance(error, ConnectionError):
-            code = Code.UNAVAILABLE
+        code, retry_after = self._read(error)
+        name = type(self.unwrapped).__name__
         return chat_model_error(
-            f"{type(self.unwrapped).__name__} failed on model {request.model!r}: {type(error).__name__}: {error}",
+            f"{name} failed on model {request.model!r}: {type(error).__name__}: {error}",
             op=f"{self.provider_name}.complete",
             code=code,
+            retry_after=retry_after,
+            hint=f"where {name} knows what happened, raise ProviderError with a code: retries and fallbacks go by it",
         )

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import threading
+from typing import ClassVar
 
 import pytest
 
 from chatmodels import (
     ChatModel,
+    ConfigurationError,
     MockChatModel,
     create_chat_model,
     get_chat_model_metadata,
@@ -142,3 +146,67 @@ def test_a_model_can_do_what_its_metadata_say(name):
     model = create_chat_model(name, api_key="key-of-nobody") if name == "openai" else create_chat_model(name)
     assert set(model.get_model_info().capabilities) <= set(get_chat_model_metadata(name)["capabilities"])
     assert "chat" in model.get_model_info().capabilities
+
+
+class TestMetadata:
+    @pytest.mark.parametrize(
+        ("metadata", "said", "hint"),
+        [
+            ({"capabilities": ["vision"]}, "no capability 'vision'", "did you mean 'images'? known: chat, stream"),
+            ({"capabilities": ["tool"]}, "no capability 'tool'", "did you mean 'tools'?"),
+            ({"capabilities": ["telepathy"]}, "no capability 'telepathy'", "known: chat"),
+            ({"capabilities": "chat"}, "capabilities is str, but should be a list", "give a list of words"),
+            ({"descripton": "x"}, "'descripton' is misspelt", "did you mean 'description'?"),
+            ({"default-model": "x"}, "'default-model' is misspelt", "did you mean 'default_model'?"),
+        ],
+    )
+    def test_what_is_misspelt_is_refused(self, metadata, said, hint):
+        with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+            register_chat_model("own", Own, metadata=metadata)
+        assert hint in caught.value.hint
+        assert "own" not in list_chat_models()
+
+    def test_a_search_for_what_there_is_no_word_for_is_refused(self):
+        with pytest.raises(ConfigurationError, match="no capability 'visoin'"):
+            list_chat_models(capability="visoin")
+        with pytest.raises(ConfigurationError, match="no capability 'vision'") as caught:
+            list_chat_models(capability=("chat", "vision"))
+        assert "did you mean 'images'?" in caught.value.hint
+
+    def test_a_class_declares_its_own(self):
+        class Declared(Own):
+            """Says more."""
+
+            chat_model_metadata: ClassVar = {"default_model": "declared-1", "capabilities": ["chat", "images"]}
+
+        register_chat_model("declared", Declared, metadata={"capabilities": ["chat"]})
+        metadata = get_chat_model_metadata("declared")
+        assert (metadata["description"], metadata["capabilities"]) == ("Says more.", ["chat"])
+        assert create_chat_model("declared").invoke("x").model == "declared-1"
+
+    def test_an_installed_distribution_declares_its_own(self, tmp_path):
+        (tmp_path / "theirs.py").write_text(
+            "from chatmodels import MockChatModel\n\n\n"
+            "class Theirs(MockChatModel):\n"
+            '    """Answers from elsewhere."""\n\n'
+            '    chat_model_metadata = {"default_model": "theirs-1", "capabilities": ["chat", "images"]}\n',
+            encoding="utf-8",
+        )
+        facts = tmp_path / "theirs-1.0.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8")
+        (facts / "entry_points.txt").write_text(
+            "[chatmodels.providers]\ntheirs = theirs:Theirs\nbroken = nowhere_to_be_found:Model\n", encoding="utf-8"
+        )
+        code = (
+            "import chatmodels\n"
+            "found = chatmodels.get_chat_model_metadata('theirs')\n"
+            "assert (found['source'], found['description']) == ('theirs', 'Answers from elsewhere.'), found\n"
+            "assert found['default_model'] == 'theirs-1', found\n"
+            "assert 'theirs' in chatmodels.list_chat_models(capability='images')\n"
+            "assert 'broken' not in chatmodels.list_chat_models(capability='chat')\n"
+            "assert 'broken' in chatmodels.list_chat_models()\n"
+            "assert chatmodels.create_chat_model('theirs').invoke('x').model == 'theirs-1'\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+        subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env=environment)

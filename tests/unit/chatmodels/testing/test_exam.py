@@ -63,6 +63,20 @@ class Good(MockChatModel):
 
 
 class TestTheExam:
+    def test_a_foreign_exception_is_told_in_a_sentence(self):
+        class Foreign(Good):
+            async def complete_async(self, request):
+                raise OSError("cut")
+
+        class Candidate(ChatModelExam):
+            def make_failing_model(self):
+                return Foreign()
+
+        said = "expected a ChatModelError, got OSError: raise ProviderError with a code"
+        with pytest.raises(AssertionError, match=said) as caught:
+            Candidate().test_failures_are_chat_model_errors()
+        assert isinstance(caught.value.__cause__, OSError)
+
     def test_a_good_model_passes(self):
         failing = MockChatModel(fail_with=ChatModelError("x", op="o", code=ErrorCode.INVALID))
         assert grade(Good, lambda: failing) == []
@@ -104,8 +118,8 @@ class TestTheExam:
         }
 
     def test_foreign_exceptions(self):
-        with pytest.raises(ValueError):
-            grade(Good, lambda: MockChatModel(fail_with=ValueError("x")))
+        failing = MockChatModel(fail_with=ValueError("x"))
+        assert grade(Good, lambda: failing) == ["test_failures_are_chat_model_errors"]
 
     def test_a_failing_model_that_answers(self):
         assert grade(Good, Good) == ["test_failures_are_chat_model_errors"]

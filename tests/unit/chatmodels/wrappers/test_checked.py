@@ -151,13 +151,13 @@ class Plain(ChatModel):
 
 
 def test_providers_are_found_by_what_they_can() -> None:
-    register_chat_model("plain", Plain, metadata={"capabilities": ["chat", "telepathy"]})
+    register_chat_model("plain", Plain, metadata={"capabilities": ["chat", "seed"]})
     try:
         assert {"openai", "azure_openai", "mock"} <= set(list_chat_models(capability="images"))
         assert {"plain", "local"}.isdisjoint(list_chat_models(capability="images"))
         assert "plain" in list_chat_models(capability="chat")
-        assert list_chat_models(capability=("chat", "telepathy")) == ["plain"]
-        assert list_chat_models(capability="levitation") == []
+        assert "plain" in list_chat_models(capability=("chat", "seed"))
+        assert "plain" not in list_chat_models(capability=("chat", "tools"))
         assert "local" in list_chat_models(capability=("seed", "json_schema"))
         assert create_chat_model("plain").invoke("x", tools=TOOLS).content == "yes"
     finally:

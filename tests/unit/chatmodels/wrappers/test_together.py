@@ -4,6 +4,7 @@ import asyncio
 import gc
 
 from chatmodels import ChatChunk, ChatModel, MockChatModel, RateLimit
+from chatmodels.providers.foreign_errors import reading_of
 from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel
@@ -15,7 +16,9 @@ from unit.chatmodels.wrappers.scripts import FAST, REQUEST, Streaming, end, fail
 
 def wrapped_by_all(model):
     return PresetModel(
-        MeasuredModel(LimitingModel(RetryingModel(TranslatingModel(model), FAST), RateLimit(requests_per_minute=1e9))),
+        MeasuredModel(
+            LimitingModel(RetryingModel(TranslatingModel(model, reading_of), FAST), RateLimit(requests_per_minute=1e9))
+        ),
         {"seed": 1},
     )
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chatmodels import ChatModel, ChatModelError, ErrorCode, MockChatModel
+from chatmodels.providers.foreign_errors import reading_of
 from chatmodels.wrappers.retrying import RetryingModel
 from chatmodels.wrappers.translating import TranslatingModel
 from unit.chatmodels.wrappers.scripts import FAST, REQUEST, Streaming
@@ -21,7 +22,7 @@ class TestTranslatingModel:
     @pytest.mark.parametrize("streamed", [False, True])
     def test_foreign_exceptions_become_ours(self, raised, code, calls, streamed):
         inner = MockChatModel(fail_with=raised)
-        model = RetryingModel(TranslatingModel(inner), FAST)
+        model = RetryingModel(TranslatingModel(inner, reading_of), FAST)
         with pytest.raises(ChatModelError) as caught:
             list(model.stream(REQUEST)) if streamed else model.complete(REQUEST)
         error = caught.value
@@ -29,6 +30,7 @@ class TestTranslatingModel:
         assert error.__cause__ is raised
         assert error.op
         assert "MockChatModel" in str(error)
+        assert "raise ProviderError with a code" in error.hint
 
     def test_an_answer_of_another_kind_is_refused(self):
         class Wrong(ChatModel):
@@ -36,10 +38,10 @@ class TestTranslatingModel:
                 return "text"
 
         with pytest.raises(ChatModelError, match="Wrong answered with str") as caught:
-            TranslatingModel(Wrong()).complete(REQUEST)
+            TranslatingModel(Wrong(), reading_of).complete(REQUEST)
         assert caught.value.code is ErrorCode.BAD_REPLY
 
     def test_a_foreign_failure_amid_a_stream_becomes_ours(self):
         with pytest.raises(ChatModelError) as caught:
-            list(TranslatingModel(Streaming(["a", OSError("cut")])).stream(REQUEST))
+            list(TranslatingModel(Streaming(["a", OSError("cut")]), reading_of).stream(REQUEST))
         assert isinstance(caught.value.__cause__, OSError)
