@@ -32,7 +32,8 @@ REQUEST_FIELDS = (
     "extra_params",
 )
 """What makes two requests the same; `prompt` and `system_prompt` are views of `messages`."""
-_SETTINGS = ("model", "temperature", "max_tokens", "seed")
+SETTINGS = ("model", "temperature", "max_tokens", "seed")
+"""What a model fills in where a request leaves it open."""
 _PLAIN = tuple(name for name in REQUEST_FIELDS if name != "messages")
 _IN_ORDER = frozenset({"json_schema", "parameters", "arguments"})
 """Where the order of keys decides: a model that must reason before it answers may answer otherwise."""
@@ -60,8 +61,8 @@ def request_key(request: ChatRequest, **more: Any) -> str:
     Raises:
         ValueError: something in the request cannot be written as JSON or told apart from others (`UntellableError`).
     """
-    given = [name for name in _SETTINGS if name in request.model_fields_set]
-    settings = {name: getattr(request, name) for name in _SETTINGS}
+    given = [name for name in SETTINGS if name in request.model_fields_set]
+    settings = {name: getattr(request, name) for name in SETTINGS}
     asked = request_facts(request.model_copy(update={"extra_params": {}}))
     extra = told(request.extra_params)
     return digest({"more": more, "request": asked, "extra": extra, "given": given, "settings": settings})

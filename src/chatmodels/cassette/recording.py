@@ -20,8 +20,9 @@ _log = get_logger("chatmodels")
 class RecordingModel(WrappedModel):
     """Passes calls on to `inner` and writes each of them, with its answer or its error, to a file for people to review.
 
-    Secrets are blanked on the way to the file, pictures stand there as their hash, and what changes from time to time
-    (latency, pace, rate limits) is left out. The file and its folders are made with the first call. Where it cannot be
+    A call stands there as it is sent, with what `inner` fills in where a request leaves it open (`presets`). Secrets
+    are blanked on the way to the file, pictures stand there as their hash, and what changes from time to time (latency,
+    pace, rate limits) is left out. The file and its folders are made with the first call. Where it cannot be
     written, the model is not asked. Where that turns out only afterwards (the disk is full), an error carries the
     answer, the file keeps the calls before, and no more calls are made.
 
@@ -54,7 +55,7 @@ class RecordingModel(WrappedModel):
             FrameworkError: the file could not be written after all (the answer stands in `fields["response"]`), or the
                 model failed.
         """
-        asked = await in_thread(self._tape.begin, request)
+        asked = await in_thread(self._tape.begin, self._as_sent(request))
         try:
             response = await self.inner.complete_async(request)
         except FrameworkError as error:
@@ -65,7 +66,7 @@ class RecordingModel(WrappedModel):
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece and record the pieces; a stream that was left early is not recorded."""
-        asked = await in_thread(self._tape.begin, request)
+        asked = await in_thread(self._tape.begin, self._as_sent(request))
         chunks: list[ChatChunk] = []
         stream = self.inner.stream_async(request)
         try:
@@ -78,6 +79,9 @@ class RecordingModel(WrappedModel):
         finally:
             await close_stream(stream)
         await in_thread(self._tape.write, asked, chunks=chunks)
+
+    def _as_sent(self, request: ChatRequest) -> ChatRequest:
+        return request.filled(getattr(self.inner, "presets", {}))
 
     async def _record_failure(
         self, asked: Mapping[str, Any], error: FrameworkError, chunks: Sequence[ChatChunk] | None = None

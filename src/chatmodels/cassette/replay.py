@@ -16,6 +16,7 @@ from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact_value, shortened
 
 if TYPE_CHECKING:
+    from chatmodels.cassette.on_tape import OnTape
     from chatmodels.cassette.tape import RecordedCall
 
 UNMATCHED = "record it again with RecordingModel, or make the request equal to the recorded one"
@@ -28,7 +29,9 @@ class ReplayModel(ChatModel):
     """Answers from a recording, without a network and for nothing; blocking, awaited and streamed alike.
 
     Equal requests are answered in the order in which they were recorded, and from the first again when all were used.
-    What was recorded whole can be streamed, and the other way round. Answers carry `cached=True` and cost 0.
+    What was recorded whole can be streamed, and the other way round. The model's name and the sampling settings must be
+    those on record where the request gives them; what it leaves open does not count. Answers carry `cached=True` and
+    cost 0.
 
     Args:
         path: the file that a `RecordingModel` wrote.
@@ -42,62 +45,78 @@ class ReplayModel(ChatModel):
     in_process = True
 
     def __init__(self, path: str | Path, *, hint: str = "") -> None:
-        from chatmodels.cassette.tape import read_tape  # with it comes much that only recordings need
+        from chatmodels.cassette.on_tape import Originals  # with it comes much that only recordings need
+        from chatmodels.cassette.tape import read_tape
 
         self.path = Path(path)
         self._hint = hint
         self._renew_lock()
         in_forked_child(self._renew_lock)
-        self._calls: dict[str, list[RecordedCall]] = {}
-        for call in read_tape(self.path, hint=hint):
-            self._calls.setdefault(call.key, []).append(call)
-        self._used: dict[tuple[str, bool], int] = {}
+        self._calls: Sequence[RecordedCall] = read_tape(self.path, hint=hint)
+        self._numbers: dict[str, list[int]] = {}
+        """By key: the recorded calls, as their places on the tape."""
+        for number, call in enumerate(self._calls):
+            self._numbers.setdefault(call.key, []).append(number)
+        self._used: dict[tuple[int, ...], int] = {}
+        """By the calls that answer a request: how many of them were used."""
+        self._originals = Originals(self.path)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def __contains__(self, request: ChatRequest) -> bool:
         """Whether `request` is on record."""
-        return _key_of(request) in self._calls
+        return bool(self._matching(self._asked(request)))
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` as it was answered when it was recorded."""
-        return unshared(self._next(request, streamed=False).response())
+        return unshared(self._next(request).response())
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` in the recorded pieces."""
-        recorded = self._next(request, streamed=True)
+        recorded = self._next(request)
         for chunk in recorded.chunks():
             yield unshared(chunk)
         recorded.raise_error()
 
     def get_model_info(self) -> ModelInfo:
         """What this replay is; it can do what is on record, so that it is asked in the same way as the model was."""
-        known = {word for calls in self._calls.values() for word in _asked_for(calls[0].request)}
+        known = {word for call in self._calls for word in _asked_for(call.request)}
         return ModelInfo(name=self.path.name, provider="replay", capabilities=listed({"chat", "stream", *known}))
 
     def check_health(self) -> HealthStatus:
         """Healthy: the recording was read when the model was made."""
-        calls = sum(map(len, self._calls.values()))
-        return HealthStatus(status="healthy", detail=f"{calls} recorded calls")
+        return HealthStatus(status="healthy", detail=f"{len(self._calls)} recorded calls")
 
-    def _next(self, request: ChatRequest, *, streamed: bool) -> RecordedCall:
-        key = _key_of(request)
-        calls = self._calls.get(key)
-        if not calls:
-            raise self._unmatched(request)
-        # A call in pieces and a whole one may both be on record; each is answered by its own kind where there is one.
-        same_kind = [call for call in calls if call.streamed is streamed] or calls
+    def _next(self, request: ChatRequest) -> RecordedCall:
+        asked = self._asked(request)
+        self._originals.check(asked, "replay.complete")
+        matching = self._matching(asked)
+        if not matching:
+            raise self._unmatched(request, asked)
+        place = tuple(matching)
         with self._lock:
-            number = self._used.get((key, streamed), 0)
-            self._used[(key, streamed)] = number + 1
-        return same_kind[number % len(same_kind)]
+            number = self._used.get(place, 0)
+            self._used[place] = number + 1
+        return self._calls[matching[number % len(matching)]]
 
-    def _unmatched(self, request: ChatRequest) -> ChatModelError:
+    def _matching(self, asked: OnTape) -> list[int]:
+        """The numbers of the recorded calls that answer what is asked, in the order in which they were recorded."""
+        return [number for number in self._numbers.get(asked.key, ()) if asked.agrees(self._calls[number].request)]
+
+    @staticmethod
+    def _asked(request: ChatRequest) -> OnTape:
+        from chatmodels.cassette.on_tape import on_tape
+
+        return on_tape(request)
+
+    def _unmatched(self, request: ChatRequest, asked: OnTape) -> ChatModelError:
         from chatmodels.cassette.difference import difference
-        from chatmodels.cassette.tape import request_on_tape
 
-        diff = difference(request_on_tape(request), [calls[0].request for calls in self._calls.values()])
+        recorded = {key: self._calls[numbers[0]] for key, numbers in self._numbers.items()}
+        same = [self._calls[number] for number in self._numbers.get(asked.key, ())]
+        compared = [asked.compared(call.request) for call in (same or recorded.values())]
+        diff = difference(asked.compared(asked.facts), compared)
         return ChatModelError(
             f"the prompt {shortened(request.prompt, LONGEST_SHOWN)!r} is not on record in {self.path}\n{diff}\n",
             op="replay.complete",
@@ -105,12 +124,6 @@ class ReplayModel(ChatModel):
             hint=self._hint or UNMATCHED,
             fields={"prompt": redact_value(request.prompt), "diff": diff},
         )
-
-
-def _key_of(request: ChatRequest) -> str:
-    from chatmodels.cassette.tape import tape_key
-
-    return tape_key(request)
 
 
 def _asked_for(request: Mapping[str, Any]) -> Iterator[str]:

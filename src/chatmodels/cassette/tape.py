@@ -12,9 +12,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from chatmodels.cassette.on_tape import Originals, blanked_of, key_of, on_tape
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.pieces import joined, pieces_of
-from chatmodels.request_facts import canonical, request_facts
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.forks import in_forked_child
@@ -27,30 +27,6 @@ _MOMENTARY = {"latency_ms", "rate_limit"}
 _PIECE = re.compile(r"\s*\S+\s*|\s+")
 
 
-def request_on_tape(request: ChatRequest) -> dict[str, Any]:
-    """What of `request` stands on the tape and makes two requests the same: all that decides the answer, no secrets.
-
-    Raises:
-        ChatModelError: something in it is no JSON.
-    """
-    try:
-        blanked: dict[str, Any] = redact_value(request_facts(request))
-        json.dumps(blanked)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ChatModelError(
-            f"the request cannot stand in a recording: {error}",
-            op="recording.request",
-            code=Code.INVALID,
-            hint="give JSON values in extra_params and in the arguments of tool calls",
-        ) from error
-    return blanked
-
-
-def tape_key(request: ChatRequest) -> str:
-    """What equal requests have in common, and no others."""
-    return canonical(request_on_tape(request))
-
-
 class TapeWriter:
     """One file that calls are added to, whole ones from any thread."""
 
@@ -60,18 +36,21 @@ class TapeWriter:
         self._renew_lock()
         in_forked_child(self._renew_lock)
         self._failed = False
+        self._checked = not append
+        self._originals = Originals(path)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
-    def begin(self, request: ChatRequest) -> dict[str, Any]:
+    def begin(self, request: ChatRequest) -> Mapping[str, Any]:
         """What of `request` will be written; makes sure, before the call is paid, that it can be.
 
         The folders are made, but no file.
 
         Raises:
-            ConfigurationError: no file can be written, or an earlier call could not, so that the file is not whole.
-            ChatModelError: something in the request is no JSON.
+            ConfigurationError: no file can be written, an earlier call could not, so that the file is not whole, or
+                what the file holds is no recording that could be added to.
+            ChatModelError: something in the request is no JSON, or only a secret tells it from an earlier one.
         """
         if self._failed:
             raise ConfigurationError(
@@ -93,7 +72,13 @@ class TapeWriter:
                 op="recording.open",
                 hint="name a file in a folder that you may write to",
             ) from error
-        return request_on_tape(request)
+        if not self._checked:
+            if self._path.is_file():
+                read_tape(self._path)
+            self._checked = True
+        asked = on_tape(request)
+        self._originals.check(asked, "recording.request")
+        return asked.facts
 
     def write(
         self,
@@ -132,7 +117,7 @@ class TapeWriter:
         call: dict[str, Any] = {"request": request}
         if response is not None:
             facts = response.model_dump(mode="json", exclude_defaults=True, exclude=_MOMENTARY)
-            call["response"] = redact_value(facts)
+            call["response"] = blanked_of(facts)
         if chunks is not None:
             call["chunks"] = _chunks_on_tape(chunks)
         if error is not None:
@@ -146,7 +131,17 @@ class TapeWriter:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab" if self._append else "wb", buffering=0) as file:
                 self._append = True
-                _write(file, data)
+                _write(file, data if _ends_a_line(self._path) else b"\n" + data)
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether what the file holds ends with a line break; some editors take the last one away."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        return file.read(1) in (b"", b"\n")
 
 
 def _write(file: FileIO, data: bytes) -> None:
@@ -163,9 +158,15 @@ def _write(file: FileIO, data: bytes) -> None:
 
 
 class RecordedCall:
-    """One call on record."""
+    """One call on record.
 
-    def __init__(self, call: Mapping[str, Any]) -> None:
+    Args:
+        call: what stands there.
+        place: where it stands, for errors.
+    """
+
+    def __init__(self, call: Mapping[str, Any], place: str) -> None:
+        self._place = place
         if not {"response", "chunks", "error"} & set(call):
             raise ValueError("it has no response, chunks or error")
         self.request: Mapping[str, Any] = call["request"]
@@ -173,7 +174,7 @@ class RecordedCall:
             raise TypeError("its request is no mapping with messages")
         if not all(isinstance(part, Mapping) for part in _parts_of(self.request)):
             raise TypeError("its response format or a part of its messages is no mapping")
-        self.key = canonical(self.request)
+        self.key = key_of(self.request)
         self.streamed = "chunks" in call
         self._chunks = [_chunk(piece) for piece in call.get("chunks", ())]
         self._error: Mapping[str, Any] | None = call.get("error")
@@ -187,15 +188,23 @@ class RecordedCall:
         """The whole answer."""
         self.raise_error()
         if self._response is None:
-            whole = joined(self._chunks)
-            if whole is None:
-                raise ChatModelError(
-                    "the recorded stream has no end: usage or finish reason is missing",
-                    op="replay.complete",
-                    code=Code.BAD_REPLY,
-                )
-            self._response = _unpaid(whole)
+            self._response = _unpaid(self._joined())
         return self._response
+
+    def _joined(self) -> ChatResponse:
+        fault = "it has no end: usage or finish reason is missing"
+        try:
+            whole = joined(self._chunks)
+        except ValueError:
+            whole, fault = None, "there is nothing in it, although the model finished"
+        if whole is None:
+            raise ChatModelError(
+                f"the stream recorded at {self._place} is no answer: {fault}",
+                op="replay.complete",
+                code=Code.BAD_REPLY,
+                hint="record the call again",
+            )
+        return whole
 
     def chunks(self) -> list[ChatChunk]:
         """The pieces; what was recorded whole is one piece."""
@@ -228,7 +237,8 @@ def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
     recorded = []
     for line, part in _documents(text) if in_yaml else _lines(text):
         try:
-            recorded.append(RecordedCall(_from_yaml(part, path.name) if in_yaml else json.loads(part)))
+            call = _from_yaml(part, path.name) if in_yaml else json.loads(part)
+            recorded.append(RecordedCall(call, f"{path}:{line}"))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path}:{line} is no recorded call: {redact(str(error))}",
@@ -286,7 +296,7 @@ def _chunks_on_tape(chunks: Sequence[ChatChunk]) -> list[Any]:
     if blanked != text:
         others = [{**piece, "text": ""} for piece in pieces if set(piece) != {"text"}]
         pieces = [{"text": piece} for piece in _PIECE.findall(blanked)] + others
-    return [piece["text"] if set(piece) == {"text"} else redact_value(piece) for piece in pieces]
+    return [piece["text"] if set(piece) == {"text"} else blanked_of(piece) for piece in pieces]
 
 
 def _parts_of(request: Mapping[str, Any]) -> Iterator[Any]:

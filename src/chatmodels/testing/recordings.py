@@ -16,6 +16,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.settings_given import config_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import close_stream
+from chatmodels.wrappers.preset import PresetModel
 from fmf_core.forks import in_forked_child
 
 Source = str | ChatModelConfig | ChatModel | Callable[[], ChatModel]
@@ -90,7 +91,11 @@ class Recordings:
             model = measure(replay, config)
             if self.mode is RecordMode.NEW:
                 model = _Completed(replay, model, lambda: self._recorded(_made(source, config)))
-        return preset(model, config) if by_settings else model
+        if by_settings:
+            return preset(model, config)
+        # What a ready model fills in is part of what is on record, as settings are that are given here.
+        presets = getattr(source, "presets", {})
+        return PresetModel(model, presets) if presets else model
 
     def _replayed(self) -> ReplayModel:
         # One for all models of the file, so that equal requests are answered in the order in which they were recorded.

@@ -29,6 +29,7 @@ from chatmodels import (
     ToolCall,
     create_chat_model,
 )
+from chatmodels.cassette.tape import read_tape
 from chatmodels.guard import check_allowed
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from fmf_core.errors import ConfigurationError, FrameworkError
@@ -76,8 +77,8 @@ def plain(chunks):
 class Anything(ReplayModel):
     """Replays one recorded call for whatever is asked."""
 
-    def _next(self, request, *, streamed):
-        return next(iter(self._calls.values()))[0]
+    def _next(self, request):
+        return self._calls[0]
 
 
 class TestExam(ChatModelExam):
@@ -144,6 +145,52 @@ def test_equal_requests_replay_in_order_and_then_again(path):
     record(path, MockChatModel(["1", "2", "3"]), *[lambda m: m.invoke("x")] * 3)
     replay = ReplayModel(path)
     assert [replay.invoke("x").content for _ in range(7)] == ["1", "2", "3", "1", "2", "3", "1"]
+
+
+def test_whole_and_streamed_calls_replay_in_one_order(path):
+    def streamed(model):
+        return "".join(chunk.text for chunk in model.stream("x"))
+
+    def whole(model):
+        return model.invoke("x").content
+
+    record(path, MockChatModel(["1", "2", "3"]), whole, whole, whole)
+    replay = ReplayModel(path)
+    assert [ask(replay) for ask in (whole, streamed, whole, streamed)] == ["1", "2", "3", "1"]
+    record(path, MockChatModel(["1", "2"]), whole, streamed)
+    replay = ReplayModel(path)
+    assert [ask(replay) for ask in (whole, whole, streamed)] == ["1", "2", "1"]
+
+
+SETTINGS = {"model": "llama-A", "temperature": 0.0, "max_tokens": 50, "seed": 7}
+
+
+def test_what_is_on_record_is_what_is_sent(path):
+    recorder = RecordingModel(create_chat_model("mock", responses=["a", "b"], **SETTINGS), path)
+    recorder.invoke("q")
+    list(recorder.stream("r", temperature=0.5))
+    recorded = [call.request for call in read_tape(path)]
+    assert {name: recorded[0][name] for name in SETTINGS} == SETTINGS
+    assert {name: recorded[1][name] for name in SETTINGS} == {**SETTINGS, "temperature": 0.5}
+
+
+def test_a_setting_that_is_left_open_does_not_count_and_one_that_is_given_does(path):
+    RecordingModel(create_chat_model("mock", responses="a", **SETTINGS), path).invoke("q")
+    for right in ({}, {"model": "llama-A"}, {"temperature": 0}, SETTINGS):
+        assert ReplayModel(path).invoke("q", **right).content == "a"
+    for wrong in ({"model": "llama-B"}, {"temperature": None}, {"max_tokens": 51}, {**SETTINGS, "seed": 8}):
+        with pytest.raises(FrameworkError, match="not on record") as caught:
+            ReplayModel(path).invoke("q", **wrong)
+        changed = [line[1:] for line in caught.value.fields["diff"].splitlines()[3:] if line[0] in "+-"]
+        assert {line.split(":")[0] for line in changed} == {next(reversed(wrong))}
+
+
+def test_settings_tell_recorded_calls_apart(path):
+    model = MockChatModel(lambda request: f"{request.temperature}")
+    record(path, model, *(lambda m, t=t: m.invoke("q", temperature=t) for t in (0.0, 1.0, 0.0)))
+    replay = ReplayModel(path)
+    assert replay.invoke("q", temperature=1.0).content == "1.0"
+    assert [replay.invoke("q").content for _ in range(3)] == ["0.0", "1.0", "0.0"]
 
 
 def test_errors_are_part_of_the_record(path):
@@ -307,6 +354,34 @@ def test_a_secret_that_a_stream_cuts_reaches_no_file(path):
     assert chunks[-1].usage
 
 
+@pytest.mark.parametrize("way", [lambda m, q: m.invoke(q), lambda m, q: list(m.stream(q))], ids=["whole", "streamed"])
+def test_requests_that_only_a_secret_tells_apart_are_an_error(path, way):
+    asked = []
+    recorder = RecordingModel(MockChatModel(lambda request: asked.append(request.prompt) or "x"), path)
+    one, other = "my password: Tiger-99", "my password: Lions-77"
+    way(recorder, one)
+    way(recorder, one)
+    with pytest.raises(ChatModelError, match="differ only in what looks like a secret") as caught:
+        way(recorder, other)
+    assert caught.value.code is ErrorCode.INVALID
+    assert asked == [one, one]
+    replay = ReplayModel(path)
+    way(replay, other)  # whatever the secret is, it is the one request on record
+    with pytest.raises(ChatModelError, match="differ only in what looks like a secret"):
+        way(replay, one)
+    assert "Tiger" not in path.read_text()
+
+
+def test_numbers_are_no_secrets(path):
+    arguments = {"cookies": 3, "password": "dog", "secret": [1, 2.5], "n": 10**25, "token": True, "pin": None}
+    call = ToolCall(id="1", name="f", arguments=arguments)
+    turns = [Message(role="user", content="x"), Message(role="assistant", tool_calls=[call])]
+    record(path, MockChatModel(call), lambda m: m.invoke("x"), lambda m: list(m.stream("y")), lambda m: m.invoke(turns))
+    replay = ReplayModel(path)
+    for made in (replay.invoke("x"), list(replay.stream("y"))[-1], replay.invoke(turns)):
+        assert made.tool_calls[0].arguments == {**arguments, "password": "[REDACTED]"}
+
+
 def test_what_changes_from_time_to_time_is_not_on_record(path):
     model = create_chat_model("mock", responses="a", latency_s=0.001)
     record(path, model, lambda m: m.invoke("x"), lambda m: list(m.stream("x")))
@@ -432,6 +507,29 @@ def test_a_new_recorder_begins_anew_unless_told_to_append(path):
     RecordingModel(MockChatModel("more"), path, append=True).invoke("z")
     assert count(path) == 3
     assert ReplayModel(path).invoke("x").content == "new"
+
+
+def test_a_call_is_added_behind_a_line_break_that_an_editor_took_away(path):
+    record(path, MockChatModel("one"), lambda m: m.invoke("x"))
+    path.write_text(path.read_text().rstrip("\n"))
+    RecordingModel(MockChatModel("two"), path, append=True).invoke("y")
+    replay = ReplayModel(path)
+    assert [replay.invoke(prompt).content for prompt in "xy"] == ["one", "two"]
+    path.write_text("")
+    RecordingModel(MockChatModel("two"), path, append=True).invoke("y")
+    assert count(path) == 1
+
+
+def test_nothing_is_asked_where_a_call_cannot_be_added_to_what_is_there(path):
+    path.parent.mkdir(parents=True)
+    path.write_text('{"request": half')
+    asked = []
+    recorder = RecordingModel(MockChatModel(lambda request: asked.append(request) or "x"), path, append=True)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="is no recorded call"):
+            recorder.invoke("x")
+    assert asked == []
+    assert path.read_text() == '{"request": half'
 
 
 def test_many_threads_write_whole_lines(path):
@@ -591,6 +689,19 @@ def test_whatever_a_record_holds_it_is_read_or_refused(tmp_path_factory, call, t
                 assert replay.get_model_info().capabilities
                 with pytest.raises(FrameworkError, match="not on record"):
                     replay.invoke("something else")
+
+
+@pytest.mark.parametrize("fault", ["nothing in it", "no end"])
+def test_a_stream_that_was_edited_away_names_its_line(tmp_path, fault):
+    path = tmp_path / "calls.jsonl"
+    record(path, MockChatModel("hello"), lambda m: m.invoke("first"), lambda m: list(m.stream("x")))
+    lines = path.read_text().splitlines()
+    call = json.loads(lines[1])
+    call["chunks"] = ["", *call["chunks"][1:]] if fault == "nothing in it" else call["chunks"][:1]
+    path.write_text(f"{lines[0]}\n{json.dumps(call)}\n")
+    with pytest.raises(ChatModelError, match=rf"calls\.jsonl:2 is no answer.*{fault}") as caught:
+        ReplayModel(path).invoke("x")
+    assert caught.value.code is ErrorCode.BAD_REPLY
 
 
 def test_a_record_that_is_no_text(tmp_path):

@@ -135,6 +135,17 @@ def test_a_ready_model_is_a_source(path):
     assert mock.call_count == 1
 
 
+def test_what_a_ready_model_fills_in_is_part_of_what_is_on_record(path):
+    def model(temperature):
+        return create_chat_model("mock", responses=f"at {temperature}", temperature=temperature)
+
+    Recordings(path, "once").model(model(0.0)).invoke("x")
+    assert Recordings(path).model(model(0.0)).invoke("x").content == "at 0.0"
+    with pytest.raises(ChatModelError, match="not on record"):
+        Recordings(path).model(model(0.5)).invoke("x")
+    assert Recordings(path, "new").model(model(0.5)).invoke("x").content == "at 0.5"
+
+
 def test_an_unknown_mode_is_refused(path):
     with pytest.raises(ValueError, match="sometimes"):
         Recordings(path, "sometimes")
