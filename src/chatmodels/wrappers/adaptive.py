@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from math import inf
 from time import monotonic
 
@@ -12,7 +13,7 @@ from chatmodels.errors import OWN_FAILURES, SERVER_FAILURES, ChatModelError, was
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from chatmodels.wrappers.shared import StateTable
+from chatmodels.wrappers.shared import StateLookup, StateTable
 from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
 from chatmodels.wrappers.throttle import Throttle
 from fmf_core.errors import Code, FrameworkError
@@ -54,6 +55,7 @@ class AdaptiveModel(WrappedModel):
         self.concurrency = concurrency
         # Who waits longer and who does not learn together.
         self._gates = _gates.lookup(concurrency.model_copy(update={"max_wait_s": None}))
+        self.spare_places = SparePlaces(self._gates)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come.
@@ -142,6 +144,23 @@ class AdaptiveModel(WrappedModel):
         )
 
 
+class SparePlaces:
+    """Places for requests that are not needed, such as second ones: they wait for nothing and push back nobody."""
+
+    def __init__(self, gates: StateLookup[Gate]) -> None:
+        self._gates = gates
+
+    def take(self, model: ChatModel, name: str) -> Callable[[], None] | None:
+        """Take a place for a request to the model `name`, where one is free and nobody waits for it.
+
+        Returns:
+            What gives it back; `None` where there is no place.
+        """
+        gate = self._gates.of(model, name)
+        crew = gate.crew()
+        return None if gate.start_now(crew) is None else partial(gate.release, crew)
+
+
 class Crew:
     """The requests to one endpoint that are under way on one event loop."""
 
@@ -222,6 +241,10 @@ class Gate:
         is_paced = self.throttle.rate.rate is not None
         changed, self._told_paced = is_paced != self._told_paced, is_paced
         return changed
+
+    def release(self, crew: Crew | None = None) -> None:
+        """End a request that says nothing about the endpoint."""
+        self._queue.update(self.throttle.released, crew)
 
     def begun(self, change: int) -> None:
         """Note that a stream's first piece has come (1), or that such a stream ends (-1)."""

@@ -52,7 +52,8 @@ class HedgeBudget:
             self._seconds += 1
             return True
 
-    def give_back(self) -> None:
-        """A second request has ended."""
+    def give_back(self, *, sent: bool = True) -> None:
+        """A second request has ended, or could not be `sent` after all."""
         with self._lock:
             self._seconds -= 1
+            self._saved += not sent

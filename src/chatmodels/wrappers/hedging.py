@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
-from typing import Any, TypeVar
+from contextlib import ExitStack, suppress
+from typing import Any, Protocol, TypeVar
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
@@ -14,6 +14,14 @@ from chatmodels.wrappers.hedge_budget import HedgeBudget
 from fmf_core.errors import FrameworkError
 
 T = TypeVar("T")
+
+
+class Places(Protocol):
+    """Bounds how many requests are under way."""
+
+    def take(self, model: ChatModel, name: str) -> Callable[[], None] | None:
+        """Take a place for a request to the model `name`; gives what gives it back, or `None` where none is free."""
+        ...
 
 
 class HedgingModel(WrappedModel):
@@ -25,7 +33,7 @@ class HedgingModel(WrappedModel):
     that failed is in `failed_usage`.
 
     It stands inside the retries, so that the waits between them are not taken for slowness, and there is at most one
-    second request for each attempt.
+    second request for each attempt. It is not sent while as many requests are under way as may be (`hedge_in`).
 
     Args:
         inner: the model that is asked.
@@ -36,7 +44,12 @@ class HedgingModel(WrappedModel):
     def __init__(self, inner: ChatModel, after_s: float, share: float = 0.1) -> None:
         super().__init__(inner)
         self.after_s = after_s
+        self._places: Places | None = None
         self._budget = HedgeBudget(share)
+
+    def hedge_in(self, places: Places) -> None:
+        """Send second requests only where `places` have one for them."""
+        self._places = places
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`."""
@@ -44,7 +57,8 @@ class HedgingModel(WrappedModel):
         async def ask() -> ChatResponse:
             return await self.inner.complete_async(request)
 
-        response, asked, charged = await self._race(ask)
+        with ExitStack() as held:
+            response, asked, charged = await self._race(ask, request, held)
         if asked == 1:
             return response
         told = {"attempts": response.attempts + 1, "failed_usage": charged + response.failed_usage}
@@ -59,11 +73,13 @@ class HedgingModel(WrappedModel):
             streams.append(stream)
             return stream, await anext(stream, None)
 
+        held = ExitStack()
         try:
-            (winner, chunk), asked, charged = await self._race(begin)
+            (winner, chunk), asked, charged = await self._race(begin, request, held)
             for stream in streams:
                 if stream is not winner:
                     await close_stream(stream)
+            held.close()
             while chunk is not None:
                 yield counted(chunk, asked - 1, charged)
                 try:
@@ -76,15 +92,21 @@ class HedgingModel(WrappedModel):
             for stream in streams:
                 with suppress(RuntimeError):  # its request was given up, and is still leaving it: that closes it
                     await close_stream(stream)
+            held.close()
 
-    async def _race(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, int, tuple[TokenUsage, ...]]:
-        """The first good answer, how many requests were sent, and what those that failed were charged for."""
+    async def _race(
+        self, ask: Callable[[], Coroutine[Any, Any, T]], request: ChatRequest, held: ExitStack
+    ) -> tuple[T, int, tuple[TokenUsage, ...]]:
+        """The first good answer, how many requests were sent, and what those that failed were charged for.
+
+        The place of a second request is given back by `held`.
+        """
         self._budget.begin()
         tasks = [asyncio.create_task(ask())]
         hedged = False
         try:
             await asyncio.wait(tasks, timeout=self.after_s)
-            if not tasks[0].done() and self._budget.take():
+            if not tasks[0].done() and self._may_ask_again(request, held):
                 hedged = True
                 tasks.append(asyncio.create_task(ask()))
             return await _first_good(tasks), len(tasks), _charged(tasks)
@@ -99,6 +121,18 @@ class HedgingModel(WrappedModel):
             if hedged:
                 self._budget.give_back()
             await _give_up(tasks)
+
+    def _may_ask_again(self, request: ChatRequest, held: ExitStack) -> bool:
+        if not self._budget.take():
+            return False
+        if self._places is None:
+            return True
+        give_back = self._places.take(self, request.model)
+        if give_back is None:
+            self._budget.give_back(sent=False)
+            return False
+        held.callback(give_back)
+        return True
 
 
 async def _first_good(tasks: list[asyncio.Task[T]]) -> T:

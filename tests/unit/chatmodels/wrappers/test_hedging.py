@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels import ChatChunk, ChatModel, ChatModelError, ChatRequest, ErrorCode, MockChatModel, create_chat_model
+from chatmodels import (
+    ChatChunk,
+    ChatModel,
+    ChatModelConfig,
+    ChatModelError,
+    ChatRequest,
+    ErrorCode,
+    MockChatModel,
+    create_chat_model,
+)
+from chatmodels.factory import wrap
+from chatmodels.pieces import joined
 from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers.hedge_budget import HedgeBudget
 from chatmodels.wrappers.hedging import HedgingModel
@@ -238,6 +249,72 @@ class TestStreams:
             return closed
 
         assert run(left()) == [1, 2]
+
+
+class Crowd(ChatModel):
+    """Answers its first request too late, and counts how many are under way at once."""
+
+    def __init__(self):
+        self.begun = self.under_way = self.most = 0
+
+    async def complete_async(self, request):
+        return joined([chunk async for chunk in self.stream_async(request)])
+
+    async def stream_async(self, request):
+        self.begun += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(0.5 if self.begun == 1 else 0.05)
+            async for chunk in MockChatModel("a b c").stream_async(request):
+                yield chunk
+        finally:
+            self.under_way -= 1
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("streamed", [False, True])
+    @pytest.mark.parametrize(("largest", "calls", "begun"), [(1, 4, 4), (2, 1, 2)])
+    def test_no_more_are_under_way_than_may_be(self, largest, calls, begun, streamed):
+        inner = Crowd()
+        settings = {"concurrency": {"max": largest}, "hedge_after_s": 0.01, "hedge_share": 1.0}
+        model = wrap(inner, ChatModelConfig(**settings))
+        gate = model.spare_places._gates.of(model, REQUEST.model)
+
+        async def ask():
+            if not streamed:
+                return (await model.complete_async(REQUEST)).content
+            return "".join([chunk.text async for chunk in model.stream_async(REQUEST)])
+
+        async def go():
+            return await asyncio.gather(*(ask() for _ in range(calls)))
+
+        assert set(run(go())) == {"a b c"}
+        assert (inner.most, inner.begun) == (largest, begun)
+        assert (inner.under_way, gate.throttle.in_flight) == (0, 0)
+
+    def test_a_place_is_given_back_when_the_call_is_cancelled(self):
+        inner = Crowd()
+        model = wrap(inner, ChatModelConfig(concurrency={"max": 2}, hedge_after_s=0.01, hedge_share=1.0))
+        gate = model.spare_places._gates.of(model, REQUEST.model)
+
+        async def go():
+            call = asyncio.create_task(model.complete_async(REQUEST))
+            while inner.begun < 2:
+                await asyncio.sleep(0.001)
+            assert gate.throttle.in_flight == 2
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+        run(go())
+        assert gate.throttle.in_flight == 0
+
+    def test_what_finds_no_place_costs_no_share(self):
+        budget = HedgeBudget(0.1)
+        budget.begin()
+        assert budget.take()
+        budget.give_back(sent=False)
+        assert budget.take()
 
 
 def hedging(server, **more):
