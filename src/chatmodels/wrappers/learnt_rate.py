@@ -101,7 +101,7 @@ class LearntRate:
         self._wanted_until = -inf
         self._belief = 0.0
         self._believed = BELIEVED
-        self._surprises = 0
+        self._surprises = 0.0
         self._surprised_at = -inf
         self._runs = (0, 0, 0)
 
@@ -146,8 +146,8 @@ class LearntRate:
                 return
             self.rate = max(accepted, FIRST_RATE)
             self._estimating = True
-            self._surprises = 0
-        elif self._is_hopeless(self.rate, now):
+            self._surprises = 0.0
+        elif self._is_hopeless(self.rate, now, told=pause_s > 0):
             self.rate, self._ceiling = None, inf
             self._believed = min(2 * self._believed, MOST_BELIEVED)
             self._belief = 0.0
@@ -176,13 +176,19 @@ class LearntRate:
         if now < self._wanted_until:
             self.rate = self._grown(self.rate, now)
 
-    def _is_hopeless(self, rate: float, now: float) -> bool:
-        """Note a refusal; whether refusals have come again and again however low the rate was."""
+    def _is_hopeless(self, rate: float, now: float, *, told: bool) -> bool:
+        """Note a refusal; whether refusals have come again and again however low the rate was.
+
+        Args:
+            rate: the rate that was refused.
+            now: the time.
+            told: whether the endpoint said when to come again. Everybody has waited for that, so it counts more.
+        """
         if self._ceiling == inf or self._probing_since < inf:
             return False
         if now - self._surprised_at > max(FORGET_S, FORGET_STARTS / rate):
-            self._surprises = 0
-        self._surprises += 1
+            self._surprises = 0.0
+        self._surprises += 1.5 if told else 1.0
         self._surprised_at = now
         self._runs = (*self._runs[1:], self._in_a_row)
         return self._surprises >= SURPRISES and sum(self._runs) >= LEAST_ANSWERED
@@ -213,7 +219,7 @@ class LearntRate:
             return rate
         if self._probing_since == inf:
             self._probing_since = now
-            self._surprises = max(0, self._surprises - KNOWN)
+            self._surprises = max(0.0, self._surprises - KNOWN)
             self._believed = max(BELIEVED, self._believed / 2)  # it was the pace
             return max(rate, self._ceiling * PROBE_FROM)
         end = self._ceiling * PROBE_TO
