@@ -11,6 +11,7 @@ from fmf_core.errors import ConfigurationError
 PROFILE_VARIABLE = "CHATMODELS_OTEL_PROFILE"
 """Chooses the names: `released` (the default), `genai-main`, or `both`. Read when a model is made."""
 CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""Where messages are told: a key of `CAPTURES`, whatever its case."""
 EVENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
 
 EXCEPTION_EVENT = "gen_ai.client.operation.exception"
@@ -151,6 +152,17 @@ def chosen_profiles() -> tuple[Profile, ...]:
     return PROFILES[asked]
 
 
+CAPTURES: Mapping[str, tuple[bool, bool]] = {
+    "NO_CONTENT": (False, False),
+    "SPAN_ONLY": (True, False),
+    "EVENT_ONLY": (False, True),
+    "SPAN_AND_EVENT": (True, True),
+    "TRUE": (True, False),  # as it was before there was a choice
+    "FALSE": (False, False),
+}
+"""Values of `CAPTURE_VARIABLE` to whether spans and events hold messages."""
+
+
 class Content(NamedTuple):
     """Where messages may be told, and whether the event with the details of a call is sent at all."""
 
@@ -165,15 +177,26 @@ class Content(NamedTuple):
 
 
 def chosen_content(*, on_spans: bool = False) -> Content:
-    """What the environment allows; nothing when it says something unknown.
-
-    `true` means `SPAN_ONLY`, as it did before there was a choice.
+    """What the environment allows.
 
     Args:
         on_spans: whether spans hold messages where the environment says nothing.
+
+    Raises:
+        ConfigurationError: it says something that means nothing.
     """
-    mode = os.environ.get(CAPTURE_VARIABLE, "").strip().upper() or ("SPAN_ONLY" if on_spans else "")
-    on_span = mode in ("SPAN_ONLY", "SPAN_AND_EVENT", "TRUE")
-    on_event = mode in ("EVENT_ONLY", "SPAN_AND_EVENT")
-    event = os.environ.get(EVENT_VARIABLE, "").strip().lower()
-    return Content(on_span, on_event, on_event if event not in ("true", "false") else event == "true")
+    mode = _said(CAPTURE_VARIABLE, tuple(CAPTURES)) or ("SPAN_ONLY" if on_spans else "NO_CONTENT")
+    event = _said(EVENT_VARIABLE, ("TRUE", "FALSE"))
+    on_span, on_event = CAPTURES[mode]
+    return Content(on_span, on_event, event == "TRUE" if event else on_event)
+
+
+def _said(variable: str, allowed: tuple[str, ...]) -> str:
+    said = os.environ.get(variable, "").strip()
+    if said and said.upper() not in allowed:
+        raise ConfigurationError(
+            f"{variable} is {said!r}, which means nothing",
+            op="chatmodels.telemetry",
+            hint=f"use one of {', '.join(allowed)}",
+        )
+    return said.upper()

@@ -61,12 +61,13 @@ _OPTIONS: Mapping[str, str] = {
 }
 """Options of calls to our names."""
 _OF_PROVIDERS = (
-    "top_p", "top_k", "min_p", "n", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
-    "parallel_tool_calls", "reasoning", "reasoning_effort", "service_tier", "user", "verbosity", "best_of",
+    "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs",
+    "parallel_tool_calls", "reasoning", "reasoning_effort", "service_tier", "user", "verbosity",
 )  # fmt: skip
 """What providers take with a call, and the house passes on as it is."""
 _RETRIES = ("max_retries", "num_retries", "retries")
 _STREAMS = ("stream", "streaming")
+_SEVERAL = ("n", "best_of", "num_return_sequences")
 _MAPPINGS: Mapping[str, str] = {
     "retry": '{{"max_attempts": {}}}',
     "retry_budget": '{{"reserve": {}}}',
@@ -143,8 +144,8 @@ def setting_hint(name: str, value: Any, allowed: Collection[str]) -> str:
     """
     if name in _RETRIES:
         return _retries(value)
-    if name in _STREAMS:
-        return f"leave out {name}: model.stream(...) and model.astream(...) answer in pieces"
+    if told := _left_out(name):
+        return told
     if name in _OF_PROVIDERS:
         return f"{name} goes with each call: model.invoke(..., extra_params={{{name!r}: ...}})"
     known = _SETTINGS.get(name)
@@ -167,8 +168,8 @@ def option_hint(name: str, value: Any, settings: Collection[str]) -> str:
     """
     if name in _RETRIES:
         return f"retry is a setting of the model: create_chat_model(..., {_retries(value).partition(',')[0]})"
-    if name in _STREAMS:
-        return f"leave out {name}: model.stream(...) and model.astream(...) answer in pieces"
+    if told := _left_out(name):
+        return told
     if name in _OF_PROVIDERS:
         return f"{name} is the provider's own setting: extra_params={{{name!r}: ...}}"
     if known := _OPTIONS.get(name):
@@ -225,3 +226,10 @@ def _written(provider: str, model: str) -> str:
 def _retries(value: Any) -> str:
     number = value + 1 if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else "..."
     return f'retry={{"max_attempts": {number}}}, which counts the first attempt as well'
+
+
+def _left_out(name: str) -> str:
+    if name in _STREAMS:
+        return f"leave out {name}: model.stream(...) and model.astream(...) answer in pieces"
+    several = "a call has one answer, and model.batch([request] * 3) asks three times"
+    return f"leave out {name}: {several}" if name in _SEVERAL else ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from chatmodels import create_chat_model
 from chatmodels.conventions import (
     CAPTURE_VARIABLE,
     EVENT_VARIABLE,
@@ -63,7 +64,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(monkeypatch):
     [
         ("", "", Content()),
         ("NO_CONTENT", "", Content()),
-        ("anything", "", Content()),
+        ("false", "", Content()),
         ("span_only", "", Content(on_span=True)),
         ("true", "", Content(on_span=True)),
         ("EVENT_ONLY", "", Content(on_event=True, event=True)),
@@ -77,3 +78,18 @@ def test_content_is_told_only_where_it_is_allowed(monkeypatch, mode, event, cont
     monkeypatch.setenv(EVENT_VARIABLE, event)
     assert chosen_content() == content
     assert content.wanted == (content.on_span or content.on_event)
+
+
+@pytest.mark.parametrize(
+    ("variable", "said", "hint"),
+    [
+        (CAPTURE_VARIABLE, "1", "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT"),
+        (CAPTURE_VARIABLE, "ALL", "SPAN_AND_EVENT"),
+        (EVENT_VARIABLE, "yes", "TRUE, FALSE"),
+    ],
+)
+def test_what_means_nothing_is_refused(monkeypatch, variable, said, hint):
+    monkeypatch.setenv(variable, said)
+    with pytest.raises(ConfigurationError, match=f"{variable} is '{said}'") as caught:
+        create_chat_model("mock")
+    assert hint in caught.value.hint

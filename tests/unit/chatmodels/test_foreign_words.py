@@ -25,7 +25,7 @@ def hint_of(kind, call) -> str:
         ("model_name", "x", "'model'"),
         ("azure_endpoint", "x", "'endpoint', of another provider, instead of"),
         ("streaming", True, "model.stream(...)"),
-        ("n", 2, "model.invoke(..., extra_params={'n': ...})"),
+        ("n", 2, "leave out n: a call has one answer, and model.batch("),
         ("top_p", 0.1, "extra_params={'top_p': ...}"),
         ("model_kwargs", {}, "model.invoke(..., extra_params=...)"),
         ("tools", [], "model.invoke(..., tools=...)"),
