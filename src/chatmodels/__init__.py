@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from chatmodels.errors import is_timeout_error as is_timeout_error
     from chatmodels.factory import create_chat_model as create_chat_model
     from chatmodels.iface import ChatModel as ChatModel
-    from chatmodels.iface import HealthChecker as HealthChecker
-    from chatmodels.iface import MessageGenerator as MessageGenerator
-    from chatmodels.iface import ModelInfoProvider as ModelInfoProvider
-    from chatmodels.iface import Runnable as Runnable
-    from chatmodels.iface import StreamMessageHandler as StreamMessageHandler
     from chatmodels.pricing import cost_of as cost_of
+    from chatmodels.protocols import HealthChecker as HealthChecker
+    from chatmodels.protocols import MessageGenerator as MessageGenerator
+    from chatmodels.protocols import ModelInfoProvider as ModelInfoProvider
+    from chatmodels.protocols import Runnable as Runnable
+    from chatmodels.protocols import StreamMessageHandler as StreamMessageHandler
     from chatmodels.providers.mock import MockChatModel as MockChatModel
     from chatmodels.registry import get_chat_model_metadata as get_chat_model_metadata
     from chatmodels.registry import list_chat_models as list_chat_models
     from chatmodels.registry import register_chat_model as register_chat_model
     from chatmodels.registry import unregister_chat_model as unregister_chat_model
+    from chatmodels.spending import Budget as Budget
     from chatmodels.structured.asking import Parsed as Parsed
     from chatmodels.structured.asking import Repair as Repair
     from chatmodels.types import ChatChunk as ChatChunk
@@ -80,13 +81,12 @@ facade(
             "is_retryable is_timeout_error ProviderAuthError ProviderError=ChatModelError"
         ),
         "chatmodels.factory": "create_chat_model",
-        "chatmodels.iface": (
-            "ChatModel HealthChecker LLMProvider=ChatModel MessageGenerator ModelInfoProvider Runnable "
-            "StreamMessageHandler"
-        ),
+        "chatmodels.iface": "ChatModel LLMProvider=ChatModel",
         "chatmodels.pricing": "cost_of",
         "chatmodels.providers.mock": "AdvancedMockChatModel=MockChatModel MockChatModel",
+        "chatmodels.protocols": "HealthChecker MessageGenerator ModelInfoProvider Runnable StreamMessageHandler",
         "chatmodels.registry": "get_chat_model_metadata list_chat_models register_chat_model unregister_chat_model",
+        "chatmodels.spending": "Budget",
         "chatmodels.structured.asking": "Parsed Repair",
         "chatmodels.types": (
             "ChatChunk ChatRequest ChatResponse HealthStatus ImagePart LLMRequest=ChatRequest "

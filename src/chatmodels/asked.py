@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -12,6 +13,10 @@ from fmf_core.errors import ConfigurationError
 from fmf_core.nearest import nearest
 
 OP = "chatmodels.request"
+MOST_TOLD = 5
+"""How many wrong requests of a batch one error tells of."""
+BREATHE_EVERY = 256
+"""After how many checked requests others on the event loop have their turn."""
 _CONTENT = ("prompt", "messages", "system_prompt")
 _LONGEST_SHOWN = 40
 _MESSAGES_HINT = 'give a text, a list such as [Message(role="user", content="...")], or a ChatRequest'
@@ -61,6 +66,46 @@ def all_of(requests: Any) -> list[Any]:
             hint="give a list of prompts, conversations or requests; a single one goes to invoke or ainvoke",
         )
     return list(requests)
+
+
+async def requests_of(given: Any, options: Mapping[str, Any], *, keep: bool) -> list[ChatRequest | ConfigurationError]:
+    """The requests of a batch, each with `options` on top.
+
+    Args:
+        given: prompts, conversations and requests.
+        options: fields of `ChatRequest`, for all of them.
+        keep: whether what is wrong with one stands in its place, instead of being raised.
+
+    Raises:
+        ConfigurationError: they are no batch, or some of them are wrong; `fields["requests"]` says which.
+    """
+    asked: list[ChatRequest | ConfigurationError] = []
+    for number, request in enumerate(all_of(given)):
+        try:
+            asked.append(request_of(request, options))
+        except ConfigurationError as error:
+            asked.append(error)
+        if number % BREATHE_EVERY == BREATHE_EVERY - 1:
+            await asyncio.sleep(0)
+    wrong = {number: error for number, error in enumerate(asked) if isinstance(error, ConfigurationError)}
+    if wrong and not keep:
+        raise _all_wrong(wrong, len(asked))
+    return asked
+
+
+def _all_wrong(wrong: Mapping[int, ConfigurationError], count: int) -> ConfigurationError:
+    first = next(iter(wrong.values()))
+    if len(wrong) == count and len({error.message for error in wrong.values()}) == 1:
+        return first  # an option, which is the same for all
+    told = [f"requests[{number}]: {error.message}" for number, error in list(wrong.items())[:MOST_TOLD]]
+    more = f"\nand {len(wrong) - MOST_TOLD} more" if len(wrong) > MOST_TOLD else ""
+    keep = "nothing was asked yet; return_exceptions=True leaves what is wrong in its place, and asks the others"
+    return ConfigurationError(
+        "\n".join(told) + more,
+        op=OP,
+        hint=f"{first.hint}; {keep}" if first.hint else keep,
+        fields={"requests": [*wrong]},
+    )
 
 
 def check_concurrency(max_concurrency: Any) -> None:

@@ -1,15 +1,16 @@
-"""The one interface of the chat layer, and the small protocols it is made of."""
+"""The one interface of the chat layer."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from chatmodels.answered import check_methods, checked_answer
-from chatmodels.asked import RequestOptions, all_of, check_concurrency, request_of
+from chatmodels.asked import RequestOptions, all_of, check_concurrency, request_of, requests_of
+from chatmodels.batches import answers_of
 from chatmodels.pieces import pieces_of
+from chatmodels.protocols import ChatInput
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, Message, ModelInfo
 from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, iterate_sync, run_sync
@@ -20,59 +21,6 @@ if TYPE_CHECKING:
     from chatmodels.structured.asking import Parsed
 
 T = TypeVar("T")
-
-ChatInput = str | Sequence[Message | Mapping[str, Any]] | ChatRequest
-"""What the convenience methods take: a prompt, a conversation (of messages, or of mappings such as
-`{"role": "user", "content": "..."}`) or a whole request."""
-
-
-@runtime_checkable
-class MessageGenerator(Protocol):
-    """Continues a conversation."""
-
-    def generate_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> list[Message]:
-        """The next turn of `messages`."""
-        ...
-
-
-@runtime_checkable
-class StreamMessageHandler(Protocol):
-    """Continues a conversation piece by piece."""
-
-    def stream_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> Iterator[ChatChunk]:
-        """The next turn of `messages`, in pieces."""
-        ...
-
-
-@runtime_checkable
-class ModelInfoProvider(Protocol):
-    """Describes itself."""
-
-    def get_model_info(self) -> ModelInfo:
-        """Name, provider, limits and capabilities."""
-        ...
-
-
-@runtime_checkable
-class HealthChecker(Protocol):
-    """Says whether it can be reached."""
-
-    def check_health(self) -> HealthStatus:
-        """A cheap check that spends no tokens."""
-        ...
-
-
-@runtime_checkable
-class Runnable(Protocol):
-    """Takes one input or many, blocking or awaited, whole or in pieces."""
-
-    def invoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
-        """Answer one input, blocking."""
-        ...
-
-    async def ainvoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
-        """Answer one input."""
-        ...
 
 
 class ChatModel:
@@ -310,6 +258,8 @@ class ChatModel:
     ) -> Any:
         """Answer all `requests`; answers in the order of the requests.
 
+        What is wrong with one of them is told before the first is asked.
+
         Args:
             requests: prompts, conversations and requests, as many as there are.
             max_concurrency: how many are under way at once, at most.
@@ -318,33 +268,63 @@ class ChatModel:
             options: fields of `ChatRequest`, for all of them.
 
         Raises:
-            ChatModelError: a request could not be answered.
-            ConfigurationError: `requests` is a single one, or `max_concurrency` below 1.
+            ChatModelError: a request could not be answered; a note says which, `fields["answers"]` holds the answers so
+                far, by number.
+            ConfigurationError: `requests` is a single one, one of them is wrong, or `max_concurrency` below 1.
         """
         check_concurrency(max_concurrency)
-        asked = all_of(requests)
-        answers: dict[int, ChatResponse | Exception] = {}
-        todo = iter(enumerate(asked))
+        asked = await requests_of(requests, options, keep=return_exceptions)
+        return await answers_of(asked, self.ainvoke, max_concurrency, return_exceptions=return_exceptions)
 
-        async def worker() -> None:
-            for number, request in todo:
-                try:
-                    answers[number] = await self.ainvoke(request, **options)
-                except Exception as error:
-                    if not return_exceptions:
-                        raise
-                    answers[number] = error
+    @overload
+    def batch_parse(
+        self,
+        requests: Iterable[ChatInput],
+        shape: type[T] | TypeAdapter[T],
+        *,
+        return_exceptions: Literal[False] = ...,
+        **options: Any,
+    ) -> list[Parsed[T]]: ...
 
-        failure: BaseException | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(max_concurrency, len(asked))):
-                    group.create_task(worker())
-        except BaseExceptionGroup as failures:
-            failure = failures.exceptions[0]
-        if failure is not None:
-            raise failure  # out here, so that it keeps its own cause
-        return [answers[number] for number in range(len(asked))]
+    @overload
+    def batch_parse(self, requests: Iterable[ChatInput], shape: Any, **options: Any) -> list[Any]: ...
+
+    def batch_parse(self, requests: Iterable[ChatInput], shape: Any, **options: Any) -> Any:
+        """Answer all `requests` with values of `shape`, blocking; see `abatch_parse`."""
+        return run_sync(self.abatch_parse(all_of(requests), shape, **options))
+
+    @overload
+    async def abatch_parse(
+        self,
+        requests: Iterable[ChatInput],
+        shape: type[T] | TypeAdapter[T],
+        *,
+        return_exceptions: Literal[False] = ...,
+        **options: Any,
+    ) -> list[Parsed[T]]: ...
+
+    @overload
+    async def abatch_parse(self, requests: Iterable[ChatInput], shape: Any, **options: Any) -> list[Any]: ...
+
+    async def abatch_parse(
+        self,
+        requests: Iterable[ChatInput],
+        shape: Any,
+        *,
+        max_concurrency: int = 8,
+        return_exceptions: bool = False,
+        parse_retries: int = 2,
+        max_tokens_cap: int | None = None,
+        **options: Any,
+    ) -> list[Any]:
+        """Answer all `requests` with values of `shape`: `abatch`, with what `aparse` makes of each request."""
+
+        async def ask(request: ChatRequest) -> Parsed[Any]:
+            return await self.aparse(request, shape, parse_retries=parse_retries, max_tokens_cap=max_tokens_cap)
+
+        check_concurrency(max_concurrency)
+        asked = await requests_of(requests, options, keep=return_exceptions)
+        return await answers_of(asked, ask, max_concurrency, return_exceptions=return_exceptions)
 
     def stream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> Generator[ChatChunk, None, None]:
         """Answer in pieces, blocking."""

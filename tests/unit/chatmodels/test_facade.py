@@ -13,7 +13,7 @@ unregister_chat_model, telemetry_context, MockChatModel, AdvancedMockChatModel, 
 ProviderAuthError, Price, RateLimit, RetryPolicy, RetryBudget, Concurrency, Breaker, ResponseCache, MemoryCache,
 SqliteCache, Tool, ResponseFormat, LLMProvider, LLMRequest, LLMResponse, Parsed, Repair, ProviderError,
 FrameworkError, ConfigurationError, PluginNotFoundError, code_of, is_auth_error, is_invalid_request_error,
-is_quota_error, is_rate_limit_error, is_retryable, is_timeout_error"""
+is_quota_error, is_rate_limit_error, is_retryable, is_timeout_error, Budget"""
 
 
 def test_the_facade_hands_out_exactly_the_promised_names():
