@@ -12,10 +12,8 @@ from fmf_core.redact import blank_error, blank_known, redact
 if TYPE_CHECKING:
     from chatmodels.types import TokenUsage
 
-SERVER_FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
-"""Failures of a server that has too much to do or is not there. Every other one shows that somebody answers."""
-OWN_FAILURES = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
-"""Failures from this side: they say nothing about the server."""
+_SERVER_FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
+_OWN_FAILURES = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
 
 
 class ChatModelError(FrameworkError):
@@ -51,6 +49,18 @@ def chat_model_error(message: str, *, op: str, code: Code, **more: Any) -> ChatM
 def was_asked(error: BaseException) -> bool:
     """Whether a provider was asked, as far as `error` tells."""
     return not isinstance(error, ChatModelError) or error.was_asked
+
+
+def server_is_well(error: BaseException) -> bool | None:
+    """What a failed call says of the server: all who learn from failures ask here.
+
+    Returns:
+        False when the server has too much to do or is not there; true when somebody answered, if only to refuse; `None`
+        when it says nothing: the failure is of this side, or nobody was asked.
+    """
+    if not isinstance(error, FrameworkError) or error.code in _OWN_FAILURES or not was_asked(error):
+        return None
+    return error.code not in _SERVER_FAILURES
 
 
 def billed(error: BaseException) -> tuple[TokenUsage, ...]:

@@ -9,7 +9,7 @@ from math import inf
 from time import monotonic
 
 from chatmodels.config import Concurrency
-from chatmodels.errors import OWN_FAILURES, SERVER_FAILURES, ChatModelError, was_asked
+from chatmodels.errors import ChatModelError, server_is_well
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus
 from chatmodels.wrappers.base import WrappedModel, close_stream
@@ -223,12 +223,13 @@ class Gate:
     def failed(self, started: float, error: BaseException, crew: Crew | None = None) -> None:
         """End a request that failed, and learn from it what there is to learn."""
         throttle, update = self.throttle, self._queue.update
-        if not isinstance(error, FrameworkError) or not was_asked(error) or error.code in OWN_FAILURES:
+        is_well = server_is_well(error)
+        if is_well is None or not isinstance(error, FrameworkError):
             update(throttle.released, crew)
             return
         if error.code is Code.RATE_LIMIT:
             update(throttle.refused, started, self._clock(), error.retry_after, crew)
-        elif error.code in SERVER_FAILURES:
+        elif not is_well:
             update(throttle.overloaded, started, self._clock(), error.retry_after, crew)
         else:
             update(throttle.passed, started, self._clock(), crew)

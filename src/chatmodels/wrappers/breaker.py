@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from chatmodels.config import Breaker
-from chatmodels.errors import OWN_FAILURES, SERVER_FAILURES, ChatModelError
+from chatmodels.errors import ChatModelError, server_is_well
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.circuit import Circuit, Pass
 from chatmodels.wrappers.shared import StateTable
 from chatmodels.wrappers.waiter import Waiter
-from fmf_core.errors import Code, FrameworkError
+from fmf_core.errors import Code
 
 LOOK_AGAIN_S = 1.0
 """How often a caller who waits for a probe looks at the clock."""
@@ -63,7 +63,7 @@ class BreakerModel(WrappedModel):
         try:
             response = await self.inner.complete_async(request)
         except BaseException as error:
-            circuit.settle(leave, _verdict(error), self._clock())
+            circuit.settle(leave, server_is_well(error), self._clock())
             self._tell(error, circuit)
             raise
         circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome
@@ -84,8 +84,8 @@ class BreakerModel(WrappedModel):
             if not settled:
                 circuit.settle(leave, True, self._clock())  # noqa: FBT003 - the outcome: an answer without a piece
         except BaseException as error:
-            if not settled or _verdict(error) is False:
-                circuit.settle(leave, _verdict(error), self._clock())
+            if not settled or server_is_well(error) is False:
+                circuit.settle(leave, server_is_well(error), self._clock())
             self._tell(error, circuit)
             raise
         finally:
@@ -93,7 +93,7 @@ class BreakerModel(WrappedModel):
 
     def _tell(self, error: BaseException, circuit: SharedCircuit) -> None:
         """Say on a failure that the circuit is open now: the next attempt would only be told so."""
-        if not self.breaker.fail_fast and _verdict(error) is False and isinstance(error, ChatModelError):
+        if not self.breaker.fail_fast and server_is_well(error) is False and isinstance(error, ChatModelError):
             rest = circuit.wait(self._clock())
             error.closed_for_s = rest if rest > 0 else None
 
@@ -165,13 +165,6 @@ class SharedCircuit:
             if self._circuit.settle(leave, good, now):
                 for waiter in tuple(self._waiting):
                     waiter.wake()
-
-
-def _verdict(error: BaseException) -> bool | None:
-    """Whether the server of a failed call is well; `None` when the failure does not tell."""
-    if not isinstance(error, FrameworkError) or error.code in OWN_FAILURES:
-        return None
-    return error.code not in SERVER_FAILURES
 
 
 def _new(settings: tuple[int, float]) -> SharedCircuit:

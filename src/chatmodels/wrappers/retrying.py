@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from chatmodels.config import RetryBudget
-from chatmodels.errors import SERVER_FAILURES, ChatModelError, billed, was_asked
+from chatmodels.errors import ChatModelError, billed, server_is_well, was_asked
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged
@@ -118,7 +118,7 @@ class RetryingModel(WrappedModel):
 
     def _may_retry(self, error: FrameworkError, request: ChatRequest) -> bool:
         """Take a retry from the budget, where there is one and `error` costs any; false when none is left."""
-        if self._buckets is None or error.code not in SERVER_FAILURES or not was_asked(error):
+        if self._buckets is None or server_is_well(error) is not False:
             return True
         if self._buckets.of(self, request.model).draw():
             return True

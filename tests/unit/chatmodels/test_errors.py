@@ -8,8 +8,6 @@ from pydantic import BaseModel, ValidationError
 
 from chatmodels import ChatModelError, ErrorCode, ProviderAuthError
 from chatmodels.errors import (
-    OWN_FAILURES,
-    SERVER_FAILURES,
     chain_of,
     chat_model_error,
     code_of,
@@ -19,6 +17,7 @@ from chatmodels.errors import (
     is_rate_limit_error,
     is_retryable,
     is_timeout_error,
+    server_is_well,
     was_asked,
     without_secrets,
 )
@@ -129,9 +128,19 @@ def test_a_chain_in_a_circle_ends():
     assert list(chain_of(one)) == [one, two]
 
 
-def test_a_code_is_a_failure_of_one_side_or_of_none():
-    assert not SERVER_FAILURES & OWN_FAILURES
-    assert ErrorCode.RATE_LIMIT not in SERVER_FAILURES | OWN_FAILURES  # a server that answers
+@pytest.mark.parametrize("code", ErrorCode)
+def test_what_a_failure_says_of_the_server(code):
+    own = {ErrorCode.CANCELLED, ErrorCode.BUDGET, ErrorCode.INTERNAL, ErrorCode.UNSUPPORTED}
+    error = ChatModelError("x", op="o", code=code)
+    expected = None if code in own else code not in {ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT}
+    assert server_is_well(error) is expected
+    error.was_asked = False
+    assert server_is_well(error) is None
+
+
+def test_what_is_no_error_of_the_house_says_nothing_of_the_server():
+    assert server_is_well(ValueError()) is None
+    assert server_is_well(GeneratorExit()) is None
 
 
 def test_an_error_says_whether_anybody_was_asked():

@@ -80,6 +80,18 @@ class TestOpening:
         assert model.complete(REQUEST).content == "well again"
         assert model.complete(REQUEST).content == "well again"
 
+    def test_a_probe_that_asked_nobody_leaves_it_open(self):
+        unasked = failure(ErrorCode.AUTH)
+        unasked.was_asked = False
+        clock = Clock()
+        model = breaking(MockChatModel([failure(), failure(), unasked, failure(), "well again"]), clock)
+        ask(model, DOWN, times=2)
+        clock.now = 30
+        ask(model, ErrorCode.AUTH)
+        ask(model, DOWN)  # the next probe
+        assert isinstance(ask(model, DOWN), BreakerOpenError)
+        assert model.call_count == 4
+
     def test_each_model_has_its_own_circuit(self):
         def answer(request):
             if request.model == "m-1":
