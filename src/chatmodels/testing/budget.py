@@ -8,6 +8,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.spending import Budget
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.measured import MeasuredModel
+from chatmodels.wrappers.preset import PresetModel
 
 
 class ModelBudget(Budget):
@@ -23,4 +24,5 @@ class ModelBudget(Budget):
             if isinstance(inner, MeasuredModel):
                 return model
             inner = inner.inner
-        return measure(model, ChatModelConfig())
+        # A request that names no model says the default of all requests, whose price is not this model's.
+        return PresetModel(measure(model, ChatModelConfig()), {}, model.get_model_info().name)

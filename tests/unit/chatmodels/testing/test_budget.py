@@ -5,7 +5,16 @@ import threading
 
 import pytest
 
-from chatmodels import ChatModelError, ErrorCode, MockChatModel, RecordingModel, ReplayModel, create_chat_model
+from chatmodels import (
+    ChatModel,
+    ChatModelError,
+    ChatResponse,
+    ErrorCode,
+    MockChatModel,
+    RecordingModel,
+    ReplayModel,
+    create_chat_model,
+)
 from chatmodels.testing import BrokenAnswer, ModelBudget
 from chatmodels.types import TokenUsage
 from fmf_core.errors import ConfigurationError
@@ -161,6 +170,18 @@ def test_a_model_of_ones_own_can_be_watched():
         assert budget.watch(watched) is watched
         assert budget.watch(create_chat_model("mock")).invoke("x")
     assert budget.calls == 2
+
+
+def test_a_watched_model_that_nobody_named_has_no_price_of_another():
+    class Own(ChatModel):
+        def complete(self, request):
+            usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model=request.model, provider="own")
+            return ChatResponse(content="fine", model=request.model, usage=usage)
+
+    with ModelBudget() as budget:
+        answer = budget.watch(Own()).invoke("x")
+        assert budget.watch(Own()).invoke("x", model="gpt-4o-mini").cost_usd > 0
+    assert (answer.model, answer.cost_usd, budget.unpriced_models) == ("Own", None, ("Own",))
 
 
 def test_calls_of_many_threads_are_all_counted():
