@@ -42,7 +42,7 @@ class Concurrency(Value):
     """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails."""
     max: int = Field(default=10_000, ge=1)
     """How many may be under way at most."""
-    max_wait_s: float | None = Field(default=None, gt=0)
+    max_wait_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How long a request waits for its turn at most, in seconds; then the call fails with `RATE_LIMIT` and no retry.
 
     `None` waits as long as others get on, which is right for a batch; where a person waits, a few seconds are.
@@ -111,7 +111,7 @@ somebody decided (`CANCELLED`, `BUDGET`), and faults of the code (`INTERNAL`).
 class CallSettings(Value):
     """How a model is called, whichever it is: patience, limits, who stands by, and prices."""
 
-    timeout_s: float | None = Field(default=None, gt=0)
+    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds for one attempt, from its start to its last byte; `None` is the provider's own time-out."""
     retry: RetryPolicy = Field(default_factory=RetryPolicy.model_construct)
     """How often and after which waits a failed call is tried again."""
@@ -185,9 +185,18 @@ class ChatModelConfig(CallSettings):
             else:
                 yield name, redact_value(value) if name == "fallbacks" else _shown(name, value)
 
+    @field_validator("model", "base_url")
+    @classmethod
+    def _not_empty(cls, text: str | None) -> str | None:
+        if text is not None and not text.strip():
+            raise ValueError("it is empty: name one, or leave the choice to the provider with None")
+        return text
+
     @field_validator("cache", mode="plain")
     @classmethod
     def _known_cache(cls, cache: Any) -> Any:
+        if isinstance(cache, str) and (not cache.strip() or "://" in cache or cache == ":memory:"):
+            raise ValueError('that is no folder and no file: give one, or "memory"')
         if cache is None or isinstance(cache, str | Path):
             return cache
         if isinstance(cache, ResponseCache) and not isinstance(cache, type):

@@ -13,7 +13,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import models
 from chatmodels.settings_given import named, refuse_unknown
-from fmf_core.errors import Code, FrameworkError, PluginError
+from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.redact import add_secret, redact
 
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
@@ -50,6 +50,13 @@ def check_own_settings(config: ChatModelConfig) -> None:
     taken, takes_all = (set[str](), False) if isinstance(item, ChatModel) else _parameters(item)
     if not takes_all:
         refuse_unknown(config, taken)
+    own_name = next((name for name in ("endpoint", "endpoint_url") if name in taken), None)
+    if config.base_url is not None and own_name is not None and not (takes_all or "base_url" in taken):
+        raise ConfigurationError(
+            f"chat model {config.provider!r} has no setting 'base_url'",
+            op="chatmodels.create",
+            hint=f"its address is called {own_name}",
+        )
 
 
 def made_of(vendor: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:

@@ -49,7 +49,9 @@ SHORTEST_LINE = 16
 SHORTEST_PART = 8
 """Parts of a header's value, such as one cookie of several, are blanked on their own from this length on."""
 MOST_REDACTED = 1_000_000
-"""How many characters behind a cut `shortened` looks at."""
+"""How many characters behind a cut `shortened` looks through for registered secrets."""
+MOST_SEARCHED = 16_384
+"""How many of them it searches for what looks like a secret, which takes a thousand times as long."""
 DEEPEST = 32
 """How many levels of nesting `redact_value` follows; what lies deeper is masked."""
 
@@ -197,7 +199,7 @@ def shortened(text: str, limit: int) -> str:
 
     An ellipsis behind them says that there is more.
     """
-    clean = redact(text[: limit + MOST_REDACTED])
+    clean = redact(blank_known(text[: limit + MOST_REDACTED])[: limit + MOST_SEARCHED])
     return clean if len(clean) <= limit else f"{clean[:limit]}…"
 
 

@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from pydantic import SecretStr
 
 from chatmodels.errors import ProviderAuthError
 from chatmodels.providers.apis import wire_of
+from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
 from chatmodels.transport.address import Target
@@ -22,7 +23,11 @@ from fmf_core.portal import in_thread
 from fmf_core.redact import bare_address
 
 API_VERSION = "2024-10-21"
-_DATE = re.compile(r"20\d\d-\d\d-\d\d")
+_DATED = re.compile(r"20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:-[a-z]+)?", re.ASCII)
+_INTERFACE = re.compile(
+    r"/openai(?:/v1)?/(?:deployments/(?P<deployment>[^/?#]+)|chat/completions|completions|responses)|[?&]api-version="
+)
+"""What stands in the address of one interface, as the portal shows it, but not in that of a resource."""
 RESPONSES_SINCE = "2025-03-01"
 """The first dated version with the Responses interface."""
 UNDATED = frozenset({"v1", "preview", "latest"})
@@ -76,6 +81,13 @@ class AzureOpenAIChatModel(OpenAIWireModel):
         default_headers: Mapping[str, str] | None = None,
         ca_bundle: str | None = None,
     ) -> None:
+        check_seconds(
+            self.provider_name,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            first_byte_timeout_s=first_byte_timeout_s,
+            between_bytes_timeout_s=between_bytes_timeout_s,
+        )
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
         if credential is not None and (api_key or token):
             raise ConfigurationError(
@@ -112,7 +124,7 @@ class AzureOpenAIChatModel(OpenAIWireModel):
             if request.model in (".", ".."):
                 raise TransportFault(f"{request.model!r} is no name of a deployment", Code.INVALID, "check model")
             return f"/openai/deployments/{quote(request.model, safe='')}{path}"
-        if _DATE.match(version) and version < RESPONSES_SINCE:
+        if version[:1] == "2" and version < RESPONSES_SINCE:
             raise TransportFault(
                 f"version {version!r} of Azure OpenAI has no Responses interface",
                 Code.INVALID,
@@ -163,10 +175,17 @@ class AzureOpenAIChatModel(OpenAIWireModel):
                 Code.INVALID,
                 "set AZURE_OPENAI_ENDPOINT, or pass endpoint: https://NAME.openai.azure.com",
             )
-        # People paste addresses with more behind the host than the resource: the paths are added here.
-        base = endpoint.rstrip("/").removesuffix("/v1").removesuffix("/openai")
-        query = "" if api_version == "v1" else f"?{urlencode({'api-version': api_version})}"
-        return Target(f"{base}{query}", {**self._identified(key, token), **self._headers})
+        if api_version not in UNDATED and not _DATED.fullmatch(api_version):
+            raise TransportFault(
+                f"{api_version!r} is no version of Azure OpenAI's interface",
+                Code.INVALID,
+                f"set api_version (OPENAI_API_VERSION) to a date such as {API_VERSION}, or to v1",
+            )
+        base, _, own = _resource(endpoint).partition("?")
+        asked = "" if api_version == "v1" else urlencode({"api-version": api_version})
+        query = "&".join(part for part in (own, asked) if part)
+        base = base.rstrip("/").removesuffix("/v1").removesuffix("/openai")
+        return Target(f"{base}?{query}", {**self._identified(key, token), **self._headers})
 
     def _identified(self, key: str, token: str) -> dict[str, str]:
         if token and not (self._api_key and not self._token):
@@ -182,3 +201,19 @@ class AzureOpenAIChatModel(OpenAIWireModel):
             f"deployment {self.model!r}: neither a key nor a token is set",
             "set AZURE_OPENAI_API_KEY or pass api_key; or sign in with credential='default', or AZURE_OPENAI_AD_TOKEN",
         )
+
+
+def _resource(endpoint: str) -> str:
+    """The address of the resource, to which the paths of the interfaces are added."""
+    # People paste addresses with more behind the host than the resource.
+    found = _INTERFACE.search(endpoint)
+    if found is None:
+        return endpoint
+    deployment = found["deployment"]
+    raise TransportFault(
+        f"{bare_address(endpoint)!r} is the address of one interface, not of the resource",
+        Code.INVALID,
+        f"set endpoint (AZURE_OPENAI_ENDPOINT) to {bare_address(endpoint[: found.start()])}, "
+        + (f"model to {unquote(deployment)}, " if deployment else "model to the deployment, ")
+        + "and api_version to what stands behind api-version=",
+    )

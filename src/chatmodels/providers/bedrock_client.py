@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -19,6 +20,7 @@ from botocore.loaders import create_loader
 from botocore.tokens import FrozenAuthToken
 from pydantic import SecretStr
 
+from chatmodels.json_values import is_too_deep
 from chatmodels.providers.bedrock_errors import LateError
 from chatmodels.providers.bedrock_line import Line, make_cuttable, using
 from fmf_core.forks import in_forked_child
@@ -32,6 +34,10 @@ KEY_NAME: Final = "AWS_BEARER_TOKEN_BEDROCK"
 """Where boto3 looks for a key of Bedrock, before anything else."""
 IDENTITY_NAMES: Final = ("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_ROLE_ARN")
 """Where the environment says who asks, in the order in which boto3 looks."""
+NO_ANSWER: Final = 300
+"""The first status of a reply that is none."""
+MOST_OF_AN_ERROR: Final = 64 * 1024
+"""Bytes of the body of a refusal: more than the service needs to say why."""
 EVENTS_AHEAD: Final = 64
 """Events that are read ahead of whoever consumes a stream."""
 
@@ -112,7 +118,23 @@ def client_of(session: Any, access: Access) -> Any:
     )
     client = session.client(SERVICE, endpoint_url=access.endpoint_url, config=config)
     make_cuttable(client)
+    client.meta.events.register(f"before-parse.{SERVICE}.*", _readable)
     return client
+
+
+def _readable(response_dict: dict[str, Any], **_: Any) -> None:
+    """Empty the body of a refusal that boto3 would trip over, so that the refusal's status counts."""
+    if response_dict["status_code"] < NO_ANSWER:
+        return
+    body = response_dict["body"]
+    try:
+        clear = len(body) <= MOST_OF_AN_ERROR and not is_too_deep(json.loads(body or b"{}"))
+    except RecursionError:
+        clear = False
+    except ValueError:
+        clear = body.isascii()  # boto3 shows a text that is no JSON
+    if not clear:
+        response_dict["body"] = b"{}"
 
 
 class Runtime:

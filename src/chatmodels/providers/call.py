@@ -68,5 +68,8 @@ class Call(NamedTuple):
 
 def shown(seen: object, limit: int = 200) -> str:
     """The first `limit` characters of a reply, quoted and without secrets."""
-    text = seen[:MOST_REDACTED].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
+    try:
+        text = seen[:MOST_REDACTED].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
+    except RecursionError:
+        return f"a {type(seen).__name__} that is nested too deep to be shown"
     return repr(shortened(text, limit))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json as json_of_python
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final, TypeVar
 
 from chatmodels.json_values import exact
 from chatmodels.providers.call import Call
+from fmf_core.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -141,3 +143,19 @@ def mapping(value: object) -> Mapping[str, Any]:
 def name_for(given: str, default: str) -> str:
     """`given` as a name that all providers take: letters, digits, `_` and `-`, and not too many of them."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", given)[:LONGEST_NAME] or default
+
+
+def check_seconds(provider: str, **settings: float | None) -> None:
+    """Refuse time limits that are none: `nan` would never be over, or be asked for again and again.
+
+    Raises:
+        ConfigurationError: one of the `settings` is no finite number above 0; `None` is no limit.
+    """
+    for name, value in settings.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and 0 < value < inf):
+            raise ConfigurationError(
+                f"chat model {provider!r}: {name} is {value!r}, and no time",
+                op=f"{provider}.create",
+                hint="give seconds: a finite number above 0",
+            )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing, suppress
 from time import perf_counter
 from typing import ClassVar, Protocol
 
@@ -33,6 +33,8 @@ UNAUTHORIZED = 401
 UNSENT = frozenset({Code.INVALID, Code.AUTH})
 """Faults of a transport that come before anything was sent to the provider."""
 HEALTH_TIMEOUT_S = 5.0
+END_WAIT_S = 0.1
+"""How long a stream whose answer is whole may take to end, so that its connection can be kept."""
 
 
 class SignIn(Protocol):
@@ -188,8 +190,8 @@ class OpenAIWireModel(ChatModel):
         call = self._call("health", ChatRequest(prompt="health", model=self.model))
         try:
             with _Translated(call):
+                check_allowed(self.provider_name, self.model)
                 if self._sign_in is not None:
-                    check_allowed(self.provider_name, self.model)
                     await self._sign_in.ready(call, HEALTH_TIMEOUT_S)
                 reply = await _in_time(self._transport.send(Outgoing(self.models_path)), HEALTH_TIMEOUT_S)
             if reply.status != OK:
@@ -256,17 +258,28 @@ async def _in_time(work: Awaitable[Reply], limit_s: float) -> Reply:
 
 
 async def _decoded(reply: OpenReply, decoder: Decoder) -> AsyncGenerator[ChatChunk, None]:
-    lines, feed_event = EventLines(), decoder.feed_event
-    async for piece in reply.pieces():
+    lines, feed_event, pieces = EventLines(), decoder.feed_event, reply.pieces()
+    async for piece in pieces:
         for data in lines.feed(piece):
             chunk = feed_event(data)
             if chunk is not None:
                 yield chunk
+        if decoder.ended:
+            await _let_end(pieces)
+            break
     for data in lines.close():
         chunk = feed_event(data)
         if chunk is not None:
             yield chunk
     yield decoder.finish().model_copy(update={"rate_limit": rate_limit_status(reply.headers)})
+
+
+async def _let_end(pieces: AsyncIterator[bytes]) -> None:
+    """Wait a moment for the end of a body of which nothing more is wanted, and whose fault nobody cares about."""
+    with suppress(TimeoutError, TransportFault):
+        async with asyncio.timeout(END_WAIT_S):
+            async for _ in pieces:
+                pass
 
 
 class _Translated:

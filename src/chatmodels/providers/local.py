@@ -15,6 +15,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.call import Call
+from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.local_engine import (
     Engine,
     EngineBusyError,
@@ -56,6 +57,7 @@ class LocalChatModel(ChatModel):
         threads: int | None = None,
         timeout_s: float = 300.0,
     ) -> None:
+        check_seconds(self.provider_name, timeout_s=timeout_s)
         self.model = model or DEFAULT_LOCAL_MODEL
         self.context = context
         self.threads = threads if threads is not None else max(1, available_cpus() - 1)

@@ -10,11 +10,13 @@ from pydantic import SecretStr
 from chatmodels.capabilities import is_openai, listed
 from chatmodels.families import ALL
 from chatmodels.providers.apis import wire_of
+from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
 from chatmodels.types import DEFAULT_MODEL
 from fmf_core.environment import Variable
+from fmf_core.errors import ConfigurationError
 from fmf_core.redact import bare_address
 
 if TYPE_CHECKING:
@@ -74,6 +76,19 @@ class OpenAIChatModel(OpenAIWireModel):
         default_headers: Mapping[str, str] | None = None,
         ca_bundle: str | None = None,
     ) -> None:
+        if base_url is not None and not base_url.strip():
+            raise ConfigurationError(
+                "chat model 'openai': base_url is empty",
+                op="openai.create",
+                hint="name the server, or leave base_url out for OPENAI_BASE_URL and then OpenAI's own",
+            )
+        check_seconds(
+            self.provider_name,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            first_byte_timeout_s=first_byte_timeout_s,
+            between_bytes_timeout_s=between_bytes_timeout_s,
+        )
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
         transport = self._sdk = _sdk(client, timeouts) if client is not None else None
         wire = wire_of(api, self.provider_name)
@@ -136,6 +151,7 @@ class OpenAIChatModel(OpenAIWireModel):
 
 
 def _sdk(client: openai.AsyncOpenAI, timeouts: Timeouts) -> SdkTransport:
-    from chatmodels.providers.openai_sdk import SdkTransport
+    from chatmodels.providers.openai_sdk import SdkTransport, check_client
 
+    check_client(client)
     return SdkTransport(client, timeouts)

@@ -11,8 +11,10 @@ from chatmodels.providers.http_errors import code_of_status, seconds_to_wait
 from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.transport.seam import Reply, TransportFault
 from fmf_core.errors import Code
-from fmf_core.redact import shortened
+from fmf_core.redact import bare_address, shortened
 
+MOST_OF_AN_ADDRESS = 200
+"""Characters of an address that an error repeats."""
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 REFUSALS = frozenset(
     (
@@ -41,7 +43,9 @@ def reported(error: object, call: Call, *, status: int = 0, retry_after: float |
     kinds = frozenset(str(facts[name]) for name in ("code", "type") if isinstance(facts.get(name), str | int))
     number = status or next((int(kind) for kind in kinds if re.fullmatch("[45][0-9][0-9]", kind)), 0)
     code = _code_of_kinds(kinds) or (code_of_status(number) if number else _code_without_status(kinds))
-    said = shortened(str(facts.get("message") or ""), MOST_SAID) or (shown(error) if error else "no reason given")
+    told = facts.get("message")
+    said = shortened(told, MOST_SAID) if isinstance(told, str) else ""
+    said = said or (shown(error) if error else "no reason given")
     message = f"the provider answered {number or 'with an error'}: {said}"
     more = {"status": number} if number else {}
     return call.error(message, code, retry_after=retry_after, hint=HINTS.get(code, ""), fields=more)
@@ -64,7 +68,7 @@ def refused(reply: Reply, call: Call) -> ChatModelError:
     """The error that a reply with any status but 200 reports; its cause is the bare status."""
     status = reply.status
     if 300 <= status < 400:
-        target = reply.headers.get("location", "nowhere")
+        target = shortened(bare_address(reply.headers.get("location", "nowhere")), MOST_OF_AN_ADDRESS)
         error = call.error(
             f"the server redirects to {target} (HTTP {status}), which is not followed",
             Code.INVALID,
@@ -83,6 +87,6 @@ def _error_in(body: bytes) -> object:
     """What the body of a refusal says: its error object, its JSON, or its text."""
     try:
         payload = json().loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
     return payload.get("error") or payload if isinstance(payload, dict) else payload

@@ -18,8 +18,9 @@ from chatmodels.transport.seam import (
     TransportFault,
     late,
     too_large,
+    unwritable,
 )
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 from fmf_core.redact import redact
 
 RESPONSES_PATH = "/responses"
@@ -87,8 +88,7 @@ class SdkTransport:
             yield _OpenSdkReply(error.response.status_code, error.response.headers, _once(body), deadline, total_s)
             return
         except (TypeError, ValueError) as error:
-            problem = f"the request cannot be written as JSON: {redact(str(error))}"
-            raise TransportFault(problem, Code.INVALID, "look at extra_params") from error
+            raise unwritable(error) from error
         except Exception as error:
             raise _fault(error, total_s) from error
         try:
@@ -110,6 +110,20 @@ class SdkTransport:
         model, messages = body.pop("model"), body.pop("messages")
         return self._client.chat.completions.with_streaming_response.create(
             model=model, messages=messages, extra_body=body, timeout=self.timeouts.total_s
+        )
+
+
+def check_client(client: object) -> None:
+    """Refuse a client that cannot be waited for.
+
+    Raises:
+        ConfigurationError: it is no `openai.AsyncOpenAI`.
+    """
+    if not isinstance(client, openai.AsyncOpenAI):
+        raise ConfigurationError(
+            f"chat model 'openai': client is of type {type(client).__name__}",
+            op="openai.create",
+            hint="give an openai.AsyncOpenAI; it serves blocking calls as well",
         )
 
 

@@ -170,6 +170,7 @@ class StreamDecoder:
     text: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     response_id: str | None = None
+    ended: bool = False
     _usage: object = None
     _model: str = ""
     _calls: list[dict[str, Any]] = field(default_factory=list)
@@ -184,7 +185,10 @@ class StreamDecoder:
 
     def feed_event(self, data: bytes) -> ChatChunk | None:
         """The text that the data of one server-sent event adds, if any."""
-        return None if data.strip() == b"[DONE]" else self.feed(parse_object(data, self.call, piece=True))
+        if data.strip() == b"[DONE]":
+            self.ended = self.finish_reason is not None
+            return None
+        return self.feed(parse_object(data, self.call, piece=True))
 
     def feed(self, payload: Mapping[str, Any]) -> ChatChunk | None:
         """The text that `payload` adds, if any."""

@@ -206,6 +206,7 @@ class StreamDecoder:
 
     call: Call
     text: list[str] = field(default_factory=list)
+    ended: bool = False
     _last: Mapping[str, Any] | None = None
     _items: dict[int, dict[str, Any]] = field(default_factory=dict)
     """What the events told of the output, by its place: some servers leave it out of the last one."""
@@ -274,6 +275,7 @@ class StreamDecoder:
         if event["type"] == "response.failed" or response.get("error"):
             raise paid(reported(response.get("error"), self.call), _counts(response.get("usage")), self.call)
         self._last = response
+        self.ended = True
 
     def _note(self, kind: str, event: Mapping[str, Any]) -> None:
         place = count(event.get("output_index"))

@@ -22,6 +22,9 @@ FAMILIES: Final = "openai"
 class Decoder(Protocol):
     """Turns the events of one streamed answer into chunks."""
 
+    ended: bool
+    """Whether the answer is whole: nothing that may yet come belongs to it."""
+
     def feed_event(self, data: bytes) -> ChatChunk | None:
         """The text that the data of one server-sent event adds, if any."""
         ...

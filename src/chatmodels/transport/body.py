@@ -29,9 +29,11 @@ class BodyDecoder:
         TransportFault: the encoding is unknown.
     """
 
-    __slots__ = ("_empty", "_inflate", "_limit", "_parts", "_sent", "_size")
+    __slots__ = ("_empty", "_inflate", "_limit", "_parts", "_sent", "_size", "rest")
 
     def __init__(self, encoding: str = "", limit: int | None = None) -> None:
+        self.rest = b""
+        """What still had room of the piece with which the body grew too large."""
         self._inflate: Any = None
         self._limit = MAX_REPLY_BYTES if limit is None else limit
         self._size = self._sent = self._parts = 0
@@ -72,6 +74,7 @@ class BodyDecoder:
     def _counted(self, data: bytes) -> bytes:
         self._size += len(data)
         if self._size > self._limit:
+            self.rest = data[: len(data) + self._limit - self._size]
             raise too_large()
         return data
 

@@ -76,6 +76,12 @@ class _Reading:
         closed = isinstance(error, TransportFault) and error.code is Code.CANCELLED
         return self.status >= _NO_ANSWER and not closed
 
+    @property
+    def rest(self) -> bytes:
+        """What came of the body beyond its whole pieces."""
+        body = getattr(self, "_body", None)  # a head that is refused has none
+        return b"" if body is None else body.rest
+
 
 class WholeExchange(_Reading):
     """Waits for the whole reply."""
@@ -102,7 +108,7 @@ class WholeExchange(_Reading):
         if self.reply.done():
             return
         if self.says_enough(error):
-            self.reply.set_result(Reply(self.status, self.headers, b"".join(self._pieces)))
+            self.reply.set_result(Reply(self.status, self.headers, b"".join([*self._pieces, self.rest])))
         else:
             self.reply.set_exception(error)
 
@@ -151,7 +157,10 @@ class OpenExchange(_Reading):
         """The consumer gets what has come, then `error`."""
         if not self._ended:
             self._ended = True
-            self._error = None if self.says_enough(error) else error
+            if not self.says_enough(error):
+                self._error = error
+            elif self.rest:
+                self._pieces.append(self.rest)
         self._wake()
 
     async def head(self) -> None:

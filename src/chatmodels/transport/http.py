@@ -16,7 +16,7 @@ from chatmodels.transport.connection import Connection
 from chatmodels.transport.dial import OUT_OF_FILES
 from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
-from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late
+from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late, unwritable
 from fmf_core.errors import Code
 from fmf_core.forks import in_forked_child
 
@@ -114,9 +114,7 @@ def _encoded(target: Target, outgoing: Outgoing) -> bytes:
     try:
         body = orjson.dumps(outgoing.body)
     except (TypeError, ValueError) as error:
-        raise TransportFault(
-            f"the request cannot be written as JSON: {error}", Code.INVALID, "look at extra_params"
-        ) from error
+        raise unwritable(error) from error
     return b"%b%d\r\n\r\n%b" % (target.head("POST", outgoing.path), len(body), body)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from fmf_core.errors import Code
+from fmf_core.redact import redact
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 """A reply beyond this size is no answer of a model; it is refused before it fills the memory."""
@@ -18,7 +19,7 @@ class Timeouts:
     """Time limits of one exchange, in seconds; `None` is no limit of its own."""
 
     total_s: float | None = 60.0
-    """From the start, connecting included, to the last byte; reading that is held for a slow consumer does not count."""
+    """From the start, connecting included, to the last byte; reading held for a slow consumer does not count."""
     connect_s: float | None = 10.0
     """For name look-up, connection and TLS."""
     first_byte_s: float | None = None
@@ -108,3 +109,11 @@ def late(limit_s: float, what: str = "no complete answer", setting: str = "timeo
 def too_large() -> TransportFault:
     """The fault of a reply that is no answer of a model."""
     return TransportFault(f"the reply is larger than {MAX_REPLY_BYTES} bytes", Code.BAD_REPLY)
+
+
+def unwritable(error: Exception) -> TransportFault:
+    """The fault of a request that cannot be written as JSON."""
+    hint = "look at extra_params"
+    if "surrogate" in str(error):
+        hint = 'a text holds half of a character: clean it with text.encode("utf-8", "replace").decode()'
+    return TransportFault(f"the request cannot be written as JSON: {redact(str(error))}", Code.INVALID, hint)

@@ -402,3 +402,29 @@ def test_what_is_no_fallback_is_told_without_its_secrets():
     with pytest.raises(ConfigurationError, match="no fallback") as caught:
         create_chat_model("mock", fallbacks=[[{"api_key": "Pa55-word"}]])
     assert "Pa55" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": ""},
+        {"model": " "},
+        {"base_url": ""},
+        {"cache": ""},
+        {"cache": ":memory:"},
+        {"cache": "redis://host/0"},
+        {"timeout_s": float("nan")},
+        {"timeout_s": float("inf")},
+        {"concurrency": {"max_wait_s": float("inf")}},
+    ],
+)
+def test_a_value_that_means_nothing_is_refused_when_the_model_is_made(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        create_chat_model("openai", api_key="key-of-nobody", **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_request_names_a_model():
+    with pytest.raises(ConfigurationError, match="model"):
+        create_chat_model("mock").invoke("x", model="")

@@ -9,7 +9,7 @@ from chatmodels import ChatModelError, ProviderAuthError, create_chat_model
 from chatmodels.iface import ChatModel
 from chatmodels.providers.azure_openai import AzureOpenAIChatModel
 from chatmodels.testing import ChatModelExam, allow_model_requests
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 from peers.azure_server import AzureServer
 from peers.scripted_server import Reply, ScriptedServer
 
@@ -64,6 +64,56 @@ def test_a_name_that_would_lead_elsewhere_is_refused(scripted_server: ScriptedSe
         model_of(scripted_server).invoke("x", model=name)
     assert caught.value.code is Code.INVALID
     assert not scripted_server.requests
+
+
+@pytest.mark.parametrize(
+    ("behind", "told"),
+    [
+        ("/openai/deployments/my%20dep/chat/completions?api-version=2024-10-21", "model to my dep"),
+        ("/openai/v1/chat/completions", "endpoint"),
+        ("?api-version=2024-10-21", "api_version"),
+    ],
+)
+def test_the_address_of_one_interface_is_taken_apart_in_the_hint(
+    scripted_server: ScriptedServer, behind: str, told: str
+) -> None:
+    with pytest.raises(ChatModelError, match="address of one interface") as caught:
+        model_of(scripted_server, endpoint=scripted_server.url + behind).invoke("x")
+    assert caught.value.code is Code.INVALID
+    assert told in caught.value.hint
+    assert f"{scripted_server.url}," in caught.value.hint
+    assert not scripted_server.requests
+
+
+def test_parameters_of_the_address_are_kept(scripted_server: ScriptedServer) -> None:
+    model_of(scripted_server, endpoint=f"{scripted_server.url}/?code=Pa55-word").invoke("x", model="d")
+    [request] = scripted_server.requests
+    assert request.path == "/openai/deployments/d/chat/completions"
+    assert request.query == "code=Pa55-word&api-version=2024-10-21"
+
+
+@pytest.mark.parametrize("version", ["2024-13-45", "v2", "2024", "2024-10-21 "])
+def test_a_version_that_is_none_is_refused(scripted_server: ScriptedServer, version: str) -> None:
+    with pytest.raises(ChatModelError, match="no version") as caught:
+        model_of(scripted_server, api_version=version).invoke("x")
+    assert (caught.value.code, "2024-10-21" in caught.value.hint) == (Code.INVALID, True)
+
+
+def test_an_address_without_its_scheme_names_the_setting(scripted_server: ScriptedServer) -> None:
+    with pytest.raises(ChatModelError, match="begin with http") as caught:
+        model_of(scripted_server, endpoint="name.openai.azure.com").invoke("x")
+    assert "AZURE_OPENAI_ENDPOINT" in caught.value.hint
+
+
+def test_its_address_has_another_name() -> None:
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        create_chat_model("azure_openai", base_url="http://127.0.0.1:9", endpoint="http://127.0.0.1:9", api_key=KEY)
+    assert caught.value.hint.endswith("endpoint")
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="first_byte_timeout_s"):
+        AzureOpenAIChatModel(first_byte_timeout_s=float("nan"))
 
 
 def test_the_address_is_shown_without_its_secrets() -> None:

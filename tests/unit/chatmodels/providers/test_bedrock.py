@@ -465,6 +465,28 @@ def test_one_attempt_is_one_request(server, monkeypatch):
         assert server.count == before + 1
 
 
+@pytest.mark.parametrize(
+    "body", [b"[" * 1000 + b"]" * 1000, b"\x1b\x83 no text", b'{"message": "' + b"x" * 100_000 + b'"}']
+)
+def test_a_refusal_is_one_whatever_is_wrong_with_its_body(server, body):
+    server.add(Reply(status=503, body=body, headers={"retry-after": "7"}))
+    error = failure(lambda: model_of(server).invoke("x"))
+    assert (error.code, error.retry_after) == (Code.UNAVAILABLE, 7)
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "connect_timeout_s"])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0, -1])
+def test_a_time_that_is_none_is_refused(name, seconds):
+    with pytest.raises(ConfigurationError, match=name):
+        BedrockChatModel(region="us-east-1", **{name: seconds})
+
+
+def test_its_address_has_another_name():
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        create_chat_model("aws_bedrock", region="us-east-1", base_url="http://127.0.0.1:9")
+    assert "endpoint_url" in caught.value.hint
+
+
 def test_what_the_service_repeats_of_a_secret_stands_in_no_traceback(server):
     server.add(Reply(status=400, error="ValidationException", message=f"signed with {SECRET}"))
     error = failure(lambda: model_of(server).invoke("x"))

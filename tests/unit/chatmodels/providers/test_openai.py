@@ -1,26 +1,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from email.utils import formatdate
+from functools import partial
 from typing import Any, ClassVar
 
 import openai
 import pytest
 
+from chatmodels import create_chat_model
 from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.iface import ChatModel
 from chatmodels.providers.openai import OpenAIChatModel
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from chatmodels.types import ChatRequest, ResponseFormat
 from chatmodels.wrappers.retrying import RetryingModel
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 from fmf_core.portal import run_sync
 from fmf_core.retry import RetryPolicy
 from peers.embedded_server import API_KEY, EmbeddedServer
+from peers.raw_server import Peer, RawServer, ok
 from peers.scripted_server import Reply, Request, ScriptedServer
 
 Server = ScriptedServer
@@ -91,6 +95,56 @@ def test_secrets_of_address_and_headers_are_in_no_text(server: Server) -> None:
     assert "Pa55" not in repr(model) + str(error) + repr(error.fields)
     assert "POST /?code=" in str(error)
     assert "user" not in repr(model_of(server, base_url="http://user:Pa55-word@host/v1"))
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "connect_timeout_s", "first_byte_timeout_s", "between_bytes_timeout_s"])
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0, -1, "1"])
+def test_a_time_that_is_none_is_refused(name: str, seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        OpenAIChatModel(**{name: seconds})
+
+
+def test_an_empty_address_is_not_openais() -> None:
+    for create in (OpenAIChatModel, partial(create_chat_model, "openai")):
+        with pytest.raises(ConfigurationError, match="base_url"):
+            create(base_url="")
+
+
+def test_a_blocking_client_is_refused() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        OpenAIChatModel(client=openai.OpenAI(api_key="key-of-nobody"))  # type: ignore[arg-type]
+    assert "AsyncOpenAI" in caught.value.hint
+
+
+def test_half_a_character_is_named(server: Server) -> None:
+    error = failure(model_of(server), "a\ud800b")
+    assert (error.code, "half of a character" in error.hint) == (Code.INVALID, True)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 1000 + b"]" * 1000, b'{"error": {"message": ' + b"[" * 900 + b"]" * 900 + b"}}", b"\xff"]
+)
+def test_a_refusal_with_a_strange_body(body: bytes) -> None:
+    with allow_model_requests(), RawServer(ok(body, "retry-after: 7", status="503 Busy")) as raw:
+        error = failure(OpenAIChatModel(model="m", base_url=raw.url))
+    assert (error.code, error.retry_after) == (Code.UNAVAILABLE, 7)
+
+
+def test_of_a_long_refusal_only_the_beginning_is_searched_for_secrets() -> None:
+    text = "Pa55-word " + "a-" * 500_000 + " secret"
+    body = json.dumps({"error": {"message": text}}).encode()
+    with allow_model_requests(), RawServer(ok(body, status="500 Broken")) as raw:
+        error = failure(OpenAIChatModel(model="m", base_url=raw.url, api_key="Pa55-word"))
+    assert "[REDACTED] a-a-" in error.message
+    assert len(str(error)) < 2000
+
+
+def test_where_a_redirect_leads_is_told_in_short_and_without_its_signature(server: Server) -> None:
+    server.add(Reply(status=302, headers={"location": f"https://u:Pa55@x/{'a' * 9000}?X-Signature=Pa55"}))
+    error = failure(model_of(server))
+    assert "redirects to https://x/aaa" in error.message
+    assert "Pa55" not in str(error)
+    assert len(str(error)) < 600
 
 
 def test_the_key_is_in_no_text(server: Server) -> None:
@@ -314,6 +368,29 @@ def test_pieces_arrive_before_the_end(server: Server) -> None:
     assert server.bodies[0]["stream_options"] == {"include_usage": True}
 
 
+@pytest.mark.parametrize("after", ["silence", "end", "reset", "more"])
+def test_a_stream_whose_answer_is_whole_does_not_wait_for_its_end(after: str) -> None:
+    pieces = [{"choices": [{"delta": {"content": "a"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+    events = b"".join(b"data: %b\n\n" % json.dumps(piece).encode() for piece in pieces) + b"data: [DONE]\n\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    def serve(peer: Peer) -> None:
+        while peer.request():
+            peer.send(head + b"%x\r\n%b\r\n" % (len(events), events))
+            if after == "reset":
+                peer.reset()
+                return
+            peer.send({"end": b"0\r\n\r\n", "more": b"5\r\nmore\n\r\n"}.get(after, b""))
+
+    with allow_model_requests(), RawServer(serve) as raw:
+        model = OpenAIChatModel(model="m", base_url=raw.url, timeout_s=60.0)
+        started = time.monotonic()
+        for _ in range(2):
+            assert "".join(chunk.text for chunk in model.stream("x")) == "a"
+        assert time.monotonic() - started < 30
+    assert raw.connections == (1 if after == "end" else 2)
+
+
 def test_a_stream_without_counts_is_estimated(server: Server) -> None:
     server.add(Reply(text="eight characters and more", usage=None))
     last = list(model_of(server).stream("x"))[-1]
@@ -397,6 +474,13 @@ def test_many_threads_share_one_model(server: Server) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- health
+
+
+def test_health_is_no_way_around_a_ban_of_requests(server: Server) -> None:
+    with forbid_model_requests():
+        health = model_of(server).check_health()
+    assert (health.status, "forbidden" in health.detail) == ("unhealthy", True)
+    assert not server.requests
 
 
 def test_health(server: Server) -> None:

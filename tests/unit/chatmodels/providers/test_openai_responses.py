@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,11 @@ from chatmodels import create_chat_model
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.providers.openai import OpenAIChatModel
-from chatmodels.testing import ChatModelExam
+from chatmodels.testing import ChatModelExam, allow_model_requests
 from chatmodels.types import Tool
 from fmf_core.errors import Code, ConfigurationError
 from fmf_core.portal import run_sync
+from peers.raw_server import Peer, RawServer
 from peers.responses_server import ResponsesServer
 from peers.scripted_server import Reply, ScriptedServer
 
@@ -138,3 +140,22 @@ class TestExam(ChatModelExam):
         with ResponsesServer() as gone:
             pass
         return model_of(gone)
+
+
+def test_a_stream_whose_answer_is_whole_does_not_wait_for_its_end() -> None:
+    delta = {"type": "response.output_text.delta", "delta": "a"}
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "a"}]}]
+    last = {"type": "response.completed", "response": {"status": "completed", "output": output}}
+    events = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in (delta, last))
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(head + events)
+        peer.wait_for_end()
+
+    with allow_model_requests(), RawServer(serve) as raw:
+        model = OpenAIChatModel(model="m", base_url=raw.url, api="responses", timeout_s=60.0)
+        started = time.monotonic()
+        assert "".join(chunk.text for chunk in model.stream("x")) == "a"
+        assert time.monotonic() - started < 30
