@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chatmodels.errors import ChatModelError
 from fmf_core.errors import Code
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 # One switch for the whole process and not a context variable: a request may be made by any thread or event loop.
-_lock = threading.Lock()
+_lock = Lock()
 _switches: list[bool] = []
-
-
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603 - a forked child begins with a free one
-    _lock = threading.Lock()
-
-
-in_forked_child(_renew_lock)
 
 
 class RequestForbiddenError(ChatModelError):
@@ -48,11 +39,11 @@ def check_allowed(provider: str, model: str = "") -> None:
 @contextmanager
 def switched(*, allowed: bool) -> Iterator[None]:
     """Allow or forbid requests inside the block, in every thread; the innermost block decides."""
-    with _lock:
+    with _lock():
         _switches.append(allowed)
     try:
         yield
     finally:
-        with _lock:
+        with _lock():
             # The last equal entry: blocks of different threads may end in another order than they began.
             del _switches[len(_switches) - 1 - _switches[::-1].index(allowed)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 from chatmodels.config import Price
 from chatmodels.types import TokenUsage
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.logs import get_logger
 
 log = get_logger("chatmodels")
@@ -126,21 +125,14 @@ def tell_old_price(usage: TokenUsage, cost_usd: float | None, *, today: Callable
 class _Old:
     told = False
     """Whether this process has heard of it."""
-    lock = threading.Lock()
-
-    @classmethod
-    def renew_lock(cls) -> None:
-        cls.lock = threading.Lock()
+    lock = Lock()
 
     @classmethod
     def first(cls) -> bool:
         """Whether nobody has been told before, whichever thread asks."""
-        with cls.lock:
+        with cls.lock():
             told, cls.told = cls.told, True
         return not told
-
-
-in_forked_child(_Old.renew_lock)
 
 
 def _today() -> date:

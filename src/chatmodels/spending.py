@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import TracebackType
@@ -13,19 +12,11 @@ from chatmodels.errors import ChatModelError
 from chatmodels.pricing import cost_of, tell_old_price
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 # For the whole process and not a context variable: a call may be made by any thread or event loop.
-_lock = threading.Lock()
+_lock = Lock()
 _in_force: tuple[Budget, ...] = ()
-
-
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603 - a forked child begins with a free one
-    _lock = threading.Lock()
-
-
-in_forked_child(_renew_lock)
 
 
 class Budget:
@@ -55,16 +46,12 @@ class Budget:
         self.limit_usd = limit_usd
         self._prices = dict(prices or {})
         self._today = today
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._spent = 0.0
         self._calls = 0
         self._refused = 0
         self._unknown = 0
         self._unpriced: set[str] = set()
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     @property
     def spent_usd(self) -> float:
@@ -89,7 +76,7 @@ class Budget:
     @property
     def unpriced_models(self) -> tuple[str, ...]:
         """Models that answered and have no known price."""
-        with self._lock:
+        with self._lock():
             return tuple(sorted(self._unpriced))
 
     @property
@@ -109,7 +96,7 @@ class Budget:
         if self._spent < self.limit_usd and not unpriced:
             return
         problem, hint = self.complaint, "raise limit_usd, or ask for less"
-        with self._lock:
+        with self._lock():
             self._refused += 1
         if unpriced:
             problem = f"the price of {', '.join(map(repr, unpriced))} is unknown, so the budget cannot be kept"
@@ -131,7 +118,7 @@ class Budget:
             failed: what earlier attempts, which failed, were charged for.
         """
         if cost_usd is not None:
-            with self._lock:
+            with self._lock():
                 self._calls += 1
                 self._spent += cost_usd
             if usage is not None and self.limit_usd is not None:
@@ -139,7 +126,7 @@ class Budget:
             return
         charged = [*failed, usage] if usage is not None else [*failed]
         costs = [(each.model, self._cost_of(each)) for each in charged]
-        with self._lock:
+        with self._lock():
             self._calls += 1
             self._unknown += usage is None
             self._spent += sum(cost for _, cost in costs if cost is not None)
@@ -164,7 +151,7 @@ class Budget:
 
     def __enter__(self) -> Self:
         global _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
-        with _lock:
+        with _lock():
             _in_force = (*_in_force, self)
         return self
 
@@ -172,7 +159,7 @@ class Budget:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         global _in_force  # noqa: PLW0603 - as above
-        with _lock:
+        with _lock():
             _in_force = tuple(budget for budget in _in_force if budget is not self)
 
     def __repr__(self) -> str:

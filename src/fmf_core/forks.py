@@ -3,41 +3,69 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from types import MethodType
 from typing import Any
 from weakref import ref
 
 _functions: list[Callable[[], object]] = []
-# By the identity of the object, which need not be hashable.
-_methods: dict[int, tuple[ref[Any], Callable[[Any], object]]] = {}
+# By the identity of the object, which need not be hashable, and the method's function.
+_methods: dict[tuple[int, Callable[[Any], object]], ref[Any]] = {}
 
 
 def in_forked_child(renew: Callable[[], object]) -> None:
     """Call `renew` in every forked child, before anything else runs there.
 
     Threads, and whatever waits for them, do not survive a fork, and a lock that one of them held stays locked in the
-    child for ever. Connections belong to the parent.
+    child for ever; where nothing else is to be renewed, take a `Lock`. Connections belong to the parent.
 
     Args:
-        renew: a function; or a method, one for each object, which is kept alive no longer for that.
+        renew: a function; or a method, whose object is kept alive no longer for that.
     """
     if isinstance(renew, MethodType):
-        key = id(renew.__self__)
-        _methods[key] = (ref(renew.__self__, partial(_forget, key)), renew.__func__)
+        key = (id(renew.__self__), renew.__func__)
+        _methods[key] = ref(renew.__self__, partial(_forget, key))
     else:
         _functions.append(renew)
 
 
-def _forget(key: int, _: ref[Any]) -> None:
+class Lock:
+    """A lock that is free in a forked child, whoever held it in the parent: `with lock(): ...`.
+
+    Args:
+        reentrant: whether the thread that holds it may take it again, as code does that the garbage collector runs.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "_make")
+
+    def __init__(self, *, reentrant: bool = False) -> None:
+        self._make: Callable[[], AbstractContextManager[bool]] = threading.RLock if reentrant else threading.Lock
+        self._renew()
+        in_forked_child(self._renew)
+
+    def _renew(self) -> None:
+        self._lock = self._make()
+
+    def __call__(self) -> AbstractContextManager[bool]:
+        """The lock of this process.
+
+        It is handed out bare: an interrupt between its acquisition and the end of an `__enter__` in Python would leave
+        it locked for ever.
+        """
+        return self._lock
+
+
+def _forget(key: tuple[int, Callable[[Any], object]], _: ref[Any]) -> None:
     _methods.pop(key, None)
 
 
 def _renew_all() -> None:
     for function in _functions:
         function()
-    for reference, method in list(_methods.values()):
+    for (_, method), reference in list(_methods.items()):
         thing = reference()
         if thing is not None:
             method(thing)

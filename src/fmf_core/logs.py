@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from fmf_core.errors import ConfigurationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import redact, redact_value, secret_key, suspicious
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
@@ -47,14 +46,11 @@ class _Output:
 class _State:
     """What `configure_logging` set, and the lock around the stream."""
 
-    __slots__ = ("__weakref__", "lock", "output")
+    __slots__ = ("lock", "output")
 
     def __init__(self) -> None:
         self.output: _Output | None = None
-        self.lock = threading.Lock()
-
-    def renew_lock(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
 
 _state = _State()
@@ -290,7 +286,7 @@ def _write(output: _Output, line: str) -> None:
     if stream is None:
         return
     try:
-        with _state.lock:
+        with _state.lock():
             try:
                 stream.write(line)
             except UnicodeEncodeError:
@@ -298,6 +294,3 @@ def _write(output: _Output, line: str) -> None:
     except (OSError, ValueError):
         # The stream is closed or its reader is gone: work must not fail because nobody reads its log.
         return
-
-
-in_forked_child(_state.renew_lock)

@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import json
 import re
-import threading
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.personal import detect_pii, redact_pii
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key, secret_name
 
@@ -61,14 +60,10 @@ class _Known:
 
     def __init__(self) -> None:
         self.forms: tuple[str, ...] = ()
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def add(self, forms: set[str]) -> None:
-        with self._lock:
+        with self._lock():
             self.forms = tuple(sorted({*self.forms, *forms}, key=lambda form: (-len(form), form)))
 
 

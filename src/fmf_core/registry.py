@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from fmf_core.errors import Code, PluginError, PluginNotFoundError, PluginRegistrationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
@@ -68,11 +67,7 @@ class Registry(Generic[T]):
         self._metadata: dict[str, dict[str, Any]] = {}
         self._loaded: dict[str, T] = {}
         self._published: dict[str, EntryPoint] | None = None
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
 
     def add(self, name: str, item: T, *, metadata: Mapping[str, Any] | None = None, replace: bool = False) -> None:
         """Publish `item` under `name`; a taken name is refused unless `replace`."""
@@ -82,7 +77,7 @@ class Registry(Generic[T]):
             )
         if self._check:
             self._check(name, item)
-        with self._lock:
+        with self._lock():
             if not replace and self._taken(name):
                 raise PluginRegistrationError(
                     f"{self.kind} {name!r} is already registered",
@@ -94,19 +89,19 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """The thing called `name`, imported if need be."""
-        with self._lock:
+        with self._lock():
             if name in self._added:
                 return self._added[name]
             if name in self._loaded:
                 return self._loaded[name]
         # Outside the lock: a plugin may register itself while it is imported, from whichever thread imports it first.
         item = self._load(name)
-        with self._lock:
+        with self._lock():
             return self._added[name] if name in self._added else self._loaded.setdefault(name, item)
 
     def remove(self, name: str) -> None:
         """Take back what `add` published under `name`; what the house ships stays."""
-        with self._lock:
+        with self._lock():
             if name not in self._added:
                 raise self._unknown(name, "registry.remove", sorted(self._added))
             del self._added[name]
@@ -114,18 +109,18 @@ class Registry(Generic[T]):
 
     def clear(self) -> None:
         """Take back everything that `add` published."""
-        with self._lock:
+        with self._lock():
             self._added.clear()
             self._metadata.clear()
 
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted, without importing anything."""
-        with self._lock:
+        with self._lock():
             return sorted({*self._added, *self._builtin, *self._entry_points()})
 
     def metadata(self, name: str) -> dict[str, Any]:
         """What is known of `name` without importing it: `name`, `extra` and whatever its publisher declared."""
-        with self._lock:
+        with self._lock():
             if name in self._added:
                 return {"name": name, "extra": "", "source": "registered", **self._metadata[name]}
             if name in self._builtin:

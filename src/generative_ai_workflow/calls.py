@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from chatmodels.config import ChatModelConfig
@@ -10,7 +9,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.registry import models
 from chatmodels.types import ChatRequest
 from chatmodels.wrappers.base import WrappedModel
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import add_secret
 from generative_ai_workflow.config import DEFAULT_PROVIDER, FrameworkConfig
 
@@ -30,14 +29,10 @@ class ModelRack:
         self.default = default
         self.to_initialize: set[int] = set()
         """The ids of those models that want to get ready before the first request of a run."""
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         # Keyed by what was registered and not only by its name: a name may come to stand for something else.
         self._named: dict[tuple[str, int, str | None], tuple[Any, ChatModel]] = {}
         self._given: dict[int, tuple[ChatModel, ChatModel]] = {}
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     def pick(self, model: ChatModel | str | None, provider: ChatModel | str | None, request: ChatRequest) -> ChatModel:
         """The model that answers `request`.
@@ -59,7 +54,7 @@ class ModelRack:
         key = (name, id(item), None if name == DEFAULT_PROVIDER else model)
         known = self._named.get(key)
         if known is None:
-            with self._lock:
+            with self._lock():
                 known = self._named.get(key) or (item, self._build(name, key[2]))
                 self._remember(self._named, key, known)
         return known[1]
@@ -75,7 +70,7 @@ class ModelRack:
     def _wrapped(self, model: ChatModel) -> ChatModel:
         from chatmodels.factory import wrap
 
-        with self._lock:
+        with self._lock():
             known = self._given.get(id(model)) or (model, wrap(model, ChatModelConfig(retry=self.config.retry)))
             self._remember(self._given, id(model), known)
         return known[1]

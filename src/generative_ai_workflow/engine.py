@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from chatmodels.iface import ChatModel
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.portal import run_sync
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, default_config
@@ -45,11 +44,7 @@ class WorkflowEngine:
         self._middleware: tuple[Any, ...] = ()
         self._hooks = Hooks()
         self._plans: weakref.WeakKeyDictionary[Any, WorkflowPlan] = weakref.WeakKeyDictionary()
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def middleware(self) -> tuple[Any, ...]:
@@ -73,7 +68,7 @@ class WorkflowEngine:
             raise ConfigurationError(
                 f"middleware {middleware.__name__} is a class", op="engine.use", hint=f"use {middleware.__name__}()"
             )
-        with self._lock:
+        with self._lock():
             self._middleware = (*self._middleware, middleware)
             self._hooks = Hooks(self._middleware)
             self._plans = weakref.WeakKeyDictionary()
@@ -171,10 +166,10 @@ class WorkflowEngine:
     def _plan(self, workflow: RunnableWorkflow) -> WorkflowPlan:
         plan = self._plans.get(workflow)
         if plan is None:
-            with self._lock:
+            with self._lock():
                 plans, hooks = self._plans, self._hooks
             plan = WorkflowPlan(workflow, self.config, hooks, self.models)
-            with self._lock:
+            with self._lock():
                 plan = plans.setdefault(workflow, plan)
         return plan
 

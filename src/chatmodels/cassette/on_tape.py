@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.request_facts import SETTINGS, canonical, request_facts
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import redact_value
 
 
@@ -92,11 +91,7 @@ class Originals:
     def __init__(self, recording: object) -> None:
         self._recording = recording
         self._known: dict[str, bytes] = {}
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def check(self, asked: OnTape, op: str) -> None:
         """Remember `asked`.
@@ -106,7 +101,7 @@ class Originals:
         """
         if asked.original is None:
             return
-        with self._lock:
+        with self._lock():
             known = self._known.setdefault(asked.key, asked.original)
         if known != asked.original:
             raise ChatModelError(

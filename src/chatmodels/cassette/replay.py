@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, unshared
 from fmf_core.errors import Code
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import redact_value, shortened
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ class ReplayModel(ChatModel):
 
         self.path = Path(path)
         self._hint = hint
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._calls: Sequence[RecordedCall] = read_tape(self.path, hint=hint)
         self._numbers: dict[str, list[int]] = {}
         """By key: the recorded calls, as their places on the tape."""
@@ -60,9 +58,6 @@ class ReplayModel(ChatModel):
         self._used: dict[tuple[int, ...], int] = {}
         """By the calls that answer a request: how many of them were used."""
         self._originals = Originals(self.path)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     def __contains__(self, request: ChatRequest) -> bool:
         """Whether `request` is on record."""
@@ -95,7 +90,7 @@ class ReplayModel(ChatModel):
         if not matching:
             raise self._unmatched(request, asked)
         place = tuple(matching)
-        with self._lock:
+        with self._lock():
             number = self._used.get(place, 0)
             self._used[place] = number + 1
         return self._calls[matching[number % len(matching)]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import FileIO
@@ -17,7 +16,7 @@ from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.pieces import joined, pieces_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from fmf_core.errors import Code, ConfigurationError, FrameworkError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import redact, redact_value
 
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -33,14 +32,10 @@ class TapeWriter:
     def __init__(self, path: Path, *, append: bool) -> None:
         self._path = path
         self._append = append
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._failed = False
         self._checked = not append
         self._originals = Originals(path)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     def begin(self, request: ChatRequest) -> Mapping[str, Any]:
         """What of `request` will be written; makes sure, before the call is paid, that it can be.
@@ -127,7 +122,7 @@ class TapeWriter:
     def _add(self, text: str) -> None:
         # What UTF-8 cannot hold is written as `\udXXX`, which means the same in JSON and in quoted YAML.
         data = text.encode("utf-8", "backslashreplace")
-        with self._lock:
+        with self._lock():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab" if self._append else "wb", buffering=0) as file:
                 self._append = True

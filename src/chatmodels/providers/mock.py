@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -28,7 +27,7 @@ from chatmodels.providers.mock_answers import (
 )
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage, ToolCall
 from fmf_core.errors import Code, ConfigurationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 if TYPE_CHECKING:
     from random import Random
@@ -113,15 +112,11 @@ class MockChatModel(ChatModel):
         self._health = health
         self._capabilities = tuple(capabilities)
         self._seed = seed
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._count = 0
         self._log: deque[ChatRequest] = deque(maxlen=log_limit)
         self._total: TokenUsage | None = None
         self._random: Random | None = None
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     @property
     def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
@@ -139,13 +134,13 @@ class MockChatModel(ChatModel):
     @property
     def call_log(self) -> list[ChatRequest]:
         """The requests since the last `reset` in the order they came, the newest `log_limit` at most."""
-        with self._lock:
+        with self._lock():
             return list(self._log)
 
     @property
     def last_request(self) -> ChatRequest | None:
         """The newest request; `None` before the first."""
-        with self._lock:
+        with self._lock():
             return self._log[-1] if self._log else None
 
     @property
@@ -155,7 +150,7 @@ class MockChatModel(ChatModel):
 
     def reset(self) -> None:
         """Forget the requests, and start the script, the delays and the choice of failures from the beginning."""
-        with self._lock:
+        with self._lock():
             self._count = 0
             self._log.clear()
             self._total = None
@@ -209,7 +204,7 @@ class MockChatModel(ChatModel):
 
     def _next(self, request: ChatRequest) -> tuple[ScriptedAnswer, float]:
         """The answer whose turn it is, and the seconds that it takes."""
-        with self._lock:
+        with self._lock():
             number = self._count
             self._count += 1
             self._log.append(request)
@@ -235,7 +230,7 @@ class MockChatModel(ChatModel):
     def _drawn(self, span: Span) -> float:
         if not span:
             return 0.0
-        with self._lock:
+        with self._lock():
             return draw(span, self._dice())
 
     def _dice(self) -> Random:
@@ -255,7 +250,7 @@ class MockChatModel(ChatModel):
             given = respond(given, request, model=model, provider=self.provider_name, count=self._count_tokens)
             if self._usage is not None:
                 given = given.model_copy(update={"usage": self._usage})
-        with self._lock:
+        with self._lock():
             self._total = given.usage if self._total is None else self._total + given.usage
         return given
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +16,7 @@ from chatmodels.settings_given import config_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import close_stream
 from chatmodels.wrappers.preset import PresetModel
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 Source = str | ChatModelConfig | ChatModel | Callable[[], ChatModel]
 """Where a model comes from when one is needed: a provider's name or a configuration for `create_chat_model`, a ready
@@ -53,14 +52,10 @@ class Recordings:
         self.path = Path(path)
         self.mode = RecordMode(mode)
         self.hint = hint
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._recorder: RecordingModel | None = None
         self._replay: ReplayModel | None = None
         self._replays = self.mode is RecordMode.NONE or (self.mode is not RecordMode.ALL and self.path.exists())
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     @property
     def may_ask(self) -> bool:
@@ -99,14 +94,14 @@ class Recordings:
 
     def _replayed(self) -> ReplayModel:
         # One for all models of the file, so that equal requests are answered in the order in which they were recorded.
-        with self._lock:
+        with self._lock():
             if self._replay is None:
                 self._replay = ReplayModel(self.path, hint=self.hint)
             return self._replay
 
     def _recorded(self, model: ChatModel) -> RecordingModel:
         # All recorders write with one pen: otherwise each of them would begin the file anew.
-        with self._lock:
+        with self._lock():
             if self._recorder is None:
                 self._recorder = RecordingModel(model, self.path, append=self.mode is RecordMode.NEW)
                 return self._recorder
@@ -123,12 +118,8 @@ class _Completed(ChatModel):
         self._replay = replay
         self._measured = measured
         self._make = make
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._recorded: ChatModel | None = None
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` from the recording or the model."""
@@ -159,7 +150,7 @@ class _Completed(ChatModel):
     def _for(self, request: ChatRequest) -> ChatModel:
         if request in self._replay:
             return self._measured
-        with self._lock:
+        with self._lock():
             if self._recorded is None:
                 self._recorded = self._make()
             return self._recorded

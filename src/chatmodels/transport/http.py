@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
 from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late, unwritable
 from fmf_core.errors import Code
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 
 class HttpTransport:
@@ -40,13 +39,9 @@ class HttpTransport:
         self._target = target
         self._trust = cache(partial(_context, ca_bundle))
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         # At the end of the process the loops close what is left; until then a transport that nobody has any more does.
         weakref.finalize(self, _abandon, self._pools).atexit = False
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     async def send(self, outgoing: Outgoing) -> Reply:
         """The whole reply to `outgoing`; raises `TransportFault`."""
@@ -73,7 +68,7 @@ class HttpTransport:
 
     async def close(self) -> None:
         """Close the connections of every event loop; the transport may be used again afterwards."""
-        with self._lock:
+        with self._lock():
             pools = list(self._pools.values())
             self._pools.clear()
         for pool in pools:
@@ -100,7 +95,7 @@ class HttpTransport:
             raise late(total_s, f"no connection to {target.origin.host}:{target.origin.port}") from error
 
     def _made(self, loop: asyncio.AbstractEventLoop) -> Pool:
-        with self._lock:
+        with self._lock():
             for ended in [other for other in self._pools if other.is_closed()]:
                 self._pools.pop(ended).drop_closed()
             return self._pools.setdefault(loop, Pool(loop, self._trust))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from time import time
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from chatmodels.types import ChatResponse, unshared
 from fmf_core.errors import ConfigurationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 
 ENTRY_BYTES = 1500
 """What an answer takes besides its text, roughly."""
@@ -42,20 +41,16 @@ class MemoryCache:
         self.max_bytes = max_bytes
         self.max_age_s = max_age_s
         self._clock = clock
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._bytes = 0
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     async def get(self, key: str) -> ChatResponse | None:
         """The answer that was put under `key`."""
-        with self._lock:
+        with self._lock():
             entry = self._entries.get(key)
             if entry is None:
                 return None
@@ -68,7 +63,7 @@ class MemoryCache:
     async def put(self, key: str, response: ChatResponse) -> None:
         """Keep `response` under `key`."""
         size = ENTRY_BYTES + len(response.content) + sum(len(str(call.arguments)) for call in response.tool_calls)
-        with self._lock:
+        with self._lock():
             self._drop(key)
             self._entries[key] = _Entry(unshared(response), self._clock(), size)
             self._bytes += size

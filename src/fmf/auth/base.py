@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 from fmf.config.kinds import announce
 from fmf.errors import AuthError
 from fmf_core.errors import Code, PluginRegistrationError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from fmf_core.redact import add_secret
 from fmf_core.registry import Entry, Registry
 
@@ -81,11 +80,7 @@ class Secrets:
         self._make = make
         self._provider: SecretProvider | None = None
         self._found: dict[str, SecretStr] = {}
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
 
     def resolve(self, name: str) -> SecretStr:
         """The secret called `name`; from now on its value is blanked wherever it would show.
@@ -94,7 +89,7 @@ class Secrets:
             SecretNotFoundError: there is none; the message says where it was looked for.
             AuthError: the provider could not be asked.
         """
-        with self._lock:
+        with self._lock():
             if name not in self._found:
                 secret = self._asked().resolve(name)
                 add_secret(secret.get_secret_value())
@@ -110,14 +105,14 @@ class Secrets:
 
     def names(self) -> list[str]:
         """The logical names that are mapped or listed, sorted."""
-        with self._lock:
+        with self._lock():
             return self._asked().names()
 
     def setting(self, name: str) -> str | None:
         """A value that is no secret, such as OPENAI_BASE_URL: of the environment, else beside the secrets; or None."""
         if given := os.environ.get(name):
             return given
-        with self._lock:
+        with self._lock():
             read = getattr(self._asked(), "setting", None)
         return cast("str | None", read(name)) if callable(read) else None
 
@@ -127,7 +122,7 @@ class Secrets:
         Raises:
             AuthError: the place of the secrets cannot be read.
         """
-        with self._lock:
+        with self._lock():
             held = getattr(self._asked(), "held", None)
         for value in held() if callable(held) else ():
             add_secret(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from chatmodels.pricing import has_price
 from chatmodels.spending import Budget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
-from fmf_core.forks import in_forked_child
+from fmf_core.forks import Lock
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.exceptions import AbortError, BudgetExceededError
 from generative_ai_workflow.middleware.base import Middleware
@@ -32,18 +31,14 @@ class TokenUsageTracker(Middleware):
     """
 
     def __init__(self) -> None:
-        self._renew_lock()
-        in_forked_child(self._renew_lock)
+        self._lock = Lock()
         self._sums: dict[tuple[str, str], TokenUsage] = {}
         self._calls = 0
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
 
     def record(self, used: Countable | None) -> None:
         """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing."""
         calls = _costs(used)
-        with self._lock:
+        with self._lock():
             for usage in (usage for usages, _ in calls for usage in usages):
                 key = (usage.provider, usage.model)
                 known = self._sums.get(key)
@@ -98,12 +93,12 @@ class TokenUsageTracker(Middleware):
 
     def reset(self) -> None:
         """Begin at zero."""
-        with self._lock:
+        with self._lock():
             self._sums.clear()
             self._calls = 0
 
     def _copy(self) -> dict[tuple[str, str], TokenUsage]:
-        with self._lock:
+        with self._lock():
             return dict(self._sums)
 
     def _grouped(self, place: int) -> dict[str, TokenUsage]:

@@ -129,7 +129,7 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_child_finds_every_lock_free(kind, tmp_path):
     lock, use = kind(tmp_path)
-    with lock:
+    with lock():
         child = os.fork()
         if child == 0:
             # A child that hangs is killed by the alarm, and one that fails has a status of its own.
