@@ -52,6 +52,17 @@ def is_too_deep(value: Any, limit: int = DEEPEST) -> bool:
     return bool(level)
 
 
+def checked_json(value: Any) -> Any:
+    """`value`, which can be sent as JSON and read again as it is.
+
+    Raises:
+        ValueError: it cannot, see `fault_of`.
+    """
+    if fault := fault_of(value):
+        raise ValueError(fault)
+    return value
+
+
 def fault_of(value: Any) -> str | None:
     """Why `value` cannot be sent as JSON and read again as it is: its depth, or a number and where it stands."""
     if is_too_deep(value):

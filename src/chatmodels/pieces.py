@@ -1,11 +1,13 @@
-"""A whole answer and its pieces: either made from the other."""
+"""A whole answer and its pieces: either made from the other, and copies of both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from chatmodels.types import ChatChunk, ChatResponse, TokenUsage
+
+Said = TypeVar("Said", ChatChunk, ChatResponse)
 
 
 def pieces_of(response: ChatResponse) -> list[ChatChunk]:
@@ -70,3 +72,10 @@ def _joined(chunks: Sequence[ChatChunk], usage: TokenUsage, finish_reason: str) 
 
 def _last(fact: str, chunks: Sequence[ChatChunk]) -> Any:
     return next((value for chunk in reversed(chunks) if (value := getattr(chunk, fact))), None)
+
+
+def unshared(said: Said) -> Said:
+    """`said` with tool calls of its own: whoever changes their arguments changes nobody else's."""
+    if not said.tool_calls:
+        return said
+    return said.model_copy(update={"tool_calls": tuple(call.model_copy(deep=True) for call in said.tool_calls)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from chatmodels.openai_values import tool_of
@@ -13,8 +13,53 @@ from fmf_core.errors import ConfigurationError
 
 _OP = "chatmodels.tool"
 _KINDS = "give a function, a pydantic model, a Tool, or a mapping with name, description and parameters"
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_CHOICES = ("auto", "none", "required")
 _SECTION = re.compile(r"^(\w+):\s*$")
 _ARGUMENT = re.compile(r"^(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
+
+
+def check_name(name: str) -> str:
+    """`name`, if all providers take it for a tool.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if re.fullmatch(_NAME, name) is None:
+        raise ValueError(f"the name of a tool is 1 to 64 letters, digits, '_' and '-', and not {name[:64]!r}")
+    return name
+
+
+def check_choice(choice: str | None, tools: Collection[Any]) -> None:
+    """Make sure that a model with these `tools` can keep to `choice`.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if choice is None:
+        return
+    names = [tool.name for tool in tools]
+    if choice in _CHOICES:
+        if choice == "required" and not names:
+            raise ValueError("tool_choice 'required' asks for a call, and there are no tools: give tools as well")
+        return
+    if choice not in names:
+        given = f"those given are {', '.join(names)}" if names else "and there are no tools"
+        meant = "; 'required' makes a model call any of them" if choice == "any" else ""
+        raise ValueError(
+            f"tool_choice {choice!r} is neither 'auto', 'none' or 'required' nor the name of a tool: {given}{meant}"
+        )
+
+
+def check_turns(messages: Sequence[Any]) -> None:
+    """Make sure that every turn of role `tool` says which call it answers.
+
+    Raises:
+        ValueError: one does not; the message tells which one.
+    """
+    for number, message in enumerate(messages):
+        if message.role == "tool" and not message.tool_call_id:
+            raise ValueError(f"the message at index {number} of role tool needs tool_call_id: the call that it answers")
 
 
 def tools_of(tools: Iterable[Any], kind: type) -> tuple[Any, ...]:

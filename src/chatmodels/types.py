@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Literal, Self, Union
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from chatmodels import pictures
+from chatmodels.json_values import checked_json
 from chatmodels.openai_values import turns_of
 from chatmodels.python_types import is_python_type, name_of, schema_of
-from chatmodels.tool_functions import described, tools_of
+from chatmodels.tool_functions import check_choice, check_name, check_turns, described, tools_of
 from fmf_core.errors import ConfigurationError
 from fmf_core.value import Value
 
@@ -31,19 +33,23 @@ class TextPart(Value):
 
 
 class ImagePart(Value):
-    """A picture inside a message: its bytes, or the address where the provider finds it."""
+    """A picture inside a message: its bytes, which tell their type, or the address where the provider finds it."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     type: Literal["image"] = "image"
     data: bytes | None = Field(default=None, repr=False)
     url: str | None = None
-    media_type: str = "image/png"
+    media_type: str = pictures.UNKNOWN
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.data is None) == (self.url is None):
             raise ValueError("an image part needs either data or url, and not both")
+        if self.url is not None:
+            pictures.check_address(self.url)
+        elif "media_type" not in self.model_fields_set:
+            self.__dict__["media_type"] = pictures.type_of(self.data or b"")
         return self
 
     def as_url(self) -> str:
@@ -62,14 +68,17 @@ class ToolCall(Value):
     id: str
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    _json = field_validator("arguments")(checked_json)
 
 
 class Tool(Value):
     """A tool that the model may ask for; `parameters` is a JSON Schema."""
 
-    name: str = Field(min_length=1)
+    name: str
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    _name = field_validator("name")(check_name)
+    _json = field_validator("parameters")(checked_json)
 
     @classmethod
     def of(cls, tool: ToolLike) -> Tool:
@@ -216,6 +225,7 @@ class ChatRequest(Value):
     """The shape of the answer; whatever `ResponseFormat.of` takes may be given."""
     extra_params: dict[str, Any] = Field(default_factory=dict)
     """Passed to the provider as they are."""
+    _json = field_validator("extra_params")(checked_json)
 
     if TYPE_CHECKING:  # what is taken is more than what is kept: lists become tuples, and shapes a `ResponseFormat`
 
@@ -257,8 +267,10 @@ class ChatRequest(Value):
     @model_validator(mode="after")
     def _settle_views(self) -> Self:
         # Here and in `_of_prompt` a frozen value is written: both views are fixed while the request is made.
+        check_choice(self.tool_choice, self.tools)
         if not self.messages:
             return self._of_prompt()
+        check_turns(self.messages)
         if self.prompt and self.prompt != self._last("user"):
             raise ValueError("give messages or a prompt, not both")
         if self.system_prompt and self._last("system") not in (None, self.system_prompt):
@@ -275,9 +287,8 @@ class ChatRequest(Value):
         if not self.prompt.strip():
             raise ValueError("a request needs messages or a non-empty prompt")
         asked = Message(role="user", content=self.prompt)
-        system = self.system_prompt or None
+        self.__dict__["system_prompt"] = system = self.system_prompt or None
         self.__dict__["messages"] = (Message(role="system", content=system), asked) if system else (asked,)
-        self.__dict__["system_prompt"] = system
         return self
 
     @property
@@ -368,16 +379,6 @@ class ChatChunk(Value):
     """On the last piece: the provider's name of the answer."""
     attempts: int = Field(default=1, ge=1)
     """On the last piece: how many requests it took, retries included."""
-
-
-Said = TypeVar("Said", ChatChunk, ChatResponse)
-
-
-def unshared(said: Said) -> Said:
-    """`said` with tool calls of its own: whoever changes their arguments changes nobody else's."""
-    if not said.tool_calls:
-        return said
-    return said.model_copy(update={"tool_calls": tuple(call.model_copy(deep=True) for call in said.tool_calls)})
 
 
 class ModelInfo(Value):

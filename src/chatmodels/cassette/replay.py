@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from chatmodels.capabilities import listed
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, unshared
+from chatmodels.pieces import unshared
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
 from fmf_core.redact import redact_value, shortened

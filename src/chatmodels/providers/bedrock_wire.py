@@ -118,7 +118,8 @@ def tool_config(call: Call) -> dict[str, Any]:
         return {}
     if not tools:
         # Bedrock refuses turns with tools where no tools are named.
-        tools = [Tool(name=name, description="A tool of earlier turns.") for name in sorted(used)]
+        told = {"description": "A tool of earlier turns.", "parameters": {"type": "object", "properties": {}}}
+        tools = [Tool.trusted(name=name, **told) for name in sorted(used)]
     if not tools:
         return {}
     config: dict[str, Any] = {"tools": [{"toolSpec": _tool_spec(tool)} for tool in tools]}

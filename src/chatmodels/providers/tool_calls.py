@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatmodels.json_values import DEEPEST, exact, is_too_deep, written
+from chatmodels.json_values import exact, fault_of, written
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import string, whole_characters
 from chatmodels.types import ToolCall
@@ -41,7 +41,7 @@ def tool_call_of(call_id: object, name: object, arguments: object, finish: str, 
             raise call.bad_reply(f"the arguments of tool call {called!r} are no valid JSON", arguments) from error
     if not isinstance(given, dict | None):
         raise call.bad_reply(f"the arguments of tool call {called!r} are no JSON object", arguments)
-    if is_too_deep(given):
+    if fault := fault_of(given):
         seen = arguments if isinstance(arguments, str) else called
-        raise call.bad_reply(f"the arguments of tool call {called!r} are nested more than {DEEPEST} levels deep", seen)
+        raise call.bad_reply(f"the arguments of tool call {called!r} cannot be used: {fault}", seen)
     return ToolCall(id=string(call_id) or called, name=called, arguments=given or {})

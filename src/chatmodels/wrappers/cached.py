@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from chatmodels.config import ResponseCache
 from chatmodels.iface import ChatModel
-from chatmodels.pieces import joined, pieces_of
+from chatmodels.pieces import joined, pieces_of, unshared
 from chatmodels.request_facts import UntellableError, digest, request_key, told
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, unshared
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.memory_cache import MemoryCache
 from chatmodels.wrappers.single_flight import SingleFlight

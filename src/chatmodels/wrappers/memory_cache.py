@@ -7,7 +7,8 @@ from collections.abc import Callable
 from time import time
 from typing import NamedTuple
 
-from chatmodels.types import ChatResponse, unshared
+from chatmodels.pieces import unshared
+from chatmodels.types import ChatResponse
 from fmf_core.errors import ConfigurationError
 from fmf_core.forks import Lock
 

@@ -12,6 +12,7 @@ from chatmodels import (
     FrameworkError,
     Message,
     MockChatModel,
+    Tool,
 )
 
 USER = Message(role="user", content="x")
@@ -142,3 +143,30 @@ class TestBatch:
     def test_nothing_at_once_is_refused(self, most):
         with pytest.raises(ConfigurationError, match="max_concurrency must be"):
             MockChatModel().batch(["a"], max_concurrency=most)
+
+
+CLOCK = Tool(name="clock")
+ANSWER = Message(role="tool", content="12:00")
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "said"),
+    [
+        ("x", {"tool_choice": "any", "tools": [CLOCK]}, "given are clock; 'required' makes a model call any"),
+        ("x", {"tool_choice": "watch", "tools": [CLOCK]}, "nor the name of a tool: those given are clock"),
+        ("x", {"tool_choice": "clock"}, "nor the name of a tool: and there are no tools"),
+        ("x", {"tool_choice": "required"}, "asks for a call, and there are no tools"),
+        ("x", {"tools": [{"name": "my clock!"}]}, "tools.0.name: the name of a tool is"),
+        ("x", {"extra_params": {"top_p": float("nan")}}, "extra_params: top_p is nan"),
+        ([USER, ANSWER], {}, "the message at index 1 of role tool needs tool_call_id"),
+        ([{"role": "user", "content": [{"url": "cat.jpg"}]}], {}, "begins with http"),
+    ],
+)
+def test_what_no_provider_could_take_is_refused(asked, options, said):
+    assert said in refusal(asked, **options).message
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required", "clock"])
+def test_choices_among_tools(choice):
+    assert MockChatModel().invoke("x", tools=[CLOCK], tool_choice=choice).content is not None
+    assert MockChatModel().invoke("x", tool_choice="auto").content

@@ -65,16 +65,18 @@ values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner, max_size=3)
 )
 tool_calls = st.builds(ToolCall, id=st.text(), name=st.text(), arguments=st.dictionaries(st.text(), values, max_size=3))
-pictures = st.builds(ImagePart, data=st.binary(min_size=1)) | st.builds(ImagePart, url=st.text(min_size=1))
+pictures = st.builds(ImagePart, data=st.binary(min_size=1)) | st.builds(
+    ImagePart, url=st.text().map("https://x/{}".format)
+)
 contents = st.text() | st.lists(st.builds(TextPart, text=st.text()) | pictures, max_size=3).map(tuple)
 messages = st.one_of(
     st.builds(Message, role=st.sampled_from(["system", "user"]), content=contents),
     st.builds(
         Message, role=st.just("assistant"), content=contents, tool_calls=st.lists(tool_calls, max_size=2).map(tuple)
     ),
-    st.builds(Message, role=st.just("tool"), content=st.text(), tool_call_id=st.none() | st.text()),
+    st.builds(Message, role=st.just("tool"), content=st.text(), tool_call_id=st.text(min_size=1)),
 )
-tools = st.builds(Tool, name=st.text(min_size=1), description=st.text())
+tools = st.builds(Tool, name=st.from_regex(r"\A[A-Za-z0-9_-]{1,64}\Z"), description=st.text())
 
 
 @given(st.lists(messages, min_size=1, max_size=4), st.lists(tools, max_size=2))

@@ -43,7 +43,7 @@ def openai(server: ScriptedServer, **settings):
 
 def plain_call(server: ScriptedServer):
     server.add(Reply(usage=USAGE, model="gpt-4o-mini-2024-07-18"))
-    extra = {"top_p": 0.9, "top_k": 40, "frequency_penalty": 0.1, "presence_penalty": 0.2, "n": 2}
+    extra = {"top_p": 0.9, "top_k": 40, "frequency_penalty": 0.1, "presence_penalty": 0.2}
     more = {"service_tier": "flex", "reasoning_effort": "low"}
     request = ChatRequest(
         prompt="Hello", temperature=0.0, seed=3, stop=("END",), response_format={"type": "json_object"},

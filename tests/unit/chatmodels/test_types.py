@@ -14,6 +14,8 @@ from chatmodels import (
     ResponseFormat,
     TextPart,
     TokenUsage,
+    Tool,
+    ToolCall,
 )
 
 
@@ -116,6 +118,17 @@ class TestMessage:
         with pytest.raises(ValidationError):
             ImagePart(data=b"x", url="https://example.org/x.png")
 
+    def test_the_bytes_of_a_picture_tell_its_type(self):
+        assert ImagePart(data=b"\xff\xd8\xff\xe0 and more").media_type == "image/jpeg"
+        assert ImagePart(data=b"\xff\xd8\xff\xe0", media_type="image/webp").media_type == "image/webp"
+        assert ImagePart(data=b"").media_type == "image/png"
+
+    @pytest.mark.parametrize("url", ["cat.jpg", "/tmp/cat.jpg", "file:///cat.jpg", "", "ftp://example.org/cat.jpg"])
+    def test_an_address_is_one_that_a_provider_finds(self, url):
+        with pytest.raises(ValidationError, match="begins with http"):
+            ImagePart(url=url)
+        assert ImagePart(url="HTTPS://example.org/cat.jpg").url == "HTTPS://example.org/cat.jpg"
+
     def test_the_bytes_of_a_picture_are_not_shown(self):
         assert "SECRETPIXELS" not in repr(ImagePart(data=b"SECRETPIXELS"))
 
@@ -131,6 +144,24 @@ def test_the_pictures_of_a_request_in_order_and_no_field_of_it():
     assert request.images == (first, second, third)
     assert "images" not in request.model_dump()
     assert ChatRequest(prompt="x").images == ()
+
+
+class TestWhatCannotBeSent:
+    @pytest.mark.parametrize("name", ["my clock!", "", "a.b", "x" * 65, "uhr\n", "ühr"])
+    def test_names_of_tools(self, name):
+        with pytest.raises(ValidationError, match="the name of a tool is 1 to 64 letters"):
+            Tool(name=name)
+        assert Tool(name="my_Clock-" + "x" * 55).description == ""
+
+    @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+    def test_numbers_that_json_does_not_have(self, number):
+        for make in (
+            lambda: Tool(name="f", parameters={"a": [{"b": number}]}),
+            lambda: ToolCall(id="1", name="f", arguments={"a": [{"b": number}]}),
+            lambda: ChatRequest(prompt="x", extra_params={"a": [{"b": number}]}),
+        ):
+            with pytest.raises(ValidationError, match=r"a\[0\]\.b is -?(nan|inf), and JSON has no such number"):
+                make()
 
 
 class TestChatResponse:

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from chatmodels.pictures import UNKNOWN, check_address, type_of
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n rest", "image/png"),
+        (b"\xff\xd8\xff\xdb", "image/jpeg"),
+        (b"GIF89a..", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVE", UNKNOWN),
+        (b"II*\x00", "image/tiff"),
+        (b"BM..", "image/bmp"),
+        (b"\x00\x00\x00\x1cftypavif", "image/avif"),
+        (b"\x00\x00\x00\x1cftypmp42", UNKNOWN),
+        (b"", UNKNOWN),
+        (b"\xff\xd8", UNKNOWN),
+    ],
+)
+def test_the_first_bytes_tell_the_type(data: bytes, kind: str) -> None:
+    assert type_of(data) == kind
+
+
+def test_addresses() -> None:
+    for url in ("http://a/b", "https://a/b", "data:image/png;base64,AA", "HTTP://a"):
+        check_address(url)
+    with pytest.raises(ValueError, match="'/home/ja'") as caught:
+        check_address("/home/jane/private.jpg")
+    assert "private" not in str(caught.value)
