@@ -46,7 +46,7 @@ def create_chat_model(
     max_tokens: int | None = ..., seed: int | None = ..., api_key: str | SecretStr | None = ...,
     base_url: str | None = ..., timeout_s: float | None = ..., retry: RetryPolicy | Mapping[str, Any] | None = ...,
     retry_budget: RetryBudget | Mapping[str, Any] | None = ..., rate_limit: RateLimit | Mapping[str, Any] | None = ...,
-    concurrency: Concurrency | Mapping[str, Any] | None = ..., fallbacks: Sequence[Any] | ChatModel | None = ...,
+    concurrency: Concurrency | Mapping[str, Any] | None = ..., fallbacks: Any = ...,
     fallback_on: Iterable[Code | str] | None = ..., breaker: Breaker | Mapping[str, Any] | None = ...,
     hedge_after_s: float | None = ..., hedge_share: float | None = ...,
     prices: Mapping[str, Price | Mapping[str, Any]] | None = ..., capabilities: Sequence[Capability] | None = ...,

@@ -97,7 +97,7 @@ class ChatModel:
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece; a model that cannot stream gives its whole text as one piece."""
-        for piece in pieces_of(await self.complete_async(request)):
+        for piece in pieces_of(checked_answer(await self.complete_async(request), type(self))):
             yield piece
 
     def generate_messages(self, messages: Sequence[Message], **options: Unpack[RequestOptions]) -> list[Message]:
@@ -199,7 +199,7 @@ class ChatModel:
 
         wanted = wanted_shape(shape)
         refusals = self.__dict__.setdefault("_refused_formats", Refusals())
-        answerer = Answerer(self.complete_async, self.get_model_info(), refusals)
+        answerer = Answerer(self.ainvoke, self.get_model_info(), refusals)
         return await answer_wanted(
             answerer, as_request(request, options), wanted, Effort(parse_retries, max_tokens_cap)
         )

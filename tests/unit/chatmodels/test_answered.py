@@ -26,7 +26,16 @@ class Forgets(ChatModel):
         (Forgets, "coroutine", "await it"),
     ],
 )
-@pytest.mark.parametrize("ask", [lambda model: model.invoke("x"), lambda model: run_sync(model.ainvoke("x"))])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model: model.invoke("x"),
+        lambda model: run_sync(model.ainvoke("x")),
+        lambda model: list(model.stream("x")),
+        lambda model: model.batch(["x"]),
+        lambda model: model.parse("x", int),
+    ],
+)
 def test_an_answer_that_is_none_is_one_clear_error(kind, said, hint, ask):
     with pytest.raises(ChatModelError, match=said) as caught:
         ask(kind())
