@@ -8,7 +8,7 @@ from typing import Final
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import count, mapping
+from chatmodels.providers.checks import Characters, count, mapping
 from chatmodels.providers.token_counts import Counts, paid
 from chatmodels.providers.tool_calls import tool_call_of
 from chatmodels.types import ChatChunk, ChatResponse
@@ -59,15 +59,20 @@ class GatheredAnswer:
     _text: list[str] = field(default_factory=list)
     _calls: dict[str, _Wanted] = field(default_factory=dict)
     _passed_over: set[str] = field(default_factory=set)
+    _characters: Characters = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._characters = Characters(self.call)
 
     def say(self, text: object) -> ChatChunk | None:
         """More text of the answer; the piece for the caller, if there is anything in it."""
         if not isinstance(text, str):
             raise self.call.bad_reply(f"the text is of type {type(text).__name__}", text)
-        if not text:
+        whole = self._characters.feed(text)
+        if not whole:
             return None
-        self._text.append(text)
-        return ChatChunk(text=text)
+        self._text.append(whole)
+        return ChatChunk(text=whole)
 
     def end(self, reason: object) -> None:
         """The answer has ended; a reason that is no text says that it goes on, and none takes back a guardrail's."""
@@ -125,6 +130,7 @@ class GatheredAnswer:
         text = "".join(self._text)
         if self.stop is None:
             raise self._cut("the answer did", text)
+        self._characters.finish()
         reason = FINISH_REASONS.get(self.stop, self.stop)
         self._refuse_withheld(text, reason)
         tool_calls = tuple(

@@ -386,6 +386,16 @@ def test_a_stream():
     assert (last.finish_reason, last.usage.total_tokens, last.response_id) == ("stop", 7, "r-2")
 
 
+def test_a_character_that_a_stream_cuts_in_two_is_put_together():
+    halves = [
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": half}}} for half in ("a \ud83d", "\ude00")
+    ]
+    assert "".join(chunk.text for chunk in stream(*halves, STOP, COUNTS)) == "a \U0001f600"
+    with pytest.raises(ChatModelError, match="half a character") as caught:
+        stream(halves[0], STOP, COUNTS)
+    assert caught.value.code is Code.BAD_REPLY
+
+
 def test_tool_calls_of_a_stream_come_in_pieces():
     chunks = stream(
         {"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "t1", "name": "clock"}}}},
