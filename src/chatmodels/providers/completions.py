@@ -141,13 +141,14 @@ class OpenAIWireModel(ChatModel):
         """
         call = self._call("stream", request)
         check_allowed(self.provider_name, self.model)
-        with _Translated(call):
+        decoder = self._wire.decoder(call)
+        with _Translated(call, decoder):
             if self._sign_in is not None:
                 await self._sign_in.ready(call, self.timeout_s)
             outgoing = Outgoing(self.path_of(call.request), self._wire.encode(call, stream=True))
             async with self._transport.open(outgoing) as reply:
                 if reply.status == OK and "event-stream" in reply.headers.get("content-type", ""):
-                    async with aclosing(_decoded(reply, self._wire.decoder(call))) as chunks:
+                    async with aclosing(_decoded(reply, decoder)) as chunks:
                         async for chunk in chunks:
                             yield chunk
                     return
@@ -283,12 +284,13 @@ async def _let_end(pieces: AsyncIterator[bytes]) -> None:
 
 
 class _Translated:
-    """Turns the faults of the transport into errors of `call`."""
+    """Turns the faults of the transport into errors of `call`; they tell what `decoder` knows to be charged already."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_decoder")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, decoder: Decoder | None = None) -> None:
         self._call = call
+        self._decoder = decoder
 
     def __enter__(self) -> None:
         pass
@@ -297,7 +299,11 @@ class _Translated:
         if isinstance(fault, TransportFault):
             error = self._call.error(fault.message, fault.code, hint=fault.hint)
             error.was_asked = fault.code not in UNSENT
+            if self._decoder is not None:
+                self._decoder.charge(error)
             try:
                 raise error from without_secrets(fault)
             finally:
                 del error  # it knows this frame
+        if self._decoder is not None and isinstance(fault, ChatModelError):
+            self._decoder.charge(fault)

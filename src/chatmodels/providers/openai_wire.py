@@ -234,8 +234,13 @@ class StreamDecoder:
         try:
             return self._last(model)
         except ChatModelError as error:
-            paid(error, _counts(self._usage), self.call)
+            self.charge(error)
             raise
+
+    def charge(self, error: ChatModelError) -> None:
+        """Say on `error` what the provider has counted by now."""
+        if "usage" not in error.fields:
+            paid(error, _counts(self._usage), self.call)
 
     def _last(self, model: str | None) -> ChatChunk:
         text = "".join(self.text)

@@ -241,8 +241,13 @@ class StreamDecoder:
         try:
             return self._checked(self._last)
         except ChatModelError as error:
-            paid(error, _counts(self._last.get("usage")), self.call)
+            self.charge(error)
             raise
+
+    def charge(self, error: ChatModelError) -> None:
+        """Say on `error` what the provider has counted by now."""
+        if self._last is not None and "usage" not in error.fields:
+            paid(error, _counts(self._last.get("usage")), self.call)
 
     def _checked(self, last: Mapping[str, Any]) -> ChatChunk:
         self._characters.finish()

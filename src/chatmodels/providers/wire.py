@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from chatmodels.capabilities import expected_capabilities, family_of, temperature_to_send
+from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import name_for, object_in
 from chatmodels.providers.openai_errors import reported
@@ -31,6 +32,10 @@ class Decoder(Protocol):
 
     def finish(self) -> ChatChunk:
         """The last chunk; raises when the answer was not whole."""
+        ...
+
+    def charge(self, error: ChatModelError) -> None:
+        """Say on `error`, which ends the stream, what the provider has counted by now."""
         ...
 
 

@@ -19,10 +19,11 @@ from chatmodels import (
     create_chat_model,
 )
 from chatmodels.factory import wrap
-from chatmodels.testing import ModelBudget
+from chatmodels.testing import ModelBudget, allow_model_requests
 from chatmodels.wrappers.fallback import Fallback, FallbackModel
 from chatmodels.wrappers.hedging import HedgingModel
 from chatmodels.wrappers.retrying import RetryingModel
+from peers.raw_server import RawServer
 from unit.chatmodels.wrappers.scripts import FAST, REQUEST, Streaming, failure, in_own_loop
 
 PRICES = {"m-1": {"input_per_1m": 1.0, "output_per_1m": 2.0}}
@@ -164,6 +165,32 @@ class TestHedging:
         with pytest.raises(ChatModelError) as caught:
             HedgingModel(Late((0.05, charged()), (0.1, charged(usage=GOOD))), 0.01, 1.0).complete(REQUEST)
         assert (caught.value.fields["usage"], caught.value.fields["failed_usage"]) == (LOST, (GOOD,))
+
+
+class TestBrokenStreams:
+    PIECES = (
+        b'data: {"choices": [{"index": 0, "delta": {"content": "half "}}]}\n\n',
+        b'data: {"choices": [], "usage": {"prompt_tokens": 1000000, "completion_tokens": 500000}}\n\n',
+    )
+    HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    @pytest.mark.parametrize(
+        "end", [b"", b'data: {"error": {"message": "gone", "code": "server_error"}}\n\n', b"data: nonsense\n\n"]
+    )
+    def test_what_the_provider_had_counted_is_charged(self, end):
+        def serve(peer):
+            peer.request()
+            peer.send(self.HEAD + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (*self.PIECES, end) if p))
+
+        with allow_model_requests(), RawServer(serve) as server, ModelBudget() as budget:
+            model = create_chat_model(
+                "openai", base_url=f"{server.url}/v1", api_key="k", model="m-1", retry=None, prices=PRICES
+            )
+            with pytest.raises(ChatModelError) as caught:
+                list(model.stream("x"))
+        assert caught.value.fields["usage"].total_tokens == 1_500_000
+        assert caught.value.fields["cost_usd"] == pytest.approx(2.0)
+        assert (budget.calls, budget.spent_usd) == (1, pytest.approx(2.0))
 
 
 class TestCache:
