@@ -85,8 +85,8 @@ def create_chat_model(provider: str | ChatModelConfig = "openai", **settings: An
 def wrap(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """Put the retries, limits, measurements and presets of `config` around `model`.
 
-    A model that has been wrapped before is returned as it is. A recorder stays outside, so that the requests on record
-    are those of the caller, and a replay is only measured.
+    A model that has been wrapped before is returned as it is. A recorder stays outside, so that a call is on record
+    once, however often it was tried, and a replay is only measured.
     """
     if isinstance(model, RecordingModel):
         return model.around(wrap(model.inner, config))

@@ -6,12 +6,23 @@ from chatmodels.json_values import exact, fault_of, written
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import string, whole_characters
 from chatmodels.types import ToolCall
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 
 
 def arguments_text(call: ToolCall) -> str:
-    """The arguments of a tool call as JSON text."""
-    return written(call.arguments)
+    """The arguments of a tool call as JSON text.
+
+    Raises:
+        ConfigurationError: they are no JSON.
+    """
+    try:
+        return written(call.arguments)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(
+            f"the arguments of tool call {call.name!r} cannot be written as JSON: {error}",
+            op="chatmodels.request",
+            hint="give JSON values as arguments: texts, numbers, true, false, null, and lists and mappings of them",
+        ) from error
 
 
 def tool_call_of(call_id: object, name: object, arguments: object, finish: str, call: Call) -> ToolCall:

@@ -14,7 +14,7 @@ from chatmodels.providers.openai_wire import CHAT, StreamDecoder, decode, encode
 from chatmodels.providers.strict_schema import fits_strict
 from chatmodels.providers.wire import parse_body
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
-from fmf_core.errors import Code
+from fmf_core.errors import Code, ConfigurationError
 
 JSON = "application/json"
 
@@ -412,6 +412,17 @@ def test_whole_numbers_in_arguments_keep_their_digits_there_and_back(as_text: bo
     turns = (Message(role="user", content="x"), Message(role="assistant", tool_calls=(made,)))
     body = encode(ChatRequest(messages=turns))
     assert body["messages"][1]["tool_calls"][0]["function"]["arguments"] == digits
+
+
+@pytest.mark.parametrize("arguments", [{"a": {1, 2}}, {"a": object()}, {"a": 10**30, "b": b"x"}])
+def test_arguments_that_are_no_json_are_one_clear_error(arguments: dict[str, object]) -> None:
+    turns = (Message(role="user", content="x"), Message(role="assistant", tool_calls=(_called(arguments),)))
+    with pytest.raises(ConfigurationError, match="the arguments of tool call 'f' cannot be written as JSON"):
+        encode(ChatRequest(messages=turns))
+
+
+def _called(arguments: dict[str, object]) -> ToolCall:
+    return ToolCall(id="1", name="f", arguments=arguments)
 
 
 def test_arguments_that_are_nested_too_deeply_are_a_bad_reply() -> None:
