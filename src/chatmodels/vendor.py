@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from chatmodels.config import ChatModelConfig
 from chatmodels.errors import without_secrets
@@ -21,8 +21,8 @@ CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
 Layer = Callable[[ChatModel, ChatModelConfig], ChatModel]
 """Puts something around a model, as a configuration says."""
 
-_built: WeakValueDictionary[tuple[int, int], ChatModel] = WeakValueDictionary()
-"""Which model was made of which configuration, by their identities."""
+_built: dict[int, tuple[ref[ChatModel], ref[ChatModelConfig]]] = {}
+"""Which configuration a living model was last made of, by the identity of the model, which need not be hashable."""
 
 
 def made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
@@ -61,7 +61,9 @@ def check_own_settings(config: ChatModelConfig) -> None:
 
 def made_of(vendor: ChatModel, config: ChatModelConfig) -> dict[str, Any] | None:
     """The settings of `config` that `vendor` was made of; `None` when it was not, so that they are unknown."""
-    if _built.get((id(vendor), id(config))) is not vendor:
+    known = _built.get(id(vendor))
+    # The object itself, for a number may be that of another one by now.
+    if known is None or known[1]() is not config:
         return None
     # A key that changes must not make every kept answer a stranger: `api_key` is left out.
     return {name: getattr(config, name) for name in ("provider", "model", "base_url", "seed", "options")}
@@ -99,8 +101,17 @@ def _build(item: Callable[..., ChatModel], config: ChatModelConfig) -> ChatModel
             op="chatmodels.create",
             code=Code.INVALID,
         )
-    _built[id(model), id(config)] = model
+    _note_built(model, config)
     return model
+
+
+def _note_built(model: ChatModel, config: ChatModelConfig) -> None:
+    key = id(model)
+
+    def forget(_: ref[ChatModel]) -> None:
+        _built.pop(key, None)
+
+    _built[key] = (ref(model, forget), ref(config))
 
 
 def _parameters(item: Any) -> tuple[set[str], bool]:

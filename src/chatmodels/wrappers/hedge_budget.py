@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
-from fmf_core.forks import in_forked_child
+from chatmodels.wrappers.shared import StateTable
+from fmf_core.forks import Lock
 
 MOST_SAVED = 10.0
 """How many second requests may follow each other at once, after a long time without any."""
@@ -22,30 +21,26 @@ class HedgeBudget:
 
     def __init__(self, share: float) -> None:
         self.share = share
-        self._renew()
-        in_forked_child(self._renew)  # the calls of the parent are not there
-
-    def _renew(self) -> None:
         # The garbage collector may end an abandoned call while this thread has the lock.
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
         self._saved = 1.0
         self._calls = 0
         self._seconds = 0
 
     def begin(self) -> None:
         """A call begins."""
-        with self._lock:
+        with self._lock():
             self._calls += 1
             self._saved = min(MOST_SAVED, self._saved + self.share)
 
     def end(self) -> None:
         """A call has ended."""
-        with self._lock:
+        with self._lock():
             self._calls -= 1
 
     def take(self) -> bool:
         """Whether a second request may be sent now; then it counts until `give_back`."""
-        with self._lock:
+        with self._lock():
             if self._saved < 1.0 or self._seconds + 1 > max(1.0, self.share * self._calls):
                 return False
             self._saved -= 1.0
@@ -54,6 +49,10 @@ class HedgeBudget:
 
     def give_back(self, *, sent: bool = True) -> None:
         """A second request has ended, or could not be `sent` after all."""
-        with self._lock:
+        with self._lock():
             self._seconds -= 1
             self._saved += not sent
+
+
+budgets = StateTable(HedgeBudget)
+"""The budgets of this process, one for each endpoint, model and share: many objects ask a slow server no more often."""

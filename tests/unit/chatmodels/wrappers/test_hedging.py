@@ -14,6 +14,7 @@ from chatmodels import (
     ChatRequest,
     ErrorCode,
     MockChatModel,
+    TokenUsage,
     create_chat_model,
 )
 from chatmodels.factory import wrap
@@ -202,6 +203,28 @@ class TestWhole:
         for _ in range(5):
             model.complete(REQUEST)
         assert inner.begun == 6
+
+    def test_models_of_one_endpoint_have_one_share(self):
+        inner = Script((0.05, "slow"))
+        inner.endpoint = "http://shared.example"
+        for _ in range(5):
+            HedgingModel(inner, 0.01, 0.1).complete(REQUEST)
+        assert inner.begun == 6
+
+    def test_models_of_several_endpoints_have_several(self):
+        inner = Script((0.05, "slow"))
+        for number in range(3):
+            inner.endpoint = f"http://several.example/{number}"
+            HedgingModel(inner, 0.01, 0.1).complete(REQUEST)
+        assert inner.begun == 6
+
+    def test_what_requests_within_a_failed_one_were_charged_for_counts(self):
+        earlier = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+        last = TokenUsage(prompt_tokens=2, completion_tokens=2, model="m", provider="p")
+        failed = failure()
+        failed.fields.update(usage=last, failed_usage=(earlier,))
+        answer = HedgingModel(Script((0.1, "slow"), (0.0, failed)), 0.01).complete(REQUEST)
+        assert answer.failed_usage == (earlier, last)
 
     def test_cancelling_leaves_nothing_behind(self):
         inner = Script((60, "slow"))
