@@ -106,7 +106,7 @@ CONNECTIONS = (
     fault(
         "https:// to a server without TLS",
         acts.good,
-        both=fails(Code.INVALID, requests=0, hint="http://"),
+        both=fails(Code.INVALID, 0, requests=0, hint="http://"),
         greeting=acts.does_not_understand,
         at="https://127.0.0.1:{port}/v1",
     ),
@@ -114,7 +114,7 @@ CONNECTIONS = (
         fault(
             name,
             acts.good,
-            both=fails(Code.INVALID, requests=0, says="not trusted", hint=hint),
+            both=fails(Code.INVALID, 0, requests=0, says="not trusted", hint=hint),
             certificate=certificate,
             at="https://127.0.0.1:{port}/v1",
         )
@@ -264,7 +264,7 @@ NO_ANSWER = (
     fault(
         "100 MB packed into 100 KB",
         body(packed(b" " * 100 * MB), "content-encoding: gzip"),
-        both=fails(Code.BAD_REPLY, says=LARGE),
+        both=fails(Code.BAD_REPLY, says="times as large as it was sent"),
     ),
     fault(
         "gzip that is none",
