@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
+
+from fmf_core.nearest import nearest
 
 _SETTINGS: Mapping[str, str] = {
     "timeout": "timeout_s",
@@ -132,6 +134,10 @@ _MODELS = (
     (r"(llama|mistral|qwen|gemma|phi|deepseek)[\d.:-]", "ollama"),
 )
 """How names of models begin, and where they are to be had."""
+_SLIP: Final = 0.83
+"""How alike a word and the name of a provider are that was probably meant."""
+_SHORTEST_SLIP: Final = 5
+"""Shorter words are alike by chance."""
 
 
 def setting_hint(name: str, value: Any, allowed: Collection[str]) -> str:
@@ -208,12 +214,42 @@ def provider_hint(given: str, known: Collection[str]) -> str:
     return f"that is a model's name: {_written(found, given)}" if found else ""
 
 
+def fallback_hint(given: str, known: Collection[str]) -> str:
+    """What to write instead of a fallback that is a provider's name, but not as it is registered.
+
+    Args:
+        given: a name; where it is that of a model, or may be, the hint is empty.
+        known: the names that are registered.
+    """
+    provider = _provider(given, known) or _misspelt(given, known)
+    if provider is None:
+        return ""
+    guess = f"did you mean {provider!r}?"
+    if provider in _SERVERS:
+        guess = f'write {{"provider": "openai", "base_url": "{_SERVERS[provider]}", "model": "..."}}.'
+    return f"{guess} A model of that name is {{'model': {given!r}}}"
+
+
 def _provider(name: str, known: Collection[str]) -> str | None:
     if name in known:
         return name
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    ours, plain = {_plain(other): other for other in known}, _plain(name)
     plain = _NAMES.get(plain, plain)
-    return plain if plain in _SERVERS or plain in known else None
+    if plain in known:
+        return plain
+    return plain if plain in _SERVERS else ours.get(plain)
+
+
+def _misspelt(name: str, known: Collection[str]) -> str | None:
+    """The provider that was meant where letters of its name are wrong; a name that is less like it may be a model's."""
+    ours, plain = {_plain(other): other for other in known}, _plain(name)
+    if len(plain) < _SHORTEST_SLIP or not plain.isalpha():
+        return None
+    return ours.get(nearest(plain, ours, cutoff=_SLIP) or "")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _written(provider: str, model: str) -> str:

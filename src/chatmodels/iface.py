@@ -345,6 +345,15 @@ class ChatModel:
         """A cheap check that spends no tokens."""
         return HealthStatus(status="unknown", detail=f"{type(self).__name__} has no health check")
 
+    def check_ready(self) -> None:
+        """Look whether the model could be asked now, without asking anybody; does nothing by default.
+
+        A model of your own raises here what a request would find missing on this side: a key, an address, a file.
+
+        Raises:
+            ChatModelError: it could not; its `hint` says what to set.
+        """
+
     async def initialize(self) -> None:
         """Get ready: called once before the first request of a run; does nothing by default."""
 

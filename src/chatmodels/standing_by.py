@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from chatmodels.config import ChatModelConfig
+from chatmodels.foreign_words import fallback_hint
 from chatmodels.iface import ChatModel
 from chatmodels.registry import models
 from chatmodels.settings_given import given_config, given_of
-from chatmodels.transport.seam import TransportFault
 from chatmodels.vendor import Layer, is_made_by, made
 from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.fallback import Fallback
@@ -18,15 +17,10 @@ from chatmodels.wrappers.measured import measured_in, unmeasured
 from chatmodels.wrappers.preset import PresetModel
 from fmf_core.errors import ConfigurationError, FrameworkError
 from fmf_core.logs import get_logger
-from fmf_core.nearest import nearest
 from fmf_core.redact import redact_value
 
 SHARED = ("retry", "retry_budget", "concurrency", "timeout_s", "breaker", "hedge_after_s", "hedge_share")
 """Settings that a fallback at another provider takes over, and one that is given as a model."""
-SLIP = 0.83
-"""How alike a word and the name of a provider are that was probably meant."""
-SHORTEST_SLIP = 5
-"""Shorter words are alike by chance."""
 _OF_THE_FIRST = ("fallbacks", "cache", "capture_content")
 """Settings that the model which is asked first has for all of them."""
 
@@ -71,14 +65,10 @@ def _tell_unready(model: ChatModel, config: ChatModelConfig) -> None:
 
     It is no error, for the environment may say later what is missing.
     """
-    vendor = model.unwrapped if isinstance(model, WrappedModel) else model
-    target = getattr(vendor, "target", None)
-    if not callable(target):
-        return
     try:
-        target()
-    except (TransportFault, FrameworkError) as error:
-        name = f"{vendor.provider_name}/{config.model or vendor.get_model_info().name}"
+        model.check_ready()
+    except FrameworkError as error:
+        name = f"{model.provider_name}/{config.model or model.get_model_info().name}"
         _log.warning("llm.fallback", status="not_ready", to=name, error=error.message, hint=error.hint)
 
 
@@ -100,7 +90,7 @@ def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
         return given
     same, shared = given_of(config, config.model_fields_set), given_of(config, SHARED)
     if isinstance(given, str):
-        given = {"provider": given} if given in models.names() else {"model": _no_misspelt_provider(given)}
+        given = {"provider": given} if given in models.names() else {"model": _name_of_model(given)}
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             f"fallbacks: {redact_value(given)!r} is no fallback",
@@ -119,20 +109,12 @@ def fallback_config(given: Any, config: ChatModelConfig) -> ChatModelConfig:
     )
 
 
-def _no_misspelt_provider(name: str) -> str:
-    """`name` of a model; refused when it is that of a provider but for a slip."""
-    plain = {re.sub(r"[\W_]", "", known).lower(): known for known in models.names()}
-    written = re.sub(r"[\W_]", "", name).lower()
-    near = plain.get(written)
-    if near is None and len(written) >= SHORTEST_SLIP and written.isalpha():
-        near = plain.get(nearest(written, plain, cutoff=SLIP) or "")
-    if near is None:
-        return name
-    raise ConfigurationError(
-        f"fallbacks: there is no provider {name!r}",
-        op="chatmodels.create",
-        hint=f"did you mean {near!r}? A model of that name is {{'model': {name!r}}}",
-    )
+def _name_of_model(name: str) -> str:
+    """`name`; refused when it is that of a provider, as others write it or misspelt."""
+    hint = fallback_hint(name, models.names())
+    if hint:
+        raise ConfigurationError(f"fallbacks: there is no provider {name!r}", op="chatmodels.create", hint=hint)
+    return name
 
 
 def _refuse_nested(names: Collection[str]) -> None:

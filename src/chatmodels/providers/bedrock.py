@@ -184,6 +184,15 @@ class BedrockChatModel(ChatModel):
         """
         return run_sync(self._health())
 
+    def check_ready(self) -> None:
+        """Look whether there is a region, and the profile; who asks is for boto3 to find out with the first request.
+
+        Raises:
+            ChatModelError: there is no region, or no such profile.
+        """
+        with _translated(self._call("connect", ChatRequest(prompt="connect", model=self.model))):
+            self._runtime.check_region()
+
     async def initialize(self) -> None:
         """Load boto3's client and look for credentials, so that a mistake is found before the first request.
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.loaders import create_loader
 from botocore.tokens import FrozenAuthToken
 from pydantic import SecretStr
@@ -199,6 +199,12 @@ class Runtime:
         finally:
             flow.stop()
             reading.cancel()
+
+    def check_region(self) -> None:
+        """Raise boto3's error where it finds no region or no such profile; nothing is asked for credentials."""
+        session = session_of(self._access)
+        if session.region_name is None and self.endpoint is None:
+            raise NoRegionError
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""

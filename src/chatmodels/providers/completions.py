@@ -123,7 +123,7 @@ class OpenAIWireModel(ChatModel):
             ChatModelError: the provider refused, could not be reached in time, or sent something that is no answer.
         """
         call = self._call("complete", request)
-        check_allowed(self.provider_name, self.model)
+        check_allowed(self.provider_name, call.request.model)
         started = perf_counter()
         with _Translated(call):
             if self._sign_in is not None:
@@ -140,7 +140,7 @@ class OpenAIWireModel(ChatModel):
             ChatModelError: as `complete_async`, and when the stream ends before the answer does.
         """
         call = self._call("stream", request)
-        check_allowed(self.provider_name, self.model)
+        check_allowed(self.provider_name, call.request.model)
         decoder = self._wire.decoder(call)
         with _Translated(call, decoder):
             if self._sign_in is not None:
@@ -169,19 +169,29 @@ class OpenAIWireModel(ChatModel):
         """Whether the server answers and takes the key: asks for its list of models, which costs no tokens."""
         return run_sync(self._health())
 
+    def check_ready(self) -> None:
+        """Look whether there is a key that can be sent, and an address.
+
+        Raises:
+            ProviderAuthError: no key is set, and no server of one's own.
+            ChatModelError: the address is missing, or is none.
+        """
+        if self._finds_target:
+            with _Translated(self._call("connect", ChatRequest(prompt="connect", model=self.model))):
+                _ = self.target().origin
+
     async def initialize(self) -> None:
-        """Check key and address, so that a mistake in them is found before the first request.
+        """Sign in, and check key and address, so that a mistake in them is found before the first request.
 
         Raises:
             ProviderAuthError: no key is set, and no server of one's own.
         """
-        if self._finds_target:
+        if self._sign_in is not None:
             call = self._call("connect", ChatRequest(prompt="connect", model=self.model))
+            check_allowed(self.provider_name, self.model)
             with _Translated(call):
-                if self._sign_in is not None:
-                    check_allowed(self.provider_name, self.model)
-                    await self._sign_in.ready(call, self.timeout_s)
-                _ = self.target().origin
+                await self._sign_in.ready(call, self.timeout_s)
+        self.check_ready()
 
     async def cleanup(self) -> None:
         """Close the connections of every event loop that used this model."""

@@ -12,7 +12,7 @@ from functools import partial
 from time import time
 from typing import Any, Final, Protocol
 
-from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.forks import in_forked_child
@@ -96,8 +96,9 @@ class EntraSignIn:
         """See to it that `token` holds: fetch it, wait for who fetches it, or renew it in the background.
 
         Raises:
-            ProviderAuthError: the sign-in failed; with `Code.UNAVAILABLE` where it could not be reached.
-            ChatModelError: `Code.TIMEOUT`, there was no token within `timeout_s` seconds.
+            ProviderAuthError: the sign-in failed.
+            ChatModelError: `Code.UNAVAILABLE` where it could not be reached, `Code.TIMEOUT` where there was no token
+                within `timeout_s` seconds.
         """
         token, now = self._token, self._clock()
         if token is not None and now < token.renew_at:
@@ -256,14 +257,11 @@ async def _awaited(found: Awaitable[Any]) -> Any:
     return await found
 
 
-def _failed(error: BaseException, call: Call) -> ProviderAuthError:
+def _failed(error: BaseException, call: Call) -> ChatModelError:
     names = {kind.__name__ for kind in type(error).__mro__}
     passing = bool(names & PASSING) or isinstance(error, OSError)
     said = str(error).strip().partition("\n")[0] or "no reason given"
-    return ProviderAuthError(
-        f"model {call.request.model!r}: the sign-in to Entra ID failed: {type(error).__name__}: {said}",
-        op=call.op,
-        code=Code.UNAVAILABLE if passing else Code.AUTH,
-        hint="is the sign-in reachable?" if passing else HINT,
-        fields=call.fields,
-    )
+    message = f"the sign-in to Entra ID failed: {type(error).__name__}: {said}"
+    if passing:
+        return call.error(message, Code.UNAVAILABLE, hint="is the sign-in reachable?")
+    return call.error(message, Code.AUTH, hint=HINT)

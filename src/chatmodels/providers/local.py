@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -117,6 +118,10 @@ class LocalChatModel(ChatModel):
             return HealthStatus(status="unhealthy", detail=str(error))
         return HealthStatus(status="healthy", detail=str(path))
 
+    def check_ready(self) -> None:
+        """Look whether the weights are there; nothing is loaded for it."""
+        self._weights(self._call("load", ChatRequest(prompt="load", model=self.model)))
+
     async def initialize(self) -> None:
         """Load the weights now instead of with the first request."""
         call = self._call("load", ChatRequest(prompt="load", model=self.model))
@@ -130,12 +135,14 @@ class LocalChatModel(ChatModel):
     def _call(self, verb: str, request: ChatRequest) -> Call:
         return Call(self.provider_name, f"{self.provider_name}.{verb}", request.filled({"model": self.model}))
 
-    def _engine(self, call: Call) -> Engine:
+    def _weights(self, call: Call) -> Path:
         try:
-            path = weights.find(call.request.model)
+            return weights.find(call.request.model)
         except ChatModelError as error:
             raise call.error(error.message, error.code, hint=error.hint) from error
-        return engine_for(EngineKey(path.resolve(), self.context, self.threads), self)
+
+    def _engine(self, call: Call) -> Engine:
+        return engine_for(EngineKey(self._weights(call).resolve(), self.context, self.threads), self)
 
     async def _chunks(self, call: Call, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
         check_allowed(self.provider_name, call.request.model)

@@ -55,6 +55,10 @@ class WrappedModel(ChatModel):
         """Ask the model inside."""
         return self.inner.check_health()
 
+    def check_ready(self) -> None:
+        """Look whether the model inside could be asked now."""
+        self.inner.check_ready()
+
     async def initialize(self) -> None:
         """Get the model inside ready."""
         await self.inner.initialize()

@@ -331,7 +331,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: st
 def test_a_failed_sign_in_says_so_and_is_tried_again_by_the_next(problem: BaseException, code: Code, hint: str) -> None:
     sign_in = sign_in_of(Signer(failures=[problem]))
     error = failure(sign_in)
-    assert isinstance(error, ProviderAuthError)
+    assert isinstance(error, ProviderAuthError) is (code is Code.AUTH)
     assert (error.code, error.op, error.__cause__) == (code, "azure_openai.complete", problem)
     assert hint in error.hint
     assert "Trace" not in error.message

@@ -174,8 +174,11 @@ def test_a_client_of_ones_own_is_used_without_its_retries(server: Server) -> Non
 
 
 def test_forbidden_requests_are_not_made(server: Server) -> None:
-    with forbid_model_requests(), pytest.raises(ChatModelError, match="forbidden"):
-        model_of(server).invoke("x")
+    with forbid_model_requests(), pytest.raises(ChatModelError, match="forbidden") as caught:
+        model_of(server).invoke("x", model="other")
+    assert "'other'" in caught.value.message
+    with forbid_model_requests(), pytest.raises(ChatModelError, match="'other'"):
+        list(model_of(server).stream("x", model="other"))
     assert server.count == 0
 
 

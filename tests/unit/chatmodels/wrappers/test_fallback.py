@@ -365,6 +365,51 @@ class TestLookedAtWhenMade:
         with pytest.raises(ChatModelError, match=f"mock/{name}: unavailable"):
             model.invoke("x")
 
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [("bedrock", "aws_bedrock"), ("azure", "azure_openai"), ("gemini", "generativelanguage"), ("Ollama", ":11434")],
+    )
+    def test_somebody_elses_word_for_a_provider_is_no_name_of_a_model(self, name, meant):
+        with pytest.raises(ConfigurationError, match=f"fallbacks: there is no provider '{name}'") as caught:
+            create_chat_model("mock", fallbacks=[name])
+        assert meant in caught.value.hint
+        assert f"A model of that name is {{'model': '{name}'}}" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("fallback", "missing"),
+        [
+            ({"provider": "openai"}, "OPENAI_API_KEY"),
+            ({"provider": "aws_bedrock", "profile": "nobody"}, "profile"),
+            ({"provider": "local", "model": "/nowhere/x.gguf"}, "gguf"),
+        ],
+    )
+    def test_every_provider_says_what_it_lacks(self, fallback, missing, capsys, monkeypatch):
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        configure_logging("WARNING")
+        try:
+            create_chat_model("mock", fallbacks=[fallback])
+            (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        finally:
+            reset_logging()
+        assert (line["event"], line["status"]) == ("llm.fallback", "not_ready")
+        assert missing in f"{line['error']} {line['hint']}"
+
+    def test_a_model_of_ones_own_says_what_it_lacks(self, capsys):
+        class Own(MockChatModel):
+            def check_ready(self):
+                raise ChatModelError("no file", op="own.connect", hint="fetch it")
+
+        register_chat_model("own", Own)
+        configure_logging("WARNING")
+        try:
+            create_chat_model("mock", fallbacks=["own"])
+            (line,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        finally:
+            reset_logging()
+            unregister_chat_model("own")
+        assert (line["to"], line["hint"]) == ("mock/mock", "fetch it")
+
     def test_one_that_could_not_be_asked_is_told_before_it_is_needed(self, capsys, monkeypatch):
         monkeypatch.delenv("AZURE_OPENAI_ENDPOINT", raising=False)
         configure_logging("WARNING")
