@@ -253,7 +253,7 @@ class TestSettings:
     def test_a_fallback_takes_the_hedging_of_the_first(self):
         model = create_chat_model("mock", hedge_after_s=5, hedge_share=0.7, fallbacks=["mock", MockChatModel()])
         hedging = [standing_by(model, number)[HedgingModel] for number in (0, 1)]
-        assert [(layer.after_s, layer._budget.share) for layer in hedging] == [(5, 0.7), (5, 0.7)]
+        assert [(layer.after_s, layer._budgets.of(layer, "m").share) for layer in hedging] == [(5, 0.7), (5, 0.7)]
 
     @pytest.mark.parametrize(("budget", "asked"), [(None, 6), ({"reserve": 2}, 3)])
     def test_a_fallback_given_as_a_model_takes_the_retry_budget(self, budget, asked):
