@@ -89,13 +89,21 @@ def described(tool: Any) -> dict[str, Any]:
     """
     if isinstance(tool, Mapping):
         try:
-            return tool_of(tool)
+            found = tool_of(tool)
+            check_name(found["name"])
         except ValueError as error:
             raise ConfigurationError(f"a mapping that is no tool: {error}", op=_OP, hint=_KINDS) from None
+        return found
     if not callable(tool):
         raise ConfigurationError(f"{type(tool).__name__} is no tool", op=_OP, hint=_KINDS)
     told = inspect.getdoc(tool) or ""
     name = getattr(tool, "__name__", type(tool).__name__)
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"no tool can be made of {name!r}: {error}", op=_OP, hint="give a function with a name of its own (def)"
+        ) from None
     parameters = schema_of(tool) if isinstance(tool, type) else _schema(name, tool)
     parameters.pop("title", None)
     parameters.pop("description", None)

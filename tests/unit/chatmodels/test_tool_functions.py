@@ -38,6 +38,18 @@ class Shop:
         """Order something."""
 
 
+def bare(city): ...
+
+
+def many(*cities: str): ...
+
+
+def named(**more: str): ...
+
+
+def by_place(city: str, /): ...
+
+
 def test_a_function_tells_what_it_takes():
     tool = Tool.of(weather)
     assert (tool.name, tool.description) == ("weather", "The weather in a city.")
@@ -72,10 +84,10 @@ def test_a_request_takes_functions():
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda city: city, "the argument 'city' has no annotation"),
-        (lambda *cities: cities, "takes none"),
-        (lambda **more: more, "takes none"),
-        (lambda city, /: city, "takes none"),
+        (bare, "the argument 'city' has no annotation"),
+        (many, "takes none"),
+        (named, "takes none"),
+        (by_place, "takes none"),
         (5, "int is no tool"),
     ],
 )
@@ -85,6 +97,13 @@ def test_what_cannot_be_told_to_a_model(function, said):
     assert caught.value.hint
     with pytest.raises(ValueError, match="the tool at index 0: "):
         ChatRequest(prompt="x", tools=[function])
+
+
+@pytest.mark.parametrize("thing", [lambda: None, {"name": "two words"}, {"function": {"name": "x" * 65}}])
+def test_names_that_no_provider_takes(thing):
+    with pytest.raises(ConfigurationError, match="the name of a tool is 1 to 64 letters") as caught:
+        Tool.of(thing)
+    assert caught.value.hint
 
 
 def test_types_that_json_cannot_express_or_nobody_knows():
