@@ -337,3 +337,12 @@ def test_an_exception_of_somebody_else_is_blanked_in_place():
     blank_error(error)
     assert "Pa55" not in str(error) + repr(error.args) + repr(vars(error))
     assert (error.errno, MASK in str(error)) == (5, True)
+
+
+def test_of_a_long_text_little_is_searched_for_shapes_and_all_for_registered_secrets(monkeypatch):
+    searched = []
+    monkeypatch.setattr(module, "redact", lambda text: searched.append(len(text)) or redact(text))
+    secret = "Sesame-" * 4000
+    add_secret(secret)
+    assert shortened(f"n{secret} and more, " + "a-" * 500_000, 100).startswith(f"n{MASK} and more, a-a-")
+    assert max(searched) <= 100 + module.MOST_SEARCHED
