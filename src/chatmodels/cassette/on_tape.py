@@ -23,7 +23,7 @@ class OnTape(NamedTuple):
     given: frozenset[str] = frozenset()
     """The settings that the request itself chose; others are what a model happened to be set to."""
     original: bytes | None = None
-    """A hash of the facts before secrets were blanked, where any were; it is written nowhere."""
+    """A hash of what `key` is of before secrets were blanked, where any were; it is written nowhere."""
 
     @property
     def key(self) -> str:
@@ -50,7 +50,7 @@ def on_tape(request: ChatRequest) -> OnTape:
         blanked: dict[str, Any] = blanked_of(facts)
         json.dumps(blanked)
         secret = blanked != facts
-        original = sha256(canonical(facts).encode("utf-8", "surrogatepass")).digest() if secret else None
+        original = sha256(key_of(facts).encode("utf-8", "surrogatepass")).digest() if secret else None
     except (ValueError, TypeError, RecursionError) as error:
         raise ChatModelError(
             f"the request cannot stand in a recording: {error}",

@@ -28,6 +28,6 @@ def test_the_first_bytes_tell_the_type(data: bytes, kind: str) -> None:
 def test_addresses() -> None:
     for url in ("http://a/b", "https://a/b", "data:image/png;base64,AA", "HTTP://a"):
         check_address(url)
-    with pytest.raises(ValueError, match="'/home/ja'") as caught:
-        check_address("/home/jane/private.jpg")
+    with pytest.raises(ValueError, match="'pictures'") as caught:
+        check_address("pictures/private.jpg")
     assert "private" not in str(caught.value)

@@ -360,7 +360,7 @@ def test_requests_that_only_a_secret_tells_apart_are_an_error(path, way):
     recorder = RecordingModel(MockChatModel(lambda request: asked.append(request.prompt) or "x"), path)
     one, other = "my password: Tiger-99", "my password: Lions-77"
     way(recorder, one)
-    way(recorder, one)
+    recorder.invoke(one, temperature=0.0)  # with another setting it is the same secret
     with pytest.raises(ChatModelError, match="differ only in what looks like a secret") as caught:
         way(recorder, other)
     assert caught.value.code is ErrorCode.INVALID
