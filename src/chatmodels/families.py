@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 from chatmodels.config import Capability
+from chatmodels.types import DEFAULT_MODEL
 
 WORDS: Final[tuple[Capability, ...]] = get_args(Capability)
 """Every capability, in the order in which they are listed."""
@@ -139,6 +140,16 @@ TABLE: Final[Mapping[str, tuple[Family, ...]]] = {
     "local": (Family(r"", _but("tools", "images")),),
     "mock": (Family(r"", ALL, "mock"),),
 }
+DEFAULT_MODELS: Final[Mapping[str, str]] = {
+    "openai": DEFAULT_MODEL,
+    "azure_openai": DEFAULT_MODEL,
+    "aws_bedrock": "amazon.nova-lite-v1:0",
+    "local": "smollm2-135m-instruct",
+    "mock": "mock",
+}
+"""Who is asked where nobody names a model."""
+CHARACTERS_PER_TOKEN: Final = 4
+"""How many characters of English text most models count as one token, about."""
 UNKNOWN: Final = Family(r"", None)
 """The family of names that no row fits."""
 MADE_UP_FOR: Final[Mapping[str, frozenset[str]]] = {

@@ -22,9 +22,14 @@ QUICK_S = 0.02
 QUICK_STEPS = 5_000
 """The limit of checks that nobody can be kept waiting for, as on an event loop."""
 LONGEST_SHOWN = 120
-"""How many characters of a pattern an error shows."""
+"""How many characters of a value, a pattern or a rule an error shows."""
 
 Check = Callable[[Any, Any, Any, Any], Any]
+
+
+def short(text: str) -> str:
+    """The beginning of `text`, as errors show it."""
+    return shortened(text, LONGEST_SHOWN)
 
 
 class SlowCheckError(Exception):
@@ -215,8 +220,7 @@ def _found(pattern: str, text: str) -> bool:
         return compiled(pattern).search(text, timeout=max(limit.seconds, 0.001)) is not None
     except TimeoutError:
         raise SlowCheckError(
-            f"it took longer than {PATTERN_LIMIT_S:g} s to compare it with the pattern "
-            f"{shortened(pattern, LONGEST_SHOWN)}"
+            f"it took longer than {PATTERN_LIMIT_S:g} s to compare it with the pattern {short(pattern)}"
         ) from None
     finally:
         limit.seconds -= perf_counter() - began

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from chatmodels import json_formats
 from chatmodels.ecma_patterns import compiled
-from chatmodels.json_keywords import keywords, running
+from chatmodels.json_keywords import keywords, running, short
 from fmf_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from referencing._core import Resolver
     from referencing.jsonschema import Schema
-
-LONGEST_SHOWN = 120
-"""How many characters of a wrong value a fault shows."""
 
 _OP = "chatmodels.check_schema"
 _KEYWORDS = "see https://json-schema.org for its keywords"
@@ -76,15 +73,15 @@ def _fault(validator: Any, value: Any) -> str | None:
 
 
 def _described(error: Any) -> str:
-    value = _short(json.dumps(error.instance, ensure_ascii=False))
-    rule = f"{error.validator}: {_short(json.dumps(error.validator_value, ensure_ascii=False, default=str))}"
+    value = short(json.dumps(error.instance, ensure_ascii=False))
+    rule = f"{error.validator}: {short(json.dumps(error.validator_value, ensure_ascii=False, default=str))}"
     missing = ""
     if error.validator == "required":
         missing = f"the key {next(k for k in error.validator_value if k not in error.instance)!r} is missing; "
     elif error.validator == "format" and error.validator_value in json_formats.EXAMPLES:
         rule += f" (such as {json_formats.EXAMPLES[error.validator_value]})"
     elif error.validator == "additionalProperties":
-        missing = f"{_short(error.message)}; "
+        missing = f"{short(error.message)}; "
     return f"at {error.json_path}: {missing}{value} does not satisfy {rule}"
 
 
@@ -212,7 +209,7 @@ class _Check:
             try:
                 compiled(pattern)
             except ValueError as error:
-                raise _unusable(f"the pattern {_short(pattern)} cannot be read: {error}", _KEYWORDS) from error
+                raise _unusable(f"the pattern {short(pattern)} cannot be read: {error}", _KEYWORDS) from error
         self._leads_to[id(schema)] = [id(inner) for inner in _same_value(schema)]
         self._waiting += [(schema, schema[word], resolver) for word in _REFERENCES if isinstance(schema.get(word), str)]
 
@@ -243,9 +240,3 @@ def _same_value(schema: dict[str, Any]) -> Iterator[Any]:
         yield from schema.get(word, ())
     for word in _SAME_VALUE_MAPS:
         yield from schema.get(word, {}).values()
-
-
-def _short(text: str) -> str:
-    from fmf_core.redact import shortened
-
-    return shortened(text, LONGEST_SHOWN)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chatmodels.capabilities import provider_capabilities
-from chatmodels.families import WORDS
+from chatmodels.families import DEFAULT_MODELS, WORDS
 from chatmodels.foreign_words import capability_word, provider_hint
 from chatmodels.iface import ChatModel
 from fmf_core.errors import Code, ConfigurationError, PluginError, PluginRegistrationError
@@ -25,7 +25,7 @@ BUILTIN = {
         metadata={
             "description": "Scripted answers without a network, for tests and examples",
             "capabilities": list(provider_capabilities("mock")),
-            "default_model": "mock",
+            "default_model": DEFAULT_MODELS["mock"],
         },
         replaceable=True,
     ),
@@ -34,7 +34,7 @@ BUILTIN = {
         metadata={
             "description": "OpenAI, and every server that speaks one of its two interfaces",
             "capabilities": list(provider_capabilities("openai")),
-            "default_model": "gpt-4o-mini",
+            "default_model": DEFAULT_MODELS["openai"],
         },
     ),
     "azure_openai": Entry(
@@ -42,7 +42,7 @@ BUILTIN = {
         metadata={
             "description": "Models deployed in Azure OpenAI",
             "capabilities": list(provider_capabilities("azure_openai")),
-            "default_model": "gpt-4o-mini",
+            "default_model": DEFAULT_MODELS["azure_openai"],
         },
     ),
     "aws_bedrock": Entry(
@@ -51,7 +51,7 @@ BUILTIN = {
         metadata={
             "description": "Models that AWS Bedrock offers: Claude, Nova, Llama, Mistral and others",
             "capabilities": list(provider_capabilities("aws_bedrock")),
-            "default_model": "amazon.nova-lite-v1:0",
+            "default_model": DEFAULT_MODELS["aws_bedrock"],
         },
     ),
     "local": Entry(
@@ -60,7 +60,7 @@ BUILTIN = {
         metadata={
             "description": "A language model inside this process: a known name or any .gguf file",
             "capabilities": list(provider_capabilities("local")),
-            "default_model": "smollm2-135m-instruct",
+            "default_model": DEFAULT_MODELS["local"],
         },
     ),
 }

@@ -11,13 +11,14 @@ from urllib.parse import quote, unquote, urlencode
 from pydantic import SecretStr
 
 from chatmodels.errors import ProviderAuthError
+from chatmodels.families import DEFAULT_MODELS
 from chatmodels.providers.apis import wire_of
 from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, TransportFault
-from chatmodels.types import DEFAULT_MODEL, ChatRequest
+from chatmodels.types import ChatRequest
 from fmf_core.errors import Code, ConfigurationError
 from fmf_core.portal import in_thread
 from fmf_core.redact import bare_address
@@ -97,7 +98,8 @@ class AzureOpenAIChatModel(OpenAIWireModel):
             )
         self._entra = EntraSignIn(credential, scope) if credential is not None else None
         wire = wire_of(api, self.provider_name)
-        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, wire=wire, sign_in=self._entra)
+        model = model or DEFAULT_MODELS[self.provider_name]
+        super().__init__(model, timeouts, ca_bundle=ca_bundle, wire=wire, sign_in=self._entra)
         self._api = api
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._token = SecretStr(token) if isinstance(token, str) else token

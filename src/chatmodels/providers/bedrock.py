@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from chatmodels.capabilities import listed
 from chatmodels.errors import ChatModelError, without_secrets
-from chatmodels.families import BodyShape
+from chatmodels.families import DEFAULT_MODELS, BodyShape
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.bedrock_client import Access, Runtime
@@ -31,7 +31,6 @@ from fmf_core.portal import in_thread, run_sync
 from fmf_core.redact import add_secret, bare_address
 
 Api = Literal["auto", "converse", "invoke_model"]
-DEFAULT_BEDROCK_MODEL: Final = "amazon.nova-lite-v1:0"
 READ_BYTES: Final = 65536
 HEALTH_TIMEOUT_S: Final = 5.0
 
@@ -83,7 +82,7 @@ class BedrockChatModel(ChatModel):
         max_threads: int = 64,
     ) -> None:
         check_seconds(self.provider_name, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
-        self.model = model or DEFAULT_BEDROCK_MODEL
+        self.model = model or DEFAULT_MODELS[self.provider_name]
         self.timeout_s = timeout_s
         self.api = api
         self.shape = shape

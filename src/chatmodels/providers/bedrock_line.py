@@ -17,9 +17,8 @@ from botocore.awsrequest import (
 from urllib3.response import HTTPResponse
 
 from chatmodels.providers.bedrock_errors import TooLongError
+from chatmodels.transport.seam import MAX_REPLY_BYTES
 
-MOST_BYTES: Final = 64 * 2**20
-"""The longest reply that is read, in bytes; that of a stream has no limit."""
 EVENT_STREAM: Final = "eventstream"
 
 
@@ -86,8 +85,8 @@ def check_length(length: int | str | None) -> None:
     """Refuse a reply of that many bytes, or with such a length in its head, when no answer can be as long."""
     if isinstance(length, str):
         length = int(length) if length.isdecimal() else None
-    if length is not None and length > MOST_BYTES:
-        raise TooLongError(f"the reply is longer than {MOST_BYTES} bytes")
+    if length is not None and length > MAX_REPLY_BYTES:
+        raise TooLongError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
 
 
 class _WholeResponse(HTTPResponse):

@@ -15,6 +15,7 @@ from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import LONGEST_NAME, mapping, name_for, of_type, string
+from chatmodels.structured.telling import json_instruction
 from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
@@ -100,10 +101,8 @@ def is_native(wanted: ResponseFormat, traits: Traits) -> bool:
 
 def told_format(wanted: ResponseFormat) -> str:
     """The format in words, for models that can only be told."""
-    if wanted.json_schema is None:
-        return "Answer with one JSON object and nothing else."
-    schema = json.dumps(wanted.json_schema, ensure_ascii=False)
-    return f"Answer with JSON and nothing else. It must fit this JSON Schema:\n{schema}"
+    schema = wanted.json_schema
+    return json_instruction(schema, "object" if schema is None or schema.get("type") == "object" else "value")
 
 
 def tool_config(call: Call) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import orjson
 from chatmodels import weights
 from chatmodels.capabilities import expected_capabilities
 from chatmodels.errors import ChatModelError
+from chatmodels.families import DEFAULT_MODELS
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.call import Call
@@ -30,8 +31,6 @@ from chatmodels.providers.openai_wire import StreamDecoder, check_answers, encod
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
-
-DEFAULT_LOCAL_MODEL = "smollm2-135m-instruct"
 
 
 class LocalChatModel(ChatModel):
@@ -59,7 +58,7 @@ class LocalChatModel(ChatModel):
         timeout_s: float = 300.0,
     ) -> None:
         check_seconds(self.provider_name, timeout_s=timeout_s)
-        self.model = model or DEFAULT_LOCAL_MODEL
+        self.model = model or DEFAULT_MODELS[self.provider_name]
         self.context = context
         self.threads = threads if threads is not None else max(1, available_cpus() - 1)
         self.timeout_s = timeout_s

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import SecretStr
 
 from chatmodels.capabilities import is_openai, listed
-from chatmodels.families import ALL
+from chatmodels.families import ALL, DEFAULT_MODELS
 from chatmodels.providers.apis import wire_of
 from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
-from chatmodels.types import DEFAULT_MODEL
 from fmf_core.environment import Variable
 from fmf_core.errors import ConfigurationError
 from fmf_core.redact import bare_address
@@ -92,7 +91,8 @@ class OpenAIChatModel(OpenAIWireModel):
         timeouts = Timeouts(timeout_s, connect_timeout_s, first_byte_timeout_s, between_bytes_timeout_s)
         transport = self._sdk = _sdk(client, timeouts) if client is not None else None
         wire = wire_of(api, self.provider_name)
-        super().__init__(model or DEFAULT_MODEL, timeouts, ca_bundle=ca_bundle, transport=transport, wire=wire)
+        model = model or DEFAULT_MODELS[self.provider_name]
+        super().__init__(model, timeouts, ca_bundle=ca_bundle, transport=transport, wire=wire)
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._base_url = base_url
         self._organization = organization

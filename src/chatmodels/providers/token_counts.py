@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from chatmodels.errors import ChatModelError
+from chatmodels.families import CHARACTERS_PER_TOKEN
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import count
 from chatmodels.types import TokenUsage
-
-CHARS_PER_TOKEN: Final = 4
-"""The estimate for replies without counts: English text has about four characters to a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +55,4 @@ def paid(error: ChatModelError, counts: Counts, call: Call) -> ChatModelError:
 
 
 def _estimate(text: str) -> int:
-    return -(-len(text) // CHARS_PER_TOKEN)
+    return -(-len(text) // CHARACTERS_PER_TOKEN)

@@ -11,7 +11,7 @@ from chatmodels.errors import ChatModelError, billed
 from chatmodels.json_keywords import QUICK_S, QUICK_STEPS, Limit, limited
 from chatmodels.structured.finding import Accept, Found, HopelessError, MisfitError, find
 from chatmodels.structured.telling import Refusals, refuses_the_format, request_with, ways_to_tell
-from chatmodels.structured.wanted import Expected, Wanted, wanted_json
+from chatmodels.structured.wanted import Wanted, wanted_json
 from chatmodels.types import ChatRequest, ChatResponse, Message, ModelInfo, TokenUsage
 from fmf_core.errors import Code
 from fmf_core.portal import in_thread
@@ -102,7 +102,6 @@ async def answer_json(
     request: ChatRequest,
     *,
     schema: Mapping[str, Any] | None = None,
-    expects: Expected = "json",
     effort: Effort | None = None,
 ) -> Parsed[Any]:
     """Ask until the answer holds JSON that fits, see `answer_wanted`.
@@ -111,7 +110,6 @@ async def answer_json(
         answerer: who is asked.
         request: the first request.
         schema: a JSON Schema (see `check_schema`) that the value must satisfy, formats included.
-        expects: `"json"` for any value, `"object"` or `"array"`.
         effort: how hard to try.
 
     Raises:
@@ -119,7 +117,7 @@ async def answer_json(
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
     name = request.response_format.name if request.response_format is not None else "answer"
-    return await answer_wanted(answerer, request, wanted_json(schema, expects, name), effort)
+    return await answer_wanted(answerer, request, wanted_json(schema, name), effort)
 
 
 async def answer_wanted(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from chatmodels.json_keywords import short
 from chatmodels.json_values import DEEPEST, is_too_deep
 
 T = TypeVar("T")
@@ -17,8 +18,6 @@ Place = Literal["whole", "fence", "prose"]
 Accept = Callable[[Any], T]
 """What the caller makes of a JSON value; raises `MisfitError` where it does not fit."""
 
-LONGEST_SHOWN = 120
-"""How many characters of a wrong value an error shows."""
 MOST_CANDIDATES = 1000
 """How many brackets and tags of an answer are looked at; where there are more, no value is taken."""
 MOST_TOKENS = 200_000
@@ -363,13 +362,6 @@ def _unreadable(text: str) -> MisfitError:
     except ValueError as error:
         return MisfitError(f"it is no valid JSON: {error}")
     return MisfitError("it holds half a character (a lone surrogate escape)")
-
-
-def short(text: str) -> str:
-    """The beginning of `text`, as errors show it."""
-    from fmf_core.redact import shortened
-
-    return shortened(text, LONGEST_SHOWN)
 
 
 _PLACES: tuple[tuple[Place, Callable[[str], Iterator[_Candidate]]], ...] = (

@@ -119,16 +119,22 @@ def request_with(request: ChatRequest, messages: Sequence[Message], **changes: A
     return ChatRequest(**{**given, **changes}, messages=tuple(messages))
 
 
-def _instruction(wanted: Wanted[Any]) -> str:
-    kind = "object" if wanted.is_object else "value"
+def json_instruction(schema: Mapping[str, Any] | None, kind: str) -> str:
+    """What a model is told that is not held to a format.
+
+    Args:
+        schema: what the answer must fit; `None` is anything.
+        kind: `"object"`, or `"value"` for any.
+    """
     plain = f"Answer with one JSON {kind} and nothing else: no explanation, no code fence."
-    if wanted.schema is None:
+    if schema is None:
         return plain
-    return f"{plain} It must fit this JSON Schema:\n{_compact(wanted.schema)}"
+    written = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return f"{plain} It must fit this JSON Schema:\n{written}"
 
 
-def _compact(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+def _instruction(wanted: Wanted[Any]) -> str:
+    return json_instruction(wanted.schema, "object" if wanted.is_object else "value")
 
 
 def _instructed(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:

@@ -7,21 +7,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chatmodels.json_keywords import SlowCheckError
 from chatmodels.json_schema import faults_by
 from chatmodels.python_types import FaultsError, adapter_of, name_of, schema_of, value_of
-from chatmodels.structured.finding import Accept, HopelessError, MisfitError, short
+from chatmodels.structured.finding import Accept, HopelessError, MisfitError
 
 T = TypeVar("T")
-
-Expected = Literal["json", "object", "array"]
 
 WRAPPED_UNDER = "answer"
 """The key under which a value stands that is no object, where a provider takes objects only."""
 
-_KINDS: Mapping[str, tuple[type, ...]] = {"object": (dict,), "array": (list,)}
 _MOVED_OUT = ("$schema", "$defs", "definitions")
 _REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)":\s*"(?!#/(?:\$defs|definitions)/)')
 
@@ -63,13 +60,13 @@ class Wanted(Generic[T]):
         return self.accept(value[WRAPPED_UNDER])
 
 
-def wanted_json(schema: Mapping[str, Any] | None, expects: Expected = "json", name: str = "answer") -> Wanted[Any]:
+def wanted_json(schema: Mapping[str, Any] | None, name: str = "answer") -> Wanted[Any]:
     """Plain JSON that fits `schema`.
 
     Raises:
         ConfigurationError: `schema` cannot be used, see `check_schema`.
     """
-    return Wanted(accept_json(schema, expects), schema, name)
+    return Wanted(accept_json(schema), schema, name)
 
 
 def wanted_shape(shape: Any) -> Wanted[Any]:
@@ -96,8 +93,8 @@ def _wanted_type(shape: Any) -> Wanted[Any]:
     return Wanted(accept, schema_of(shape), name_of(shape))
 
 
-def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") -> Accept[Any]:
-    """Takes the values that are of the expected kind and fit `schema`, as they are.
+def accept_json(schema: Mapping[str, Any] | None) -> Accept[Any]:
+    """Takes the values that fit `schema`, as they are.
 
     Raises:
         ConfigurationError: `schema` cannot be used, see `check_schema`.
@@ -105,9 +102,6 @@ def accept_json(schema: Mapping[str, Any] | None, expects: Expected = "json") ->
     fault_in = None if schema is None else faults_by(schema)
 
     def accept(value: Any) -> Any:
-        kinds = _KINDS.get(expects)
-        if kinds and not isinstance(value, kinds):
-            raise MisfitError(f"it must be a JSON {expects}, got {short(json.dumps(value, ensure_ascii=False))}")
         try:
             fault = None if fault_in is None else fault_in(value)
         except SlowCheckError as slow:

@@ -6,8 +6,7 @@ from chatmodels.config import ChatModelConfig
 from chatmodels.factory import measure
 from chatmodels.iface import ChatModel
 from chatmodels.spending import Budget
-from chatmodels.wrappers.base import WrappedModel
-from chatmodels.wrappers.measured import MeasuredModel
+from chatmodels.wrappers.measured import measured_in
 from chatmodels.wrappers.preset import PresetModel
 
 
@@ -19,10 +18,7 @@ class ModelBudget(Budget):
 
     def watch(self, model: ChatModel) -> ChatModel:
         """`model` so that its calls count; itself when they do already."""
-        inner = model
-        while isinstance(inner, WrappedModel):
-            if isinstance(inner, MeasuredModel):
-                return model
-            inner = inner.inner
+        if measured_in(model) is not None:
+            return model
         # A request that names no model says the default of all requests, whose price is not this model's.
         return PresetModel(measure(model, ChatModelConfig()), {}, model.get_model_info().name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from chatmodels.config import RateLimit
+from chatmodels.families import CHARACTERS_PER_TOKEN
 from chatmodels.types import ChatRequest, TokenUsage
 
 MARGIN = 1.01
 """Starts keep this much more distance than the limit asks for: on their way to the provider they draw closer."""
-CHARACTERS_PER_TOKEN = 4
 UNBOUNDED_ANSWER_TOKENS = 1024
 LONGEST_DEBT_S = 60.0
 """The longest that one answer holds up the next start, in seconds: a wrong count must not stop everything."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from chatmodels.families import BodyShape
+from chatmodels.families import DEFAULT_MODELS, BodyShape
 from fmf.config.base import Name, Section
 from fmf_core.nearest import known_hint
 
@@ -25,7 +25,7 @@ class OpenAIConfig(Section):
     """Another OpenAI-compatible endpoint; unset means OPENAI_BASE_URL or the public one."""
     api: Literal["chat", "responses"] = "chat"
     """The interface: chat completions, which every such server has, or the Responses interface."""
-    model: Name = "gpt-4o-mini"
+    model: Name = DEFAULT_MODELS["openai"]
     """The model's name."""
     temperature: float | None = Field(default=0.7, ge=0.0, le=2.0)
     """How much chance decides, 0 to 2; null leaves it out."""
@@ -62,7 +62,7 @@ class AzureOpenAIConfig(Section):
     """Who signs in to Entra ID instead of a key; default tries environment, managed identity, az login and more."""
     scope: Name | None = None
     """What tokens of Entra ID are for; unset means https://cognitiveservices.azure.com/.default."""
-    deployment: Name = "gpt-4o-mini"
+    deployment: Name = DEFAULT_MODELS["azure_openai"]
     """The deployment's name."""
     temperature: float | None = Field(default=0.2, ge=0.0, le=2.0)
     """How much chance decides, 0 to 2; null leaves it out."""
@@ -94,7 +94,7 @@ class BedrockConfig(Section):
 class LocalModelConfig(Section):
     """Settings of the provider local, the embedded engine."""
 
-    model: Name = "smollm2-135m-instruct"
+    model: Name = DEFAULT_MODELS["local"]
     """The name of a model that `fmf models pull` has fetched, or the path of a .gguf file."""
     context: int = Field(default=4096, ge=128)
     """Prompt and answer together, in tokens."""

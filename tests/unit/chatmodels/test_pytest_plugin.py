@@ -87,6 +87,14 @@ def test_it_is_installed_with_the_distribution() -> None:
     assert point.value == "chatmodels.pytest_plugin"
 
 
+def test_it_offers_the_modes_of_recordings() -> None:
+    from chatmodels.pytest_plugin import MODES
+    from chatmodels.testing import RecordMode
+
+    # They are named again there, for the plugin is loaded with every run of pytest and imports next to nothing.
+    assert tuple(RecordMode) == MODES
+
+
 def test_it_costs_next_to_nothing_when_it_is_not_used() -> None:
     code = (
         "import sys, pytest\n"
