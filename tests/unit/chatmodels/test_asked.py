@@ -156,7 +156,7 @@ ANSWER = Message(role="tool", content="12:00")
         ("x", {"tool_choice": "watch", "tools": [CLOCK]}, "nor the name of a tool: those given are clock"),
         ("x", {"tool_choice": "clock"}, "nor the name of a tool: and there are no tools"),
         ("x", {"tool_choice": "required"}, "asks for a call, and there are no tools"),
-        ("x", {"tools": [{"name": "my clock!"}]}, "the tool at index 0: a mapping that is no tool: the name of a tool is"),
+        ("x", {"tools": [{"name": "my clock!"}]}, "at index 0: a mapping that is no tool: the name of a tool is"),
         ("x", {"extra_params": {"top_p": float("nan")}}, "extra_params: top_p is nan"),
         ([USER, ANSWER], {}, "the message at index 1 of role tool needs tool_call_id"),
         ([{"role": "user", "content": [{"url": "cat.jpg"}]}], {}, "begins with http"),
