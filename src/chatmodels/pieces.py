@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from chatmodels.types import ChatChunk, ChatResponse, TokenUsage
 
 Said = TypeVar("Said", ChatChunk, ChatResponse)
+
+
+def text_piece(text: str) -> ChatChunk:
+    """A piece that is a text and nothing else."""
+    return _empty().model_copy(update={"text": text})  # half as dear as a new one, and streams have thousands
+
+
+@cache
+def _empty() -> ChatChunk:
+    return ChatChunk(text="")
 
 
 def pieces_of(response: ChatResponse) -> list[ChatChunk]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_of_python
 import re
 from collections.abc import Mapping
+from functools import cache
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -14,7 +15,6 @@ from fmf_core.errors import ConfigurationError
 
 T = TypeVar("T")
 
-_ARGUMENTS: Final = ('"arguments":', '"input":')
 
 MOST_DIGITS: Final = 15
 """A longer number in a header is none that a server means, and may be none that can be reckoned with."""
@@ -24,6 +24,7 @@ LONGEST_NAME: Final = 64
 """Characters of a name that all providers take."""
 
 
+@cache
 def json() -> Any:
     """The JSON library; its import costs more than that of the rest."""
     import orjson
@@ -39,7 +40,7 @@ def object_in(raw: bytes | str, call: Call, *, piece: bool = False) -> dict[str,
         call: the call that was answered.
         piece: whether it belongs to a stream, whose texts may be cut amid a character (see `Characters`).
     """
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise call.bad_reply("the reply is empty", raw)
     try:
         payload = _loaded(raw, piece=piece)
@@ -53,15 +54,18 @@ def object_in(raw: bytes | str, call: Call, *, piece: bool = False) -> dict[str,
 def _loaded(raw: bytes | str, *, piece: bool) -> Any:
     try:
         # Only what a tool is called with has numbers of which every digit counts; to look for them takes its time.
-        return exact(raw) if any(_holds(mark, raw) for mark in _ARGUMENTS) else json().loads(raw)
+        return exact(raw) if _calls_tools(raw) else json().loads(raw)
     except ValueError:
-        if not piece or not _holds("\\ud", raw.lower()):
+        lowered = raw.lower() if isinstance(raw, str) else raw.decode("utf-8", "replace").lower()
+        if not piece or "\\ud" not in lowered:
             raise
         return json_of_python.loads(raw)
 
 
-def _holds(mark: str, raw: bytes | str) -> bool:
-    return mark in raw if isinstance(raw, str) else mark.encode() in raw
+def _calls_tools(raw: bytes | str) -> bool:
+    if isinstance(raw, str):
+        return '"arguments"' in raw or '"input"' in raw
+    return b'"arguments"' in raw or b'"input"' in raw
 
 
 class Characters:
@@ -79,7 +83,7 @@ class Characters:
 
     def feed(self, piece: str) -> str:
         """As much of the text as is whole characters; half a one at the end waits for the other half."""
-        if not self._held and _is_whole(piece):
+        if not self._held and (piece.isascii() or _is_whole(piece)):
             return piece
         text = self._held + piece
         self._held = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatmodels.errors import ChatModelError
+from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import Characters, count, mapping, of_type, string
 from chatmodels.providers.token_counts import Counts, paid
@@ -185,7 +186,7 @@ class StreamDecoder:
 
     def feed_event(self, data: bytes) -> ChatChunk | None:
         """The text that the data of one server-sent event adds, if any."""
-        if data.strip() == b"[DONE]":
+        if data[-1:] != b"}" and data.strip() == b"[DONE]":
             self.ended = self.finish_reason is not None
             return None
         return self.feed(parse_object(data, self.call, piece=True))
@@ -206,13 +207,14 @@ class StreamDecoder:
         if choice.get("finish_reason") is not None:
             self.finish_reason = _finish_reason(choice["finish_reason"])
         delta = of_type(dict, choice.get("delta"), "a piece of the stream", self.call)
-        for item in _wanted(delta, self.call):
-            self._add_call(of_type(dict, item, "a tool call", self.call))
+        if "tool_calls" in delta:
+            for item in _wanted(delta, self.call):
+                self._add_call(of_type(dict, item, "a tool call", self.call))
         piece = self._characters.feed(_text(delta.get("content"), self.call, payload))
         if not piece:
             return None
         self.text.append(piece)
-        return ChatChunk(text=piece)
+        return text_piece(piece)
 
     def _chosen(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
         """What `payload` tells of the first answer; a second one, which nobody can have asked for, is passed over."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from chatmodels.errors import ChatModelError
 from chatmodels.families import INTERFACE_LACKS
+from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import Characters, count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
@@ -271,7 +272,7 @@ class StreamDecoder:
             raise self.call.bad_reply(f"a piece of the stream is of type {type(piece).__name__}, not text", event)
         piece = self._characters.feed(piece)
         self.text.append(piece)
-        return ChatChunk(text=piece) if piece else None
+        return text_piece(piece) if piece else None
 
     def _end(self, event: Mapping[str, Any]) -> None:
         response = event.get("response")
