@@ -13,6 +13,8 @@ from fmf_core.errors import ConfigurationError
 from fmf_core.nearest import nearest
 
 OP = "chatmodels.request"
+OPTIONS = tuple(name for name in ChatRequest.model_fields if name != "filled_in")
+"""The fields of a request that a caller may give."""
 MOST_TOLD = 5
 """How many wrong requests of a batch one error tells of."""
 BREATHE_EVERY = 256
@@ -44,7 +46,7 @@ def request_of(given: Any, options: Mapping[str, Any]) -> ChatRequest:
         ConfigurationError: it stands for none, an option is unknown or its value is wrong; one line tells each fault.
     """
     if isinstance(given, ChatRequest):
-        return _checked({**_given(given), **options}) if options else given
+        return _checked({**given.given, **options}) if options else given
     name = "prompt" if isinstance(given, str) else "messages"
     if name in options:
         raise ConfigurationError(
@@ -173,10 +175,6 @@ def _hint_for(name: str, value: Any) -> str:
     from chatmodels.foreign_words import option_hint
 
     hint = option_hint(name, value, ChatModelConfig.model_fields)
-    if not hint and (near := nearest(name, ChatRequest.model_fields)):
+    if not hint and (near := nearest(name, OPTIONS)):
         hint = f"did you mean {near!r} instead of {name!r}?"
-    return hint or f"options: {', '.join(ChatRequest.model_fields)}"
-
-
-def _given(request: ChatRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.model_fields_set}
+    return hint or f"options: {', '.join(OPTIONS)}"

@@ -63,6 +63,12 @@ def server_is_well(error: BaseException) -> bool | None:
     return error.code not in _SERVER_FAILURES
 
 
+def requests_in(error: BaseException) -> int:
+    """How many requests were made in a failed call: what it tells in `fields`, or one where a provider was asked."""
+    told = error.fields.get("attempts") if isinstance(error, FrameworkError) else None
+    return int(was_asked(error)) if told is None else int(told)
+
+
 def billed(error: BaseException) -> tuple[TokenUsage, ...]:
     """What the provider charged for in a failed call, request by request, the last one at the end.
 

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from chatmodels import pictures
 from chatmodels.json_values import checked_json
+from chatmodels.left_open import LeftOpen
 from chatmodels.openai_values import turns_of
 from chatmodels.python_types import is_python_type, name_of, schema_of
 from chatmodels.tool_functions import check_choice, check_name, check_turns, described, tools_of
@@ -203,13 +204,14 @@ class TokenUsage(Value):
         )
 
 
-class ChatRequest(Value):
+class ChatRequest(LeftOpen):
     """A conversation to continue: give `messages`, or `prompt` for one turn; each view is derived from the other.
 
     A sampling setting that was not given (see `model_fields_set`) is replaced by the default of the model that gets the
     request; `None` leaves it out of the request body altogether.
     """
 
+    views = frozenset({"prompt", "messages", "system_prompt"})
     prompt: str = ""
     messages: tuple[Message, ...] = ()
     system_prompt: str | None = None
@@ -240,9 +242,8 @@ class ChatRequest(Value):
     @field_validator("messages", mode="before")
     @classmethod
     def _turns(cls, messages: Any) -> Any:
-        if not isinstance(messages, list | tuple) or set(map(type, messages)) <= {Message}:
-            return messages
-        return turns_of(messages, Message.model_fields)
+        plain = not isinstance(messages, list | tuple) or set(map(type, messages)) <= {Message}
+        return messages if plain else turns_of(messages, Message.model_fields)
 
     @field_validator("tools", mode="before")
     @classmethod
@@ -275,10 +276,8 @@ class ChatRequest(Value):
             raise ValueError("give messages or a prompt, not both")
         if self.system_prompt and self._last("system") not in (None, self.system_prompt):
             raise ValueError("give the system prompt in messages or as system_prompt, not both")
-        messages = self.messages
         if self.system_prompt and self._last("system") is None:
-            messages = (Message(role="system", content=self.system_prompt), *messages)
-        self.__dict__["messages"] = messages
+            self.__dict__["messages"] = (Message(role="system", content=self.system_prompt), *self.messages)
         self.__dict__["prompt"] = self._last("user") or ""
         self.__dict__["system_prompt"] = self._last("system")
         return self
@@ -294,21 +293,16 @@ class ChatRequest(Value):
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """The pictures of all messages, in order."""
-        return tuple(
-            part
-            for message in self.messages
-            if not isinstance(message.content, str)
-            for part in message.content
-            if isinstance(part, ImagePart)
-        )
+        parts = (part for message in self.messages if not isinstance(message.content, str) for part in message.content)
+        return tuple(part for part in parts if isinstance(part, ImagePart))
 
     def _last(self, role: Role) -> str | None:
         return next((m.text for m in reversed(self.messages) if m.role == role), None)
 
-    def filled(self, defaults: Mapping[str, Any]) -> ChatRequest:
-        """This request with `defaults` for every setting that was not given."""
-        missing = {name: value for name, value in defaults.items() if name not in self.model_fields_set}
-        return self.model_copy(update=missing) if missing else self
+    @property
+    def named_model(self) -> str | None:
+        """The model that was asked for; `None` where that was left open, and `model` only stands for one."""
+        return self.model if "model" in self.model_fields_set else None
 
 
 class RateLimitStatus(Value):
@@ -379,6 +373,11 @@ class ChatChunk(Value):
     """On the last piece: the provider's name of the answer."""
     attempts: int = Field(default=1, ge=1)
     """On the last piece: how many requests it took, retries included."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the last piece, which says how the answer ended and what it took."""
+        return self.finish_reason is not None or self.usage is not None
 
 
 class ModelInfo(Value):

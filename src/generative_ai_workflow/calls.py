@@ -44,7 +44,7 @@ class ModelRack:
         """
         chosen = model or self.default or provider or DEFAULT_PROVIDER
         if isinstance(chosen, str):
-            return self._by_name(chosen, request.model if "model" in request.model_fields_set else None)
+            return self._by_name(chosen, request.named_model)
         known = self._given.get(id(chosen))
         return known[1] if known is not None else self._wrapped(chosen)
 

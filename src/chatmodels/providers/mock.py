@@ -245,8 +245,7 @@ class MockChatModel(ChatModel):
         if isinstance(given, BrokenAnswer):
             return given
         if not isinstance(given, ChatResponse):
-            asked_for = self._model is None or "model" in request.model_fields_set
-            model = request.model if asked_for else str(self._model)
+            model = request.named_model or self._model or request.model
             given = respond(given, request, model=model, provider=self.provider_name, count=self._count_tokens)
             if self._usage is not None:
                 given = given.model_copy(update={"usage": self._usage})

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from chatmodels.errors import ChatModelError, billed
 from chatmodels.json_keywords import QUICK_S, QUICK_STEPS, Limit, limited
 from chatmodels.structured.finding import Accept, Found, HopelessError, MisfitError, find
-from chatmodels.structured.telling import Refusals, refuses_the_format, request_with, ways_to_tell
+from chatmodels.structured.telling import Refusals, refuses_the_format, ways_to_tell
 from chatmodels.structured.wanted import Wanted, wanted_json
 from chatmodels.types import ChatRequest, ChatResponse, Message, ModelInfo, TokenUsage
 from fmf_core.errors import Code
@@ -186,7 +186,7 @@ class _Ladder(Generic[T]):
         changes = {} if self._max_tokens is None else {"max_tokens": self._max_tokens}
         if not self._turns and not changes:
             return self._told
-        return request_with(self._told, (*self._told.messages, *self._turns), **changes)
+        return self._told.remade(messages=(*self._told.messages, *self._turns), **changes)
 
     def _count(self, usages: Sequence[TokenUsage], cost: float | None, model: str) -> None:
         self._asks += 1

@@ -40,7 +40,7 @@ class Way(Generic[T]):
         if not self.instruction and self.response_format == request.response_format:
             return request
         messages = _instructed(request.messages, self.instruction) if self.instruction else request.messages
-        return request_with(request, messages, response_format=self.response_format)
+        return request.remade(messages=messages, response_format=self.response_format)
 
 
 class Refusals:
@@ -110,13 +110,6 @@ def refuses_the_format(error: ChatModelError, model: str) -> bool:
     for name in {model, str(error.fields.get("model") or model)}:
         said = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "", said)
     return _NAMES_THE_FORMAT.search(said) is not None
-
-
-def request_with(request: ChatRequest, messages: Sequence[Message], **changes: Any) -> ChatRequest:
-    """`request` with other messages, and with `changes` to its settings."""
-    views = {"prompt", "system_prompt", "messages"}
-    given = {name: getattr(request, name) for name in request.model_fields_set - views}
-    return ChatRequest(**{**given, **changes}, messages=tuple(messages))
 
 
 def json_instruction(schema: Mapping[str, Any] | None, kind: str) -> str:

@@ -94,7 +94,7 @@ class AdaptiveModel(WrappedModel):
                 async for chunk in stream:
                     if not place.begun:
                         place.begin()
-                    if chunk.finish_reason is not None or chunk.usage is not None:
+                    if chunk.is_last:
                         place.leave(None)
                         if chunk.rate_limit is not None:
                             tokens = chunk.usage.total_tokens if chunk.usage else 0

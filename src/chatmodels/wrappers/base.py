@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo, TokenUsage
 from fmf_core.errors import FrameworkError
-
-_FILLED = "_filled_in"
 
 
 class WrappedModel(ChatModel):
@@ -83,6 +81,16 @@ async def close_stream(stream: AsyncIterator[ChatChunk]) -> None:
         await close()
 
 
+async def until_text(stream: AsyncIterator[ChatChunk]) -> list[ChatChunk]:
+    """The pieces of `stream` up to the first that a consumer sees: so long another attempt may take its place."""
+    chunks: list[ChatChunk] = []
+    async for chunk in stream:
+        chunks.append(chunk)
+        if chunk.text or chunk.tool_calls:
+            break
+    return chunks
+
+
 def counted(chunk: ChatChunk, before: int, charged: tuple[TokenUsage, ...] = ()) -> ChatChunk:
     """`chunk` as it is, but the last piece with what was done for it elsewhere.
 
@@ -91,7 +99,7 @@ def counted(chunk: ChatChunk, before: int, charged: tuple[TokenUsage, ...] = ())
         before: how many requests more it took.
         charged: what failed attempts before it were charged for.
     """
-    if not before or (chunk.usage is None and chunk.finish_reason is None):
+    if not before or not chunk.is_last:
         return chunk
     told: dict[str, Any] = {"attempts": chunk.attempts + before}
     if charged:
@@ -105,18 +113,6 @@ def tell_charged(error: FrameworkError, earlier: tuple[TokenUsage, ...]) -> None
         error.fields["failed_usage"] = earlier
     else:
         error.fields.pop("failed_usage", None)
-
-
-def note_filled(request: ChatRequest, names: Iterable[str]) -> None:
-    """Note on `request` that its settings `names` were filled in, whatever their values: its caller left them open."""
-    # Beside the fields, as a cached property would stand: no comparison, key or record sees it.
-    request.__dict__[_FILLED] = frozenset(names)
-
-
-def filled_in(request: ChatRequest) -> frozenset[str]:
-    """The settings that were filled in and noted so; what else is set was chosen by the caller."""
-    names: frozenset[str] = request.__dict__.get(_FILLED, frozenset())
-    return names
 
 
 def presets_of(model: ChatModel) -> Mapping[str, Any]:

@@ -147,7 +147,7 @@ class CachedModel(WrappedModel):
             "kind": f"{type(model).__module__}.{type(model).__qualname__}",
             "settings": settings,
         }
-        name = request.model if "model" in request.model_fields_set else getattr(model, "model", request.model)
+        name = request.named_model or getattr(model, "model", request.model)
         if self.in_process and isinstance(name, str) and name.lower().endswith(".gguf"):
             facts["file"] = await in_thread(_file_facts, name)
         try:

@@ -48,7 +48,7 @@ class CheckedModel(WrappedModel):
         return info if self._given is None else info.model_copy(update={"capabilities": listed(self._given)})
 
     def _lacking_for(self, request: ChatRequest) -> frozenset[str]:
-        name = request.model if "model" in request.model_fields_set else None
+        name = request.named_model
         lacking = self._lacking.get(name)
         if lacking is None:
             if self._given is not None and self._is_given(name):
@@ -60,7 +60,7 @@ class CheckedModel(WrappedModel):
         return lacking
 
     def _check(self, request: ChatRequest, *, stream: bool) -> None:
-        name = request.model if "model" in request.model_fields_set else None
+        name = request.named_model
         by_table = self._given is None or not self._is_given(name)
         if by_table and self.provider_name == "openai" and not is_openai(self.endpoint):
             return

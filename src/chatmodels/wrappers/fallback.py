@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from chatmodels.config import FALLBACK_ON, Price
-from chatmodels.errors import ChatModelError, billed, chat_model_error, was_asked
+from chatmodels.errors import ChatModelError, billed, chat_model_error, requests_in
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, close_stream, counted, filled_in, presets_of, tell_charged
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, presets_of, tell_charged, until_text
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.logs import get_logger
 from fmf_core.redact import bare_address
@@ -37,7 +37,7 @@ class FallbackModel(WrappedModel):
     """Asks the next model when one fails with a code of `codes`; of a stream only until its first text.
 
     The request is the same for all but for the model's name, and but for settings that the caller left open and the
-    next model has a value of its own for (`note_filled`). `model` of the answer is the one that answered,
+    next model has a value of its own for (`filled_in`). `model` of the answer is the one that answered,
     `fell_back_from` those that failed before, `attempts` the requests to all of them, `failed_usage` what was charged
     for those that failed; every change to another model is a log line `llm.fallback`. When the last one fails, too, the
     error has its code and names all that were tried; its `__cause__` is the error of the last one.
@@ -66,7 +66,7 @@ class FallbackModel(WrappedModel):
             if not failures:
                 return response
             told = {
-                "attempts": sum(map(_attempts, failures)) + response.attempts,
+                "attempts": sum(map(requests_in, failures)) + response.attempts,
                 "fell_back_from": self._tried(failures, request),
                 "failed_usage": _charged(failures) + response.failed_usage,
             }
@@ -81,23 +81,15 @@ class FallbackModel(WrappedModel):
             began = False
             stream = candidate.model.stream_async(self._request_for(number, request))
             try:
-                held_back: list[ChatChunk] = []
+                held_back = await until_text(stream)
+                began = True
+                for chunk in held_back:
+                    yield self._told(chunk, failures, request)
                 async for chunk in stream:
-                    told = self._told(chunk, failures, request)
-                    if not began and not (chunk.text or chunk.tool_calls):
-                        held_back.append(told)
-                        continue
-                    if not began:
-                        began = True
-                        for held in held_back:
-                            yield held
-                        held_back.clear()
-                    yield told
-                for held in held_back:
-                    yield held
+                    yield self._told(chunk, failures, request)
             except FrameworkError as error:
                 if began:
-                    error.fields["attempts"] = sum(map(_attempts, [*failures, error]))
+                    error.fields["attempts"] = sum(map(requests_in, [*failures, error]))
                     tell_charged(error, _charged(failures) + error.fields.get("failed_usage", ()))
                     failures.clear()
                     raise
@@ -141,7 +133,7 @@ class FallbackModel(WrappedModel):
             return request
         fallback = self.fallbacks[number - 1]
         # What was only filled in for the first model must not stand in the way of the next one's own settings.
-        reduced = _without(request, {"model", *(filled_in(request) & presets_of(fallback.model).keys())})
+        reduced = request.without({"model", *(request.filled_in & presets_of(fallback.model).keys())})
         return reduced if fallback.name is None else reduced.filled({"model": fallback.name})
 
     def _go_on(self, failures: list[FrameworkError], error: FrameworkError, request: ChatRequest) -> None:
@@ -179,7 +171,7 @@ class FallbackModel(WrappedModel):
                 "provider": self.provider_name,
                 "model": request.model,
                 "tried": list(tried),
-                "attempts": sum(map(_attempts, failures)),
+                "attempts": sum(map(requests_in, failures)),
                 **{name: last.fields[name] for name in ("usage",) if name in last.fields},
             },
         )
@@ -189,9 +181,9 @@ class FallbackModel(WrappedModel):
         return error
 
     def _told(self, chunk: ChatChunk, failures: list[FrameworkError], request: ChatRequest) -> ChatChunk:
-        if not failures or (chunk.usage is None and chunk.finish_reason is None):
+        if not failures or not chunk.is_last:
             return chunk
-        told = counted(chunk, sum(map(_attempts, failures)), _charged(failures))
+        told = counted(chunk, sum(map(requests_in, failures)), _charged(failures))
         return told.model_copy(update={"fell_back_from": self._tried(failures, request)})
 
     def _tried(self, failures: list[FrameworkError], request: ChatRequest) -> tuple[str, ...]:
@@ -212,20 +204,6 @@ class FallbackModel(WrappedModel):
         if number == 0 and request is not None:
             name = request.model
         return f"{candidate.model.provider_name}/{name or candidate.model.get_model_info().name}"
-
-
-def _without(request: ChatRequest, names: set[str]) -> ChatRequest:
-    """`request` with the settings `names` left open."""
-    given = {name: getattr(request, name) for name in request.model_fields_set - names}
-    # The views of the conversation are settled already: made anew, they would be checked against each other again.
-    opened = ChatRequest.model_construct(_fields_set=set(given), **given)
-    for view in ("prompt", "messages", "system_prompt"):
-        opened.__dict__[view] = getattr(request, view)
-    return opened
-
-
-def _attempts(error: FrameworkError) -> int:
-    return int(error.fields.get("attempts", 1 if was_asked(error) else 0))
 
 
 def _charged(failures: Sequence[FrameworkError]) -> tuple[TokenUsage, ...]:

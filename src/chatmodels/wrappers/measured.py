@@ -58,7 +58,7 @@ class MeasuredModel(WrappedModel):
             try:
                 async for chunk in stream:
                     call.chunk(chunk)
-                    if chunk.usage is not None or chunk.finish_reason is not None:
+                    if chunk.is_last:
                         last = chunk
                     yield chunk
             except (CancelledError, GeneratorExit):

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
-from chatmodels.wrappers.base import WrappedModel, note_filled
+from chatmodels.wrappers.base import WrappedModel
 
 
 class PresetModel(WrappedModel):
@@ -38,11 +38,7 @@ class PresetModel(WrappedModel):
         return self.inner.stream_async(self._filled(request))
 
     def _filled(self, request: ChatRequest) -> ChatRequest:
-        given, request = request, request.filled(self.presets)
-        if self._notes and request is not given:
-            note_filled(request, self.presets.keys() - given.model_fields_set)
-        if self.known_as is None or "model" in request.model_fields_set:
+        request = request.filled(self.presets, note=self._notes)
+        if self.known_as is None or request.named_model is not None:
             return request
-        request = request.model_copy(update={"model": self.known_as})
-        request.model_fields_set.discard("model")
-        return request
+        return request.standing_in(model=self.known_as)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from chatmodels.config import RetryBudget
-from chatmodels.errors import ChatModelError, billed, server_is_well, was_asked
+from chatmodels.errors import ChatModelError, billed, requests_in, server_is_well
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
-from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged
+from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged, until_text
 from chatmodels.wrappers.retry_budget import buckets
 from chatmodels.wrappers.retry_lines import RetryLines
 from fmf_core.errors import FrameworkError
@@ -89,7 +89,7 @@ class RetryingModel(WrappedModel):
         while True:
             stream = self.inner.stream_async(request)
             try:
-                held_back = await _until_text(stream)
+                held_back = await until_text(stream)
             except FrameworkError as error:
                 await close_stream(stream)
                 pause = self._pause_after(error, past, request)
@@ -155,7 +155,8 @@ class _Past:
 
     def add(self, error: FrameworkError) -> None:
         """Count a failed attempt; takes off `error` what it told of the requests in it."""
-        count = int(error.fields.pop("attempts", 1 if was_asked(error) else 0))
+        count = requests_in(error)
+        error.fields.pop("attempts", None)
         # Models for tests raise one error again and again: what was said of an earlier call does not count.
         is_old = error.message.endswith(_said(count))
         if is_old:
@@ -168,15 +169,6 @@ class _Past:
     def with_(self, usages: tuple[TokenUsage, ...]) -> tuple[TokenUsage, ...]:
         """All that was charged, with `usages` of the attempt that was answered."""
         return self.usages + usages
-
-
-async def _until_text(stream: AsyncIterator[ChatChunk]) -> list[ChatChunk]:
-    chunks: list[ChatChunk] = []
-    async for chunk in stream:
-        chunks.append(chunk)
-        if chunk.text or chunk.tool_calls:
-            break
-    return chunks
 
 
 def _said(count: int) -> str:

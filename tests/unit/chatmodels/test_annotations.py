@@ -10,7 +10,7 @@ from typing import get_overloads
 import pytest
 
 from chatmodels import ChatModelConfig, ChatRequest, Message, create_chat_model
-from chatmodels.asked import RequestOptions
+from chatmodels.asked import OPTIONS, RequestOptions
 
 
 @pytest.mark.parametrize("kind", [ChatRequest, Message])
@@ -23,11 +23,11 @@ def test_a_constructor_that_only_type_checkers_see_names_every_field(kind):
         for inner in ast.walk(node)
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__"
     }
-    assert {argument.arg for argument in inits[kind.__name__].args.kwonlyargs} == set(kind.model_fields)
+    assert {argument.arg for argument in inits[kind.__name__].args.kwonlyargs} == set(kind.model_fields) - {"filled_in"}
 
 
 def test_the_options_of_a_call_are_the_fields_of_a_request():
-    assert set(RequestOptions.__annotations__) == set(ChatRequest.model_fields) - {"prompt", "messages"}
+    assert set(RequestOptions.__annotations__) == set(OPTIONS) - {"prompt", "messages"}
 
 
 def test_a_model_is_made_with_every_setting_of_its_configuration():
