@@ -88,23 +88,6 @@ def listed(capabilities: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in WORDS if word in found)
 
 
-def check_request(provider: str, model: str, request: ChatRequest, *, stream: bool = False) -> None:
-    """Refuse what `model` certainly cannot do.
-
-    Args:
-        provider: the provider's name.
-        model: the model that is to answer.
-        request: what it is asked.
-        stream: whether it is asked for pieces.
-
-    Raises:
-        ChatModelError: `Code.UNSUPPORTED`, with what the model can do and what to do instead.
-    """
-    lacking = lacking_of(provider, model)
-    if lacking:
-        check_lacking(provider, model, request, lacking, stream=stream)
-
-
 @lru_cache(maxsize=1024)
 def lacking_of(provider: str, model: str) -> frozenset[str]:
     """The capabilities for whose sake a request to `model` is refused; none where the table does not know it."""
@@ -120,7 +103,18 @@ def lacking_beside(provider: str, capabilities: frozenset[str]) -> frozenset[str
 def check_lacking(
     provider: str, model: str, request: ChatRequest, lacking: frozenset[str], *, stream: bool = False
 ) -> None:
-    """Refuse a request that asks for any of `lacking`; arguments and errors as in `check_request`."""
+    """Refuse a request that asks for any of `lacking`.
+
+    Args:
+        provider: the provider's name.
+        model: the model that is to answer.
+        request: what it is asked.
+        lacking: what it cannot do, see `lacking_of`.
+        stream: whether it is asked for pieces.
+
+    Raises:
+        ChatModelError: `Code.UNSUPPORTED`, with what the model can do and what to do instead.
+    """
     missing = [word for word in WORDS if word in lacking and (stream if word == "stream" else _ASKED[word](request))]
     if missing:
         raise _refusal(provider, model, missing, ALL - lacking, stream=stream)

@@ -11,8 +11,9 @@ from pydantic import Field, SecretStr, field_serializer, field_validator
 
 from chatmodels.types import ChatResponse
 from fmf_core.errors import Code
-from fmf_core.redact import MASK, bare_address, redact_value
+from fmf_core.redact import bare_address, redact_value
 from fmf_core.retry import RetryPolicy
+from fmf_core.secret_shapes import MASK
 from fmf_core.value import Value
 
 Capability = Literal[

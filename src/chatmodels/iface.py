@@ -112,11 +112,11 @@ class ChatModel:
 
     def invoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request, blocking; `options` are fields of `ChatRequest`."""
-        return checked_answer(self.complete(as_request(request, options)), type(self))
+        return checked_answer(self.complete(request_of(request, options)), type(self))
 
     async def ainvoke(self, request: ChatInput, **options: Unpack[RequestOptions]) -> ChatResponse:
         """Answer a prompt, a conversation or a request; `options` are fields of `ChatRequest`."""
-        return checked_answer(await self.complete_async(as_request(request, options)), type(self))
+        return checked_answer(await self.complete_async(request_of(request, options)), type(self))
 
     @overload
     def parse(
@@ -201,7 +201,7 @@ class ChatModel:
         refusals = self.__dict__.setdefault("_refused_formats", Refusals())
         answerer = Answerer(self.ainvoke, self.get_model_info(), refusals)
         return await answer_wanted(
-            answerer, as_request(request, options), wanted, Effort(parse_retries, max_tokens_cap)
+            answerer, request_of(request, options), wanted, Effort(parse_retries, max_tokens_cap)
         )
 
     @overload
@@ -328,11 +328,11 @@ class ChatModel:
 
     def stream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> Generator[ChatChunk, None, None]:
         """Answer in pieces, blocking."""
-        return iterate_sync(self.stream_async(as_request(request, options)))
+        return iterate_sync(self.stream_async(request_of(request, options)))
 
     def astream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> AsyncGenerator[ChatChunk, None]:
         """Answer in pieces; `aclose()` ends it early."""
-        pieces = self.stream_async(as_request(request, options))
+        pieces = self.stream_async(request_of(request, options))
         return pieces if isinstance(pieces, AsyncGenerator) else _generated(pieces)
 
     def get_model_info(self) -> ModelInfo:
@@ -366,15 +366,6 @@ class ChatModel:
 
     async def __aexit__(self, *_: object) -> None:
         await self.cleanup()
-
-
-def as_request(request: ChatInput, options: Mapping[str, Any]) -> ChatRequest:
-    """The request that a prompt, a conversation or a request stands for, with `options` on top.
-
-    Raises:
-        ConfigurationError: it stands for none, an option is unknown or its value is wrong.
-    """
-    return request_of(request, options)
 
 
 async def _generated(pieces: AsyncIterator[ChatChunk]) -> AsyncGenerator[ChatChunk, None]:

@@ -40,10 +40,10 @@ def written(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def is_too_deep(value: Any, limit: int = DEEPEST) -> bool:
-    """Whether `value` has more than `limit` levels of objects and arrays; one that holds itself has."""
+def is_too_deep(value: Any) -> bool:
+    """Whether `value` has more than `DEEPEST` levels of objects and arrays; one that holds itself has."""
     level = [value] if isinstance(value, dict | list | tuple) else []
-    for _ in range(limit):
+    for _ in range(DEEPEST):
         inner = (item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer))
         # Each object once, however often it stands there.
         level = list({id(item): item for item in inner if isinstance(item, dict | list | tuple)}.values())

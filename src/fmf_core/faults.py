@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from fmf_core import shapes
 from fmf_core.errors import ConfigurationError
 from fmf_core.nearest import nearest
-from fmf_core.redact import MASK, redact, redact_value, secret_key
+from fmf_core.redact import redact, redact_value
+from fmf_core.secret_shapes import MASK, secret_key
 from fmf_core.yaml_text import KeyPath, path_text
 
 LONGEST_VALUE = 80

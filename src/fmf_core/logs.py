@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 
 from fmf_core.errors import ConfigurationError
 from fmf_core.forks import Lock
-from fmf_core.redact import redact, redact_value, secret_key, suspicious
+from fmf_core.redact import redact, redact_value, suspicious
+from fmf_core.secret_shapes import secret_key
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _NAMES = {number: name.lower() for name, number in LEVELS.items()}

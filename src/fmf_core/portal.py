@@ -90,8 +90,8 @@ class LeftError(asyncio.CancelledError):
     """The consumer of `iterate_sync` has left while the source was on its way to the next item: that is no failure."""
 
 
-def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Generator[T, None, None]:
-    """Give the items of an async iterable to blocking code, made at most `ahead` items before they are asked for.
+def iterate_sync(source: AsyncIterable[T]) -> Generator[T, None, None]:
+    """Give the items of an async iterable to blocking code, made at most one item before it is asked for.
 
     The whole iteration runs in one task, begun with the first item. When the consumer stops early (`close()`, `break`,
     garbage collection), the source is closed before the consumer goes on: where it stands at a `yield`, it sees a
@@ -102,7 +102,7 @@ def iterate_sync(source: AsyncIterable[T], *, ahead: int = 1) -> Generator[T, No
     """
     if background.here():
         raise RuntimeError("iterate_sync was called on the portal's own loop; use `async for` instead")
-    return _items(_Feed(source.__aiter__(), max(1, ahead)))
+    return _items(_Feed(source.__aiter__()))
 
 
 def at_exit(callback: Callable[[], Any], *, limit_s: float = EXIT_CALLBACK_S) -> Callable[[], None]:
@@ -123,10 +123,10 @@ def at_exit(callback: Callable[[], Any], *, limit_s: float = EXIT_CALLBACK_S) ->
 class _Feed:
     """An async iterator that a task on the portal's loop empties into a queue with little room."""
 
-    def __init__(self, source: AsyncIterator[Any], ahead: int) -> None:
+    def __init__(self, source: AsyncIterator[Any]) -> None:
         self._source = source
         self._queue: SimpleQueue[tuple[bool, Any]] = SimpleQueue()
-        self._room = asyncio.Semaphore(ahead)
+        self._room = asyncio.Semaphore(1)
         self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._job: Job | None = None

@@ -15,27 +15,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from fmf_core.forks import Lock
-from fmf_core.personal import detect_pii, redact_pii
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key, secret_name
-
-__all__ = [
-    "MASK",
-    "Blanking",
-    "add_named_secrets",
-    "add_secret",
-    "add_secrets_of_address",
-    "bare_address",
-    "blank_error",
-    "blank_known",
-    "blank_values",
-    "detect_pii",
-    "redact",
-    "redact_pii",
-    "redact_value",
-    "secret_key",
-    "shortened",
-    "suspicious",
-]
 
 SHORTEST_SECRET = 6
 """Registered values under this many characters are ignored: they would blank ordinary text."""

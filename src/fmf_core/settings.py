@@ -15,17 +15,6 @@ from fmf_core.nearest import nearest
 from fmf_core.shapes import key_of
 from fmf_core.yaml_text import KeyPath, Yaml, load_yaml, load_yaml_file, path_text
 
-__all__ = [
-    "Fault",
-    "Layered",
-    "SettingsError",
-    "Yaml",
-    "layered",
-    "load_yaml",
-    "load_yaml_file",
-    "validate",
-]
-
 M = TypeVar("M", bound=BaseModel)
 RUN_NAMES = ("run_id", "chain_id", "date", "now")
 """References that a run fills in, not the environment."""

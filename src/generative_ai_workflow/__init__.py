@@ -8,8 +8,8 @@ from fmf_core.facade import facade
 # For tools that read code; at run time each name comes from its home when it is first asked for.
 if TYPE_CHECKING:
     from chatmodels.providers.mock import MockChatModel
-    from fmf_core.redact import detect_pii as detect_pii
-    from fmf_core.redact import redact_pii as redact_pii
+    from fmf_core.personal import detect_pii as detect_pii
+    from fmf_core.personal import redact_pii as redact_pii
     from generative_ai_workflow.config import FrameworkConfig as FrameworkConfig
     from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
     from generative_ai_workflow.control_flow import ConditionalStep as ConditionalStep
@@ -55,7 +55,7 @@ facade(
     __name__,
     {
         "chatmodels.providers.mock": "MockLLMProvider=MockChatModel",
-        "fmf_core.redact": "detect_pii redact_pii",
+        "fmf_core.personal": "detect_pii redact_pii",
         "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
         "generative_ai_workflow.control_flow": "ConditionalStep",
         "generative_ai_workflow.engine": "WorkflowEngine",

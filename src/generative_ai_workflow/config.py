@@ -107,7 +107,8 @@ class FrameworkConfig(Value):
         Raises:
             ConfigurationError: the file is missing or malformed, a key is unknown or a value is wrong; with the line.
         """
-        from fmf_core.settings import load_yaml_file, validate
+        from fmf_core.settings import validate
+        from fmf_core.yaml_text import load_yaml_file
 
         yaml = load_yaml_file(path)
         data = yaml.data if yaml.data is not None else {}

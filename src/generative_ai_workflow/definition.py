@@ -14,8 +14,9 @@ from chatmodels.iface import ChatModel
 from fmf_core.errors import FrameworkError
 from fmf_core.faults import Fault, SettingsError
 from fmf_core.nearest import known_hint
-from fmf_core.settings import Yaml, load_yaml_file, validate
+from fmf_core.settings import validate
 from fmf_core.value import Value
+from fmf_core.yaml_text import Yaml, load_yaml_file
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.exceptions import DefinitionError

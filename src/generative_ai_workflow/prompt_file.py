@@ -112,7 +112,8 @@ def read_prompt_file(path: Path, *, source: str | None = None) -> PromptFile:
     Raises:
         ConfigurationError: it is missing, no YAML, or breaks the schema; every fault is named with its line and column.
     """
-    from fmf_core.settings import load_yaml_file, validate
+    from fmf_core.settings import validate
+    from fmf_core.yaml_text import load_yaml_file
 
     yaml = load_yaml_file(path)
     return validate(PromptFile, yaml.data, source=source or str(path), yaml=yaml)

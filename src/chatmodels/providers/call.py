@@ -11,6 +11,8 @@ from fmf_core.redact import MOST_REDACTED, shortened
 
 MOST_SAID = 1000
 """Characters of a provider's own message that an error repeats."""
+MOST_SHOWN = 200
+"""Characters of a reply that an error repeats."""
 HINTS = {
     Code.INVALID: "change the request as the provider's words say",
     Code.RATE_LIMIT: "call again {later}, ask less at once (rate_limit), or allow more waiting (retry)",
@@ -66,10 +68,10 @@ class Call(NamedTuple):
         return hint
 
 
-def shown(seen: object, limit: int = 200) -> str:
-    """The first `limit` characters of a reply, quoted and without secrets."""
+def shown(seen: object) -> str:
+    """The beginning of a reply, quoted and without secrets."""
     try:
         text = seen[:MOST_REDACTED].decode("utf-8", "replace") if isinstance(seen, bytes) else str(seen)
     except RecursionError:
         return f"a {type(seen).__name__} that is nested too deep to be shown"
-    return repr(shortened(text, limit))
+    return repr(shortened(text, MOST_SHOWN))

@@ -15,7 +15,6 @@ from chatmodels.iface import ChatModel
 from chatmodels.pieces import pieces_of
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
-from chatmodels.providers.openai_wire import CHAT
 from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.providers.token_counts import paid
 from chatmodels.providers.wire import Decoder, Wire, parse_body
@@ -77,7 +76,7 @@ class OpenAIWireModel(ChatModel):
         *,
         ca_bundle: str | None = None,
         transport: Transport | None = None,
-        wire: Wire = CHAT,
+        wire: Wire,
         sign_in: SignIn | None = None,
     ) -> None:
         self.model = model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from time import monotonic
 
 from chatmodels.config import RateLimit
@@ -16,11 +16,11 @@ from chatmodels.wrappers.start_queue import StartQueue
 class LimitingModel(WrappedModel):
     """Starts requests no faster than the limit allows, first come first served, over all threads and event loops."""
 
-    def __init__(self, inner: ChatModel, limit: RateLimit, *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, inner: ChatModel, limit: RateLimit) -> None:
         super().__init__(inner)
         self.limit = limit
         self._pace = Pace(limit)
-        self._queue = StartQueue(self._pace, clock)
+        self._queue = StartQueue(self._pace, monotonic)
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request` when its turn has come."""

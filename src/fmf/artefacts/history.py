@@ -58,7 +58,7 @@ def read_record(root: Path, run_id: str) -> Row | None:
     Raises:
         ConfigError: the file is not what a run writes.
     """
-    from fmf_core.settings import load_yaml_file
+    from fmf_core.yaml_text import load_yaml_file
 
     path = root / run_id / RECORD_NAME
     if not path.exists():

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from fmf.auth.base import SecretNotFoundError
 from fmf.errors import AuthError
 from fmf_core.logs import get_logger
-from fmf_core.redact import secret_key
+from fmf_core.secret_shapes import secret_key
 
 log = get_logger("fmf.auth")
 

@@ -134,7 +134,8 @@ def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
     """
     import orjson
 
-    from fmf_core.settings import load_yaml_file, validate
+    from fmf_core.settings import validate
+    from fmf_core.yaml_text import load_yaml_file
 
     if isinstance(chain, Mapping):
         raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)

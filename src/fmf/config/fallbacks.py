@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from chatmodels.config import ChatModelConfig
 from fmf.config.base import Section
 from fmf.config.providers import MODEL_KEYS, SECTIONS
-from fmf_core.settings import SettingsError, validate
+from fmf_core.faults import SettingsError
+from fmf_core.settings import validate
 
 SECRET_NAME: Final = "api_key_secret"  # noqa: S105 - the name of a setting
 """The setting that names the secret which holds the key; `api_key` holds the key itself, from the environment."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmf_core.redact import MASK, secret_key
+from fmf_core.secret_shapes import MASK, secret_key
 
 if TYPE_CHECKING:
     from fmf.config.models import FmfConfig

@@ -75,7 +75,8 @@ def read_index(path: Path) -> PromptIndex:
     Raises:
         PromptError: the file is no index; every fault is named with its line and column.
     """
-    from fmf_core.settings import load_yaml_file, validate
+    from fmf_core.settings import validate
+    from fmf_core.yaml_text import load_yaml_file
 
     if not path.exists():
         return PromptIndex()

@@ -1,5 +1,5 @@
 """Names only: the house's retries."""
 
-from fmf_core.retry import RetryPolicy, attempts
+from fmf_core.retry import RetryPolicy
 
-__all__ = ["RetryPolicy", "attempts"]
+__all__ = ["RetryPolicy"]

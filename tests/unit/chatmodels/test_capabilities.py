@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from chatmodels.capabilities import (
     capabilities_of,
-    check_request,
+    check_lacking,
     expected_capabilities,
     is_openai,
+    lacking_of,
     listed,
     provider_capabilities,
 )
@@ -38,7 +39,7 @@ ASKS: dict[str, dict[str, Any]] = {
 
 def refusal(provider: str, model: str, *, stream: bool = False, **asked: Any) -> ChatModelError | None:
     try:
-        check_request(provider, model, ChatRequest(**asked), stream=stream)
+        check_lacking(provider, model, ChatRequest(**asked), lacking_of(provider, model), stream=stream)
     except ChatModelError as error:
         return error
     return None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmf_core.redact import detect_pii, redact_pii
+from fmf_core.personal import detect_pii, redact_pii
 
 
 @pytest.mark.parametrize(

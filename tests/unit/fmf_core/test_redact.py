@@ -14,7 +14,6 @@ from pydantic import BaseModel, SecretStr
 
 from fmf_core import redact as module
 from fmf_core.redact import (
-    MASK,
     Blanking,
     add_named_secrets,
     add_secret,
@@ -23,10 +22,10 @@ from fmf_core.redact import (
     blank_error,
     redact,
     redact_value,
-    secret_key,
     shortened,
     suspicious,
 )
+from fmf_core.secret_shapes import MASK, secret_key
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationError, field_validator
 
 from fmf_core.errors import ConfigurationError
-from fmf_core.faults import faults_text
+from fmf_core.faults import SettingsError, faults_text
 from fmf_core.retry import RetryPolicy
-from fmf_core.settings import SettingsError, layered, load_yaml, validate
+from fmf_core.settings import layered, validate
 from fmf_core.value import Value
+from fmf_core.yaml_text import load_yaml
 
 
 class Folder(Value):

@@ -7,7 +7,7 @@ import pytest
 
 from fmf.auth.base import secret_providers
 from fmf.cli.extras import EXTRAS
-from fmf_core.settings import load_yaml
+from fmf_core.yaml_text import load_yaml
 
 FILE = "project: mine\nconnectors: [{name: docs, type: local, root: data}]\ninference: {provider: mock}\n"
 STEPS = "steps: [{id: s, prompt: 'inline: x {{ text }}', inputs: {text: '${chunk.text}'}}]"

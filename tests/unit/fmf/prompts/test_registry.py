@@ -9,7 +9,7 @@ import pytest
 from fmf.config.models import PromptRegistryConfig
 from fmf.errors import ConfigError, PromptError, exit_status
 from fmf.prompts.registry import PromptRegistry
-from fmf_core.settings import load_yaml
+from fmf_core.yaml_text import load_yaml
 
 
 def snapshot(root):
