@@ -21,6 +21,8 @@ Capability = Literal[
 ]
 """What a model may be able to do: answer, answer in pieces, call tools, be held to JSON or to a JSON Schema, look at
 images, and take a seed, a temperature, stop texts and a system prompt."""
+ENDPOINT_HOLDS_S = 1.0
+"""For how many seconds the address of a server is taken for what it was: it may depend on the environment."""
 
 
 class RateLimit(Value):

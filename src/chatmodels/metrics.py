@@ -10,12 +10,12 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from chatmodels.call_attributes import Ending, Vocabulary
-from chatmodels.config import Price
+from chatmodels.config import ENDPOINT_HOLDS_S, Price
 from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
 from chatmodels.instruments import Answers, Instruments, Series
-from chatmodels.pricing import cost_of_answer, with_failed
-from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
+from chatmodels.pricing import cost_of_answer
+from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import LEVELS, get_logger
 from fmf_core.portal import LeftError
@@ -23,8 +23,6 @@ from fmf_core.telemetry import Plain, Span, emit, error_type, metering, recordin
 
 MOST_SERIES = 256
 """How many pairs of model and server are kept ready for one chat model."""
-LOOK_AGAIN_S = 1.0
-"""How old what is known of the server's address may be, in seconds: it may depend on the environment."""
 
 _log = get_logger("chatmodels")
 _DEBUG, _INFO = LEVELS["DEBUG"], LEVELS["INFO"]
@@ -83,7 +81,7 @@ class Meter:
 
     def series(self, model: str, now: float) -> Series:
         """What all calls of `model` have in common, at the server that holds `now` (of the performance counter)."""
-        if now - self._looked > LOOK_AGAIN_S:
+        if now - self._looked > ENDPOINT_HOLDS_S:
             self._known, self._looked = self.endpoint(), now
         key = (model, self._known)
         found = self._series.get(key)
@@ -137,10 +135,13 @@ class MeasuredCall:
     def done(self, response: ChatResponse) -> ChatResponse:
         """The response with the facts that only the whole call knows: `latency_ms` and `cost_usd`."""
         seconds = perf_counter() - self._began
-        prices = self._meter.prices
-        cost = cost_of_answer(response.usage, prices, told=response.cost_usd, cached=response.cached)
-        if response.failed_usage:
-            cost = with_failed(cost, response.failed_usage, prices)
+        cost = cost_of_answer(
+            response.usage,
+            self._meter.prices,
+            failed=response.failed_usage,
+            told=response.cost_usd,
+            cached=response.cached,
+        )
         logged = _log.enabled(_DEBUG)
         if logged or self._series is not None:
             ending = Ending.of(response, cost)
@@ -159,20 +160,17 @@ class MeasuredCall:
         if chunk is not None and self._meter.content.wanted:
             self._texts.append(chunk.text)
 
-    def done_streaming(self, last: ChatChunk | None) -> None:
-        """The stream has ended, with `last` as the piece that carried usage and finish reason."""
+    def done_streaming(self, last: ChatChunk | None) -> float | None:
+        """The stream has ended, with `last` as the piece that carried usage and finish reason; its price is given."""
         seconds = perf_counter() - self._began
+        cost = cost_of_last(last, self._meter.prices)
         logged = _log.enabled(_DEBUG)
-        if not logged and self._series is None:
-            return
-        ending = Ending()
-        if last is not None:
-            cost = cost_of_answer(last.usage, self._meter.prices, cached=last.cached)
-            cost = with_failed(cost, last.failed_usage, self._meter.prices)
-            ending = Ending.of_stream(last, "".join(self._texts), cost)
-        self._report(seconds, ending)
-        if logged:
-            self._say(seconds, ending)
+        if logged or self._series is not None:
+            ending = Ending() if last is None else Ending.of_stream(last, "".join(self._texts), cost)
+            self._report(seconds, ending)
+            if logged:
+                self._say(seconds, ending)
+        return cost
 
     def _observe(self) -> None:
         meter = self._meter
@@ -269,7 +267,7 @@ class MeasuredCall:
         if isinstance(error, FrameworkError):
             limits = error.fields.get("rate_limit")
             facts |= {"op": error.op, "attempts": error.fields.get("attempts", 1)}
-            facts |= limits if isinstance(limits, Mapping) else {}
+            facts |= limits.model_dump(exclude_none=True) if isinstance(limits, RateLimitStatus) else {}
         _log.info(
             "llm.call", status="failed", code=kind, error=str(error), latency_ms=round(seconds * 1000.0, 3), **facts
         )
@@ -282,6 +280,13 @@ class MeasuredCall:
             "temperature": request.temperature,
             "max_tokens": request.max_tokens,
         }
+
+
+def cost_of_last(last: ChatChunk | None, prices: Mapping[str, Price]) -> float | None:
+    """What a stream cost in US dollars, as its last piece tells; `None` without one, or where a price is unknown."""
+    if last is None:
+        return None
+    return cost_of_answer(last.usage, prices, failed=last.failed_usage, cached=last.cached)
 
 
 def _failed(error: BaseException, kind: str) -> Plain:

@@ -77,6 +77,7 @@ def cost_of_answer(
     usage: TokenUsage | None,
     prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
     *,
+    failed: Sequence[TokenUsage] = (),
     told: float | None = None,
     cached: bool = False,
 ) -> float | None:
@@ -85,22 +86,17 @@ def cost_of_answer(
     Args:
         usage: its tokens; `None` where nobody counted them.
         prices: as for `cost_of`.
+        failed: what failed attempts before it were billed for; it is added in any case.
         told: the cost that is known already; it counts more than an estimate.
         cached: whether the answer came from a cache or a recording, and so cost nothing.
     """
-    if cached:
-        return 0.0
-    return cost_of(usage, prices) if told is None and usage is not None else told
-
-
-def with_failed(
-    cost_usd: float | None, failed: Sequence[TokenUsage], prices: Mapping[str, Price | Mapping[str, Any]] | None = None
-) -> float | None:
-    """`cost_usd` of an answer with what failed attempts before it were charged for; `None` where a price is unknown."""
-    for usage in failed:
-        more = cost_of(usage, prices)
-        cost_usd = None if cost_usd is None or more is None else cost_usd + more
-    return cost_usd
+    cost = 0.0 if cached else told
+    if cost is None and usage is not None:
+        cost = cost_of(usage, prices)
+    for earlier in failed:
+        more = cost_of(earlier, prices)
+        cost = None if cost is None or more is None else cost + more
+    return cost
 
 
 def tell_old_price(usage: TokenUsage, cost_usd: float | None, *, today: Callable[[], date] | None = None) -> None:

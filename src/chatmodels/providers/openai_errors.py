@@ -78,7 +78,7 @@ def refused(reply: Reply, call: Call) -> ChatModelError:
         error = reported(_error_in(reply.body), call, status=status, retry_after=seconds_to_wait(reply.headers))
         limits = rate_limit_status(reply.headers)
         if limits is not None:
-            error.fields["rate_limit"] = limits.model_dump(exclude_none=True)
+            error.fields["rate_limit"] = limits
     error.__cause__ = TransportFault(f"HTTP {status}", error.code)
     return error
 

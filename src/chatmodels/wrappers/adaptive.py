@@ -234,8 +234,8 @@ class Gate:
         else:
             update(throttle.passed, started, self._clock(), crew)
         limits = error.fields.get("rate_limit")
-        if limits and error.retry_after is None:
-            self.told(RateLimitStatus.model_validate(limits), started, 0)
+        if isinstance(limits, RateLimitStatus) and error.retry_after is None:
+            self.told(limits, started, 0)
 
     def paced_anew(self) -> bool:
         """Whether there is a learnt rate and was none, or the other way round, when this was last asked."""

@@ -13,11 +13,8 @@ from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.circuit import Circuit, Pass
 from chatmodels.wrappers.shared import StateTable
-from chatmodels.wrappers.waiter import Waiter
+from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
 from fmf_core.errors import Code
-
-LOOK_AGAIN_S = 1.0
-"""How often a caller who waits for a probe looks at the clock."""
 
 
 class BreakerOpenError(ChatModelError):

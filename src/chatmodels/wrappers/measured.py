@@ -9,8 +9,8 @@ from copy import copy
 from chatmodels.config import Price
 from chatmodels.errors import billed
 from chatmodels.iface import ChatModel
-from chatmodels.metrics import MeasuredCall, Meter
-from chatmodels.pricing import cost_of_answer, with_failed
+from chatmodels.metrics import MeasuredCall, Meter, cost_of_last
+from chatmodels.pricing import cost_of_answer
 from chatmodels.spending import check_budgets, count_spending
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
@@ -44,7 +44,7 @@ class MeasuredModel(WrappedModel):
                 self._count_failed(error)
                 raise
             except (CancelledError, GeneratorExit):
-                self._count(None)
+                count_spending(None, None)
                 raise
         count_spending(response.usage, response.cost_usd, response.failed_usage)
         return response
@@ -62,7 +62,7 @@ class MeasuredModel(WrappedModel):
                         last = chunk
                     yield chunk
             except (CancelledError, GeneratorExit):
-                self._count(last)
+                _count(last, cost_of_last(last, self._meter.prices))
                 raise
             except FrameworkError as error:
                 if last is not None and last.usage is not None and not last.cached:
@@ -71,21 +71,23 @@ class MeasuredModel(WrappedModel):
                 raise
             finally:
                 await close_stream(stream)
-            self._count(last)
-            call.done_streaming(last)
-
-    def _count(self, last: ChatChunk | None) -> None:
-        usage, failed = (last.usage, last.failed_usage) if last else (None, ())
-        cost = cost_of_answer(usage, self._meter.prices, cached=last is not None and last.cached)
-        count_spending(usage, with_failed(cost, failed, self._meter.prices), failed)
+            _count(last, call.done_streaming(last))
 
     def _count_failed(self, error: FrameworkError) -> None:
         """Answers that could not be used are paid all the same: put their cost beside their tokens."""
         *earlier, last = billed(error) or (None,)
         if last is not None:
-            cost = with_failed(cost_of_answer(last, self._meter.prices), earlier, self._meter.prices)
+            cost = cost_of_answer(last, self._meter.prices, failed=earlier)
             error.fields["cost_usd"] = cost
             count_spending(last, cost, earlier)
+
+
+def _count(last: ChatChunk | None, cost_usd: float | None) -> None:
+    """Count a stream; nobody knows what one without a last piece took."""
+    if last is None:
+        count_spending(None, None)
+    else:
+        count_spending(last.usage, cost_usd, last.failed_usage)
 
 
 def measured_in(model: ChatModel) -> MeasuredModel | None:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
+from chatmodels.config import ENDPOINT_HOLDS_S
 from chatmodels.iface import ChatModel
 from fmf_core.forks import in_forked_child
 
@@ -18,8 +19,6 @@ KEPT_S = 600.0
 """For how many seconds after its last use a state is kept when no model object uses it any longer."""
 MOST_KEPT = 256
 """How many states one table keeps that nobody may use any longer; the one unused for the longest time goes first."""
-LOOK_AGAIN_S = 1.0
-"""How often the address of a model is asked for."""
 MOST_NAMES = 1000
 """For how many models one wrapper looks states up; names that come from outside must not fill the memory."""
 
@@ -126,7 +125,7 @@ class StateLookup(Generic[T]):
     def _look_up(self, model: ChatModel, name: str) -> T:
         now = monotonic()
         if now >= self._look_at:
-            self._now, self._look_at = {}, now + LOOK_AGAIN_S
+            self._now, self._look_at = {}, now + ENDPOINT_HOLDS_S
         if len(self._held) + len(self._lone) >= MOST_NAMES:
             self._held, self._lone, self._now = {}, {}, {}
         if model.endpoint is None:

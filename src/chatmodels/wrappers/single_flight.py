@@ -9,13 +9,11 @@ from copy import copy
 from time import monotonic
 from typing import Generic, TypeVar
 
-from chatmodels.wrappers.waiter import Waiter
+from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 
 T = TypeVar("T")
-LOOK_AGAIN_S = 1.0
-"""How often a caller who waits for an answer looks whether the one who asks is still there."""
 BLOCKED_S = 2.0
 """After how long without a sign of life the event loop of the one who asks counts as blocked."""
 SHARED_FAILURES = frozenset(

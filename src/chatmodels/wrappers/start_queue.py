@@ -9,11 +9,9 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Protocol
 
-from chatmodels.wrappers.waiter import Waiter
+from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
 from fmf_core.forks import in_forked_child
 
-LOOK_AGAIN_S = 1.0
-"""How often a caller who waits for its turn looks whether those before it are still there."""
 LATE_S = 0.25
 """Who does not come for so long when it is due, because its event loop is busy or gone, is passed over."""
 

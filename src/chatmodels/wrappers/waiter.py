@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+LOOK_AGAIN_S = 1.0
+"""How often who waits looks by itself, in seconds: those who should wake it may be gone with their event loop."""
+
 
 class Waiter:
     """A caller who waits on the event loop that runs here, wherever those who wake it are."""

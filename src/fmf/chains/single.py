@@ -54,7 +54,7 @@ class Question:
             InferenceError: the model could not answer, or broke off.
         """
         from chatmodels.pieces import joined_anyway
-        from chatmodels.pricing import cost_of_answer, with_failed
+        from chatmodels.pricing import cost_of_answer
         from chatmodels.types import TokenUsage
 
         begun = time.perf_counter()
@@ -67,11 +67,11 @@ class Question:
         uncounted = TokenUsage(prompt_tokens=0, completion_tokens=0, model=name, provider=provider, estimated=True)
         answer = joined_anyway(chunks, uncounted)
         counted = None if answer.usage is uncounted else answer.usage
-        cost = cost_of_answer(counted, self.prices, cached=answer.cached)
+        cost = cost_of_answer(counted, self.prices, failed=answer.failed_usage, cached=answer.cached)
         yield answer.model_copy(
             update={
                 "latency_ms": 1000 * (time.perf_counter() - begun),
-                "cost_usd": with_failed(cost, answer.failed_usage, self.prices),
+                "cost_usd": cost,
             }
         )
 

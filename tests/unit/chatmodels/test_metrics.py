@@ -462,9 +462,7 @@ class TestLogLines:
         lines = log_lines("DEBUG")
         limits = RateLimitStatus(limit_requests=100, remaining_tokens=99, reset_requests_s=1.5)
         whole = vendor().complete(ChatRequest(prompt="x")).model_copy(update={"rate_limit": limits})
-        failure = ChatModelError(
-            "slow down", op="v.c", code=ErrorCode.AUTH, fields={"rate_limit": limits.model_dump(exclude_none=True)}
-        )
+        failure = ChatModelError("slow down", op="v.c", code=ErrorCode.AUTH, fields={"rate_limit": limits})
         model = make(MockChatModel([whole, failure]))
         model.invoke("x")
         with pytest.raises(ChatModelError):

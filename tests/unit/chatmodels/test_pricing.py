@@ -209,6 +209,9 @@ def test_what_an_answer_cost():
     assert cost_of_answer(usage, told=2.0) == 2.0
     assert cost_of_answer(usage, told=0.0) == 0.0
     assert cost_of_answer(usage, told=2.0, cached=True) == 0.0
+    assert cost_of_answer(usage, failed=(usage, usage)) == pytest.approx(0.45)
+    assert cost_of_answer(usage, failed=(usage,), cached=True) == pytest.approx(0.15)
+    assert cost_of_answer(usage, failed=(usage.model_copy(update={"model": "unknown"}),)) is None
     assert cost_of_answer(None) is None
     assert cost_of_answer(None, told=2.0) == 2.0
 

@@ -265,17 +265,25 @@ class TestWhatIsLearnt:
     def test_limits_in_the_headers_of_a_refusal(self):
         gate, now = self.gate()
         started = gate.start_now()
-        limits = {"remaining_requests": 0, "reset_requests_s": 9.0, "limit_requests": 60}
+        limits = RateLimitStatus(remaining_requests=0, reset_requests_s=9.0, limit_requests=60)
         gate.failed(started, failure(ErrorCode.RATE_LIMIT, fields={"rate_limit": limits}))
         now[0] += 8.9
         assert gate.start_now() is None
         now[0] += 0.2
         assert gate.start_now() is not None
 
+    def test_they_reach_the_error_as_they_are_read(self):
+        headers = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}
+        with ScriptedServer([Reply(status=429, headers=headers)]) as server:
+            model = create_chat_model("openai", base_url=server.base_url, api_key="k", model="m", retry=None)
+            with pytest.raises(ChatModelError) as caught:
+                model.invoke("x")
+        assert caught.value.fields["rate_limit"] == RateLimitStatus(limit_requests=60, remaining_requests=59)
+
     def test_a_wait_that_is_asked_for_counts_more_than_the_headers(self):
         gate, now = self.gate()
         started = gate.start_now()
-        limits = {"remaining_requests": 0, "reset_requests_s": 50.0}
+        limits = RateLimitStatus(remaining_requests=0, reset_requests_s=50.0)
         gate.failed(started, failure(ErrorCode.RATE_LIMIT, retry_after=2.0, fields={"rate_limit": limits}))
         now[0] += 3.5
         assert gate.start_now() is not None
