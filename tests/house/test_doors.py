@@ -84,19 +84,7 @@ DOORS = {
     "generative_ai_workflow.observability.tracker:TokenUsageTracker": ["generative_ai_workflow:TokenUsageTracker"],
 }
 
-FACADES = {
-    "chatmodels": """
-        ChatModel MessageGenerator StreamMessageHandler ModelInfoProvider HealthChecker Runnable Message TextPart
-        ImagePart ToolCall ChatRequest ChatResponse ChatChunk TokenUsage ModelInfo HealthStatus ChatModelConfig
-        ChatModelError ErrorCode create_chat_model register_chat_model list_chat_models get_chat_model_metadata
-        unregister_chat_model MockChatModel AdvancedMockChatModel RecordingModel ReplayModel cost_of""",
-    "generative_ai_workflow": """
-        FrameworkConfig WorkflowEngine Workflow WorkflowConfig WorkflowStep LLMStep TransformStep ConditionalStep
-        StepContext StepResult StepStatus WorkflowResult WorkflowStatus ExecutionMetrics LLMProvider LLMRequest
-        LLMResponse TokenUsage MockLLMProvider PluginRegistry Middleware detect_pii redact_pii TokenUsageTracker
-        CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError
-        ProviderAuthError PluginError PluginNotFoundError PluginRegistrationError ExpressionError""",
-}
+FACADES = ["chatmodels", "generative_ai_workflow"]
 
 TABLES = [
     "chatmodels.registry:models",
@@ -117,10 +105,10 @@ def test_a_door_leads_to_the_one_home(home: str, door: str) -> None:
 
 
 @pytest.mark.parametrize("package", FACADES)
-def test_a_facade_shows_exactly_what_it_promises(package: str) -> None:
+def test_a_facade_shows_each_name_once_and_nothing_else(package: str) -> None:
+    # Which names these are is in the tests of each package.
     module = importlib.import_module(package)
     shown = module.__all__
-    assert set(FACADES[package].split()) <= set(shown)
     assert sorted(shown) == sorted(set(shown))
     assert set(shown) <= set(dir(module))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
+import re
+
 import pytest
 
-from chatmodels import ConfigurationError, MockChatModel, PluginNotFoundError, create_chat_model
+from chatmodels import ChatModel, ConfigurationError, MockChatModel, PluginNotFoundError, create_chat_model
 
 
 def hint_of(kind, call) -> str:
@@ -60,9 +63,23 @@ def test_a_number_where_a_mapping_is_wanted(settings, advice):
     assert hint_of(ConfigurationError, lambda: create_chat_model("mock", **settings)) == advice
 
 
-@pytest.mark.parametrize("mapping", [{"retry": {"max_attempts": 3}}, {"concurrency": {"start": 5, "max": 5}}])
-def test_what_the_hints_say_works(mapping):
-    create_chat_model("mock", **mapping)
+@pytest.mark.parametrize("setting", ["retry", "retry_budget", "rate_limit", "concurrency", "breaker", "max_retries"])
+def test_a_setting_as_a_hint_writes_it_works(setting):
+    hint = hint_of(ConfigurationError, lambda: create_chat_model("mock", **{setting: 5}))
+    name, mapping = re.search(r"(\w+)=(\{.*?\})", hint).groups()
+    made = create_chat_model("mock", **{name: ast.literal_eval(mapping)})
+    assert isinstance(made, ChatModel)
+
+
+@pytest.mark.parametrize(
+    "provider", ["ollama", "gpt-4o-mini", "azure", "bedrock", "anthropic", "gemini", "vllm/x", "fake"]
+)
+def test_a_call_as_a_hint_writes_it_works(provider):
+    hint = hint_of(PluginNotFoundError, lambda: create_chat_model(provider))
+    call = ast.parse(re.search(r"create_chat_model\(.*?\)", hint).group(), mode="eval").body
+    settings = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    made = create_chat_model(ast.literal_eval(call.args[0]), **settings)
+    assert made.get_model_info().name == settings["model"]
 
 
 LOCAL = 'write create_chat_model("openai", base_url="http://localhost:11434/v1", model="{}")'
