@@ -40,7 +40,7 @@ class Circuit:
 
     def enter(self, now: float) -> Pass | None:
         """Leave to ask now, or `None` while the circuit is open or its probe is under way."""
-        if self._opened_at is None:
+        if self.is_closed:
             return Pass(self._turn, is_probe=False)
         if self.wait(now) > 0:
             return None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Protocol
 
 from chatmodels.config import Concurrency
 from chatmodels.types import RateLimitStatus
+from chatmodels.wrappers.crew import Crew
 from chatmodels.wrappers.learnt_concurrency import LearntConcurrency
 from chatmodels.wrappers.learnt_rate import LearntRate
 
@@ -19,15 +19,6 @@ LONGEST_PAUSE_S = 60.0
 """The longest pause that an endpoint can ask for, in seconds: a longer one is no matter of pace."""
 DOUBTFUL_ZEROS = 2
 """An endpoint that has nothing left again and again right after its own reset does not count what we do."""
-
-
-class Crew(Protocol):
-    """Requests that belong together."""
-
-    count: int
-    """How many of them have a place."""
-    lost: int
-    """How many had one that was taken back before they ended."""
 
 
 class Throttle:
@@ -59,11 +50,6 @@ class Throttle:
         self._next = -inf
         self._tokens = 0.0
         self._zeros = 0
-
-    @property
-    def in_flight(self) -> int:
-        """How many requests have started and not ended."""
-        return self.window.in_flight
 
     def delay(self, now: float) -> float:
         """Seconds until the next start; 0 or less when it may be now, and infinite when a request must end first."""

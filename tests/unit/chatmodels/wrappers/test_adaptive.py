@@ -20,7 +20,8 @@ from chatmodels import (
 )
 from chatmodels.testing import ChatModelExam
 from chatmodels.types import RateLimitStatus
-from chatmodels.wrappers.adaptive import AdaptiveModel, Gate
+from chatmodels.wrappers.adaptive import AdaptiveModel
+from chatmodels.wrappers.gate import Gate
 from fmf_core.errors import ConfigurationError
 from fmf_core.logs import configure_logging, reset_logging
 from peers.scripted_server import Reply, ScriptedServer
@@ -128,7 +129,7 @@ class TestPlaces:
                 pass
             second = [chunk.text async for chunk in model.stream_async(REQUEST)]
             await first.aclose()
-            return second, model._gates.of(model, REQUEST.model).throttle.in_flight
+            return second, model._gates.of(model, REQUEST.model).throttle.window.in_flight
 
         assert in_own_loop(asyncio.wait_for(go(), 30)) == (["b", ""], 0)
 
@@ -141,13 +142,13 @@ class TestPlaces:
         loop = asyncio.new_event_loop()
         tasks = [loop.create_task(model.complete_async(REQUEST)) for _ in range(2)]
         loop.run_until_complete(asyncio.sleep(0.01))
-        assert gate.throttle.in_flight == 2
+        assert gate.throttle.window.in_flight == 2
         inner.open.set()
         try:
             if not runs_again:
                 loop.close()
             assert in_own_loop(asyncio.wait_for(model.complete_async(REQUEST), 30)).content == "done"
-            assert gate.throttle.in_flight == 0
+            assert gate.throttle.window.in_flight == 0
         finally:
             if runs_again:
                 loop.run_until_complete(asyncio.gather(*tasks))
@@ -156,7 +157,7 @@ class TestPlaces:
                 task._log_destroy_pending = False
             del tasks, task
             gc.collect()
-        assert gate.throttle.in_flight == 0
+        assert gate.throttle.window.in_flight == 0
 
     def test_who_waits_too_long_fails_with_what_to_do(self):
         async def go():

@@ -314,7 +314,7 @@ class TestPlaces:
 
         assert set(run(go())) == {"a b c"}
         assert (inner.most, inner.begun) == (largest, begun)
-        assert (inner.under_way, gate.throttle.in_flight) == (0, 0)
+        assert (inner.under_way, gate.throttle.window.in_flight) == (0, 0)
 
     def test_a_place_is_given_back_when_the_call_is_cancelled(self):
         inner = Crowd()
@@ -325,12 +325,12 @@ class TestPlaces:
             call = asyncio.create_task(model.complete_async(REQUEST))
             while inner.begun < 2:
                 await asyncio.sleep(0.001)
-            assert gate.throttle.in_flight == 2
+            assert gate.throttle.window.in_flight == 2
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
 
         run(go())
-        assert gate.throttle.in_flight == 0
+        assert gate.throttle.window.in_flight == 0
 
     def test_what_finds_no_place_costs_no_share(self):
         budget = HedgeBudget(0.1)

@@ -40,7 +40,7 @@ def test_an_unknown_endpoint_gets_few_at_once_and_soon_the_rest():
     throttle = Throttle(Concurrency(start=64))
     assert starts(throttle, 0.0) == FIRST_BURST
     now = 0.0
-    while throttle.in_flight < 64:
+    while throttle.window.in_flight < 64:
         now += throttle.delay(now)
         throttle.start(now)
     assert now < 0.5
@@ -53,7 +53,7 @@ def test_every_end_gives_the_place_back(end):
     assert starts(throttle, 1.0) == 2
     facts = {"succeeded": (1.0, 1.1, 0.1), "passed": (1.0, 1.1), "released": ()}.get(end, (1.0, 1.1, None))
     getattr(throttle, end)(*facts)
-    assert throttle.in_flight == 1
+    assert throttle.window.in_flight == 1
     assert throttle.delay(60.0) <= 0
 
 
@@ -147,7 +147,7 @@ def test_whatever_happens_the_next_start_comes(steps, largest):
         if throttle.delay(now) <= 0:
             throttle.start(now)
             running.append(now)
-        assert throttle.in_flight == len(running) <= largest
+        assert throttle.window.in_flight == len(running) <= largest
         if kind == "told":
             throttle.told(status(limit_requests=100, remaining_requests=left, reset_requests_s=wait), now, now, left)
         elif running:
