@@ -53,7 +53,7 @@ def provider_capabilities(provider: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def expected_capabilities(provider: str, model: str) -> tuple[str, ...]:
-    """What to tell of `model`: what the table says, and of an unknown one what may be tried."""
+    """The capabilities that `get_model_info` tells: those of the table, or of an unknown model what may be tried."""
     family = family_of(provider, model)
     if family.capabilities is not None:
         return listed(family.capabilities)
@@ -89,7 +89,7 @@ def listed(capabilities: Iterable[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def lacking_of(provider: str, model: str) -> frozenset[str]:
+def lacking_by_table(provider: str, model: str) -> frozenset[str]:
     """The capabilities for whose sake a request to `model` is refused; none where the table does not know it."""
     known = capabilities_of(provider, model)
     return frozenset() if known is None else lacking_beside(provider, known)
@@ -109,7 +109,7 @@ def check_lacking(
         provider: the provider's name.
         model: the model that is to answer.
         request: what it is asked.
-        lacking: what it cannot do, see `lacking_of`.
+        lacking: what it cannot do, see `lacking_by_table`.
         stream: whether it is asked for pieces.
 
     Raises:

@@ -69,7 +69,7 @@ def requests_in(error: BaseException) -> int:
     return int(was_asked(error)) if told is None else int(told)
 
 
-def billed(error: BaseException) -> tuple[TokenUsage, ...]:
+def charges_in(error: BaseException) -> tuple[TokenUsage, ...]:
     """What the provider charged for in a failed call, request by request, the last one at the end.
 
     An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before.

@@ -43,7 +43,9 @@ class Instruments:
             for duration in seconds[1:]:
                 instrument.record(duration, attributes, context=context)
 
-    def record_tokens(self, usage: TokenUsage | None, answers: Answers, context: Any, *, text_only: bool) -> None:
+    def record_tokens(
+        self, usage: TokenUsage | None, answers: AnswerAttributes, context: Any, *, text_only: bool
+    ) -> None:
         """Count what one call took.
 
         Args:
@@ -92,17 +94,17 @@ class Series:
         self.started = Plain({**self.attributes, **plain(more)})
         self.title = f"chat {self.attributes['gen_ai.request.model']}"
         self._instruments = instruments
-        self._answers: dict[str | None, Answers] = {}
+        self._answers: dict[str | None, AnswerAttributes] = {}
         self._failures: dict[str, Plain] = {}
 
-    def answers(self, model: str | None) -> Answers:
+    def answers(self, model: str | None) -> AnswerAttributes:
         """The attributes for answers of `model`; `None` is a model that did not tell its name."""
         found = self._answers.get(model)
         if found is None:
             if len(self._answers) >= MOST_NAMES:
                 self._answers.clear()
             attributes = Plain({**self.attributes, **plain({"gen_ai.response.model": model})})
-            found = self._answers[model] = Answers(attributes, self._instruments)
+            found = self._answers[model] = AnswerAttributes(attributes, self._instruments)
         return found
 
     def failures(self, error_type: str) -> Plain:
@@ -115,7 +117,7 @@ class Series:
         return found
 
 
-class Answers:
+class AnswerAttributes:
     """The attributes of all answers by one model."""
 
     __slots__ = ("attributes", "text", "tokens", "unknown")

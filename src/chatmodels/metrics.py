@@ -13,7 +13,7 @@ from chatmodels.call_attributes import Ending, Vocabulary
 from chatmodels.config import ENDPOINT_HOLDS_S, Price
 from chatmodels.content import answered, as_text, asked
 from chatmodels.conventions import DETAILS_EVENT, EXCEPTION_EVENT, PROVIDER_NAMES, chosen_content, chosen_profiles
-from chatmodels.instruments import Answers, Instruments, Series
+from chatmodels.instruments import AnswerAttributes, Instruments, Series
 from chatmodels.pricing import cost_of_answer
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, RateLimitStatus, TokenUsage
 from fmf_core.errors import FrameworkError
@@ -201,7 +201,7 @@ class MeasuredCall:
         if self._span.recording or self._meter.content.event:
             self._describe(seconds, self._meter.vocabulary.answered(ending), ending)
 
-    def _count(self, seconds: float, attributes: Plain, answers: Answers, usage: TokenUsage | None) -> None:
+    def _count(self, seconds: float, attributes: Plain, answers: AnswerAttributes, usage: TokenUsage | None) -> None:
         """Tell the metrics: the duration under `attributes`, everything else as of `answers`."""
         if not metering():
             return

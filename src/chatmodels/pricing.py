@@ -86,7 +86,7 @@ def cost_of_answer(
     Args:
         usage: its tokens; `None` where nobody counted them.
         prices: as for `cost_of`.
-        failed: what failed attempts before it were billed for; it is added in any case.
+        failed: what failed attempts before it were charged for; it is added in any case.
         told: the cost that is known already; it counts more than an estimate.
         cached: whether the answer came from a cache or a recording, and so cost nothing.
     """

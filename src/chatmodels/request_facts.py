@@ -64,7 +64,7 @@ def request_key(request: ChatRequest, **more: Any) -> str:
     given = [name for name in SETTINGS if name in request.model_fields_set]
     settings = {name: getattr(request, name) for name in SETTINGS}
     asked = request_facts(request.model_copy(update={"extra_params": {}}))
-    extra = told(request.extra_params)
+    extra = distinct_json(request.extra_params)
     return digest({"more": more, "request": asked, "extra": extra, "given": given, "settings": settings})
 
 
@@ -92,7 +92,7 @@ def _sorted(value: Any) -> Any:
     return facts
 
 
-def told(value: Any) -> Any:
+def distinct_json(value: Any) -> Any:
     """`value` as JSON that differs wherever values, their types or the order of nested keys do.
 
     It may hold secrets, so only hash it.

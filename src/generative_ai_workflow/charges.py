@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from chatmodels.errors import billed
+from chatmodels.errors import charges_in
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 
@@ -25,7 +25,7 @@ class FailedCall(NamedTuple):
         attempts, cost = error.fields.get("attempts", 1), error.fields.get("cost_usd")
         return cls(
             attempts if isinstance(attempts, int) else 1,
-            sum_of(billed(error)),
+            sum_of(charges_in(error)),
             float(cost) if isinstance(cost, int | float) else None,
         )
 

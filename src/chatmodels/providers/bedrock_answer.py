@@ -9,7 +9,7 @@ from typing import Final
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import Characters, count, mapping
-from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import tool_call_of
 from chatmodels.types import ChatChunk, ChatResponse
 from fmf_core.errors import Code
@@ -123,7 +123,7 @@ class GatheredAnswer:
         try:
             return self._last()
         except ChatModelError as error:
-            paid(error, self.counts, self.call)
+            charged(error, self.counts, self.call)
             raise
 
     def _last(self) -> ChatChunk:

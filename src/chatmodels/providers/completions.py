@@ -16,7 +16,7 @@ from chatmodels.pieces import pieces_of
 from chatmodels.providers.call import Call
 from chatmodels.providers.openai_errors import refused
 from chatmodels.providers.rate_headers import rate_limit_status
-from chatmodels.providers.token_counts import paid
+from chatmodels.providers.token_counts import charged
 from chatmodels.providers.wire import Decoder, Wire, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
@@ -219,7 +219,7 @@ class OpenAIWireModel(ChatModel):
         try:
             return self._wire.decode(payload, call)
         except ChatModelError as error:
-            paid(error, self._wire.counts(payload.get("usage")), call)
+            charged(error, self._wire.counts(payload.get("usage")), call)
             raise
 
     def _refused(self, reply: Reply, call: Call) -> ChatModelError:

@@ -10,7 +10,7 @@ from chatmodels.errors import ChatModelError
 from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import Characters, count, mapping, of_type, string
-from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
     Wire,
@@ -242,7 +242,7 @@ class StreamDecoder:
     def charge(self, error: ChatModelError) -> None:
         """Say on `error` what the provider has counted by now."""
         if "usage" not in error.fields:
-            paid(error, _counts(self._usage), self.call)
+            charged(error, _counts(self._usage), self.call)
 
     def _last(self, model: str | None) -> ChatChunk:
         text = "".join(self.text)

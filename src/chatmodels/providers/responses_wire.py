@@ -12,7 +12,7 @@ from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.checks import Characters, count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
-from chatmodels.providers.token_counts import Counts, paid
+from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import Wire, check_answer, cut_off, parse_object, schema_format, temperature_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
@@ -248,7 +248,7 @@ class StreamDecoder:
     def charge(self, error: ChatModelError) -> None:
         """Say on `error` what the provider has counted by now."""
         if self._last is not None and "usage" not in error.fields:
-            paid(error, _counts(self._last.get("usage")), self.call)
+            charged(error, _counts(self._last.get("usage")), self.call)
 
     def _checked(self, last: Mapping[str, Any]) -> ChatChunk:
         self._characters.finish()
@@ -279,7 +279,7 @@ class StreamDecoder:
         if not isinstance(response, dict):
             raise self.call.bad_reply("the last event of the stream has no response", event)
         if event["type"] == "response.failed" or response.get("error"):
-            raise paid(reported(response.get("error"), self.call), _counts(response.get("usage")), self.call)
+            raise charged(reported(response.get("error"), self.call), _counts(response.get("usage")), self.call)
         self._last = response
         self.ended = True
 

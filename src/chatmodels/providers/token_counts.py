@@ -47,8 +47,8 @@ class Counts:
         return count(self.prompt) is not None and count(self.completion) is not None
 
 
-def paid(error: ChatModelError, counts: Counts, call: Call) -> ChatModelError:
-    """`error` with the `usage` of the answer that could not be used, where the provider counted: it is paid as well."""
+def charged(error: ChatModelError, counts: Counts, call: Call) -> ChatModelError:
+    """`error` with the `usage` of the answer that could not be used, where the provider counted: it costs as well."""
     if counts.complete:
         error.fields["usage"] = counts.usage(call, model=call.request.model, answer="")
     return error

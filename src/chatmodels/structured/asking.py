@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from chatmodels.errors import ChatModelError, billed
+from chatmodels.errors import ChatModelError, charges_in
 from chatmodels.json_keywords import QUICK_S, QUICK_STEPS, Limit, limited
 from chatmodels.structured.finding import Accept, Found, HopelessError, MisfitError, find
 from chatmodels.structured.telling import Refusals, refuses_the_format, ways_to_tell
@@ -211,7 +211,7 @@ class _Ladder(Generic[T]):
 
     def _after_error(self, error: ChatModelError) -> None:
         """The model raised: an answer that cannot be used, a format that it does not know, or something else."""
-        spent, cost, charged = error.fields.get("usage"), error.fields.get("cost_usd"), billed(error)
+        spent, cost, charged = error.fields.get("usage"), error.fields.get("cost_usd"), charges_in(error)
         usage = spent if isinstance(spent, TokenUsage) else None
         if error.code is Code.INVALID and self._raised_just_now:
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error

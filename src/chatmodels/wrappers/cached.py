@@ -12,7 +12,7 @@ from uuid import uuid4
 from chatmodels.config import ResponseCache
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import joined, pieces_of, unshared
-from chatmodels.request_facts import UntellableError, digest, request_key, told
+from chatmodels.request_facts import UntellableError, digest, distinct_json, request_key
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from chatmodels.wrappers.memory_cache import MemoryCache
@@ -75,7 +75,7 @@ class CachedModel(WrappedModel):
         self._warned = False
         self._made_of: str | None = None
         try:
-            self._made_of = None if facts is None else digest({"facts": told(facts)})
+            self._made_of = None if facts is None else digest({"facts": distinct_json(facts)})
         except UntellableError as error:
             self._unkept_because = str(error)
         self._clock = clock
@@ -162,7 +162,7 @@ class CachedModel(WrappedModel):
         try:
             facts = self._facts()
             if facts is not None:
-                return digest({"facts": told(facts)})
+                return digest({"facts": distinct_json(facts)})
         except UntellableError as error:
             self._unkept_because = str(error)
         except Exception as error:  # noqa: BLE001 - a plugin's own code; the model can answer all the same

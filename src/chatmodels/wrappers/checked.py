@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 
-from chatmodels.capabilities import check_lacking, is_openai, lacking_beside, lacking_of, listed
+from chatmodels.capabilities import check_lacking, is_openai, lacking_beside, lacking_by_table, listed
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ModelInfo
 from chatmodels.wrappers.base import WrappedModel
@@ -54,7 +54,7 @@ class CheckedModel(WrappedModel):
             if self._given is not None and self._is_given(name):
                 lacking = lacking_beside(self.provider_name, self._given)
             else:
-                lacking = lacking_of(self.provider_name, name or self.inner.get_model_info().name)
+                lacking = lacking_by_table(self.provider_name, name or self.inner.get_model_info().name)
             if len(self._lacking) < MOST_KEPT:
                 self._lacking[name] = lacking
         return lacking

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from chatmodels.config import FALLBACK_ON, Price
-from chatmodels.errors import ChatModelError, billed, chat_model_error, requests_in
+from chatmodels.errors import ChatModelError, charges_in, chat_model_error, requests_in
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream, counted, presets_of, tell_charged, until_text
@@ -207,4 +207,4 @@ class FallbackModel(WrappedModel):
 
 
 def _charged(failures: Sequence[FrameworkError]) -> tuple[TokenUsage, ...]:
-    return tuple(usage for error in failures for usage in billed(error))
+    return tuple(usage for error in failures for usage in charges_in(error))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any, Protocol, TypeVar
 
-from chatmodels.errors import billed
+from chatmodels.errors import charges_in
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged
@@ -152,7 +152,7 @@ async def _first_good(tasks: list[asyncio.Task[T]]) -> T:
 
 def _charged(tasks: list[asyncio.Task[T]]) -> tuple[TokenUsage, ...]:
     errors = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-    return tuple(usage for error in errors if error is not None for usage in billed(error))
+    return tuple(usage for error in errors if error is not None for usage in charges_in(error))
 
 
 async def _give_up(tasks: list[asyncio.Task[T]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from copy import copy
 
 from chatmodels.config import Price
-from chatmodels.errors import billed
+from chatmodels.errors import charges_in
 from chatmodels.iface import ChatModel
 from chatmodels.metrics import MeasuredCall, Meter, cost_of_last
 from chatmodels.pricing import cost_of_answer
@@ -74,8 +74,8 @@ class MeasuredModel(WrappedModel):
             _count(last, call.done_streaming(last))
 
     def _count_failed(self, error: FrameworkError) -> None:
-        """Answers that could not be used are paid all the same: put their cost beside their tokens."""
-        *earlier, last = billed(error) or (None,)
+        """Answers that could not be used are charged all the same: put their cost beside their tokens."""
+        *earlier, last = charges_in(error) or (None,)
         if last is not None:
             cost = cost_of_answer(last, self._meter.prices, failed=earlier)
             error.fields["cost_usd"] = cost

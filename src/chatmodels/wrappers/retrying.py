@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from chatmodels.config import RetryBudget
-from chatmodels.errors import ChatModelError, billed, requests_in, server_is_well
+from chatmodels.errors import ChatModelError, charges_in, requests_in, server_is_well
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, TokenUsage
 from chatmodels.wrappers.base import WrappedModel, close_stream, counted, tell_charged, until_text
@@ -163,7 +163,7 @@ class _Past:
             error.fields.pop("failed_usage", None)
         self.attempts += 1
         self.requests += 1 if is_old else count
-        self.usages += billed(error)
+        self.usages += charges_in(error)
         error.fields.pop("failed_usage", None)
 
     def with_(self, usages: tuple[TokenUsage, ...]) -> tuple[TokenUsage, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chatmodels.config import Price
-from chatmodels.errors import billed
+from chatmodels.errors import charges_in
 from chatmodels.pricing import has_price
 from chatmodels.spending import Budget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
@@ -190,7 +190,7 @@ def _costs(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], float |
     if isinstance(used, ChatResponse):
         return [((*used.failed_usage, used.usage), 0.0 if used.cached else used.cost_usd)]
     if isinstance(used, FrameworkError):
-        charged = billed(used)
+        charged = charges_in(used)
         return [(charged, FailedCall.of(used).cost_usd)] if charged else []
     told = {step.step_id: step.cost_usd for step in used.steps.values()}
     return [((usage,), told.get(step_id)) for step_id, usage in used.metrics.step_token_usage.items()]

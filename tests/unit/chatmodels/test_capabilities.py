@@ -12,7 +12,7 @@ from chatmodels.capabilities import (
     check_lacking,
     expected_capabilities,
     is_openai,
-    lacking_of,
+    lacking_by_table,
     listed,
     provider_capabilities,
 )
@@ -39,7 +39,7 @@ ASKS: dict[str, dict[str, Any]] = {
 
 def refusal(provider: str, model: str, *, stream: bool = False, **asked: Any) -> ChatModelError | None:
     try:
-        check_lacking(provider, model, ChatRequest(**asked), lacking_of(provider, model), stream=stream)
+        check_lacking(provider, model, ChatRequest(**asked), lacking_by_table(provider, model), stream=stream)
     except ChatModelError as error:
         return error
     return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
-from chatmodels.request_facts import UntellableError, canonical, digest, request_facts, request_key, told
+from chatmodels.request_facts import UntellableError, canonical, digest, distinct_json, request_facts, request_key
 
 BASE = ChatRequest(
     messages=(
@@ -124,11 +124,11 @@ def test_values_and_their_types_are_told_apart():
         {1: "a"}, {"1": "a"}, {"1": "b"}, Color.RED, Spot(at=1), Spot(at=2), Place(1), Place(2), Decimal(1), dict, list,
         ["builtins.list", [1]], [[1]], {"a": [1, 2]}, {"a": [1, "2"]}, "Path",
     ]  # fmt: skip
-    assert len({digest({"value": told(value)}) for value in values}) == len(values)
+    assert len({digest({"value": distinct_json(value)}) for value in values}) == len(values)
 
 
 def test_the_order_of_keys_and_members_does_not_count():
-    assert told({"a": 1, "b": {1, 2, 3}}) == told({"b": {3, 2, 1}, "a": 1})
+    assert distinct_json({"a": 1, "b": {1, 2, 3}}) == distinct_json({"b": {3, 2, 1}, "a": 1})
 
 
 def ordered(*names):
@@ -174,11 +174,11 @@ def endless():
     return held
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 1, told, [object()], {object(): 1}, type("Own", (), {}), grown(),
-                                   endless()])  # fmt: skip
+@pytest.mark.parametrize("value", [object(), lambda: 1, distinct_json, [object()], {object(): 1}, type("Own", (), {}),
+                                   grown(), endless()])  # fmt: skip
 def test_what_nothing_tells_from_others_is_an_error(value):
     with pytest.raises(UntellableError):
-        told(value)
+        distinct_json(value)
 
 
 @pytest.mark.parametrize("value", [object(), {1: object()}, lambda: 1])

@@ -31,7 +31,7 @@ from chatmodels import (
     unregister_chat_model,
 )
 from chatmodels.factory import wrap
-from chatmodels.request_facts import told
+from chatmodels.request_facts import distinct_json
 from chatmodels.testing import ChatModelExam
 from chatmodels.wrappers import cached, single_flight
 from chatmodels.wrappers.cached import CachedModel
@@ -663,7 +663,8 @@ class TestOneModelDoesNotAnswerForAnother:
         ],
     )
     def test_the_providers_of_the_house_say_their_settings(self, provider, one, other):
-        facts = [told(create_chat_model(provider, **settings).unwrapped.cache_facts) for settings in (one, other, one)]
+        made = [create_chat_model(provider, **settings).unwrapped for settings in (one, other, one)]
+        facts = [distinct_json(model.cache_facts) for model in made]
         assert facts[0] == facts[2] != facts[1]
 
     @pytest.mark.parametrize(
@@ -675,5 +676,5 @@ class TestOneModelDoesNotAnswerForAnother:
         ],
     )
     def test_a_new_key_does_not_make_answers_strangers(self, provider, keys):
-        one, other = (told(create_chat_model(provider, **settings).unwrapped.cache_facts) for settings in keys)
+        one, other = (distinct_json(create_chat_model(provider, **settings).unwrapped.cache_facts) for settings in keys)
         assert one == other
