@@ -194,12 +194,12 @@ class ChatModel:
         """
         # Here, for most programs never need it.
         from chatmodels.structured.asking import Answerer, Effort, answer_wanted
-        from chatmodels.structured.telling import Refusals
+        from chatmodels.structured.telling import RefusedFormats
         from chatmodels.structured.wanted import wanted_shape
 
         wanted = wanted_shape(shape)
-        refusals = self.__dict__.setdefault("_refused_formats", Refusals())
-        answerer = Answerer(self.ainvoke, self.get_model_info(), refusals)
+        refused = self.__dict__.setdefault("_refused_formats", RefusedFormats())
+        answerer = Answerer(self.ainvoke, self.get_model_info(), refused)
         return await answer_wanted(
             answerer, request_of(request, options), wanted, Effort(parse_retries, max_tokens_cap)
         )

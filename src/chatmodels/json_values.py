@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import cache
 from typing import Any, Final
 
 DEEPEST: Final = 200
 """How many levels of objects and arrays a value may have: copies, checks and dumps go down them one by one."""
 _MANY_DIGITS, _MANY_DIGITS_BYTES = r"[0-9]{19}", rb"[0-9]{19}"
+
+
+@cache
+def library() -> Any:
+    """The JSON library; its import costs more than that of the rest."""
+    import orjson
+
+    return orjson
 
 
 def exact(text: str | bytes) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from chatmodels.iface import ChatModel
 from chatmodels.structured.asking import Answerer, Effort, answer_json
-from chatmodels.structured.telling import Refusals
+from chatmodels.structured.telling import RefusedFormats
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.faults import faults_text
 from fmf_core.portal import in_thread
@@ -178,7 +178,7 @@ class LLMStep(BuiltInStep):
         self.metadata = dict(metadata or {})
         self._syntax: Syntax = syntax
         self._prepared: _Prepared | None = None
-        self._refusals = Refusals()
+        self._refused_formats = RefusedFormats()
 
     @property
     def prompt(self) -> str:
@@ -206,7 +206,7 @@ class LLMStep(BuiltInStep):
         async def ask(asked: ChatRequest) -> ChatResponse:
             return await context.ask(asked, self.provider)
 
-        answerer = Answerer(ask, context.model_info(request, self.provider), self._refusals)
+        answerer = Answerer(ask, context.model_info(request, self.provider), self._refused_formats)
         effort = Effort(self.output.parse_retries)
         answer = await answer_json(answerer, request, schema=self.output.json_schema, effort=effort)
         return answer.value, answer.response.content

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from chatmodels.errors import ProviderAuthError
 from chatmodels.families import DEFAULT_MODELS
 from chatmodels.providers.apis import wire_of
-from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
+from chatmodels.providers.time_limits import check_seconds
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts, TransportFault
 from chatmodels.types import ChatRequest

@@ -24,7 +24,7 @@ from chatmodels.providers.bedrock_line import check_length
 from chatmodels.providers.bedrock_models import BODY_SHAPES, Traits, refuse_impossible, traits_of
 from chatmodels.providers.bedrock_wire import METADATA, ConverseDecoder, decode, encode
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import check_seconds
+from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, run_sync

@@ -8,7 +8,8 @@ from typing import Final
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import Characters, count, mapping
+from chatmodels.providers.characters import Characters
+from chatmodels.providers.checks import count, mapping
 from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import tool_call_of
 from chatmodels.types import ChatChunk, ChatResponse

@@ -36,7 +36,7 @@ ACCESS: Final = (
 QUOTA: Final = "look at the account's quotas for this model in Service Quotas, or ask for less at once"
 REACH: Final = "check region and endpoint_url: is the model's region right, and can it be reached from here?"
 
-REFUSALS: Final[Mapping[str, tuple[Code, str]]] = {
+SERVICE_ERRORS: Final[Mapping[str, tuple[Code, str]]] = {
     "ThrottlingException": (Code.RATE_LIMIT, ""),
     "Throttling": (Code.RATE_LIMIT, ""),
     "TooManyRequestsException": (Code.RATE_LIMIT, ""),
@@ -135,7 +135,7 @@ def translated(error: Exception, call: Call) -> FrameworkError:
     if isinstance(error, FrameworkError):
         return error
     if isinstance(error, boto.ClientError):
-        return refused(error.response, call)
+        return service_error(error.response, call)
     if isinstance(error, boto.SSLError) and DISTRUST in str(error):
         return call.error(
             f"SSLError: {shortened(str(error), MOST_SAID)}", Code.INVALID, hint=EXCEPTIONS[boto.SSLError][1]
@@ -154,7 +154,7 @@ def translated(error: Exception, call: Call) -> FrameworkError:
     return call.error(f"boto3 cannot read the reply: {type(error).__name__}: {error}", Code.BAD_REPLY)
 
 
-def refused(response: Mapping[str, Any], call: Call) -> ChatModelError:
+def service_error(response: Mapping[str, Any], call: Call) -> ChatModelError:
     """The error for what the service answered instead of a reply, or sent in mid stream; `response` as boto3 has it."""
     told = response.get("Error") or {}
     name, said = str(told.get("Code") or ""), shortened(str(told.get("Message") or "no reason given"), MOST_SAID)
@@ -162,7 +162,7 @@ def refused(response: Mapping[str, Any], call: Call) -> ChatModelError:
     metadata = response.get("ResponseMetadata") or {}
     status = metadata.get("HTTPStatusCode") or 0
     unnamed = code_of_status(status) if status else Code.UNAVAILABLE  # there is no status in a stream
-    code, hint = REFUSALS.get(kind) or (unnamed, "")
+    code, hint = SERVICE_ERRORS.get(kind) or (unnamed, "")
     if kind == "ValidationException":
         code, hint = _validation(said)
     where = "" if name == kind or not name else " in mid stream"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from chatmodels.capabilities import temperature_to_send
 from chatmodels.families import BodyShape
+from chatmodels.json_values import library
 from chatmodels.providers import openai_wire
 from chatmodels.providers.bedrock_answer import SERVER_TOOL, GatheredAnswer
 from chatmodels.providers.bedrock_models import BODY_SHAPES, PROMPT_SHAPES, PROVIDER, Traits
@@ -24,14 +25,14 @@ from chatmodels.providers.bedrock_wire import (
     tool_config,
 )
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import count_in, json, mapping, object_in, of_type
+from chatmodels.providers.checks import count_in, mapping, object_in, of_type
 from chatmodels.types import ChatChunk, ChatResponse, Message
 from fmf_core.errors import Code
 
 ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
 ANTHROPIC_MAX_TOKENS: Final = 4096
 """Sent to Claude where a request leaves the limit open: this body must hold one."""
-OWN_FIELDS: Final = frozenset(
+INVOKE_FIELDS: Final = frozenset(
     (
         *("guardrailIdentifier", "guardrailVersion", "performanceConfigLatency"),
         *("projectIdentifier", "requestMetadata", "serviceTier", "trace"),
@@ -82,10 +83,10 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
         traits = replace(traits, able=traits.able - {"json_schema"})
     extras = call.request.extra_params
     body = ENCODERS[shape](call, traits)
-    body = _overlaid(body, {name: value for name, value in extras.items() if name not in OWN_FIELDS})
-    own = {name: value for name, value in extras.items() if name in OWN_FIELDS}
+    body = _overlaid(body, {name: value for name, value in extras.items() if name not in INVOKE_FIELDS})
+    own = {name: value for name, value in extras.items() if name in INVOKE_FIELDS}
     try:
-        encoded = json().dumps(in_json(body))
+        encoded = library().dumps(in_json(body))
     except (TypeError, ValueError) as error:
         message = f"the request cannot be written as JSON: {error}"
         raise call.error(message, Code.INVALID, hint="look at extra_params") from error

@@ -14,12 +14,13 @@ from chatmodels.capabilities import temperature_to_send
 from chatmodels.providers.bedrock_answer import GatheredAnswer
 from chatmodels.providers.bedrock_models import Traits
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import LONGEST_NAME, mapping, name_for, of_type, string
+from chatmodels.providers.checks import mapping, of_type, string
+from chatmodels.providers.tool_calls import LONGEST_NAME, name_for
 from chatmodels.structured.telling import json_instruction
 from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
 from fmf_core.errors import Code
 
-OWN_FIELDS: Final = frozenset(
+CONVERSE_FIELDS: Final = frozenset(
     (
         "additionalModelResponseFieldPaths",
         "guardrailConfig",
@@ -199,7 +200,7 @@ def _text_format(wanted: ResponseFormat) -> dict[str, Any]:
 def _with_extras(arguments: dict[str, Any], extras: Mapping[str, Any], call: Call) -> dict[str, Any]:
     merged: dict[str, dict[str, Any]] = {}
     for name, value in extras.items():
-        if name in OWN_FIELDS:
+        if name in CONVERSE_FIELDS:
             arguments[name] = value
         elif name not in MERGED_FIELDS:
             merged.setdefault("additionalModelRequestFields", {})[name] = value

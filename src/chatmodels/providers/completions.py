@@ -14,7 +14,7 @@ from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import pieces_of
 from chatmodels.providers.call import Call
-from chatmodels.providers.openai_errors import refused
+from chatmodels.providers.openai_errors import http_error
 from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.providers.token_counts import charged
 from chatmodels.providers.wire import Decoder, Wire, parse_body
@@ -47,7 +47,7 @@ class SignIn(Protocol):
         """
         ...
 
-    def refused(self, error: ChatModelError) -> ChatModelError:
+    def rejected(self, error: ChatModelError) -> ChatModelError:
         """Take note that the server did not take them; the error to raise."""
         ...
 
@@ -205,7 +205,7 @@ class OpenAIWireModel(ChatModel):
                     await self._sign_in.ready(call, HEALTH_TIMEOUT_S)
                 reply = await _in_time(self._transport.send(Outgoing(self.models_path)), HEALTH_TIMEOUT_S)
             if reply.status != OK:
-                raise self._refused(reply, call)
+                raise self._http_error(reply, call)
         except ChatModelError as error:
             if error.code is Code.NOT_FOUND:
                 return HealthStatus(status="healthy", detail="reachable, but lists no models")
@@ -214,7 +214,7 @@ class OpenAIWireModel(ChatModel):
 
     def _answered(self, reply: Reply, call: Call) -> ChatResponse:
         if reply.status != OK:
-            raise self._refused(reply, call)
+            raise self._http_error(reply, call)
         payload = parse_body(reply.body, reply.headers.get("content-type", ""), call)
         try:
             return self._wire.decode(payload, call)
@@ -222,9 +222,9 @@ class OpenAIWireModel(ChatModel):
             charged(error, self._wire.counts(payload.get("usage")), call)
             raise
 
-    def _refused(self, reply: Reply, call: Call) -> ChatModelError:
-        error = refused(reply, call)
-        return self._sign_in.refused(error) if self._sign_in is not None and reply.status == UNAUTHORIZED else error
+    def _http_error(self, reply: Reply, call: Call) -> ChatModelError:
+        error = http_error(reply, call)
+        return self._sign_in.rejected(error) if self._sign_in is not None and reply.status == UNAUTHORIZED else error
 
     def _call(self, verb: str, request: ChatRequest) -> Call:
         names = (self.key_names, self.address_names)

@@ -123,7 +123,7 @@ class EntraSignIn:
         if isinstance(self._ask, _Default):
             self._ask.close()
 
-    def refused(self, error: ChatModelError) -> ChatModelError:
+    def rejected(self, error: ChatModelError) -> ChatModelError:
         """Forget the token that the server did not take, so that the next request signs in anew; `error`, marked so.
 
         The request itself is not repeated: retries have one owner, and a new token rarely helps where the last one,

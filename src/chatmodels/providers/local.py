@@ -17,7 +17,6 @@ from chatmodels.families import DEFAULT_MODELS
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.local_engine import (
     Engine,
     EngineBusyError,
@@ -27,7 +26,8 @@ from chatmodels.providers.local_engine import (
     engine_for,
     release,
 )
-from chatmodels.providers.openai_wire import StreamDecoder, check_answers, encode
+from chatmodels.providers.openai_wire import StreamDecoder, check_one_answer, encode
+from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
@@ -161,7 +161,7 @@ class LocalChatModel(ChatModel):
 
 
 def _body(call: Call) -> dict[str, Any]:
-    check_answers(call)
+    check_one_answer(call)
     if call.request.images:
         hint = "use a provider with the capability 'images'"
         raise call.error("the embedded engine takes no images", Code.UNSUPPORTED, hint=hint)

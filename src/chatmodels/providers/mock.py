@@ -18,9 +18,9 @@ from chatmodels.providers.mock_answers import (
     as_failure,
     check_span,
     count_words,
+    cut_text,
     draw,
     exception_of,
-    pieces_of,
     resolve,
     respond,
     scripted_error,
@@ -173,7 +173,7 @@ class MockChatModel(ChatModel):
             await asyncio.sleep(delay_s)
         given = await self._answered(request, answer)
         text = given.text if isinstance(given, BrokenAnswer) else given.content
-        for number, piece in enumerate(pieces_of(text, self._chunk_chars)):
+        for number, piece in enumerate(cut_text(text, self._chunk_chars)):
             pause_s = self._drawn(self._chunk_delay_s) if number else 0.0
             if pause_s:
                 await asyncio.sleep(pause_s)

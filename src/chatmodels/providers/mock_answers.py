@@ -126,7 +126,7 @@ def respond(
     return ChatResponse(content=text, model=model, usage=usage, finish_reason=finish_reason, tool_calls=calls)
 
 
-def pieces_of(text: str, chunk_chars: int | None = None) -> list[str]:
+def cut_text(text: str, chunk_chars: int | None = None) -> list[str]:
     """Cut `text` behind every run of white space, or every `chunk_chars` characters; the pieces join to the whole."""
     if chunk_chars is not None:
         return [text[start : start + chunk_chars] for start in range(0, len(text), chunk_chars)]

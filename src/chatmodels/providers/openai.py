@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from chatmodels.capabilities import is_openai, listed
 from chatmodels.families import ALL, DEFAULT_MODELS
 from chatmodels.providers.apis import wire_of
-from chatmodels.providers.checks import check_seconds
 from chatmodels.providers.completions import OpenAIWireModel, lowered
+from chatmodels.providers.time_limits import check_seconds
 from chatmodels.transport.address import Target
 from chatmodels.transport.seam import Timeouts
 from fmf_core.environment import Variable

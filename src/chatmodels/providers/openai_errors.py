@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from chatmodels.errors import ChatModelError
+from chatmodels.json_values import library
 from chatmodels.providers.call import MOST_SAID, Call, shown
-from chatmodels.providers.checks import json
 from chatmodels.providers.http_errors import code_of_status, seconds_to_wait
 from chatmodels.providers.rate_headers import rate_limit_status
 from chatmodels.transport.seam import Reply, TransportFault
@@ -16,7 +16,7 @@ from fmf_core.redact import bare_address, shortened
 MOST_OF_AN_ADDRESS = 200
 """Characters of an address that an error repeats."""
 OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
-REFUSALS = frozenset(
+WITHHELD = frozenset(
     (
         "content_filter",
         "content_policy_violation",
@@ -55,7 +55,7 @@ def _code_of_kinds(kinds: frozenset[str]) -> Code | None:
     """What the error's own `code` and `type` say, where that counts more than its status."""
     if kinds & OUT_OF_MONEY:
         return Code.BUDGET
-    return Code.REFUSED if kinds & REFUSALS else None
+    return Code.REFUSED if kinds & WITHHELD else None
 
 
 def _code_without_status(kinds: frozenset[str]) -> Code:
@@ -64,7 +64,7 @@ def _code_without_status(kinds: frozenset[str]) -> Code:
     return next((code for kind, code in KINDS.items() if kind in kinds), Code.BAD_REPLY)
 
 
-def refused(reply: Reply, call: Call) -> ChatModelError:
+def http_error(reply: Reply, call: Call) -> ChatModelError:
     """The error that a reply with any status but 200 reports; its cause is the bare status."""
     status = reply.status
     if 300 <= status < 400:
@@ -86,7 +86,7 @@ def refused(reply: Reply, call: Call) -> ChatModelError:
 def _error_in(body: bytes) -> object:
     """What the body of a refusal says: its error object, its JSON, or its text."""
     try:
-        payload = json().loads(body)
+        payload = library().loads(body)
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
     return payload.get("error") or payload if isinstance(payload, dict) else payload

@@ -9,7 +9,8 @@ from typing import Any
 from chatmodels.errors import ChatModelError
 from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import Characters, count, mapping, of_type, string
+from chatmodels.providers.characters import Characters
+from chatmodels.providers.checks import count, mapping, of_type, string
 from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
@@ -305,7 +306,7 @@ def _name(payload: Mapping[str, Any], call: Call) -> str:
     return string(payload.get("model")) or call.request.model
 
 
-def check_answers(call: Call) -> None:
+def check_one_answer(call: Call) -> None:
     """Refuse a request for several answers (`n`): a call has one, and all are paid."""
     wanted = call.request.extra_params.get("n")
     if wanted not in (None, 1):
@@ -314,7 +315,7 @@ def check_answers(call: Call) -> None:
 
 
 def _body(call: Call, *, stream: bool = False) -> dict[str, Any]:
-    check_answers(call)
+    check_one_answer(call)
     return encode(call.request, stream=stream)
 
 

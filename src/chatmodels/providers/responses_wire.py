@@ -10,7 +10,8 @@ from chatmodels.errors import ChatModelError
 from chatmodels.families import INTERFACE_LACKS
 from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import Characters, count, mapping, of_type, string
+from chatmodels.providers.characters import Characters
+from chatmodels.providers.checks import count, mapping, of_type, string
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from chatmodels.json_values import exact, fault_of, written
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import string, whole_characters
+from chatmodels.providers.characters import whole_characters
+from chatmodels.providers.checks import string
 from chatmodels.types import ToolCall
 from fmf_core.errors import Code, ConfigurationError
+
+LONGEST_NAME: Final = 64
+"""Characters of a name that all providers take."""
+
+
+def name_for(given: str, default: str) -> str:
+    """`given` as a name that all providers take: letters, digits, `_` and `-`, and not too many of them."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", given)[:LONGEST_NAME] or default
 
 
 def arguments_text(call: ToolCall) -> str:

@@ -9,10 +9,11 @@ from typing import Any, Final, Protocol
 from chatmodels.capabilities import expected_capabilities, family_of, temperature_to_send
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import name_for, object_in
+from chatmodels.providers.checks import object_in
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.strict_schema import fits_strict
 from chatmodels.providers.token_counts import Counts
+from chatmodels.providers.tool_calls import name_for
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, ResponseFormat, ToolCall
 from fmf_core.errors import Code
 

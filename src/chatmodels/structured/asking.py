@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from chatmodels.errors import ChatModelError, charges_in
 from chatmodels.json_keywords import QUICK_S, QUICK_STEPS, Limit, limited
 from chatmodels.structured.finding import Accept, Found, HopelessError, MisfitError, find
-from chatmodels.structured.telling import Refusals, refuses_the_format, ways_to_tell
+from chatmodels.structured.telling import RefusedFormats, refuses_the_format, ways_to_tell
 from chatmodels.structured.wanted import Wanted, wanted_json
 from chatmodels.types import ChatRequest, ChatResponse, Message, ModelInfo, TokenUsage
 from fmf_core.errors import Code
@@ -93,7 +93,7 @@ class Answerer:
     """Answers one request."""
     info: ModelInfo | None = None
     """What the model can do; without it, the first request goes out as it is."""
-    refusals: Refusals | None = None
+    refused_formats: RefusedFormats | None = None
     """The formats that its provider has refused so far; more are added."""
 
 
@@ -146,8 +146,8 @@ class _Ladder(Generic[T]):
         self._base = request
         self._info = answerer.info
         self._effort = effort
-        self._refusals = answerer.refusals if answerer.refusals is not None else Refusals()
-        self._ways = self._refusals.without(ways_to_tell(wanted, request, answerer.info), request)
+        self._refused_formats = answerer.refused_formats if answerer.refused_formats is not None else RefusedFormats()
+        self._ways = self._refused_formats.without(ways_to_tell(wanted, request, answerer.info), request)
         self._told = self._ways[0].told(request)
         self._turns: tuple[Message, ...] = ()
         self._max_tokens: int | None = None
@@ -217,7 +217,7 @@ class _Ladder(Generic[T]):
             raise self._truncated(f"the model takes no max_tokens of {self._max_tokens}") from error
         if refuses_the_format(error, self._model) and len(self._ways) > 1:
             refused = self._ways.pop(0)
-            self._refusals.add(refused, self._base)
+            self._refused_formats.add(refused, self._base)
             self._told = self._ways[0].told(self._base)
             # What the model answered so far was of another shape.
             self._turns = () if refused.wanted is not self._ways[0].wanted else self._turns

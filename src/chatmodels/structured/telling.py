@@ -15,7 +15,7 @@ from fmf_core.errors import Code
 
 T = TypeVar("T")
 
-MOST_REFUSALS = 1000
+MOST_REFUSED = 1000
 """How many refused formats are remembered for one model."""
 
 _NAMES_THE_FORMAT = re.compile(
@@ -43,7 +43,7 @@ class Way(Generic[T]):
         return request.remade(messages=messages, response_format=self.response_format)
 
 
-class Refusals:
+class RefusedFormats:
     """The formats that a model's provider has refused, so that it is asked for none of them again."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Refusals:
     def add(self, way: Way[Any], request: ChatRequest) -> None:
         """Remember that `way` of telling `request` was refused."""
         if way.response_format is not None:
-            if len(self._known) >= MOST_REFUSALS:
+            if len(self._known) >= MOST_REFUSED:
                 self._known.clear()
             self._known.add(self._key(way, request))
 

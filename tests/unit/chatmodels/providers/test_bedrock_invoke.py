@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
-from chatmodels.providers.bedrock_invoke import OWN_FIELDS, InvokeDecoder, decode_invoke, encode_invoke
+from chatmodels.providers.bedrock_invoke import INVOKE_FIELDS, InvokeDecoder, decode_invoke, encode_invoke
 from chatmodels.providers.bedrock_models import Traits, traits_of
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
@@ -399,7 +399,7 @@ def test_every_argument_of_invoke_model_is_known_to_be_one():
     members = create_loader().load_service_model("bedrock-runtime", "service-2")["shapes"]["InvokeModelRequest"][
         "members"
     ]
-    assert set(members) - {"modelId", "body", "contentType", "accept"} <= OWN_FIELDS
+    assert set(members) - {"modelId", "body", "contentType", "accept"} <= INVOKE_FIELDS
 
 
 def test_an_id_that_tells_no_family_needs_a_shape():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
 from chatmodels.providers.bedrock_models import refuse_impossible, traits_of
-from chatmodels.providers.bedrock_wire import MERGED_FIELDS, OWN_FIELDS, ConverseDecoder, decode, encode, tool_id
+from chatmodels.providers.bedrock_wire import CONVERSE_FIELDS, MERGED_FIELDS, ConverseDecoder, decode, encode, tool_id
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
 from fmf_core.errors import Code
@@ -275,7 +275,7 @@ def test_every_argument_of_converse_is_known_to_be_one():
     model = create_loader().load_service_model("bedrock-runtime", "service-2")
     ours = {"modelId", "messages", "system", "toolConfig"}
     for shape in ("ConverseRequest", "ConverseStreamRequest"):
-        assert set(model["shapes"][shape]["members"]) - ours <= OWN_FIELDS | MERGED_FIELDS
+        assert set(model["shapes"][shape]["members"]) - ours <= CONVERSE_FIELDS | MERGED_FIELDS
 
 
 def test_text_with_sources_is_text():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chatmodels.errors import ChatModelError
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import count, count_in, mapping, name_for, object_in, of_type, string
+from chatmodels.providers.checks import count, count_in, mapping, object_in, of_type, string
+from chatmodels.providers.tool_calls import name_for
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code
 
