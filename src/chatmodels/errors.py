@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fmf_core.errors import RETRYABLE, Code, FrameworkError
-from fmf_core.redact import blank_error, blank_known, redact
+from fmf_core.errors import RETRYABLE, Code, FrameworkError, chain_of
+from fmf_core.redact import redact
 
 if TYPE_CHECKING:
     from chatmodels.types import TokenUsage
@@ -81,50 +79,6 @@ def charges_in(error: BaseException) -> tuple[TokenUsage, ...]:
     usage = error.fields.get("usage")
     earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
     return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier
-
-
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and what led to it: its causes and contexts, and the members of groups, nearest first, each once."""
-    seen: set[int] = set()
-    waiting = deque([error])
-    while waiting:
-        found = waiting.popleft()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        if isinstance(found, BaseExceptionGroup):
-            waiting.extend(found.exceptions)
-        waiting.append(found.__cause__ if found.__cause__ or found.__suppress_context__ else found.__context__)
-
-
-class BlankedError(Exception):
-    """Stands for an exception whose text held a secret and could not be changed."""
-
-
-def without_secrets(error: BaseException) -> BaseException:
-    """`error` as a cause that may be logged: registered secrets are blanked in its texts and in all that led to it."""
-    chain = list(chain_of(error))
-    for found in chain:
-        blank_error(found)
-    stand_ins = {id(found): _stand_in(found) for found in chain if _shows_secrets(found)}
-    for found in chain if stand_ins else ():
-        context, suppressed = found.__context__, found.__suppress_context__
-        if found.__cause__ is not None:
-            found.__cause__ = stand_ins.get(id(found.__cause__), found.__cause__)
-        if context is not None:
-            found.__context__ = stand_ins.get(id(context), context)
-        found.__suppress_context__ = suppressed
-    return stand_ins.get(id(error), error)
-
-
-def _shows_secrets(error: BaseException) -> bool:
-    text = str(error)
-    return blank_known(text) != text
-
-
-def _stand_in(error: BaseException) -> BaseException:
-    return BlankedError(redact(f"{type(error).__name__}: {error}")).with_traceback(error.__traceback__)
 
 
 def code_of(error: BaseException | None) -> Code | None:

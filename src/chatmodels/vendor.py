@@ -8,13 +8,12 @@ from typing import Any
 from weakref import ref
 
 from chatmodels.config import ChatModelConfig
-from chatmodels.errors import without_secrets
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import models
 from chatmodels.settings_given import named, refuse_unknown
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
-from fmf_core.redact import add_secret, redact
+from fmf_core.redact import add_secret, redact, without_secrets
 
 CONSTRUCTOR_SETTINGS = ("model", "api_key", "base_url", "timeout_s", "seed")
 

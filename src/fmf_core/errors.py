@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -109,3 +110,18 @@ class PluginRegistrationError(PluginError, ConfigurationError):
     """The name is taken, or the thing is not of the kind that this registry holds."""
 
     default_code = Code.CONFLICT
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what led to it: its causes and contexts, and the members of groups, nearest first, each once."""
+    seen: set[int] = set()
+    waiting = deque([error])
+    while waiting:
+        found = waiting.popleft()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            waiting.extend(found.exceptions)
+        waiting.append(found.__cause__ if found.__cause__ or found.__suppress_context__ else found.__context__)

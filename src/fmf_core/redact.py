@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from fmf_core.errors import chain_of
 from fmf_core.forks import Lock
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key, secret_name
 
@@ -109,6 +110,35 @@ def blank_error(error: BaseException) -> None:
             value = getattr(error, name, None)
             if isinstance(value, str | dict | list) and (clean_value := blank_values(value)) != value:
                 setattr(error, name, clean_value)
+
+
+class BlankedError(Exception):
+    """Stands for an exception whose text held a secret and could not be changed."""
+
+
+def without_secrets(error: BaseException) -> BaseException:
+    """`error` as a cause that may be logged: registered secrets are blanked in its texts and in all that led to it."""
+    chain = list(chain_of(error))
+    for found in chain:
+        blank_error(found)
+    stand_ins = {id(found): _stand_in(found) for found in chain if _shows_secrets(found)}
+    for found in chain if stand_ins else ():
+        context, suppressed = found.__context__, found.__suppress_context__
+        if found.__cause__ is not None:
+            found.__cause__ = stand_ins.get(id(found.__cause__), found.__cause__)
+        if context is not None:
+            found.__context__ = stand_ins.get(id(context), context)
+        found.__suppress_context__ = suppressed
+    return stand_ins.get(id(error), error)
+
+
+def _shows_secrets(error: BaseException) -> bool:
+    text = str(error)
+    return blank_known(text) != text
+
+
+def _stand_in(error: BaseException) -> BaseException:
+    return BlankedError(redact(f"{type(error).__name__}: {error}")).with_traceback(error.__traceback__)
 
 
 def blank_known(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import SecretStr
 
 from chatmodels.capabilities import listed
-from chatmodels.errors import ChatModelError, without_secrets
+from chatmodels.errors import ChatModelError
 from chatmodels.families import DEFAULT_MODELS, BodyShape
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
@@ -28,7 +28,7 @@ from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import ConfigurationError
 from fmf_core.portal import in_thread, run_sync
-from fmf_core.redact import add_secret, bare_address
+from fmf_core.redact import add_secret, bare_address, without_secrets
 
 Api = Literal["auto", "converse", "invoke_model"]
 READ_BYTES: Final = 65536

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import ClassVar, Protocol
 
 from chatmodels.capabilities import expected_capabilities, listed
-from chatmodels.errors import ChatModelError, ProviderAuthError, without_secrets
+from chatmodels.errors import ChatModelError, ProviderAuthError
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import pieces_of
@@ -25,7 +25,7 @@ from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, Tran
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
-from fmf_core.redact import add_secret
+from fmf_core.redact import add_secret, without_secrets
 
 OK = 200
 UNAUTHORIZED = 401

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from chatmodels.answered import checked_answer
-from chatmodels.errors import ChatModelError, chat_model_error, without_secrets
+from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.redact import without_secrets
 
 
 class TranslatingModel(WrappedModel):

@@ -12,6 +12,7 @@ from fmf_core.errors import (
     PluginError,
     PluginNotFoundError,
     PluginRegistrationError,
+    chain_of,
 )
 
 
@@ -59,3 +60,9 @@ def test_families():
     assert issubclass(PluginNotFoundError, (PluginError, ConfigurationError))
     assert PluginNotFoundError("x").code is Code.NOT_FOUND
     assert PluginRegistrationError("x").code is Code.CONFLICT
+
+
+def test_a_chain_in_a_circle_ends():
+    one, two = ValueError("1"), ValueError("2")
+    one.__cause__, two.__cause__ = two, one
+    assert list(chain_of(one)) == [one, two]

@@ -4,13 +4,14 @@ import base64
 import dataclasses
 import json
 import time
+import traceback
 from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from fmf_core import redact as module
 from fmf_core.redact import (
@@ -24,6 +25,7 @@ from fmf_core.redact import (
     redact_value,
     shortened,
     suspicious,
+    without_secrets,
 )
 from fmf_core.secret_shapes import MASK, secret_key
 
@@ -345,3 +347,22 @@ def test_of_a_long_text_little_is_searched_for_shapes_and_all_for_registered_sec
     add_secret(secret)
     assert shortened(f"n{secret} and more, " + "a-" * 500_000, 100).startswith(f"n{MASK} and more, a-a-")
     assert max(searched) <= 100 + module.MOST_SEARCHED
+
+
+def test_a_cause_shows_no_secret_wherever_in_its_chain_it_stands():
+    class Settings(BaseModel):
+        number: int
+
+    key = "sk-proj-" + "a1B2c3D4" * 6
+    add_secret(key)
+    with pytest.raises(ValidationError) as unchangeable:
+        Settings(number=key)
+    outer, inner = ValueError(f"not {key}"), KeyError(key)
+    outer.__cause__, inner.__context__ = inner, unchangeable.value
+    cause = without_secrets(outer)
+    assert cause is outer
+    assert outer.__cause__ is inner
+    shown = "".join(traceback.format_exception(cause))
+    assert key not in shown
+    assert "Settings" in shown
+    assert key not in str(without_secrets(unchangeable.value))
