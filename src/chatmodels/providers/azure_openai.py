@@ -17,7 +17,7 @@ from chatmodels.providers.completions import OpenAIWireModel, lowered
 from chatmodels.providers.entra import SCOPE, Credential, EntraSignIn
 from chatmodels.providers.time_limits import check_seconds
 from chatmodels.transport.address import Target
-from chatmodels.transport.seam import Timeouts, TransportFault
+from chatmodels.transport.seam import Timeouts, UnsentFault
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code, ConfigurationError
 from fmf_core.portal import in_thread
@@ -124,10 +124,10 @@ class AzureOpenAIChatModel(OpenAIWireModel):
             return f"/openai/v1{path}"
         if self._api == "chat":
             if request.model in (".", ".."):
-                raise TransportFault(f"{request.model!r} is no name of a deployment", Code.INVALID, "check model")
+                raise UnsentFault(f"{request.model!r} is no name of a deployment", Code.INVALID, "check model")
             return f"/openai/deployments/{quote(request.model, safe='')}{path}"
         if version[:1] == "2" and version < RESPONSES_SINCE:
-            raise TransportFault(
+            raise UnsentFault(
                 f"version {version!r} of Azure OpenAI has no Responses interface",
                 Code.INVALID,
                 "set api_version (OPENAI_API_VERSION) to v1, or use api='chat'",
@@ -172,13 +172,13 @@ class AzureOpenAIChatModel(OpenAIWireModel):
 
     def _made(self, endpoint: str, key: str, token: str, api_version: str) -> Target:
         if not endpoint:
-            raise TransportFault(
+            raise UnsentFault(
                 "no address of a resource is set",
                 Code.INVALID,
                 "set AZURE_OPENAI_ENDPOINT, or pass endpoint: https://NAME.openai.azure.com",
             )
         if api_version not in UNDATED and not _DATED.fullmatch(api_version):
-            raise TransportFault(
+            raise UnsentFault(
                 f"{api_version!r} is no version of Azure OpenAI's interface",
                 Code.INVALID,
                 f"set api_version (OPENAI_API_VERSION) to a date such as {API_VERSION}, or to v1",
@@ -212,7 +212,7 @@ def _resource(endpoint: str) -> str:
     if found is None:
         return endpoint
     deployment = found["deployment"]
-    raise TransportFault(
+    raise UnsentFault(
         f"{bare_address(endpoint)!r} is the address of one interface, not of the resource",
         Code.INVALID,
         f"set endpoint (AZURE_OPENAI_ENDPOINT) to {bare_address(endpoint[: found.start()])}, "

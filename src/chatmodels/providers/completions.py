@@ -21,7 +21,7 @@ from chatmodels.providers.wire import Decoder, Wire, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
-from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, Transport, TransportFault, late
+from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, Transport, TransportFault, UnsentFault, late
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
@@ -29,8 +29,6 @@ from fmf_core.redact import add_secret, without_secrets
 
 OK = 200
 UNAUTHORIZED = 401
-UNSENT = frozenset({Code.INVALID, Code.AUTH})
-"""Faults of a transport that come before anything was sent to the provider."""
 HEALTH_TIMEOUT_S = 5.0
 END_WAIT_S = 0.1
 """How long a stream whose answer is whole may take to end, so that its connection can be kept."""
@@ -251,7 +249,9 @@ class OpenAIWireModel(ChatModel):
 
     def _no_key(self, message: str, hint: str) -> ProviderAuthError:
         fields = {"provider": self.provider_name, "model": self.model}
-        return ProviderAuthError(message, op=f"{self.provider_name}.connect", hint=hint, fields=fields)
+        error = ProviderAuthError(message, op=f"{self.provider_name}.connect", hint=hint, fields=fields)
+        error.was_asked = False
+        return error
 
 
 def lowered(headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -307,7 +307,7 @@ class _Translated:
     def __exit__(self, _: object, fault: BaseException | None, __: object) -> None:
         if isinstance(fault, TransportFault):
             error = self._call.error(fault.message, fault.code, hint=fault.hint)
-            error.was_asked = fault.code not in UNSENT
+            error.was_asked = not isinstance(fault, UnsentFault)
             if self._decoder is not None:
                 self._decoder.charge(error)
             try:

@@ -16,6 +16,7 @@ from chatmodels.transport.seam import (
     Reply,
     Timeouts,
     TransportFault,
+    UnsentFault,
     late,
     too_large,
     unwritable,
@@ -185,4 +186,6 @@ def _fault(error: Exception, total_s: float | None) -> TransportFault:
     if code is Code.TIMEOUT and total_s is not None:
         return late(total_s)
     hint = {Code.UNAVAILABLE: "is the server up?", Code.INVALID: "check the client's base_url and key"}.get(code, "")
-    return TransportFault(f"{type(cause).__name__}: {redact(str(cause)) or 'no reason given'}", code, hint)
+    # What these tell of is wrong on this side, and was found before anything was sent.
+    kind = UnsentFault if code in (Code.INVALID, Code.AUTH) else TransportFault
+    return kind(f"{type(cause).__name__}: {redact(str(cause)) or 'no reason given'}", code, hint)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from chatmodels.transport.seam import TransportFault
+from chatmodels.transport.seam import UnsentFault
 from fmf_core import __version__
 from fmf_core.errors import Code
 from fmf_core.redact import add_named_secrets, add_secrets_of_address, bare_address
@@ -42,7 +42,7 @@ class Target:
         headers: sent with every request.
 
     Raises:
-        TransportFault: `base_url` is no such address, or a header cannot be sent.
+        UnsentFault: `base_url` is no such address, or a header cannot be sent.
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
@@ -120,10 +120,10 @@ def proxy_for(scheme: str, authority: str) -> str | None:
     add_secrets_of_address(proxy)
     parts = _split(proxy)
     if parts is None or (parts.scheme == "http" and not parts.hostname):
-        raise TransportFault(f"{bare_address(proxy)!r} is no address of a proxy", Code.INVALID, hint)
+        raise UnsentFault(f"{bare_address(proxy)!r} is no address of a proxy", Code.INVALID, hint)
     if parts.scheme != "http":
         problem = f"the proxy {bare_address(proxy)} is of a kind that is not spoken here"
-        raise TransportFault(problem, Code.UNSUPPORTED, hint)
+        raise UnsentFault(problem, Code.UNSUPPORTED, hint)
     return proxy
 
 
@@ -162,9 +162,9 @@ def _split(address: str) -> SplitResult | None:
     return None if port == 0 else parts
 
 
-def _no_address(address: str, problem: str) -> TransportFault:
+def _no_address(address: str, problem: str) -> UnsentFault:
     message = f"{bare_address(address)!r} is no address of a server: {problem}"
-    return TransportFault(message, Code.INVALID, "check {address_names}")
+    return UnsentFault(message, Code.INVALID, "check {address_names}")
 
 
 def _ascii_host(host: str) -> str:
@@ -178,7 +178,7 @@ def _ascii_host(host: str) -> str:
 
 def _sendable(name: str, value: str) -> str:
     if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()) or name.lower() in _FRAMING:
-        raise TransportFault(
+        raise UnsentFault(
             f"the header {name!r} cannot be sent so, or holds a line break or a character that no header can hold",
             Code.INVALID,
             "check default_headers, organization and project",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from chatmodels.transport.address import Origin, in_address, proxy_authorization
 from chatmodels.transport.connection import MOST_HEAD_BYTES, Connection
-from chatmodels.transport.seam import TransportFault
+from chatmodels.transport.seam import TransportFault, UnsentFault
 from fmf_core.errors import Code
 from fmf_core.redact import shortened
 
@@ -74,10 +74,10 @@ def unreachable(origin: Origin, error: Exception) -> TransportFault:
         return TransportFault(message, Code.UNAVAILABLE, "raise the limit of open files, or ask less at once")
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _DISTRUST.get(error.verify_code, "name the authority's certificate in ca_bundle (or SSL_CERT_FILE)")
-        return TransportFault(f"the certificate of {where} is not trusted: {error.verify_message}", Code.INVALID, hint)
+        return UnsentFault(f"the certificate of {where} is not trusted: {error.verify_message}", Code.INVALID, hint)
     if isinstance(error, ssl.SSLError):
         message = f"{where} does not speak TLS: {error.reason}"
-        return TransportFault(message, Code.INVALID, "is it http:// in {address_names}?")
+        return UnsentFault(message, Code.INVALID, "is it http:// in {address_names}?")
     way = f" through the proxy {urlsplit(origin.proxy).hostname}" if origin.proxy is not None else ""
     nameless = isinstance(error, socket.gaierror | UnicodeError)
     return TransportFault(
@@ -114,9 +114,11 @@ class _Tunnel(asyncio.Protocol):
         status = head.split(b"\r\n", 1)[0].split(b" ")
         if _HEAD_END not in head or len(status) < 2 or not status[1].startswith(b"2"):
             said = shortened(b" ".join(status[1:]).decode("latin-1"), 200) or "it speaks no HTTP"
-            raise TransportFault(
+            refuses_us = said.startswith("407")
+            kind = UnsentFault if refuses_us else TransportFault
+            raise kind(
                 f"the proxy {urlsplit(proxy).hostname} does not let requests to {authority} through: {said}",
-                Code.AUTH if said.startswith("407") else Code.UNAVAILABLE,
+                Code.AUTH if refuses_us else Code.UNAVAILABLE,
                 "check HTTPS_PROXY and NO_PROXY",
             )
 

@@ -15,7 +15,7 @@ from chatmodels.transport.connection import Connection
 from chatmodels.transport.dial import OUT_OF_FILES
 from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
-from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, TransportFault, late, unwritable
+from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, UnsentFault, late, unwritable
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
 
@@ -121,7 +121,7 @@ def _context(ca_bundle: str | None) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         if error.errno in OUT_OF_FILES:
             raise  # it can be read as soon as there are some again
-        raise TransportFault(
+        raise UnsentFault(
             f"the certificates in {ca_bundle!r} cannot be read: {error}", Code.INVALID, "check ca_bundle"
         ) from error
     context.set_alpn_protocols(["http/1.1"])

@@ -101,6 +101,13 @@ class TransportFault(Exception):  # noqa: N818 - it never leaves the chat layer:
         self.hint = hint
 
 
+class UnsentFault(TransportFault):
+    """Why a request was not even tried: something on this side is wrong, or the server does not prove who it is.
+
+    That a server cannot be reached is no such fault: it was tried, and what came of it says something of the server.
+    """
+
+
 def late(limit_s: float, what: str = "no complete answer", setting: str = "timeout_s") -> TransportFault:
     """The fault of an exchange that took longer than `limit_s`, the value of a provider's `setting`."""
     return TransportFault(f"{what} within {limit_s:g} s", Code.TIMEOUT, f"raise {setting}, or ask for less")
@@ -111,9 +118,9 @@ def too_large() -> TransportFault:
     return TransportFault(f"the reply is larger than {MAX_REPLY_BYTES} bytes", Code.BAD_REPLY)
 
 
-def unwritable(error: Exception) -> TransportFault:
+def unwritable(error: Exception) -> UnsentFault:
     """The fault of a request that cannot be written as JSON."""
     hint = "look at extra_params"
     if "surrogate" in str(error):
         hint = 'a text holds half of a character: clean it with text.encode("utf-8", "replace").decode()'
-    return TransportFault(f"the request cannot be written as JSON: {redact(str(error))}", Code.INVALID, hint)
+    return UnsentFault(f"the request cannot be written as JSON: {redact(str(error))}", Code.INVALID, hint)

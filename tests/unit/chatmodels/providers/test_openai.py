@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from chatmodels import create_chat_model
-from chatmodels.errors import ChatModelError, ProviderAuthError
+from chatmodels.errors import ChatModelError, ProviderAuthError, server_is_well
 from chatmodels.iface import ChatModel
 from chatmodels.providers.openai import OpenAIChatModel
 from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
@@ -477,6 +477,26 @@ def test_many_threads_share_one_model(server: Server) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- health
+
+
+def test_what_was_not_sent_is_no_attempt_and_a_server_that_is_gone_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with ScriptedServer() as gone:
+        pass
+    for settings, extra, attempts in (
+        ({"api_key": ""}, {}, 0),
+        ({"base_url": "nowhere"}, {}, 0),
+        ({"base_url": gone.base_url, "api_key": "k"}, {"x": object()}, 0),
+        ({"base_url": gone.base_url, "api_key": "k"}, {}, 2),
+    ):
+        model = RetryingModel(OpenAIChatModel(**settings), RetryPolicy(max_attempts=2, first_wait_s=0))
+        with allow_model_requests(), pytest.raises(ChatModelError) as caught:
+            model.invoke("x", extra_params=extra)
+        error = caught.value
+        assert (error.fields["attempts"], error.was_asked, server_is_well(error)) == (
+            attempts, attempts > 0, False if attempts else None,
+        )  # fmt: skip
 
 
 def test_health_is_no_way_around_a_ban_of_requests(server: Server) -> None:
