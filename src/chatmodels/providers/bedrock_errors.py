@@ -122,6 +122,16 @@ EXCEPTIONS: Final[Mapping[type[BaseException], tuple[Code, str]]] = {
     OSError: (Code.UNAVAILABLE, ""),
 }
 """Exceptions of boto3 and of what lies below it, to what they mean here and what to do."""
+UNSENT: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.NoAuthTokenError,
+    boto.ProfileNotFound,
+    boto.NoRegionError,
+    boto.InvalidRegionError,
+    boto.ParamValidationError,
+)
+"""Exceptions that boto3 raises before it sends anything."""
 SELF_EXPLAINING: Final = frozenset((LateError, TooLongError, OSError))
 """Exceptions that say everything without their names."""
 DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"
@@ -147,7 +157,9 @@ def translated(error: Exception, call: Call) -> FrameworkError:
         if kind in EXCEPTIONS:
             code, hint = EXCEPTIONS[kind]
             message = str(error) if kind in SELF_EXPLAINING else f"{type(error).__name__}: {error}"
-            return call.error(shortened(message, MOST_SAID), code, hint=hint)
+            told = call.error(shortened(message, MOST_SAID), code, hint=hint)
+            told.was_asked = not isinstance(error, UNSENT)
+            return told
         if kind.__module__.startswith("urllib3.") and kind.__name__ in BELOW:
             return call.error(f"{type(error).__name__}: {shortened(str(error), MOST_SAID)}", BELOW[kind.__name__])
     # What boto3 trips over is a reply of a shape that its parsers do not expect.

@@ -282,6 +282,7 @@ def test_without_credentials_nothing_is_sent(server):
         error = failure(call)
         assert isinstance(error, ProviderAuthError)
         assert "AWS_PROFILE" in error.hint
+        assert not error.was_asked
     assert server.requests == []
 
 
@@ -294,6 +295,8 @@ def test_without_a_region_the_hint_names_it():
         run_sync(BedrockChatModel(aws_access_key_id="x", aws_secret_access_key=SECRET).initialize())
     assert caught.value.code is Code.INVALID
     assert "AWS_REGION" in caught.value.hint
+    with pytest.raises(ChatModelError, match="region"):
+        BedrockChatModel(aws_access_key_id="x", aws_secret_access_key=SECRET).check_ready()
 
 
 def test_secrets_are_never_shown(server, caplog):
