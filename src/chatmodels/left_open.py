@@ -33,10 +33,11 @@ class LeftOpen(Value):  # noqa: PLW1641 - pydantic makes the hash
 
     def filled(self, defaults: Mapping[str, Any], *, note: bool = False) -> Self:
         """This record with `defaults` for every setting that was not given; `note` tells so in `filled_in`."""
-        missing = {name: value for name, value in defaults.items() if name not in self.model_fields_set}
+        given = self.model_fields_set
+        missing = {name: value for name, value in defaults.items() if name not in given}
         if not missing:
             return self
-        filled = super().model_copy(update=missing)
+        filled = Value.model_copy(self, update=missing)
         if note:
             filled.__dict__["filled_in"] = self.filled_in | missing.keys()
         return filled

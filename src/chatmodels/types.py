@@ -302,7 +302,7 @@ class ChatRequest(LeftOpen):
     @property
     def named_model(self) -> str | None:
         """The model that was asked for; `None` where that was left open, and `model` only stands for one."""
-        return self.model if "model" in self.model_fields_set else None
+        return self.model if "model" in self.__pydantic_fields_set__ else None
 
 
 class RateLimitStatus(Value):
