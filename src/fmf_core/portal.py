@@ -64,7 +64,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     return await _given(background.pool(_depth.get()), partial(function, *args, **kwargs))
 
 
-class Threads:
+class OwnThreads:
     """Threads of one's own for blocking calls that take long, so that they keep nobody else's calls waiting.
 
     Args:

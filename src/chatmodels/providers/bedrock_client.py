@@ -24,7 +24,7 @@ from chatmodels.json_values import is_too_deep
 from chatmodels.providers.bedrock_errors import LateError
 from chatmodels.providers.bedrock_line import Line, make_cuttable, using
 from fmf_core.forks import in_forked_child
-from fmf_core.portal import Threads
+from fmf_core.portal import OwnThreads
 from fmf_core.redact import add_secret
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ class Runtime:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._threads = Threads(access.max_threads, "bedrock")
+        self._threads = OwnThreads(access.max_threads, "bedrock")
         self._known: object = None
         self._endpoint: str | None = None
         self._renew()

@@ -16,7 +16,7 @@ from chatmodels.types import ChatResponse
 from chatmodels.wrappers.memory_cache import check_bounds
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
-from fmf_core.portal import Threads
+from fmf_core.portal import OwnThreads
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,7 +82,7 @@ class SqliteCache:
         self.max_age_s = max_age_s
         self._clock = clock
         # One is enough for one file, and keeps shared threads free when the disk hangs.
-        self._threads = Threads(1, "fmf-cache")
+        self._threads = OwnThreads(1, "fmf-cache")
         self._prune_every = min(PRUNE_EVERY, max(1, max_entries // 10))
         self._renew()
         in_forked_child(self._abandon)

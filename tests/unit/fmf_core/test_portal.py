@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from fmf_core.portal import LeftError, Threads, at_exit, in_thread, iterate_sync, run_sync
+from fmf_core.portal import LeftError, OwnThreads, at_exit, in_thread, iterate_sync, run_sync
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -364,7 +364,7 @@ class TestFork:
     def test_the_child_gets_a_loop_of_its_own_and_the_parent_keeps_its_own(self):
         done = program("""
             import asyncio, os, threading
-            from fmf_core.portal import Threads, at_exit, in_thread, run_sync
+            from fmf_core.portal import OwnThreads, at_exit, in_thread, run_sync
 
             async def go():
                 await asyncio.sleep(0.001)
@@ -668,7 +668,7 @@ class TestThreads:
 
         async def main():
             NAME.set("caller")
-            threads = Threads(2, "mine")
+            threads = OwnThreads(2, "mine")
             return await asyncio.gather(*[threads.start(work, number) for number in range(8)])
 
         answers = run_sync(main())
@@ -681,7 +681,7 @@ class TestThreads:
         begun, release = [], threading.Event()
 
         async def main():
-            threads = Threads(1, "mine")
+            threads = OwnThreads(1, "mine")
             first = threads.start(release.wait, 10)
             second = threads.start(begun.append, "second")
             second.cancel()
@@ -696,7 +696,7 @@ class TestThreads:
             raise ValueError("no")
 
         async def main():
-            await Threads(1, "mine").start(fail)
+            await OwnThreads(1, "mine").start(fail)
 
         with pytest.raises(ValueError, match="no"):
             run_sync(main())
