@@ -7,6 +7,8 @@ from fmf_core.facade import facade
 
 # For tools that read code; at run time each name comes from its home when it is first asked for.
 if TYPE_CHECKING:
+    from chatmodels.caches.memory import MemoryCache as MemoryCache
+    from chatmodels.caches.sqlite import SqliteCache as SqliteCache
     from chatmodels.call_attributes import telemetry_context as telemetry_context
     from chatmodels.cassette import RecordingModel as RecordingModel
     from chatmodels.cassette import ReplayModel as ReplayModel
@@ -54,8 +56,6 @@ if TYPE_CHECKING:
     from chatmodels.types import TokenUsage as TokenUsage
     from chatmodels.types import Tool as Tool
     from chatmodels.types import ToolCall as ToolCall
-    from chatmodels.wrappers.memory_cache import MemoryCache as MemoryCache
-    from chatmodels.wrappers.sqlite_cache import SqliteCache as SqliteCache
     from fmf_core.errors import Code
     from fmf_core.errors import ConfigurationError as ConfigurationError
     from fmf_core.errors import FrameworkError as FrameworkError
@@ -92,8 +92,8 @@ facade(
             "ChatChunk ChatRequest ChatResponse HealthStatus ImagePart LLMRequest=ChatRequest "
             "LLMResponse=ChatResponse Message ModelInfo ResponseFormat TextPart TokenUsage Tool ToolCall"
         ),
-        "chatmodels.wrappers.memory_cache": "MemoryCache",
-        "chatmodels.wrappers.sqlite_cache": "SqliteCache",
+        "chatmodels.caches.memory": "MemoryCache",
+        "chatmodels.caches.sqlite": "SqliteCache",
         "fmf_core.errors": "ConfigurationError ErrorCode=Code FrameworkError PluginNotFoundError",
         "fmf_core.retry": "RetryPolicy",
     },

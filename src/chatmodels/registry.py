@@ -46,7 +46,7 @@ BUILTIN = {
         },
     ),
     "aws_bedrock": Entry(
-        "chatmodels.providers.bedrock:BedrockChatModel",
+        "chatmodels.providers.bedrock.model:BedrockChatModel",
         extra="aws",
         metadata={
             "description": "Models that AWS Bedrock offers: Claude, Nova, Llama, Mistral and others",

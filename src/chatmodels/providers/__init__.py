@@ -1,1 +1,1 @@
-"""One module per vendor: the registry imports it when its name is asked for; nobody else may import its SDK."""
+"""One module or package per vendor, imported when its name is first asked for; nobody else may import its SDK."""

@@ -8,11 +8,11 @@ from math import inf
 from chatmodels.config import Concurrency
 from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
+from chatmodels.pacing.crew import Crew
+from chatmodels.pacing.start_queue import WaitOverError
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from chatmodels.wrappers.crew import Crew
 from chatmodels.wrappers.gate import Gate, Place, SparePlaces, gates
-from chatmodels.wrappers.start_queue import WaitOverError
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
 

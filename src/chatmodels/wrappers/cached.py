@@ -9,15 +9,15 @@ from time import monotonic
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from chatmodels.caches.memory import MemoryCache
+from chatmodels.caches.single_flight import SingleFlight
+from chatmodels.caches.sqlite import SqliteCache
 from chatmodels.config import ResponseCache
 from chatmodels.iface import ChatModel
 from chatmodels.pieces import joined, pieces_of, unshared
 from chatmodels.request_facts import UntellableError, digest, distinct_json, request_key
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from chatmodels.wrappers.memory_cache import MemoryCache
-from chatmodels.wrappers.single_flight import SingleFlight
-from chatmodels.wrappers.sqlite_cache import SqliteCache
 from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from fmf_core.redact import blank_known

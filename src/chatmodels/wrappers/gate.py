@@ -11,11 +11,11 @@ from time import monotonic
 from chatmodels.config import Concurrency
 from chatmodels.errors import server_is_well
 from chatmodels.iface import ChatModel
+from chatmodels.pacing.crew import Crew
+from chatmodels.pacing.start_queue import StartQueue, WaitOverError
+from chatmodels.pacing.throttle import Throttle
 from chatmodels.types import RateLimitStatus
-from chatmodels.wrappers.crew import Crew
 from chatmodels.wrappers.shared import StateLookup, StateTable
-from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
-from chatmodels.wrappers.throttle import Throttle
 from fmf_core.errors import Code, FrameworkError
 
 

@@ -7,10 +7,10 @@ from time import monotonic
 
 from chatmodels.config import RateLimit
 from chatmodels.iface import ChatModel
+from chatmodels.pacing.pace import Pace, expected_tokens, taken_tokens
+from chatmodels.pacing.start_queue import StartQueue
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from chatmodels.wrappers.pace import Pace, expected_tokens, taken_tokens
-from chatmodels.wrappers.start_queue import StartQueue
 
 
 class LimitingModel(WrappedModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from chatmodels.pacing.waiter import LOOK_AGAIN_S, Waiter
 from chatmodels.wrappers.circuit import Circuit, Pass
 from chatmodels.wrappers.shared import StateTable
-from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
 
 
 class SharedCircuit:

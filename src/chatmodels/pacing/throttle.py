@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import inf
 
 from chatmodels.config import Concurrency
+from chatmodels.pacing.crew import Crew
+from chatmodels.pacing.learnt_concurrency import LearntConcurrency
+from chatmodels.pacing.learnt_rate import LearntRate
 from chatmodels.types import RateLimitStatus
-from chatmodels.wrappers.crew import Crew
-from chatmodels.wrappers.learnt_concurrency import LearntConcurrency
-from chatmodels.wrappers.learnt_rate import LearntRate
 
 FIRST_BURST = 8
 """How many requests an endpoint gets at once before its first answer; the others follow `FIRST_GAP_S` apart."""

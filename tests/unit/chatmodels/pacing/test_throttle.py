@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import Concurrency
+from chatmodels.pacing.throttle import FIRST_BURST, LONGEST_PAUSE_S, Throttle
 from chatmodels.types import RateLimitStatus
-from chatmodels.wrappers.throttle import FIRST_BURST, LONGEST_PAUSE_S, Throttle
 
 
 def known(**settings):

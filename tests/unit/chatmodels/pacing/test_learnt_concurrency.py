@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.wrappers.learnt_concurrency import HELD_S, SLOW_FLOOR, STALL_S, STUCK_S, LearntConcurrency
+from chatmodels.pacing.learnt_concurrency import HELD_S, SLOW_FLOOR, STALL_S, STUCK_S, LearntConcurrency
 
 
 def full(window, now=0.0):

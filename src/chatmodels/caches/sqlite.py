@@ -12,8 +12,8 @@ from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING
 
+from chatmodels.caches.memory import check_bounds
 from chatmodels.types import ChatResponse
-from chatmodels.wrappers.memory_cache import check_bounds
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads

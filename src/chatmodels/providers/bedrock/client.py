@@ -21,8 +21,8 @@ from botocore.tokens import FrozenAuthToken
 from pydantic import SecretStr
 
 from chatmodels.json_values import is_too_deep
-from chatmodels.providers.bedrock_errors import LateError
-from chatmodels.providers.bedrock_line import Line, make_cuttable, using
+from chatmodels.providers.bedrock.errors import LateError
+from chatmodels.providers.bedrock.line import Line, make_cuttable, using
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads
 from fmf_core.redact import add_secret

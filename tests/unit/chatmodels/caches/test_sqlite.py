@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from chatmodels import ChatResponse, SqliteCache, TokenUsage, ToolCall
-from chatmodels.wrappers import sqlite_cache
+from chatmodels.caches import sqlite as sqlite_cache
 from fmf_core.errors import FrameworkError
 from fmf_core.portal import in_thread
 

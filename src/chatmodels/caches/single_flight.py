@@ -9,7 +9,7 @@ from copy import copy
 from time import monotonic
 from typing import Generic, TypeVar
 
-from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
+from chatmodels.pacing.waiter import LOOK_AGAIN_S, Waiter
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 

@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from chatmodels.capabilities import temperature_to_send
-from chatmodels.providers.bedrock_answer import GatheredAnswer
-from chatmodels.providers.bedrock_models import Traits
+from chatmodels.providers.bedrock.answer import GatheredAnswer
+from chatmodels.providers.bedrock.models import Traits
 from chatmodels.providers.call import Call
 from chatmodels.providers.checks import mapping, of_type, string
 from chatmodels.providers.tool_calls import LONGEST_NAME, name_for

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatmodels.wrappers.learnt_rate import BELIEVED, HOLD_S, HOPELESS_S, LONGEST_PAUSE_S, LearntRate
-from unit.chatmodels.wrappers.quota import Bucket, Chance, Windows, run
+from chatmodels.pacing.learnt_rate import BELIEVED, HOLD_S, HOPELESS_S, LONGEST_PAUSE_S, LearntRate
+from unit.chatmodels.pacing.quota import Bucket, Chance, Windows, run
 
 CHANGING = ((20.0, 20), (20.0, 5), (20.0, 40))
 

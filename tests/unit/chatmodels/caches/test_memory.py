@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatResponse, MemoryCache, TokenUsage
-from chatmodels.wrappers.memory_cache import ENTRY_BYTES
+from chatmodels.caches.memory import ENTRY_BYTES
 from fmf_core.errors import ConfigurationError
 
 USAGE = TokenUsage(prompt_tokens=1, completion_tokens=2, model="m", provider="p")

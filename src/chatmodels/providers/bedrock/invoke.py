@@ -10,10 +10,10 @@ from chatmodels.capabilities import temperature_to_send
 from chatmodels.families import BodyShape
 from chatmodels.json_values import library
 from chatmodels.providers import openai_wire
-from chatmodels.providers.bedrock_answer import SERVER_TOOL, GatheredAnswer
-from chatmodels.providers.bedrock_models import BODY_SHAPES, PROMPT_SHAPES, PROVIDER, Traits
-from chatmodels.providers.bedrock_prompts import encode_llama, encode_mistral, take_llama, take_mistral
-from chatmodels.providers.bedrock_wire import (
+from chatmodels.providers.bedrock.answer import SERVER_TOOL, GatheredAnswer
+from chatmodels.providers.bedrock.models import BODY_SHAPES, PROMPT_SHAPES, PROVIDER, Traits
+from chatmodels.providers.bedrock.prompts import encode_llama, encode_mistral, take_llama, take_mistral
+from chatmodels.providers.bedrock.wire import (
     METADATA,
     ConverseDecoder,
     conversation,

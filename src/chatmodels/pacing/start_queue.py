@@ -9,7 +9,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Protocol
 
-from chatmodels.wrappers.waiter import LOOK_AGAIN_S, Waiter
+from chatmodels.pacing.waiter import LOOK_AGAIN_S, Waiter
 from fmf_core.forks import in_forked_child
 
 LATE_S = 0.25

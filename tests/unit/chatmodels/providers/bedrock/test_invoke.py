@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
-from chatmodels.providers.bedrock_invoke import INVOKE_FIELDS, InvokeDecoder, decode_invoke, encode_invoke
-from chatmodels.providers.bedrock_models import Traits, traits_of
+from chatmodels.providers.bedrock.invoke import INVOKE_FIELDS, InvokeDecoder, decode_invoke, encode_invoke
+from chatmodels.providers.bedrock.models import Traits, traits_of
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
 from fmf_core.errors import Code

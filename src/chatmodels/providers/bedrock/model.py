@@ -17,12 +17,12 @@ from chatmodels.errors import ChatModelError
 from chatmodels.families import DEFAULT_MODELS, BodyShape
 from chatmodels.guard import check_allowed
 from chatmodels.iface import ChatModel
-from chatmodels.providers.bedrock_client import Access, Runtime
-from chatmodels.providers.bedrock_errors import SIGN_IN, translated
-from chatmodels.providers.bedrock_invoke import InvokeDecoder, decode_invoke, encode_invoke
-from chatmodels.providers.bedrock_line import check_length
-from chatmodels.providers.bedrock_models import BODY_SHAPES, Traits, refuse_impossible, traits_of
-from chatmodels.providers.bedrock_wire import METADATA, ConverseDecoder, decode, encode
+from chatmodels.providers.bedrock.client import Access, Runtime
+from chatmodels.providers.bedrock.errors import SIGN_IN, translated
+from chatmodels.providers.bedrock.invoke import InvokeDecoder, decode_invoke, encode_invoke
+from chatmodels.providers.bedrock.line import check_length
+from chatmodels.providers.bedrock.models import BODY_SHAPES, Traits, refuse_impossible, traits_of
+from chatmodels.providers.bedrock.wire import METADATA, ConverseDecoder, decode, encode
 from chatmodels.providers.call import Call
 from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo

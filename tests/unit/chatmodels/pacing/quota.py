@@ -7,7 +7,7 @@ import itertools
 import random
 
 from chatmodels import Concurrency
-from chatmodels.wrappers.throttle import Throttle
+from chatmodels.pacing.throttle import Throttle
 
 LATENCY_S = 0.1
 REFUSAL_S = 0.01

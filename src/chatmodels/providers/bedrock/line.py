@@ -16,7 +16,7 @@ from botocore.awsrequest import (
 )
 from urllib3.response import HTTPResponse
 
-from chatmodels.providers.bedrock_errors import TooLongError
+from chatmodels.providers.bedrock.errors import TooLongError
 from chatmodels.transport.seam import MAX_REPLY_BYTES
 
 EVENT_STREAM: Final = "eventstream"

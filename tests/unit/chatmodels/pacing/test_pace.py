@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatRequest, RateLimit, TokenUsage
-from chatmodels.wrappers.pace import LONGEST_DEBT_S, Pace, expected_tokens, taken_tokens
+from chatmodels.pacing.pace import LONGEST_DEBT_S, Pace, expected_tokens, taken_tokens
 
 
 def starts(pace, arrivals, tokens=0.0):

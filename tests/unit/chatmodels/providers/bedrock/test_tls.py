@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chatmodels import ChatModelError
-from chatmodels.providers.bedrock import BedrockChatModel
+from chatmodels.providers.bedrock.model import BedrockChatModel
 from fmf_core.errors import Code
 from peers.bedrock_server import BedrockServer, Reply
 from peers.certificates import Certificates

@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from chatmodels.wrappers.start_queue import StartQueue, WaitOverError
+from chatmodels.pacing.start_queue import StartQueue, WaitOverError
 from unit.chatmodels.wrappers.scripts import in_own_loop
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from chatmodels import ChatModelError, ChatRequest, Message, ProviderAuthError, create_chat_model
 from chatmodels.iface import ChatModel
-from chatmodels.providers.bedrock import BedrockChatModel
-from chatmodels.providers.bedrock_client import client_of, session_of
-from chatmodels.providers.bedrock_line import Line, using
+from chatmodels.providers.bedrock.client import client_of, session_of
+from chatmodels.providers.bedrock.line import Line, using
+from chatmodels.providers.bedrock.model import BedrockChatModel
 from chatmodels.testing import ChatModelExam, forbid_model_requests
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.portal import run_sync
@@ -682,7 +682,7 @@ def test_cleanup_closes_the_connections(server):
 def test_a_forked_child_asks_over_connections_of_its_own(server):
     code = f"""
 import os, sys
-from chatmodels.providers.bedrock import BedrockChatModel
+from chatmodels.providers.bedrock.model import BedrockChatModel
 model = BedrockChatModel(endpoint_url={server.url!r}, region="r", aws_access_key_id="x", aws_secret_access_key="y")
 model.invoke("parent")
 child = os.fork()
@@ -699,8 +699,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_child_does_not_wait_for_the_client_that_the_parent_makes(server):
     code = f"""
 import os, sys, threading
-from chatmodels.providers import bedrock_client
-from chatmodels.providers.bedrock import BedrockChatModel
+from chatmodels.providers.bedrock import client as bedrock_client
+from chatmodels.providers.bedrock.model import BedrockChatModel
 parent, began, over, real = os.getpid(), threading.Event(), threading.Event(), bedrock_client.session_of
 def slow(access):
     if os.getpid() == parent:

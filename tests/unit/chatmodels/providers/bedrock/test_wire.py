@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, ChatRequest, ImagePart, Message, TextPart, ToolCall
-from chatmodels.providers.bedrock_models import refuse_impossible, traits_of
-from chatmodels.providers.bedrock_wire import CONVERSE_FIELDS, MERGED_FIELDS, ConverseDecoder, decode, encode, tool_id
+from chatmodels.providers.bedrock.models import refuse_impossible, traits_of
+from chatmodels.providers.bedrock.wire import CONVERSE_FIELDS, MERGED_FIELDS, ConverseDecoder, decode, encode, tool_id
 from chatmodels.providers.call import Call
 from chatmodels.types import ResponseFormat, Tool
 from fmf_core.errors import Code

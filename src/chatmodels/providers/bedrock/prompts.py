@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from chatmodels.capabilities import temperature_to_send
-from chatmodels.providers.bedrock_answer import GatheredAnswer
-from chatmodels.providers.bedrock_models import Traits, refuse_impossible
-from chatmodels.providers.bedrock_wire import Turn, conversation
+from chatmodels.providers.bedrock.answer import GatheredAnswer
+from chatmodels.providers.bedrock.models import Traits, refuse_impossible
+from chatmodels.providers.bedrock.wire import Turn, conversation
 from chatmodels.providers.call import Call
 from chatmodels.types import ChatChunk
 from fmf_core.errors import Code
