@@ -30,11 +30,12 @@ from chatmodels import (
     register_chat_model,
     unregister_chat_model,
 )
+from chatmodels.caches import single_flight
 from chatmodels.caches.single_flight import SingleFlight
 from chatmodels.factory import wrap
 from chatmodels.request_facts import distinct_json
 from chatmodels.testing import ChatModelExam
-from chatmodels.wrappers import cached, single_flight
+from chatmodels.wrappers import cached
 from chatmodels.wrappers.cached import CachedModel
 from fmf_core.logs import configure_logging, reset_logging
 from fmf_core.redact import add_secret
