@@ -191,7 +191,7 @@ def main(phase_s: float = PHASE_S) -> None:
     for server in SERVERS:
         measure.table(f"Share of the quota / of refusals: {server}", head, rows[server])
     for server in UNEVEN:
-        measure.table(server.capitalize(), ["client", "answers a second", "refused", "calls lost"], rows[server])
+        measure.table(server[0].upper() + server[1:], ["client", "answers a second", "refused", "calls lost"], rows[server])
 
 
 if __name__ == "__main__":
