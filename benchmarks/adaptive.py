@@ -190,8 +190,9 @@ def main(phase_s: float = PHASE_S) -> None:
     head = ["client", *(f"{rate} a second" for rate in RATES), "in all", "calls lost"]
     for server in SERVERS:
         measure.table(f"Share of the quota / of refusals: {server}", head, rows[server])
+    head = ["client", "answers a second", "refused", "calls lost"]
     for server in UNEVEN:
-        measure.table(server[0].upper() + server[1:], ["client", "answers a second", "refused", "calls lost"], rows[server])
+        measure.table(server[0].upper() + server[1:], head, rows[server])
 
 
 if __name__ == "__main__":
