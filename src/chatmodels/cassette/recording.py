@@ -10,7 +10,7 @@ from chatmodels.guard import RequestForbiddenError
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
-from fmf_core.errors import Code, FrameworkError
+from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 
@@ -31,11 +31,20 @@ class RecordingModel(WrappedModel):
         path: the file to write: one line of JSON for each call, or, where it ends in `.yaml` or `.yml`, one YAML
             document, in which long texts read as they are.
         append: whether to keep what the file holds; without it the first call begins the file anew.
+
+    Raises:
+        ConfigurationError: `inner` is no chat model, or `path` no path.
     """
 
     def __init__(self, inner: ChatModel, path: str | Path, *, append: bool = False) -> None:
         from chatmodels.cassette.tape import TapeWriter  # with it comes much that only recordings need
 
+        if not isinstance(inner, ChatModel) or not isinstance(path, str | Path):
+            raise ConfigurationError(
+                f"RecordingModel got {type(inner).__name__} as model and {type(path).__name__} as path",
+                op="recording.create",
+                hint="give the model first, and then the file: RecordingModel(model, path)",
+            )
         super().__init__(inner)
         self.path = Path(path)
         self._tape = TapeWriter(self.path, append=append)
@@ -87,7 +96,7 @@ class RecordingModel(WrappedModel):
         self, asked: Mapping[str, Any], error: FrameworkError, chunks: Sequence[ChatChunk] | None = None
     ) -> None:
         """Record that the model failed; the caller gets its error, also where it cannot be written."""
-        if not _is_an_answer(error):
+        if not self._keeps(error):
             return
         try:
             await in_thread(self._tape.write, asked, chunks=chunks, error=error)
@@ -95,7 +104,6 @@ class RecordingModel(WrappedModel):
             error.add_note(failure.message)
             _log.error("recording.failed", path=str(self.path), error=failure.message)
 
-
-def _is_an_answer(error: FrameworkError) -> bool:
-    """Whether the model or its provider failed; a call that was never made says nothing about them."""
-    return error.code not in (Code.BUDGET, Code.CANCELLED) and not isinstance(error, RequestForbiddenError)
+    def _keeps(self, error: FrameworkError) -> bool:
+        """Whether the model or its provider failed; a call that was never made says nothing about them."""
+        return error.code not in (Code.BUDGET, Code.CANCELLED) and not isinstance(error, RequestForbiddenError)

@@ -31,7 +31,7 @@ class ReplayModel(ChatModel):
     Equal requests are answered in the order in which they were recorded, and from the first again when all were used.
     What was recorded whole can be streamed, and the other way round. The model's name and the sampling settings must be
     those on record where the request gives them; what it leaves open does not count. Answers carry `cached=True` and
-    cost 0.
+    cost 0. An error on record is raised again; its hint says from which line of which file it comes.
 
     Args:
         path: the file that a `RecordingModel` wrote.

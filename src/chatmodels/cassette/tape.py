@@ -157,11 +157,13 @@ class RecordedCall:
 
     Args:
         call: what stands there.
-        place: where it stands, for errors.
+        path: the file in which it stands.
+        line: the line on which it begins.
     """
 
-    def __init__(self, call: Mapping[str, Any], place: str) -> None:
-        self._place = place
+    def __init__(self, call: Mapping[str, Any], path: Path, line: int) -> None:
+        self._place = f"{path}:{line}"
+        self._origin = f"replayed from {path}, line {line}: delete it there, or record it again"
         if not {"response", "chunks", "error"} & set(call):
             raise ValueError("it has no response, chunks or error")
         self.request: Mapping[str, Any] = call["request"]
@@ -206,9 +208,11 @@ class RecordedCall:
         return self._chunks if self._response is None or self._chunks else pieces_of(self._response)
 
     def raise_error(self) -> None:
-        """Raise the recorded error, if there is one."""
+        """Raise the recorded error, if there is one; its hint says first that nobody was asked now."""
         if self._error is not None:
-            raise _error(self._error)
+            error = _error(self._error)
+            error.hint = f"{self._origin} (the recorded hint: {error.hint})" if error.hint else self._origin
+            raise error
 
 
 def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
@@ -233,7 +237,7 @@ def read_tape(path: Path, *, hint: str = "") -> list[RecordedCall]:
     for line, part in _documents(text) if in_yaml else _lines(text):
         try:
             call = _from_yaml(part, path.name) if in_yaml else json.loads(part)
-            recorded.append(RecordedCall(call, f"{path}:{line}"))
+            recorded.append(RecordedCall(call, path, line))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path}:{line} is no recorded call: {redact(str(error))}",

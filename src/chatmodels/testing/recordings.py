@@ -10,12 +10,14 @@ from typing import Any
 from chatmodels.cassette.recording import RecordingModel
 from chatmodels.cassette.replay import ReplayModel
 from chatmodels.config import ChatModelConfig
+from chatmodels.errors import was_asked
 from chatmodels.factory import create_chat_model, measure, preset
 from chatmodels.iface import ChatModel
 from chatmodels.settings_given import config_of
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from chatmodels.wrappers.base import close_stream
 from chatmodels.wrappers.preset import PresetModel
+from fmf_core.errors import FrameworkError
 from fmf_core.forks import Lock
 
 Source = str | ChatModelConfig | ChatModel | Callable[[], ChatModel]
@@ -36,8 +38,18 @@ class RecordMode(StrEnum):
     """Everything is asked, and the file is written anew."""
 
 
+class _Recorder(RecordingModel):
+    """Keeps no failure that may pass: a server that is down for a moment would stay down on record."""
+
+    def _keeps(self, error: FrameworkError) -> bool:
+        return super()._keeps(error) and not error.retryable and was_asked(error)
+
+
 class Recordings:
     """One file of recorded calls, and the models that are replayed from it or recorded to it.
+
+    A call that failed is recorded as well, except where the same call may succeed later (`UNAVAILABLE`, `TIMEOUT`,
+    `RATE_LIMIT`) and where nobody was asked (a key is missing): it is made again by the next run that may ask.
 
         recordings = Recordings("recordings/summary.jsonl", RecordMode.ONCE)
         model = recordings.model("openai", model="gpt-4o-mini", temperature=0.0)
@@ -103,7 +115,7 @@ class Recordings:
         # All recorders write with one pen: otherwise each of them would begin the file anew.
         with self._lock():
             if self._recorder is None:
-                self._recorder = RecordingModel(model, self.path, append=self.mode is RecordMode.NEW)
+                self._recorder = _Recorder(model, self.path, append=self.mode is RecordMode.NEW)
                 return self._recorder
             return self._recorder.around(model)
 

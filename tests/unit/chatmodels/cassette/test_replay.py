@@ -211,6 +211,23 @@ def test_errors_are_part_of_the_record(path):
         in_own_loop(replay.ainvoke("x"))
 
 
+def test_a_replayed_error_says_from_which_line_of_which_file_it_comes(path):
+    down = ChatModelError("cannot be reached", op="v.c", code=ErrorCode.UNAVAILABLE, hint="is the server up?")
+    recorder = RecordingModel(MockChatModel(["fine", down, ErrorCode.AUTH]), path)
+    recorder.invoke("x")
+    for _ in range(2):
+        with pytest.raises(ChatModelError):
+            recorder.invoke("y")
+    replay = ReplayModel(path)
+    # In YAML a call begins on the line after its dashes.
+    line = 2 if path.suffix == ".jsonl" else path.read_text().splitlines().index("---", 1) + 2
+    for ask in (lambda: replay.invoke("y"), lambda: list(ReplayModel(path).stream("y"))):
+        with pytest.raises(ChatModelError) as caught:
+            ask()
+        assert caught.value.hint.startswith(f"replayed from {path}, line {line}: delete it there, or record it again")
+        assert caught.value.hint.endswith("(the recorded hint: is the server up?)")
+
+
 def test_calls_that_were_never_made_are_not_on_record(path):
     class Remote(MockChatModel):
         async def complete_async(self, request):

@@ -65,6 +65,35 @@ def test_once_records_where_nothing_is_yet(path):
     assert second.model(refuse).invoke("x").content == "recorded"
 
 
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.TIMEOUT, Code.RATE_LIMIT])
+@pytest.mark.parametrize("mode", ["once", "new", "all"])
+def test_a_failure_that_may_pass_does_not_stay_on_record(path, mode, code):
+    failing = Recordings(path, mode).model(Counted(code))
+    for ask in (failing.invoke, lambda prompt: list(failing.stream(prompt))):
+        with pytest.raises(ChatModelError):
+            ask("x")
+    assert not path.exists()
+    Recordings(path, mode).model(Counted()).invoke("x")
+    assert Recordings(path).model(refuse).invoke("x").content == "recorded"
+
+
+def test_a_call_without_a_key_is_made_again_once_there_is_one(path):
+    closed = ChatModelError("no key", op="v.c", code=Code.AUTH)
+    closed.was_asked = False
+    with pytest.raises(ChatModelError):
+        Recordings(path, "once").model(Counted(closed)).invoke("x")
+    assert not path.exists()
+
+
+def test_a_refusal_stays_on_record(path):
+    with pytest.raises(ChatModelError):
+        Recordings(path, "once").model(Counted(Code.INVALID)).invoke("x")
+    with pytest.raises(ChatModelError) as caught:
+        Recordings(path, "once").model(refuse).invoke("x")
+    assert caught.value.code is Code.INVALID
+    assert caught.value.hint.startswith(f"replayed from {path}, line ")
+
+
 @pytest.mark.parametrize("mode", ["once", "new", "all"])
 def test_a_call_counts_once_whatever_is_recorded(path, mode):
     if mode == "new":
