@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from chatmodels.config import ChatModelConfig
+from chatmodels.config import ADDRESSES, ChatModelConfig
 from chatmodels.foreign_words import mapping_hint, setting_hint
 from chatmodels.registry import get_chat_model_metadata
 from fmf_core.errors import ConfigurationError
@@ -17,6 +19,16 @@ _UNSET = ("rate_limit", "prices", "fallbacks", "fallback_on", "hedge_share")
 """Settings of which `None` says the same as nothing."""
 _NONE = {"retry": {"max_attempts": 1}, "concurrency": {"adaptive": False}}
 """What `None` stands for, where that is not the default."""
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "str": (str,),
+    "SecretStr": (SecretStr,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "None": (NoneType,),
+    "Mapping[str, str]": (Mapping,),
+}
+"""Annotations of settings that can be looked at without asking anybody else, and what they take."""
 
 
 def config_of(provider: str | ChatModelConfig, settings: Mapping[str, Any]) -> ChatModelConfig:
@@ -76,7 +88,8 @@ def refuse_unknown(config: ChatModelConfig, taken: Collection[str]) -> None:
     unknown = [name for name in config.options if name not in own]
     if not unknown:
         return
-    allowed = sorted(own | set(ChatModelConfig.model_fields) - {"options"})
+    elsewhere = set() if address_of(taken) is None else {"base_url"}
+    allowed = sorted(own | set(ChatModelConfig.model_fields) - {"options"} - elsewhere)
     hints = []
     for name in unknown:
         hint = setting_hint(name, config.options[name], allowed)
@@ -88,6 +101,54 @@ def refuse_unknown(config: ChatModelConfig, taken: Collection[str]) -> None:
         op="chatmodels.create",
         hint=f"{''.join(hints)}allowed: {', '.join(allowed)}",
     )
+
+
+def address_of(taken: Collection[str]) -> str | None:
+    """What a provider that takes the settings `taken` calls its address, where it is not `base_url`."""
+    if "base_url" in taken:
+        return None
+    return next((name for name in ("endpoint", "endpoint_url") if name in taken), None)
+
+
+def refuse_other_types(config: ChatModelConfig, annotations: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` for options of `config` that are of another type than their provider's annotations.
+
+    Only plain types are looked at: texts, secrets, numbers, booleans and mappings of texts.
+    """
+    wrong, hints = [], []
+    for name, value in config.options.items():
+        words = _words(annotations.get(name))
+        found = _misfit(name, value, words)
+        if found:
+            wrong.append(f"{name} is {found}")
+            hints.append(f"{name} takes {' or '.join(words)}")
+    if wrong:
+        raise ConfigurationError(
+            f"chat model {config.provider!r}: {', and '.join(wrong)}", op="chatmodels.create", hint="; ".join(hints)
+        )
+
+
+def _words(annotation: Any) -> list[str]:
+    """The plain types that an annotation allows; none where it allows others as well, or says nothing."""
+    if annotation is None:
+        return []
+    plain = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    words = [word.removeprefix("pydantic.types.").strip() for word in plain.split("|")]
+    return words if all(word in _KINDS for word in words) else []
+
+
+def _misfit(name: str, value: Any, words: Collection[str]) -> str:
+    """What `value` is, where it is none of `words`; its type only, for it may be a secret."""
+    if not words or (isinstance(value, os.PathLike) and "str" in words and name not in ADDRESSES):
+        return ""
+    if isinstance(value, bool):
+        return "" if "bool" in words else "of type bool"
+    if not any(isinstance(value, _KINDS[word]) for word in words):
+        return f"of type {type(value).__name__}"
+    if not isinstance(value, Mapping):
+        return ""
+    other = next((item for pair in value.items() for item in pair if not isinstance(item, str)), None)
+    return "" if other is None else f"a mapping with an entry of type {type(other).__name__}"
 
 
 def _own_settings(options: Any) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from chatmodels.config import ChatModelConfig
 from chatmodels.iface import ChatModel
 from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.registry import models
-from chatmodels.settings_given import named, refuse_unknown
+from chatmodels.settings_given import address_of, named, refuse_other_types, refuse_unknown
 from fmf_core.errors import Code, ConfigurationError, FrameworkError, PluginError
 from fmf_core.redact import add_secret, redact, without_secrets
 
@@ -40,7 +40,7 @@ def made(config: ChatModelConfig, wrap: Layer) -> ChatModel:
 
 
 def check_own_settings(config: ChatModelConfig) -> None:
-    """Raise `ConfigurationError` for options of `config` that its provider does not take; nothing is made.
+    """Raise `ConfigurationError` for options of `config` that its provider does not take so; nothing is made.
 
     Raises:
         PluginError: the provider's extra is not installed, so that nobody knows what it takes.
@@ -49,8 +49,10 @@ def check_own_settings(config: ChatModelConfig) -> None:
     taken, takes_all = (set[str](), False) if isinstance(item, ChatModel) else _parameters(item)
     if not takes_all:
         refuse_unknown(config, taken)
-    own_name = next((name for name in ("endpoint", "endpoint_url") if name in taken), None)
-    if config.base_url is not None and own_name is not None and not (takes_all or "base_url" in taken):
+    if not isinstance(item, ChatModel):
+        refuse_other_types(config, {name: p.annotation for name, p in inspect.signature(item).parameters.items()})
+    own_name = address_of(taken)
+    if config.base_url is not None and own_name is not None and not takes_all:
         raise ConfigurationError(
             f"chat model {config.provider!r} has no setting 'base_url'",
             op="chatmodels.create",

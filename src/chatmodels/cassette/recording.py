@@ -39,12 +39,7 @@ class RecordingModel(WrappedModel):
     def __init__(self, inner: ChatModel, path: str | Path, *, append: bool = False) -> None:
         from chatmodels.cassette.tape import TapeWriter  # with it comes much that only recordings need
 
-        if not isinstance(inner, ChatModel) or not isinstance(path, str | Path):
-            raise ConfigurationError(
-                f"RecordingModel got {type(inner).__name__} as model and {type(path).__name__} as path",
-                op="recording.create",
-                hint="give the model first, and then the file: RecordingModel(model, path)",
-            )
+        _check_order(inner, path)
         super().__init__(inner)
         self.path = Path(path)
         self._tape = TapeWriter(self.path, append=append)
@@ -107,3 +102,13 @@ class RecordingModel(WrappedModel):
     def _keeps(self, error: FrameworkError) -> bool:
         """Whether the model or its provider failed; a call that was never made says nothing about them."""
         return error.code not in (Code.BUDGET, Code.CANCELLED) and not isinstance(error, RequestForbiddenError)
+
+
+def _check_order(inner: Any, path: Any) -> None:
+    if isinstance(inner, ChatModel) and isinstance(path, str | Path):
+        return
+    raise ConfigurationError(
+        f"RecordingModel got {type(inner).__name__} as model and {type(path).__name__} as path",
+        op="recording.create",
+        hint="give the model first, and then the file: RecordingModel(model, path)",
+    )

@@ -201,7 +201,7 @@ class AzureOpenAIChatModel(OpenAIWireModel):
     def _missing_key(self) -> ProviderAuthError:
         return self._no_key(
             f"deployment {self.model!r}: neither a key nor a token is set",
-            "set AZURE_OPENAI_API_KEY or pass api_key; or sign in with credential='default', or AZURE_OPENAI_AD_TOKEN",
+            "set AZURE_OPENAI_API_KEY or pass api_key; or set credential to 'default', or AZURE_OPENAI_AD_TOKEN",
         )
 
 

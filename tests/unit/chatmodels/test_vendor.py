@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from chatmodels import ChatModel, ChatModelConfig, MockChatModel, register_chat_model, unregister_chat_model
+from chatmodels import (
+    ChatModel,
+    ChatModelConfig,
+    MockChatModel,
+    create_chat_model,
+    register_chat_model,
+    unregister_chat_model,
+)
 from chatmodels import vendor as vendors
 from chatmodels.vendor import made, made_of
+from fmf_core.errors import ConfigurationError
 
 
 def bare(config):
@@ -64,3 +72,43 @@ class TestWhatAModelWasMadeOf:
         del model
         gc.collect()
         assert key not in vendors._built
+
+
+class TestSettingsOfAnotherType:
+    @pytest.mark.parametrize(
+        ("provider", "settings", "told"),
+        [
+            ("azure_openai", {"endpoint": 5}, "endpoint is of type int"),
+            ("openai", {"organization": 5}, "organization is of type int"),
+            ("openai", {"default_headers": ["x"]}, "default_headers is of type list"),
+            ("openai", {"default_headers": {"x": 5}}, "default_headers is a mapping with an entry of type int"),
+            ("openai", {"connect_timeout_s": True}, "connect_timeout_s is of type bool"),
+            ("aws_bedrock", {"region": 5}, "region is of type int"),
+        ],
+    )
+    def test_they_are_refused_and_told_without_their_value(self, provider, settings, told):
+        with pytest.raises(ConfigurationError) as caught:
+            create_chat_model(provider, model="m", api_key="key-of-nobody", **settings)
+        assert told in caught.value.message
+        [name] = settings
+        assert f"{name} takes " in caught.value.hint
+
+    def test_what_the_annotation_takes_passes(self, tmp_path):
+        more = {"connect_timeout_s": 5, "default_headers": {"x": "y"}, "ca_bundle": tmp_path / "none.pem"}
+        assert create_chat_model("openai", api_key="key-of-nobody", project=None, **more)
+
+    def test_an_annotation_that_is_not_plain_is_the_providers_own_matter(self, plugged):
+        def make(*, items: list[str] | None = None, size: int = 1) -> ChatModel:
+            assert items == ("a",)
+            return MockChatModel()
+
+        plugged(make)
+        assert create_chat_model("plugged", items=("a",))
+        with pytest.raises(ConfigurationError, match="size is of type str"):
+            create_chat_model("plugged", size="1")
+
+    def test_where_the_address_has_another_name_base_url_is_not_among_the_allowed(self):
+        with pytest.raises(ConfigurationError) as caught:
+            create_chat_model("azure_openai", endpont="https://x.example")
+        assert "endpoint" in caught.value.hint
+        assert "base_url" not in caught.value.hint

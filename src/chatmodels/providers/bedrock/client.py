@@ -15,13 +15,13 @@ from typing import Any, Final, TypeVar
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError
 from botocore.loaders import create_loader
 from botocore.tokens import FrozenAuthToken
 from pydantic import SecretStr
 
 from chatmodels.json_values import is_too_deep
-from chatmodels.providers.bedrock.errors import LateError
+from chatmodels.providers.bedrock.errors import LateError, UnusableError
 from chatmodels.providers.bedrock.line import Line, make_cuttable, using
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads
@@ -116,7 +116,12 @@ def client_of(session: Any, access: Access) -> Any:
         tcp_keepalive=True,
         **signed,
     )
-    client = session.client(SERVICE, endpoint_url=access.endpoint_url, config=config)
+    try:
+        client = session.client(SERVICE, endpoint_url=access.endpoint_url, config=config)
+    except BotoCoreError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnusableError(f"boto3 can make no client of its settings: {error}") from error
     make_cuttable(client)
     client.meta.events.register(f"before-parse.{SERVICE}.*", _readable)
     return client

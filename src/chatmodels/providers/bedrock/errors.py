@@ -21,6 +21,10 @@ class LateError(Exception):
     """No complete answer came in time."""
 
 
+class UnusableError(Exception):
+    """boto3 can make no client of its settings."""
+
+
 class TooLongError(OSError):
     """The reply is longer than an answer can be."""
 
@@ -34,6 +38,7 @@ ACCESS: Final = (
     "bedrock:InvokeModelWithResponseStream"
 )
 QUOTA: Final = "look at the account's quotas for this model in Service Quotas, or ask for less at once"
+SETTINGS: Final = "look at the settings of boto3: region, endpoint_url, profile, AWS_* variables"
 REACH: Final = "check region and endpoint_url: is the model's region right, and can it be reached from here?"
 
 SERVICE_ERRORS: Final[Mapping[str, tuple[Code, str]]] = {
@@ -115,7 +120,8 @@ EXCEPTIONS: Final[Mapping[type[BaseException], tuple[Code, str]]] = {
     eventstream.ChecksumMismatch: (Code.UNAVAILABLE, "the stream was damaged on its way"),
     eventstream.ParserError: (Code.BAD_REPLY, ""),
     ResponseParserError: (Code.BAD_REPLY, ""),
-    boto.BotoCoreError: (Code.INVALID, "look at the settings of boto3: region, endpoint_url, profile, AWS_* variables"),
+    boto.BotoCoreError: (Code.INVALID, SETTINGS),
+    UnusableError: (Code.INVALID, SETTINGS),
     LateError: (Code.TIMEOUT, "raise timeout_s, or ask for less"),
     TooLongError: (Code.BAD_REPLY, ""),
     TimeoutError: (Code.TIMEOUT, ""),
@@ -130,9 +136,10 @@ UNSENT: Final = (
     boto.NoRegionError,
     boto.InvalidRegionError,
     boto.ParamValidationError,
+    UnusableError,
 )
 """Exceptions that boto3 raises before it sends anything."""
-SELF_EXPLAINING: Final = frozenset((LateError, TooLongError, OSError))
+SELF_EXPLAINING: Final = frozenset((LateError, UnusableError, TooLongError, OSError))
 """Exceptions that say everything without their names."""
 DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"
 """In the words of an error: the certificate itself is wrong, so that no other attempt will do."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -58,7 +59,8 @@ class BedrockChatModel(ChatModel):
     boto3 is loaded with the provider, and its own retries are off: whoever calls owns them.
 
     Raises:
-        ConfigurationError: `api`, `shape` or `max_threads` is none of the allowed, or half of a key pair is given.
+        ConfigurationError: `api`, `shape` or `max_threads` is none of the allowed, `endpoint_url` is no address, or
+            a part of a set of keys is given.
     """
 
     provider_name = "aws_bedrock"
@@ -321,6 +323,20 @@ def _check(model: BedrockChatModel, access: Access) -> None:
         raise _wrong(
             "only one of aws_access_key_id and aws_secret_access_key is given", "give both, or leave both to boto3"
         )
+    if access.session_token is not None and access.access_key_id is None:
+        hint = "give aws_access_key_id and aws_secret_access_key with it, or leave all three to boto3"
+        raise _wrong("aws_session_token is given without the keys that it belongs to", hint)
+    if access.endpoint_url is not None and not _is_address(access.endpoint_url):
+        shown = bare_address(access.endpoint_url)
+        raise _wrong(f"endpoint_url {shown!r} is no address", "write http(s)://host[:port]")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _wrong(message: str, hint: str) -> ConfigurationError:

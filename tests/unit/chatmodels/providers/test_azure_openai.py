@@ -10,6 +10,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.providers.azure_openai import AzureOpenAIChatModel
 from chatmodels.testing import ChatModelExam, allow_model_requests
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.redact import redact
 from peers.azure_server import AzureServer
 from peers.scripted_server import Reply, ScriptedServer
 
@@ -256,3 +257,11 @@ class TestExamUndated(TestExam):
 
 class TestExamOfResponses(TestExam):
     settings: ClassVar[dict[str, object]] = {"api": "responses"}
+
+
+def test_the_hint_of_a_missing_key_comes_through_redaction_whole(monkeypatch):
+    for name in ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with allow_model_requests(), pytest.raises(ProviderAuthError) as caught:
+        create_chat_model("azure_openai", endpoint="https://x.example", model="d").invoke("x")
+    assert "set credential to 'default'" in redact(caught.value.hint)

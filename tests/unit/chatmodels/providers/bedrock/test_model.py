@@ -20,7 +20,7 @@ from chatmodels.iface import ChatModel
 from chatmodels.providers.bedrock.client import client_of, session_of
 from chatmodels.providers.bedrock.line import Line, using
 from chatmodels.providers.bedrock.model import BedrockChatModel
-from chatmodels.testing import ChatModelExam, forbid_model_requests
+from chatmodels.testing import ChatModelExam, allow_model_requests, forbid_model_requests
 from fmf_core.errors import Code, ConfigurationError, PluginError
 from fmf_core.portal import run_sync
 from peers.bedrock_server import BedrockServer, Reply, Request, frame
@@ -844,3 +844,27 @@ def test_other_keys_and_profiles_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 def test_two_accounts_share_no_limits(server: BedrockServer) -> None:
     one, two = (wrapped(server, aws_access_key_id=name) for name in ("AKIDONE", "AKIDTWO"))
     assert one.credentials_id != two.credentials_id
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"endpoint_url": "localhost:4"}, "endpoint_url 'localhost:4' is no address"),
+        ({"endpoint_url": "http://localhost:port"}, "is no address"),
+        ({"aws_session_token": TOKEN}, "without the keys"),
+    ],
+)
+def test_mistakes_in_settings_are_told_when_the_model_is_made(settings, told):
+    with pytest.raises(ConfigurationError, match=told) as caught:
+        create_chat_model("aws_bedrock", **{"region": "us-east-1", **settings})
+    assert caught.value.hint
+    assert TOKEN not in str(caught.value)
+
+
+def test_settings_that_boto3_can_make_no_client_of_are_no_reply(monkeypatch):
+    keys = {"aws_access_key_id": "AKIDOFNOBODY", "aws_secret_access_key": SECRET}
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "localhost:4")
+    with allow_model_requests(), pytest.raises(ChatModelError, match="localhost:4") as caught:
+        create_chat_model("aws_bedrock", region="us-east-1", **keys).invoke("x")
+    assert caught.value.code is Code.INVALID
+    assert not caught.value.was_asked
