@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from functools import cache
 from time import perf_counter
@@ -239,7 +240,11 @@ class MeasuredCall:
             self._span.error(error, EXCEPTION_EVENT)
             if self._span.recording or self._meter.content.event:
                 self._describe(seconds, _failed(error, kind), None)
-        if _log.enabled(_INFO):
+        if isinstance(error, CancelledError):
+            # Whoever gave the call up knows, as does a batch that one of its requests stopped.
+            if _log.enabled(_DEBUG):
+                _log.debug("llm.call", status="cancelled", code="cancelled", **self._present(seconds))
+        elif _log.enabled(_INFO):
             self._say_failed(seconds, error, kind)
 
     def _say(self, seconds: float, ending: Ending) -> None:
@@ -263,14 +268,17 @@ class MeasuredCall:
         )
 
     def _say_failed(self, seconds: float, error: BaseException, kind: str) -> None:
-        facts = {name: value for name, value in self._asked().items() if value is not None}
+        facts = self._present(seconds)
         if isinstance(error, FrameworkError):
             limits = error.fields.get("rate_limit")
             facts |= {"op": error.op, "attempts": error.fields.get("attempts", 1)}
             facts |= limits.model_dump(exclude_none=True) if isinstance(limits, RateLimitStatus) else {}
-        _log.info(
-            "llm.call", status="failed", code=kind, error=str(error), latency_ms=round(seconds * 1000.0, 3), **facts
-        )
+        _log.info("llm.call", status="failed", code=kind, error=str(error), **facts)
+
+    def _present(self, seconds: float) -> dict[str, Any]:
+        """How long it took, and what was asked for, without what was left open."""
+        asked = {name: value for name, value in self._asked().items() if value is not None}
+        return {"latency_ms": round(seconds * 1000.0, 3), **asked}
 
     def _asked(self) -> dict[str, Any]:
         request = self._request

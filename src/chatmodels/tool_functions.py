@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from chatmodels.openai_values import tool_of
@@ -62,12 +62,17 @@ def check_turns(messages: Sequence[Any]) -> None:
             raise ValueError(f"the message at index {number} of role tool needs tool_call_id: the call that it answers")
 
 
-def tools_of(tools: Iterable[Any], kind: type) -> tuple[Any, ...]:
-    """`tools` as tools of `kind`, or as mappings of what it takes.
+def tools_of(tools: Any, kind: type) -> Any:
+    """`tools` as tools of `kind`, or as mappings of what it takes; what is no list is left as it is.
 
     Raises:
-        ValueError: something is no tool; the message tells which one.
+        ValueError: something is no tool, or one tool stands where a list should; the message tells what to write.
     """
+    if not isinstance(tools, list | tuple):
+        if isinstance(tools, Mapping | kind) or callable(tools):
+            name = getattr(tools, "__name__", "...")
+            raise ValueError(f"one tool where a list should be: give tools=[{name}]")  # noqa: TRY004 - pydantic tells it
+        return tools
     found = []
     for number, tool in enumerate(tools):
         try:

@@ -248,7 +248,7 @@ class ChatRequest(LeftOpen):
     @field_validator("tools", mode="before")
     @classmethod
     def _tools(cls, tools: Any) -> Any:
-        return tools_of(tools, Tool) if isinstance(tools, list | tuple) else tools
+        return tools_of(tools, Tool)
 
     @field_validator("stop", mode="before")
     @classmethod

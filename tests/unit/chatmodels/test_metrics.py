@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import json
@@ -457,6 +458,22 @@ class TestLogLines:
         assert line["attempts"] == 3
         assert [retry["event"] for retry in retries] == ["llm.retry"] * 2
         assert KEY not in json.dumps([*retries, line])
+
+    def test_a_cancelled_call_is_no_news(self, log_lines, make):
+        lines = log_lines("DEBUG")
+
+        class Stuck(MockChatModel):
+            async def complete_async(self, request):
+                if request.prompt == "bad":
+                    await asyncio.sleep(0)
+                    raise ChatModelError("no", op="v.c", code=ErrorCode.INVALID)
+                await asyncio.Event().wait()
+
+        with pytest.raises(ChatModelError):
+            make(Stuck()).batch(["a", "b", "bad"])
+        found = [line for line in lines() if line["event"] == "llm.call"]
+        told = sorted((line["level"], line["status"], line["code"]) for line in found)
+        assert told == [("debug", "cancelled", "cancelled")] * 2 + [("info", "failed", "invalid")]
 
     def test_what_the_provider_says_of_its_limits(self, log_lines, make):
         lines = log_lines("DEBUG")

@@ -116,3 +116,10 @@ def test_types_that_json_cannot_express_or_nobody_knows():
     for function, said in ((run, "run"), (walk, "'walk': name 'Nowhere' is not defined")):
         with pytest.raises(ConfigurationError, match=said):
             Tool.of(function)
+
+
+@pytest.mark.parametrize("one", [weather, Search, {"name": "weather"}, Tool.of(weather)])
+def test_one_tool_in_the_place_of_a_list_is_told_so(one):
+    with pytest.raises(ConfigurationError, match="one tool where a list should be") as caught:
+        MockChatModel().invoke("x", tools=one)
+    assert "valid tuple" not in caught.value.message
