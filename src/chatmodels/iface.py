@@ -7,7 +7,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from chatmodels.answered import check_methods, checked_answer
-from chatmodels.asked import RequestOptions, all_of, check_concurrency, request_of, requests_of
+from chatmodels.asked import (
+    BATCHED,
+    PARSED,
+    RequestOptions,
+    all_of,
+    check_concurrency,
+    check_effort,
+    fill_default_model,
+    request_of,
+    requests_of,
+)
 from chatmodels.batches import answers_of
 from chatmodels.pieces import pieces_of
 from chatmodels.protocols import ChatInput
@@ -38,7 +48,7 @@ class ChatModel:
     provider_name: str = "unknown"
     """The vendor as telemetry and records name it."""
     chat_model_metadata: Mapping[str, Any] = MappingProxyType({})
-    """What `get_chat_model_metadata` tells of the provider: `description`, `capabilities`, `default_model`."""
+    """What is told of the provider: `description`, `capabilities`, `default_model` (for requests that name none)."""
     in_process: bool = False
     """Whether the model runs in this process, so that telemetry does not show its calls as remote ones."""
     endpoint: str | None = None
@@ -59,6 +69,7 @@ class ChatModel:
         if cls.complete is ChatModel.complete and cls.complete_async is ChatModel.complete_async:
             raise TypeError(f"{cls.__name__} must define complete_async or complete")
         check_methods(cls)
+        fill_default_model(cls, ChatModel)
 
     def __copy__(self) -> Self:
         """A model with the same parts."""
@@ -190,19 +201,19 @@ class ChatModel:
         Raises:
             ChatModelError: no answer fitted (`BAD_REPLY`), the last one was cut (`TRUNCATED`) or withheld (`REFUSED`);
                 `fields` holds `usage`, `cost_usd`, `asks` and `repairs`. Or the model could not answer.
-            ConfigurationError: `shape` cannot be used.
+            ConfigurationError: `shape` or another argument cannot be used.
         """
         # Here, for most programs never need it.
         from chatmodels.structured.asking import Answerer, Effort, answer_wanted
         from chatmodels.structured.telling import RefusedFormats
         from chatmodels.structured.wanted import wanted_shape
 
+        check_effort(parse_retries, max_tokens_cap)
+        asked = request_of(request, options, PARSED)
         wanted = wanted_shape(shape)
         refused = self.__dict__.setdefault("_refused_formats", RefusedFormats())
         answerer = Answerer(self.ainvoke, self.get_model_info(), refused)
-        return await answer_wanted(
-            answerer, request_of(request, options), wanted, Effort(parse_retries, max_tokens_cap)
-        )
+        return await answer_wanted(answerer, asked, wanted, Effort(parse_retries, max_tokens_cap))
 
     @overload
     def batch(
@@ -273,7 +284,7 @@ class ChatModel:
             ConfigurationError: `requests` is a single one, one of them is wrong, or `max_concurrency` below 1.
         """
         check_concurrency(max_concurrency)
-        asked = await requests_of(requests, options, keep=return_exceptions)
+        asked = await requests_of(requests, options, BATCHED, keep=return_exceptions)
         return await answers_of(asked, self.ainvoke, max_concurrency, return_exceptions=return_exceptions)
 
     @overload
@@ -285,6 +296,12 @@ class ChatModel:
         return_exceptions: Literal[False] = ...,
         **options: Any,
     ) -> list[Parsed[T]]: ...
+
+    @overload
+    def batch_parse(
+        self, requests: Iterable[ChatInput], shape: type[T] | TypeAdapter[T], *,
+        return_exceptions: bool, **options: Any,
+    ) -> list[Parsed[T] | Exception]: ...  # fmt: skip
 
     @overload
     def batch_parse(self, requests: Iterable[ChatInput], shape: Any, **options: Any) -> list[Any]: ...
@@ -302,6 +319,12 @@ class ChatModel:
         return_exceptions: Literal[False] = ...,
         **options: Any,
     ) -> list[Parsed[T]]: ...
+
+    @overload
+    async def abatch_parse(
+        self, requests: Iterable[ChatInput], shape: type[T] | TypeAdapter[T], *,
+        return_exceptions: bool, **options: Any,
+    ) -> list[Parsed[T] | Exception]: ...  # fmt: skip
 
     @overload
     async def abatch_parse(self, requests: Iterable[ChatInput], shape: Any, **options: Any) -> list[Any]: ...
@@ -323,7 +346,8 @@ class ChatModel:
             return await self.aparse(request, shape, parse_retries=parse_retries, max_tokens_cap=max_tokens_cap)
 
         check_concurrency(max_concurrency)
-        asked = await requests_of(requests, options, keep=return_exceptions)
+        check_effort(parse_retries, max_tokens_cap)
+        asked = await requests_of(requests, options, (*BATCHED, *PARSED), keep=return_exceptions)
         return await answers_of(asked, ask, max_concurrency, return_exceptions=return_exceptions)
 
     def stream(self, request: ChatInput, **options: Unpack[RequestOptions]) -> Generator[ChatChunk, None, None]:

@@ -7,9 +7,10 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chatmodels.errors import ChatModelError
+from chatmodels.errors import ChatModelError, chat_model_error
+from chatmodels.providers.foreign_errors import reading_of
 from chatmodels.types import ChatChunk, ChatResponse, Message, Tool, ToolCall
-from fmf_core.errors import Code
+from fmf_core.errors import Code, FrameworkError
 
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mP4z8CAFTEMLQkAKP8/wc53yE8AAAAASUVORK5CYII="
@@ -62,15 +63,19 @@ def check_chunks(chunks: Sequence[ChatChunk]) -> None:
 
 
 def failure_of(call: Callable[[], Any]) -> ChatModelError:
-    """The error that `call` fails with."""
+    """The error that `call` fails with: a `ChatModelError`, or what `create_chat_model` makes of a known exception."""
     try:
         answer = call()
     except ChatModelError as error:
         return error
     except Exception as error:
-        raise AssertionError(
-            f"expected a ChatModelError, got {type(error).__name__}: raise ProviderError with a code"
-        ) from error
+        reading = reading_of(error)
+        if isinstance(error, FrameworkError) or reading.code is Code.INTERNAL:
+            raise AssertionError(
+                f"expected a ChatModelError, got {type(error).__name__}: raise ProviderError with a code"
+            ) from error
+        text = f"{type(error).__name__}: {error}"
+        return chat_model_error(text, op="exam.complete", code=reading.code, retry_after=reading.retry_after)
     raise AssertionError(f"the failing model answered: {answer!r}")
 
 

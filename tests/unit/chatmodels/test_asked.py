@@ -170,3 +170,56 @@ def test_what_no_provider_could_take_is_refused(asked, options, said):
 def test_choices_among_tools(choice):
     assert MockChatModel().invoke("x", tools=[CLOCK], tool_choice=choice).content is not None
     assert MockChatModel().invoke("x", tool_choice="auto").content
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "wrong", "right"),
+    [
+        ("batch", (), "max_concurency", "max_concurrency"),
+        ("batch", (), "return_exception", "return_exceptions"),
+        ("batch_parse", (int,), "parse_retrys", "parse_retries"),
+        ("batch_parse", (int,), "max_concurency", "max_concurrency"),
+        ("parse", (int,), "parse_retrys", "parse_retries"),
+        ("parse", (int,), "max_token_cap", "max_tokens_cap"),
+        ("parse", (int,), "temprature", "temperature"),
+    ],
+)
+def test_the_options_of_a_method_itself_are_known_to_those_who_misspell_them(method, more, wrong, right):
+    model = MockChatModel("1")
+    with pytest.raises(ConfigurationError) as caught:
+        getattr(model, method)("x" if method == "parse" else ["x", "y"], *more, **{wrong: 1})
+    assert caught.value.message == f"wrong request: {wrong}: there is no such option"
+    assert caught.value.hint == f"did you mean {right!r} instead of {wrong!r}?"
+    assert model.call_count == 0
+
+
+def test_a_method_tells_its_own_options_beside_those_of_a_request():
+    with pytest.raises(ConfigurationError) as caught:
+        MockChatModel().batch(["x"], qqq=1)
+    assert caught.value.hint.startswith("options: max_concurrency, return_exceptions, prompt")
+    assert "max_concurrency" not in refusal("x", qqq=1).hint
+
+
+def test_an_unknown_option_of_a_batch_stands_in_nobodys_place():
+    with pytest.raises(ConfigurationError, match="there is no such option"):
+        MockChatModel().batch(["x", "y"], qqq=1, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"parse_retries": -1}, "parse_retries must be a whole number, 0 or more, got -1"),
+        ({"parse_retries": 1.5}, "parse_retries must be a whole number, 0 or more, got 1.5"),
+        ({"parse_retries": True}, "parse_retries must be a whole number, 0 or more, got True"),
+        ({"max_tokens_cap": 0}, "max_tokens_cap must be a whole number, 1 or more, got 0"),
+    ],
+)
+def test_efforts_that_are_none_are_refused(options, said):
+    for ask in (
+        lambda m: m.parse("x", int, **options),
+        lambda m: m.batch_parse(["x"], int, return_exceptions=True, **options),
+    ):
+        model = MockChatModel("1")
+        with pytest.raises(ConfigurationError) as caught:
+            ask(model)
+        assert (caught.value.message, model.call_count) == (said, 0)

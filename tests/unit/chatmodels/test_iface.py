@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import pickle
 import threading
+from typing import ClassVar
 
 import pytest
 
 from chatmodels import (
+    ChatChunk,
     ChatModel,
     ChatModelError,
     ChatRequest,
@@ -23,7 +26,10 @@ from chatmodels import (
     StreamMessageHandler,
     TokenUsage,
     create_chat_model,
+    register_chat_model,
+    unregister_chat_model,
 )
+from fmf_core.portal import run_sync
 
 
 def in_own_loop(work):
@@ -209,3 +215,73 @@ class Portable(ChatModel):
 
     def complete(self, request):
         return answer(request, self.text)
+
+
+class TestTheDefaultModelOfAClass:
+    """A bare instance fills in what its class declares."""
+
+    @staticmethod
+    def answer(request):
+        usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model=request.model, provider="corp")
+        return ChatResponse(content=request.model, model=request.model, usage=usage)
+
+    def kinds(self):
+        answer = self.answer
+
+        class Blocking(ChatModel):
+            chat_model_metadata: ClassVar = {"default_model": "corp-1"}
+
+            def complete(self, request):
+                return answer(request)
+
+        class Awaited(ChatModel):
+            chat_model_metadata: ClassVar = {"default_model": "corp-1"}
+
+            async def complete_async(self, request):
+                return answer(request)
+
+            async def stream_async(self, request):
+                yield ChatChunk(text=request.model)
+                usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model=request.model, provider="corp")
+                yield ChatChunk(text="", finish_reason="stop", usage=usage)
+
+        class Undeclared(ChatModel):
+            def complete(self, request):
+                return answer(request)
+
+        class Declared(Undeclared):
+            chat_model_metadata: ClassVar = {"default_model": "corp-1"}
+
+        class Renamed(Awaited):
+            chat_model_metadata: ClassVar = {"default_model": "corp-2"}
+
+        return Undeclared, {Blocking: "corp-1", Awaited: "corp-1", Declared: "corp-1", Renamed: "corp-2"}
+
+    def ways(self, model, request):
+        yield model.invoke(request).content
+        yield model.complete(ChatRequest(prompt="x") if request == "x" else request).content
+        yield run_sync(model.ainvoke(request)).content
+        yield model.batch([request])[0].content
+        yield "".join(chunk.text for chunk in model.stream(request))
+
+    def test_it_is_filled_in(self):
+        undeclared, kinds = self.kinds()
+        for kind, name in kinds.items():
+            assert {*self.ways(kind(), "x")} == {name}
+            assert {*self.ways(kind(), ChatRequest(prompt="x", model="mine"))} == {"mine"}
+        assert {*self.ways(undeclared(), "x")} == {"gpt-4o-mini"}
+
+    def test_methods_keep_what_they_are(self):
+        _, kinds = self.kinds()
+        for kind in kinds:
+            assert inspect.iscoroutinefunction(kind.complete_async)
+            assert kind.complete.__name__ == "complete"
+
+    def test_the_name_that_create_chat_model_was_given_counts_more(self):
+        _, kinds = self.kinds()
+        for number, kind in enumerate(kinds):
+            register_chat_model(f"corp{number}", kind)
+            try:
+                assert create_chat_model(f"corp{number}", model="mine").invoke("x").content == "mine"
+            finally:
+                unregister_chat_model(f"corp{number}")

@@ -38,6 +38,10 @@ async def use(model: ChatModel) -> None:
     assert_type((await model.aparse("x", dict[str, int])).value, dict[str, int])
     assert_type(model.parse("x", Invoice).repairs, tuple[Repair, ...])
     assert_type(model.parse("x", Invoice).cost_usd, float | None)
+    assert_type(model.batch_parse(["x"], Invoice), list[Parsed[Invoice]])
+    assert_type(model.batch_parse(["x"], Invoice, return_exceptions=True), list[Parsed[Invoice] | Exception])
+    assert_type(await model.abatch_parse(["x"], int, return_exceptions=True), list[Parsed[int] | Exception])
+    assert_type(model.batch_parse(["x"], {"type": "object"}), list[Any])
     ChatRequest(prompt="x", response_format=ResponseFormat.of(Invoice))
 """
 MISTAKES = """

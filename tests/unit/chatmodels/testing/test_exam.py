@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from email.message import Message
 from typing import ClassVar
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -263,3 +265,41 @@ def test_a_remote_model_asks_whether_it_may():
     with allow_model_requests():
         assert grade(Asking) == []
         assert grade(Remote) == ["test_forbidden_requests_are_not_made"]
+
+
+class Raising(MockChatModel):
+    """Lets an exception of another library through, as `urllib` has it."""
+
+    def __init__(self, error):
+        super().__init__("x")
+        self.error = error
+
+    async def complete_async(self, request):
+        raise self.error
+
+    async def stream_async(self, request):
+        raise self.error
+        yield
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TimeoutError("timed out"), ErrorCode.TIMEOUT),
+        (URLError(ConnectionRefusedError(111, "refused")), ErrorCode.UNAVAILABLE),
+        (HTTPError("http://x", 429, "slow down", Message(), None), ErrorCode.RATE_LIMIT),
+    ],
+)
+def test_what_is_read_from_other_libraries_passes(error, code):
+    failed = grade(
+        lambda: MockChatModel("x"),
+        lambda: Raising(error),
+        make_models_failing_with=lambda _: {code: Raising(error)},
+        capabilities=("chat",),
+    )
+    assert not failed
+
+
+def test_what_says_nothing_is_still_told():
+    failed = grade(lambda: MockChatModel("x"), lambda: Raising(ValueError("?")), capabilities=("chat",))
+    assert failed == ["test_failures_are_chat_model_errors"]
