@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from chatmodels.errors import ChatModelError
 from chatmodels.types import ChatRequest
-from fmf_core.errors import FrameworkError
+from fmf_core.errors import Code, FrameworkError
 
 Ask = Callable[[ChatRequest], Awaitable[Any]]
 """Answers one request."""
@@ -53,13 +54,30 @@ async def _work(
         if isinstance(request, Exception):
             answers[number] = request
             continue
-        try:
-            answers[number] = await ask(request)
-        except Exception as error:
-            if not return_exceptions:
-                _note(error, f"it was requests[{number}] of the batch")
-                raise
-            answers[number] = error
+        outcome = answers[number] = await _outcome(request, ask)
+        if isinstance(outcome, Exception) and not return_exceptions:
+            del answers[number]
+            _note(outcome, f"it was requests[{number}] of the batch")
+            try:
+                raise outcome
+            finally:
+                del outcome
+
+
+async def _outcome(request: ChatRequest, ask: Ask) -> Any:
+    """The answer to `request`, or what it failed with."""
+    try:
+        return await ask(request)
+    except Exception as error:  # noqa: BLE001 - the caller says what becomes of it
+        return error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # The model itself gave up, and nobody who asked.
+        cancelled = ChatModelError("the call was cancelled", op="chatmodels.batch", code=Code.CANCELLED)
+        cancelled.__cause__ = error
+        return cancelled
 
 
 def _tell_answers(failure: BaseException, answers: dict[int, Any], count: int) -> None:

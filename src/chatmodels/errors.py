@@ -70,12 +70,14 @@ def requests_in(error: BaseException) -> int:
 def charges_in(error: BaseException) -> tuple[TokenUsage, ...]:
     """What the provider charged for in a failed call, request by request, the last one at the end.
 
-    An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before.
+    An error tells it in `fields`: `usage` of the request that failed with it, `failed_usage` of those before. A
+    cancellation that came between two attempts has `failed_usage` as an attribute.
     """
     from chatmodels.types import TokenUsage  # only here: most who know errors need no values
 
     if not isinstance(error, FrameworkError):
-        return ()
+        told: tuple[TokenUsage, ...] = getattr(error, "failed_usage", ())
+        return told
     usage = error.fields.get("usage")
     earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
     return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier

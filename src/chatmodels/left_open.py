@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from fmf_core.value import Value
 
@@ -20,11 +20,6 @@ class LeftOpen(Value):  # noqa: PLW1641 - pydantic makes the hash
 
     It says nothing about what is asked for, so no comparison, key, recording or provider sees it.
     """
-
-    @field_validator("filled_in")
-    @classmethod
-    def _noted_by_models_alone(cls, _: frozenset[str]) -> frozenset[str]:
-        raise ValueError("it is noted on the way, and cannot be given")
 
     @property
     def given(self) -> dict[str, Any]:

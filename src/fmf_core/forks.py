@@ -63,12 +63,24 @@ def _forget(key: tuple[int, Callable[[Any], object]], _: ref[Any]) -> None:
 
 
 def _renew_all() -> None:
-    for function in _functions:
-        function()
-    for (_, method), reference in list(_methods.items()):
-        thing = reference()
-        if thing is not None:
-            method(thing)
+    """Renew everything, whatever one of them raises; a failure is raised in the end, and Python prints it."""
+    failures: list[Exception] = []
+    # A copy in one step: the garbage collector may forget objects in the middle of a walk.
+    renewals = [*_functions]
+    renewals += [partial(_renew, method, found) for (_, method), found in _methods.copy().items()]
+    for renew in renewals:
+        try:
+            renew()
+        except Exception as error:  # noqa: BLE001 - the others must be renewed all the same
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _renew(method: Callable[[Any], object], found: ref[Any]) -> None:
+    thing = found()
+    if thing is not None:
+        method(thing)
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks

@@ -146,9 +146,10 @@ class LearntRate:
                 return
             self.rate = max(accepted, FIRST_RATE)
             self._estimating = True
+            self._refusals = 0  # those of a rate that was given up do not count any more
             self._surprises = 0.0
         elif self._is_hopeless(self.rate, now, told=pause_s > 0):
-            self.rate, self._ceiling = None, inf
+            self.rate, self._ceiling, self._next = None, inf, -inf
             self._believed = min(2 * self._believed, MOST_BELIEVED)
             self._belief = 0.0
             return

@@ -135,6 +135,11 @@ class AzureOpenAIChatModel(OpenAIWireModel):
         return f"/openai{path}"
 
     @property
+    def credentials_id(self) -> int | None:  # type: ignore[override]
+        """Tells other headers apart, by which a gateway may know tenants; all keys of a resource share its limits."""
+        return hash((*self._headers.items(),))
+
+    @property
     def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]
         """The resource, the interface and what is sent with every request, as it holds now."""
         where = self._endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT")

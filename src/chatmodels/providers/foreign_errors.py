@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from chatmodels.providers.http_errors import code_of_status, seconds_to_wait
@@ -59,10 +60,10 @@ def _named(error: BaseException) -> Code | None:
 
 def _status(error: BaseException) -> int | None:
     """The status of the reply that `error` tells of."""
-    response = getattr(error, "response", None)
+    response = _told(error, "response")
     for holder in (error, response):
         for name in ("status_code", "status", "code"):
-            if isinstance(status := getattr(holder, name, None), int) and 400 <= status <= 599:
+            if isinstance(status := _told(holder, name), int) and 400 <= status <= 599:
                 return int(status)
     if isinstance(response, Mapping):  # as boto3 has it
         facts = response.get("ResponseMetadata")
@@ -72,18 +73,26 @@ def _status(error: BaseException) -> int | None:
 
 
 def _wait(error: BaseException) -> float | None:
-    for holder in (error, getattr(error, "response", None)):
-        headers: Any = getattr(holder, "headers", None)
-        if hasattr(headers, "items"):
+    for holder in (error, _told(error, "response")):
+        headers: Any = _told(holder, "headers")
+        with suppress(Exception):  # nobody knows what a foreign object does when it is asked
             return seconds_to_wait({str(name).lower(): str(value) for name, value in headers.items()})
     return None
+
+
+def _told(thing: object, name: str) -> Any:
+    """An attribute of a foreign object; `None` where there is none, or where asking for it fails."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # noqa: BLE001 - nobody knows what it does
+        return None
 
 
 def _with_reasons(error: BaseException) -> Iterator[BaseException]:
     """`error`, and what it gives as its reason or is raised from: so others say what happened."""
     yield error
-    for inner in (getattr(error, "reason", None), *error.args[:1], error.__cause__):
+    for inner in (_told(error, "reason"), *error.args[:1], error.__cause__):
         if isinstance(inner, BaseException) and inner is not error:
             yield inner
-            if isinstance(deeper := getattr(inner, "reason", None), BaseException):
+            if isinstance(deeper := _told(inner, "reason"), BaseException):
                 yield deeper

@@ -110,8 +110,8 @@ class OpenAIChatModel(OpenAIWireModel):
 
     @property
     def credentials_id(self) -> int | None:  # type: ignore[override]
-        """Tells other keys, organisations and projects apart: each has limits of its own."""
-        return hash(self._settings()) if self._finds_target else None
+        """Tells other keys, organisations, projects and headers apart: each may have limits of its own."""
+        return hash((self._settings(), *self._headers.items())) if self._finds_target else None
 
     @property
     def cache_facts(self) -> Mapping[str, Any] | None:  # type: ignore[override]

@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._timeouts = Timeouts()
         self._watch: asyncio.TimerHandle | None = None
-        self._started = self._heard = 0.0
+        self._started = self._heard = self._sent = 0.0
         self._held = False
         self._headers: dict[str, str] = {}
         self._bytes_beside = 0
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         self._timeouts = timeouts
         self._started = started
-        self._heard = self._loop.time()
+        self._heard = self._sent = self._loop.time()
         self._held = False
         self._headers = {}
         self._bytes_beside = 0
@@ -182,8 +182,11 @@ class Connection(asyncio.Protocol):
         self._interim = 100 <= status < 200
         if self._interim:
             self._headers = {}
+            # It says that somebody is there, and is no answer: the wait for the first byte goes on.
+            self._answered, self._heard = False, self._sent
+            self._keep_watch()
             return
-        self._head_done = True
+        self._answered = self._head_done = True
         headers = self._headers
         sized = "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
         self._until_close = not sized and status not in _BODILESS
@@ -276,7 +279,7 @@ class Connection(asyncio.Protocol):
             return  # nobody is late as long as nothing is read; the watch goes on with the reading
         now, silence, total_s = self._loop.time(), self._silence_s, self._timeouts.total_s
         if not self._answered and self._unsent:
-            self._heard = now  # nobody answers what has not been sent
+            self._heard = self._sent = now  # nobody answers what has not been sent
         if total_s is not None and now >= self._started + total_s:
             self._fail(late(total_s))
         elif silence is not None and now >= self._heard + silence:

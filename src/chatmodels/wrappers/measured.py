@@ -43,8 +43,8 @@ class MeasuredModel(WrappedModel):
             except FrameworkError as error:
                 self._count_failed(error)
                 raise
-            except (CancelledError, GeneratorExit):
-                count_spending(None, None)
+            except (CancelledError, GeneratorExit) as left:
+                self._count_left(left)
                 raise
         count_spending(response.usage, response.cost_usd, response.failed_usage)
         return response
@@ -61,8 +61,11 @@ class MeasuredModel(WrappedModel):
                     if chunk.is_last:
                         last = chunk
                     yield chunk
-            except (CancelledError, GeneratorExit):
-                _count(last, cost_of_last(last, self._meter.prices))
+            except (CancelledError, GeneratorExit) as left:
+                if last is None:
+                    self._count_left(left)
+                else:
+                    _count(last, cost_of_last(last, self._meter.prices))
                 raise
             except FrameworkError as error:
                 if last is not None and last.usage is not None and not last.cached:
@@ -75,11 +78,21 @@ class MeasuredModel(WrappedModel):
 
     def _count_failed(self, error: FrameworkError) -> None:
         """Answers that could not be used are charged all the same: put their cost beside their tokens."""
-        *earlier, last = charges_in(error) or (None,)
-        if last is not None:
-            cost = cost_of_answer(last, self._meter.prices, failed=earlier)
-            error.fields["cost_usd"] = cost
-            count_spending(last, cost, earlier)
+        if charges_in(error):
+            error.fields["cost_usd"] = self._count_charges(error)
+
+    def _count_left(self, left: BaseException) -> None:
+        """Nobody knows what a call took that was given up, unless that was between two attempts."""
+        if charges_in(left):
+            self._count_charges(left)
+        else:
+            count_spending(None, None)
+
+    def _count_charges(self, error: BaseException) -> float | None:
+        *earlier, last = charges_in(error)
+        cost = cost_of_answer(last, self._meter.prices, failed=earlier)
+        count_spending(last, cost, earlier)
+        return cost
 
 
 def _count(last: ChatChunk | None, cost_usd: float | None) -> None:

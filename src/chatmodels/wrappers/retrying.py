@@ -53,7 +53,7 @@ class RetryingModel(WrappedModel):
 
     async def _ask_again(self, request: ChatRequest, past: _Past, pause: float) -> ChatResponse:
         while True:
-            await asyncio.sleep(pause)
+            await past.rest(pause)
             try:
                 response = await self.inner.complete_async(request)
             except FrameworkError as error:
@@ -101,7 +101,7 @@ class RetryingModel(WrappedModel):
             else:
                 self._pay(request)
                 return held_back, stream
-            await asyncio.sleep(pause)
+            await past.rest(pause)
 
     def _pause_after(self, error: FrameworkError, past: _Past, request: ChatRequest) -> float | None:
         """Seconds until the next attempt after one failed with `error`; `None` when it was the last, as it says now."""
@@ -165,6 +165,14 @@ class _Past:
         self.requests += 1 if is_old else count
         self.usages += charges_in(error)
         error.fields.pop("failed_usage", None)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for the next attempt; whoever gives up meanwhile is told what was charged for."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError as error:
+            error.failed_usage = self.usages  # type: ignore[attr-defined]
+            raise
 
     def with_(self, usages: tuple[TokenUsage, ...]) -> tuple[TokenUsage, ...]:
         """All that was charged, with `usages` of the attempt that was answered."""

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from pydantic import BaseModel
 
 from chatmodels import ChatModel, ChatModelError, ChatResponse, ErrorCode, MockChatModel, create_chat_model
 from chatmodels.asked import BREATHE_EVERY, MOST_TOLD
 from fmf_core.errors import ConfigurationError
+from unit.chatmodels.wrappers.scripts import in_own_loop
 
 
 class Invoice(BaseModel):
@@ -103,3 +106,35 @@ class TestParsing:
             with pytest.raises(ConfigurationError):
                 model.batch_parse(requests, shape)
         assert model.call_count == 0
+
+
+class GivesUp(ChatModel):
+    """Cancels its own work for one prompt."""
+
+    async def complete_async(self, request):
+        if request.prompt == "3":
+            raise asyncio.CancelledError
+        return await MockChatModel(f"<{request.prompt}>").complete_async(request)
+
+
+class TestCallsThatGiveUpThemselves:
+    def test_they_stand_in_their_place(self):
+        answers = GivesUp().batch(map(str, range(6)), return_exceptions=True)
+        assert [getattr(answer, "content", None) for answer in answers] == ["<0>", "<1>", "<2>", None, "<4>", "<5>"]
+        assert answers[3].code is ErrorCode.CANCELLED
+
+    def test_they_stop_the_rest_with_an_error_of_the_house(self):
+        with pytest.raises(ChatModelError) as caught:
+            GivesUp().batch(map(str, range(6)), max_concurrency=1)
+        assert caught.value.code is ErrorCode.CANCELLED
+        assert sorted(caught.value.fields["answers"]) == [0, 1, 2]
+
+    def test_a_batch_that_is_cancelled_is_cancelled(self):
+        async def go():
+            task = asyncio.create_task(MockChatModel(latency_s=5).abatch(["a", "b"], return_exceptions=True))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        in_own_loop(go())

@@ -46,9 +46,9 @@ class TestWhatWasFilledIn:
         assert request_key(plain) == request_key(NOTED)
         assert on_tape(plain) == on_tape(NOTED)
 
-    def test_nobody_gives_it(self):
-        with pytest.raises(ValidationError, match="cannot be given"):
-            ChatRequest(prompt="x", filled_in={"temperature"})  # type: ignore[call-arg]
+    def test_who_makes_a_request_of_another_ones_fields_gets_an_equal_one(self):
+        assert ChatRequest(**dict(REQUEST)) == REQUEST
+        assert ChatRequest(**dict(NOTED)) == NOTED
 
 
 class TestWhatIsOpen:

@@ -137,3 +137,30 @@ def test_nothing_is_kept_alive():
     del thing
     assert alive() is None
     assert len(forks._methods) == before - 1
+
+
+def test_one_that_fails_keeps_no_other_from_being_renewed():
+    class Failing:
+        def renew(self):
+            raise ValueError("not now")
+
+    failing, lock = Failing(), Lock()
+    in_forked_child(failing.renew)
+    lock().acquire()
+    with pytest.raises(ValueError, match="not now"):
+        forks._renew_all()
+    assert lock().acquire(blocking=False)
+
+
+def test_objects_that_go_in_the_middle_are_no_fault():
+    gone = []
+
+    class Going:
+        def renew(self):
+            gone.clear()  # others that have a hook go while hooks are called
+
+    first = Going()
+    in_forked_child(first.renew)
+    gone.extend(Lock() for _ in range(50))
+    forks._renew_all()
+    assert gone == []

@@ -188,3 +188,24 @@ def test_whatever_happens_there_is_a_next_start(steps):
             rate.refused(now - ago, now, ago if kind == "pause" else 0.0)
         assert rate.rate is None or rate.rate > 0
         assert rate.delay(now) < 3600
+
+
+def test_a_rate_that_was_given_up_leaves_no_refusals_behind():
+    rate = limited(10)
+    chance, now = Chance(0.3), 2.0
+    while rate.rate is not None and now < 600:
+        now += max(0.001, rate.delay(now))
+        rate.start(now)
+        if chance.lets(now, 0):
+            rate.succeeded(now, now + 0.01)
+        else:
+            rate.refused(now, now + 0.01)
+        rate.delay(now)
+    assert rate.rate is None
+    for second in range(3600):
+        rate.start(now + second)
+        rate.succeeded(now + second, now + second)
+    pauses, _ = refuse_for(rate, now + 3600, 40)
+    told = [pause for pause in pauses if pause > 0]
+    fresh = [pause for pause in refuse_for(limited(10), 2.0, 40)[0] if pause > 0]
+    assert max(told) == pytest.approx(max(fresh), rel=0.5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -379,7 +380,7 @@ def test_a_small_reply_cannot_become_a_large_one() -> None:
         (ok(b"body")[:-1], "in the middle of its reply"),
         (chunked(b"body")[:-5], "in the middle of its reply"),
         (chunked(b"body")[:-2], "in the middle of its reply"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "in the middle of its reply"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "without an answer"),
     ],
 )
 def test_a_reply_that_is_cut(sent: bytes, said: str) -> None:
@@ -498,3 +499,30 @@ def test_a_server_that_nobody_can_connect_to_in_time() -> None:
             assert caught.value.code is Code.TIMEOUT
         for sock in waiting:
             sock.close()
+
+
+def test_interim_replies_are_no_first_byte() -> None:
+    def serve(peer: Peer) -> None:
+        peer.request()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                peer.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+                time.sleep(0.05)
+
+    started = time.monotonic()
+    with RawServer(serve) as server:
+        found = fault(server, first_byte_s=0.2)
+    assert found.code is Code.TIMEOUT
+    assert "no first byte came" in found.message
+    assert time.monotonic() - started < 3
+
+
+def test_the_first_byte_limit_says_nothing_of_what_follows_an_interim_reply() -> None:
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbo")
+        time.sleep(0.4)
+        peer.send(b"dy")
+
+    with RawServer(serve) as server:
+        assert replies(server, first_byte_s=0.2)[0].body == b"body"

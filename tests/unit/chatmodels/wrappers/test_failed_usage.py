@@ -232,3 +232,25 @@ def test_a_value_that_never_comes_tells_what_it_cost():
 def test_models_of_the_factory_do_the_same():
     model = create_chat_model("mock", model="m-1", responses=[charged(), "fine"], retry=QUICK, prices=PRICES)
     assert model.invoke("x").cost_usd == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["complete", "stream"])
+def test_a_call_given_up_between_two_attempts_is_charged_for_the_first(kind):
+    patient = {"max_attempts": 2, "first_wait_s": 60}
+
+    async def go():
+        inner = (
+            MockChatModel([charged(usage=LOST), "never"]) if kind == "complete" else Streaming([charged(usage=LOST)])
+        )
+        model = made(inner, retry=patient)
+        asking = model.complete_async(REQUEST) if kind == "complete" else anext(model.stream_async(REQUEST))
+        task = asyncio.ensure_future(asking)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with ModelBudget() as budget:
+        in_own_loop(go())
+    assert budget.spent_usd == pytest.approx(2.0)
+    assert budget.unknown == 0
