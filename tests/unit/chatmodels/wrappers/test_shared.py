@@ -7,6 +7,8 @@ import threading
 import pytest
 
 from chatmodels import MockChatModel
+from chatmodels.providers.azure_openai import AzureOpenAIChatModel
+from chatmodels.providers.openai import OpenAIChatModel
 from chatmodels.wrappers import shared as shared_states
 from chatmodels.wrappers.shared import KEPT_S, MOST_KEPT, MOST_NAMES, StateTable, forget_all
 
@@ -179,3 +181,17 @@ def test_a_forked_child_starts_from_nothing(table):
             os._exit(0 if found is not mine and len(table) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert lookup.of(model(), "m") is mine
+
+
+def test_tenants_that_only_headers_tell_apart_share_nothing():
+    def made(**settings):
+        return OpenAIChatModel(base_url="http://127.0.0.1:9/v1", api_key="key-of-nobody", **settings)
+
+    def azure(**settings):
+        return AzureOpenAIChatModel(endpoint="https://x.openai.azure.com", api_key="key-of-nobody", **settings)
+
+    for model in (made, azure):
+        first, second = (model(default_headers={"x-tenant": name}).credentials_id for name in "ab")
+        assert first != second
+        assert model(default_headers={"X-Tenant": "a"}).credentials_id == first
+        assert model().credentials_id == model().credentials_id
