@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-UNKNOWN: Final = "image/png"
-"""What a picture counts as whose bytes tell nothing."""
+UNTOLD: Final = "image/png"
+"""What the type of a picture counts as where it does not matter: beside an address."""
 _BEGINNINGS: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -19,13 +19,13 @@ _BRANDS: Final = {b"avif": "image/avif", b"heic": "image/heic", b"heix": "image/
 _SCHEMES: Final = ("http://", "https://", "data:")
 
 
-def type_of(data: bytes) -> str:
-    """The media type of a picture, told by its first bytes; `UNKNOWN` where they tell nothing."""
+def type_of(data: bytes) -> str | None:
+    """The media type of a picture, told by its first bytes; `None` where they tell nothing."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
         return _BRANDS[data[8:12]]
-    return next((kind for beginning, kind in _BEGINNINGS if data.startswith(beginning)), UNKNOWN)
+    return next((kind for beginning, kind in _BEGINNINGS if data.startswith(beginning)), None)
 
 
 def check_address(url: str) -> None:

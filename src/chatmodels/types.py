@@ -41,7 +41,7 @@ class ImagePart(Value):
     type: Literal["image"] = "image"
     data: bytes | None = Field(default=None, repr=False)
     url: str | None = None
-    media_type: str = pictures.UNKNOWN
+    media_type: str = pictures.UNTOLD
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -50,7 +50,12 @@ class ImagePart(Value):
         if self.url is not None:
             pictures.check_address(self.url)
         elif "media_type" not in self.model_fields_set:
-            self.__dict__["media_type"] = pictures.type_of(self.data or b"")
+            kind = pictures.type_of(self.data or b"")
+            if kind is None:
+                raise ValueError(
+                    "the bytes are no picture of a known type; if they are one, give its media_type as well"
+                )
+            self.__dict__["media_type"] = kind
         return self
 
     def as_url(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from chatmodels.json_values import exact, library
 from chatmodels.providers.call import Call
+from fmf_core.errors import Code
 
 T = TypeVar("T")
 
@@ -15,6 +16,28 @@ MOST_DIGITS: Final = 15
 """A longer number in a header is none that a server means, and may be none that can be reckoned with."""
 MOST: Final = 10**MOST_DIGITS
 """A larger number of tokens is none that anybody counted."""
+
+
+IN_PIECES: Final = "model.stream(...) and model.astream(...) answer in pieces"
+BY_NAME: Final = "name the model where it is made, or with the call: model.invoke(..., model=...)"
+THE_TURNS: Final = "give the turns as the request: model.invoke([...]), or model.invoke(..., messages=[...])"
+THE_SYSTEM: Final = "give it with the call: model.invoke(..., system_prompt=...)"
+
+
+def refuse_decided(call: Call, decided: Mapping[str, str]) -> None:
+    """Refuse what `extra_params` would overwrite of the request or of what is decided here.
+
+    Args:
+        call: the call.
+        decided: the names that are refused, and what to write instead of each.
+    """
+    for name in call.request.extra_params:
+        if name in decided:
+            raise call.error(
+                f"extra_params hold {name}, which is no setting of the provider's own",
+                Code.INVALID,
+                hint=f"leave {name} out of extra_params: {decided[name]}",
+            )
 
 
 def object_in(raw: bytes | str, call: Call, *, piece: bool = False) -> dict[str, Any]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from chatmodels.errors import ChatModelError
 from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call
 from chatmodels.providers.characters import Characters
-from chatmodels.providers.checks import count, mapping, of_type, string
+from chatmodels.providers.checks import (
+    BY_NAME,
+    IN_PIECES,
+    THE_SYSTEM,
+    THE_TURNS,
+    count,
+    mapping,
+    of_type,
+    refuse_decided,
+    string,
+)
 from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
 from chatmodels.providers.wire import (
@@ -32,6 +42,15 @@ from chatmodels.types import (
     ToolCall,
 )
 from fmf_core.errors import Code
+
+DECIDED: Final = {
+    "model": BY_NAME,
+    "messages": THE_TURNS,
+    "prompt": THE_TURNS,
+    "system_prompt": THE_SYSTEM,
+    "stream": IN_PIECES,
+}
+"""What `extra_params` may not hold, and what to write instead."""
 
 # ---------------------------------------------------------------------------------------------------------- requests
 
@@ -315,6 +334,7 @@ def check_one_answer(call: Call) -> None:
 
 
 def _body(call: Call, *, stream: bool = False) -> dict[str, Any]:
+    refuse_decided(call, DECIDED)
     check_one_answer(call)
     return encode(call.request, stream=stream)
 

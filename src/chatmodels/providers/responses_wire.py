@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from chatmodels.errors import ChatModelError
 from chatmodels.families import INTERFACE_LACKS
 from chatmodels.pieces import text_piece
 from chatmodels.providers.call import Call, shown
 from chatmodels.providers.characters import Characters
-from chatmodels.providers.checks import count, mapping, of_type, string
+from chatmodels.providers.checks import (
+    BY_NAME,
+    IN_PIECES,
+    THE_SYSTEM,
+    THE_TURNS,
+    count,
+    mapping,
+    of_type,
+    refuse_decided,
+    string,
+)
 from chatmodels.providers.openai_errors import reported
 from chatmodels.providers.token_counts import Counts, charged
 from chatmodels.providers.tool_calls import arguments_text, tool_call_of
@@ -27,6 +37,16 @@ CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
 ENDINGS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
+DECIDED: Final = {
+    "model": BY_NAME,
+    "input": THE_TURNS,
+    "messages": THE_TURNS,
+    "instructions": THE_SYSTEM,
+    "system_prompt": THE_SYSTEM,
+    "stream": IN_PIECES,
+}
+"""What `extra_params` may not hold, and what to write instead."""
+
 # ---------------------------------------------------------------------------------------------------------- requests
 
 
@@ -40,6 +60,7 @@ def encode(call: Call, *, stream: bool = False) -> dict[str, Any]:
     """
     request = call.request
     _refuse_impossible(call)
+    refuse_decided(call, DECIDED)
     instructions, turns = _split(request.messages)
     body: dict[str, Any] = {"model": request.model, "input": [item for turn in turns for item in _items(turn)]}
     if instructions:

@@ -65,7 +65,7 @@ values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner, max_size=3)
 )
 tool_calls = st.builds(ToolCall, id=st.text(), name=st.text(), arguments=st.dictionaries(st.text(), values, max_size=3))
-pictures = st.builds(ImagePart, data=st.binary(min_size=1)) | st.builds(
+pictures = st.builds(ImagePart, data=st.binary(min_size=1), media_type=st.just("image/png")) | st.builds(
     ImagePart, url=st.text().map("https://x/{}".format)
 )
 contents = st.text() | st.lists(st.builds(TextPart, text=st.text()) | pictures, max_size=3).map(tuple)

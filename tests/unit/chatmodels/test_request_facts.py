@@ -16,7 +16,14 @@ from chatmodels.request_facts import UntellableError, canonical, digest, distinc
 BASE = ChatRequest(
     messages=(
         Message(role="system", content="be brief"),
-        Message(role="user", content=(TextPart(text="look"), ImagePart(data=b"12"), ImagePart(url="http://x/y.png"))),
+        Message(
+            role="user",
+            content=(
+                TextPart(text="look"),
+                ImagePart(data=b"12", media_type="image/png"),
+                ImagePart(url="http://x/y.png"),
+            ),
+        ),
     ),
     model="m",
     temperature=0.5,
@@ -53,9 +60,9 @@ def turned(content):
         {"extra_params": {"top_p": 0.6}},
         {"messages": BASE.messages[1:]},
         turned("look"),
-        turned((TextPart(text="look"), ImagePart(data=b"13"), ImagePart(url="http://x/y.png"))),
-        turned((TextPart(text="look"), ImagePart(data=b"12"), ImagePart(url="http://x/z.png"))),
-        turned((TextPart(text="look"), ImagePart(url="http://x/y.png"), ImagePart(data=b"12"))),
+        turned((TextPart(text="look"), ImagePart(data=b"13", media_type="image/png"), ImagePart(url="http://x/y.png"))),
+        turned((TextPart(text="look"), ImagePart(data=b"12", media_type="image/png"), ImagePart(url="http://x/z.png"))),
+        turned((TextPart(text="look"), ImagePart(url="http://x/y.png"), ImagePart(data=b"12", media_type="image/png"))),
         turned((TextPart(text="look"), ImagePart(data=b"12", media_type="image/gif"), ImagePart(url="http://x/y.png"))),
     ],
 )

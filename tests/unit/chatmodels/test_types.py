@@ -102,14 +102,16 @@ class TestTokenUsage:
 
 class TestMessage:
     def test_text_of_several_parts_leaves_pictures_out(self):
-        message = Message(role="user", content=(TextPart(text="a"), ImagePart(data=b"x"), TextPart(text="b")))
+        message = Message(
+            role="user", content=(TextPart(text="a"), ImagePart(data=b"x", media_type="image/png"), TextPart(text="b"))
+        )
         assert message.text == "ab"
 
     def test_bytes_become_a_data_address(self):
         assert ImagePart(data=b"abc", media_type="image/jpeg").as_url() == "data:image/jpeg;base64,YWJj"
 
     def test_pictures_survive_json(self):
-        message = Message(role="user", content=(ImagePart(data=bytes(range(256))),))
+        message = Message(role="user", content=(ImagePart(data=bytes(range(256)), media_type="image/png"),))
         assert Message.model_validate_json(message.model_dump_json()) == message
 
     def test_a_picture_has_one_source(self):
@@ -121,7 +123,12 @@ class TestMessage:
     def test_the_bytes_of_a_picture_tell_its_type(self):
         assert ImagePart(data=b"\xff\xd8\xff\xe0 and more").media_type == "image/jpeg"
         assert ImagePart(data=b"\xff\xd8\xff\xe0", media_type="image/webp").media_type == "image/webp"
-        assert ImagePart(data=b"").media_type == "image/png"
+
+    @pytest.mark.parametrize("data", [b"", b"hello", b"%PDF-1.4", b"\xff\xd8"])
+    def test_bytes_that_are_no_known_picture_need_a_media_type(self, data):
+        with pytest.raises(ValidationError, match="no picture of a known type"):
+            ImagePart(data=data)
+        assert ImagePart(data=data, media_type="image/x-own").media_type == "image/x-own"
 
     @pytest.mark.parametrize("url", ["cat.jpg", "/tmp/cat.jpg", "file:///cat.jpg", "", "ftp://example.org/cat.jpg"])
     def test_an_address_is_one_that_a_provider_finds(self, url):
@@ -130,11 +137,11 @@ class TestMessage:
         assert ImagePart(url="HTTPS://example.org/cat.jpg").url == "HTTPS://example.org/cat.jpg"
 
     def test_the_bytes_of_a_picture_are_not_shown(self):
-        assert "SECRETPIXELS" not in repr(ImagePart(data=b"SECRETPIXELS"))
+        assert "SECRETPIXELS" not in repr(ImagePart(data=b"SECRETPIXELS", media_type="image/png"))
 
 
 def test_the_pictures_of_a_request_in_order_and_no_field_of_it():
-    first, second, third = (ImagePart(data=data) for data in (b"1", b"2", b"3"))
+    first, second, third = (ImagePart(data=data, media_type="image/png") for data in (b"1", b"2", b"3"))
     turns = (
         Message(role="user", content=(TextPart(text="a"), first, second)),
         Message(role="assistant", content="b"),

@@ -13,7 +13,7 @@ from generative_ai_workflow import (
 )
 from generative_ai_workflow.definition import StepDefinition, build_step
 
-RED, BLUE = ImagePart(data=b"red"), ImagePart(url="https://pictures.example/blue.jpg")
+RED, BLUE = ImagePart(data=b"red", media_type="image/png"), ImagePart(url="https://pictures.example/blue.jpg")
 
 
 def run(step, data=None, responses="seen"):

@@ -14,6 +14,7 @@ from chatmodels.providers.bedrock.answer import SERVER_TOOL, GatheredAnswer
 from chatmodels.providers.bedrock.models import BODY_SHAPES, PROMPT_SHAPES, PROVIDER, Traits
 from chatmodels.providers.bedrock.prompts import encode_llama, encode_mistral, take_llama, take_mistral
 from chatmodels.providers.bedrock.wire import (
+    DECIDED,
     METADATA,
     ConverseDecoder,
     conversation,
@@ -25,7 +26,7 @@ from chatmodels.providers.bedrock.wire import (
     tool_config,
 )
 from chatmodels.providers.call import Call, shown
-from chatmodels.providers.checks import count_in, mapping, object_in, of_type
+from chatmodels.providers.checks import count_in, mapping, object_in, of_type, refuse_decided
 from chatmodels.types import ChatChunk, ChatResponse, Message
 from fmf_core.errors import Code
 
@@ -78,6 +79,7 @@ def encode_invoke(call: Call, traits: Traits) -> dict[str, Any]:
         ChatModelError: the id does not tell the family of the model, or the request holds what its body has no place
             for.
     """
+    refuse_decided(call, DECIDED)
     shape = body_shape_of(call, traits)
     if shape not in ENFORCING_SHAPES:
         traits = replace(traits, able=traits.able - {"json_schema"})

@@ -14,7 +14,16 @@ from chatmodels.capabilities import temperature_to_send
 from chatmodels.providers.bedrock.answer import GatheredAnswer
 from chatmodels.providers.bedrock.models import Traits
 from chatmodels.providers.call import Call
-from chatmodels.providers.checks import mapping, of_type, string
+from chatmodels.providers.checks import (
+    BY_NAME,
+    IN_PIECES,
+    THE_SYSTEM,
+    THE_TURNS,
+    mapping,
+    of_type,
+    refuse_decided,
+    string,
+)
 from chatmodels.providers.tool_calls import LONGEST_NAME, name_for
 from chatmodels.structured.telling import json_instruction
 from chatmodels.types import ChatChunk, ChatResponse, ImagePart, Message, ResponseFormat, Tool, ToolCall
@@ -34,6 +43,15 @@ CONVERSE_FIELDS: Final = frozenset(
 """Names in `extra_params` that are arguments of `converse` itself; all others are the model's own fields."""
 MERGED_FIELDS: Final = frozenset(("additionalModelRequestFields", "inferenceConfig", "outputConfig"))
 """Names in `extra_params` whose mappings are laid over what the request itself says."""
+DECIDED: Final = {
+    "model": BY_NAME,
+    "modelId": BY_NAME,
+    "messages": THE_TURNS,
+    "prompt": THE_TURNS,
+    "system_prompt": THE_SYSTEM,
+    "stream": IN_PIECES,
+}
+"""What `extra_params` may not hold, whichever the interface, and what to write instead."""
 IMAGE_FORMATS: Final = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 USAGE_NAMES: Final = {
     "prompt": "inputTokens",
@@ -57,6 +75,7 @@ def encode(call: Call, traits: Traits) -> dict[str, Any]:
         ChatModelError: the request holds something that Bedrock has no place for.
     """
     request = call.request
+    refuse_decided(call, DECIDED)
     system, turns = conversation(call, traits)
     arguments: dict[str, Any] = {"modelId": request.model, "messages": turns}
     if system:

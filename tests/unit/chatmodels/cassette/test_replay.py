@@ -317,13 +317,13 @@ def test_a_prompt_and_its_messages_are_the_same_request(path):
 
 
 def test_tool_calls_and_pictures_survive(path):
-    picture = Message(role="user", content=(ImagePart(data=bytes(range(256))),))
+    picture = Message(role="user", content=(ImagePart(data=bytes(range(256)), media_type="image/png"),))
     record(path, MockChatModel(ToolCall(id="1", name="t", arguments={"a": [1]})), lambda m: m.invoke([picture]))
     replay = ReplayModel(path)
     assert replay.invoke([picture]).tool_calls[0].arguments == {"a": [1]}
     assert list(replay.stream([picture]))[-1].tool_calls[0].name == "t"
     with pytest.raises(FrameworkError):
-        replay.invoke([Message(role="user", content=(ImagePart(data=b"other"),))])
+        replay.invoke([Message(role="user", content=(ImagePart(data=b"other", media_type="image/png"),))])
 
 
 def test_whoever_changes_the_arguments_of_a_tool_call_changes_no_record(path):
@@ -475,13 +475,14 @@ def test_a_line_of_json_has_its_keys_in_one_order(tmp_path):
 
 
 def test_a_picture_stands_there_as_its_hash(path):
-    record(path, MockChatModel(), lambda m: m.invoke([Message(role="user", content=(ImagePart(data=b"picture"),))]))
+    picture = ImagePart(data=b"picture", media_type="image/png")
+    record(path, MockChatModel(), lambda m: m.invoke([Message(role="user", content=(picture,))]))
     assert f"sha256:{sha256(b'picture').hexdigest()}" in path.read_text()
     assert base64.b64encode(b"picture").decode() not in path.read_text()
 
 
 def test_a_picture_inside_its_address_stands_there_as_its_hash_too(path):
-    inside = ImagePart(data=b"picture").as_url()
+    inside = ImagePart(data=b"picture", media_type="image/png").as_url()
 
     def asked(url):
         return [Message(role="user", content=(ImagePart(url=url),))]
@@ -491,7 +492,7 @@ def test_a_picture_inside_its_address_stands_there_as_its_hash_too(path):
     assert "https://x/y.png" in path.read_text()
     assert ReplayModel(path).invoke(asked(inside)).content == "seen"
     with pytest.raises(ChatModelError, match="not on record"):
-        ReplayModel(path).invoke(asked(ImagePart(data=b"other").as_url()))
+        ReplayModel(path).invoke(asked(ImagePart(data=b"other", media_type="image/png").as_url()))
 
 
 @pytest.mark.parametrize("capabilities", [["chat"], ["chat", "json"], ["chat", "json", "json_schema"]])
@@ -503,7 +504,7 @@ def test_typed_values_replay_from_every_kind_of_model(path, capabilities):
 
 
 def test_a_replay_can_do_what_is_on_record(path):
-    picture = Message(role="user", content=(ImagePart(data=b"picture"),))
+    picture = Message(role="user", content=(ImagePart(data=b"picture", media_type="image/png"),))
     record(path, MockChatModel(), lambda m: m.invoke("x"))
     assert ReplayModel(path).get_model_info().capabilities == ("chat", "stream")
     record(path, MockChatModel(), lambda m: m.invoke([picture]), lambda m: m.invoke("x", tools=(Tool(name="t"),)))

@@ -71,7 +71,7 @@ def test_a_path_where_nothing_is(tmp_path: Path) -> None:
 
 
 def test_images_are_refused() -> None:
-    request = ChatRequest(messages=(Message(role="user", content=(ImagePart(data=b"x"),)),))
+    request = ChatRequest(messages=(Message(role="user", content=(ImagePart(data=b"x", media_type="image/png"),)),))
     with pytest.raises(ChatModelError, match="no images") as caught:
         allowed(LocalChatModel(), request)
     assert caught.value.code is Code.UNSUPPORTED

@@ -58,7 +58,11 @@ def test_system_prompt_and_turns_keep_their_order() -> None:
 
 
 def test_images_go_as_urls_and_bytes_as_data_urls() -> None:
-    parts = (TextPart(text="look"), ImagePart(data=b"\x01"), ImagePart(url="https://example.org/a.png"))
+    parts = (
+        TextPart(text="look"),
+        ImagePart(data=b"\x01", media_type="image/png"),
+        ImagePart(url="https://example.org/a.png"),
+    )
     content = encode(ChatRequest(messages=(Message(role="user", content=parts),)))["messages"][0]["content"]
     assert content == [
         {"type": "text", "text": "look"},
@@ -512,3 +516,14 @@ def test_a_streamed_answer_that_cannot_be_used_tells_what_it_took() -> None:
     with pytest.raises(ChatModelError) as caught:
         uncounted.finish()
     assert "usage" not in caught.value.fields
+
+
+@pytest.mark.parametrize(
+    ("extra", "instead"),
+    [({"messages": []}, "messages="), ({"model": "other"}, "model="), ({"stream": True}, "model.stream(")],
+)
+def test_extra_params_do_not_overwrite_the_request(extra, instead):
+    with pytest.raises(ChatModelError, match=next(iter(extra))) as caught:
+        CHAT.encode(call(extra_params=extra))
+    assert caught.value.code is Code.INVALID
+    assert instead in caught.value.hint

@@ -57,7 +57,7 @@ def test_a_plain_request_is_not_stored() -> None:
 
 
 def test_a_whole_conversation() -> None:
-    picture = ImagePart(data=b"x")
+    picture = ImagePart(data=b"x", media_type="image/png")
     messages = (
         Message(role="system", content="Be brief."),
         Message(role="system", content="Be kind."),
@@ -410,3 +410,10 @@ def test_a_streamed_answer_that_cannot_be_used_tells_what_it_took(last: dict[str
     with pytest.raises(ChatModelError) as uncounted:
         stream(last)
     assert "usage" not in uncounted.value.fields
+
+
+@pytest.mark.parametrize("name", ["input", "instructions", "messages", "model", "stream"])
+def test_extra_params_do_not_overwrite_the_request(name):
+    with pytest.raises(ChatModelError, match=f"extra_params hold {name}") as caught:
+        encode(call(extra_params={name: "x"}))
+    assert caught.value.code is Code.INVALID

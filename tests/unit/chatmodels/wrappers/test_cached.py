@@ -132,7 +132,7 @@ class TestHits:
     def test_a_large_picture_is_part_of_the_question(self):
         model = CachedModel(MockChatModel(["one", "two"]), MemoryCache())
         for byte, said in ((b"a", "one"), (b"b", "two"), (b"a", "one")):
-            turn = Message(role="user", content=(ImagePart(data=byte * cached.LARGE_BYTES),))
+            turn = Message(role="user", content=(ImagePart(data=byte * cached.LARGE_BYTES, media_type="image/png"),))
             assert model.complete(ChatRequest(messages=(turn,), model="m")).content == said
 
 

@@ -82,7 +82,7 @@ def test_claude():
 
 
 def test_claude_with_tools_and_pictures():
-    picture = Message(role="user", content=(TextPart(text="see"), ImagePart(data=b"abc")))
+    picture = Message(role="user", content=(TextPart(text="see"), ImagePart(data=b"abc", media_type="image/png")))
     body = body_of(CLAUDE, messages=(*WITH_TOOLS, picture), tools=(CLOCK,), tool_choice="clock")
     assert body["messages"][1]["content"] == [
         {"type": "tool_use", "id": "c1", "name": "clock", "input": {"zone": "UTC"}}
@@ -172,7 +172,7 @@ def test_objects_among_the_extra_params_are_laid_over_those_of_the_body():
 
 
 def test_nova():
-    picture = Message(role="user", content=(TextPart(text="see"), ImagePart(data=b"abc")))
+    picture = Message(role="user", content=(TextPart(text="see"), ImagePart(data=b"abc", media_type="image/png")))
     body = body_of(NOVA, messages=(TALK[0], picture), max_tokens=7, temperature=None, extra_params={"x": 1})
     assert body == {
         "schemaVersion": "messages-v1",
@@ -240,7 +240,7 @@ def test_mistral():
 def test_a_prompt_has_no_place_for_tools_and_pictures(model):
     for fields in (
         {"tools": (CLOCK,), "prompt": "x"},
-        {"messages": (Message(role="user", content=(ImagePart(data=b"x"),)),)},
+        {"messages": (Message(role="user", content=(ImagePart(data=b"x", media_type="image/png"),)),)},
     ):
         with pytest.raises(ChatModelError) as caught:
             body_of(model, **fields)
@@ -496,3 +496,10 @@ def test_whatever_comes_is_an_answer_or_one_of_our_errors(model, pieces):
     if pieces:
         with pytest.raises(ChatModelError):
             answer_of(model, pieces[0])
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@pytest.mark.parametrize("name", ["messages", "modelId", "stream"])
+def test_extra_params_do_not_overwrite_the_request(model, name):
+    with pytest.raises(ChatModelError, match=f"extra_params hold {name}"):
+        body_of(model, extra_params={name: "x"})

@@ -237,7 +237,10 @@ def test_what_is_known_of_models(model, body, lacks):
         (OLD_CLAUDE, {"prompt": "x", "seed": 7}),
         ("mistral.mistral-7b-instruct-v0:2", {"prompt": "x", "tools": (CLOCK,)}),
         ("mistral.mistral-7b-instruct-v0:2", {"messages": (Message(role="tool", content="x", tool_call_id="y"),)}),
-        ("amazon.nova-micro-v1:0", {"messages": (Message(role="user", content=(ImagePart(data=b"x"),)),)}),
+        (
+            "amazon.nova-micro-v1:0",
+            {"messages": (Message(role="user", content=(ImagePart(data=b"x", media_type="image/png"),)),)},
+        ),
     ],
 )
 def test_what_a_model_certainly_cannot_do_is_refused_before_it_is_asked(model, fields):
@@ -450,3 +453,9 @@ def test_an_answer_that_cannot_be_used_tells_what_it_took():
     with pytest.raises(ChatModelError) as caught:
         stream(events[0])
     assert "usage" not in caught.value.fields
+
+
+@pytest.mark.parametrize("name", ["messages", "modelId", "stream"])
+def test_extra_params_do_not_overwrite_the_request(name):
+    with pytest.raises(ChatModelError, match=f"extra_params hold {name}"):
+        encoded(extra_params={name: "x"})
