@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, Self, get_args, runtime_checkable
 
-from pydantic import Field, SecretStr, field_serializer, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
+from chatmodels.foreign_words import capability_word
 from chatmodels.types import ChatResponse
 from fmf_core.errors import Code
 from fmf_core.redact import bare_address, redact_value
@@ -44,12 +45,18 @@ class Concurrency(Value):
     start: int = Field(default=64, ge=1)
     """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails."""
     max: int = Field(default=10_000, ge=1)
-    """How many may be under way at most."""
+    """How many may be under way at most; it counts where `start`, left open, is more."""
     max_wait_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How long a request waits for its turn at most, in seconds; then the call fails with `RATE_LIMIT` and no retry.
 
     `None` waits as long as others get on, which is right for a batch; where a person waits, a few seconds are.
     """
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if {"start", "max"} <= self.model_fields_set and self.start > self.max:
+            raise ValueError(f"start is {self.start}, and max is only {self.max}: give a start of {self.max} at most")
+        return self
 
 
 class RetryBudget(Value):
@@ -145,6 +152,16 @@ class CallSettings(Value):
     @classmethod
     def _one_fallback(cls, fallbacks: Any) -> Any:
         return tuple(fallbacks) if isinstance(fallbacks, list | tuple) else (fallbacks,)
+
+    @field_validator("capabilities", mode="before")
+    @classmethod
+    def _in_our_words(cls, capabilities: Any) -> Any:
+        known = get_args(Capability)
+        for word in capabilities if isinstance(capabilities, list | tuple) else ():
+            meant = capability_word(word) if isinstance(word, str) and word not in known else None
+            if meant is not None:
+                raise ValueError(f"{word!r} is not allowed; allowed: {', '.join(known)}; did you mean {meant!r}?")
+        return capabilities
 
     @field_validator("fallback_on")
     @classmethod

@@ -133,8 +133,19 @@ def _ready(weights: Weights) -> bool:
 def _needs(facts: dict[str, Any]) -> str:
     from fmf.cli.extras import missing_of
 
-    missing = missing_of(facts["extra"])
-    return f"needs extra {facts['extra']}" if missing else "ready"
+    if missing_of(facts["extra"]):
+        return f"needs extra {facts['extra']}"
+    if facts["source"] in ("built-in", "registered"):
+        return "ready"
+    from chatmodels.registry import models as registered
+    from fmf_core.errors import PluginError
+
+    # Its facts have been asked for, so that it has been imported, as far as it can be.
+    try:
+        registered.get(facts["name"])
+    except PluginError:
+        return "cannot be loaded"
+    return "ready"
 
 
 def _shown(value: Any) -> str:

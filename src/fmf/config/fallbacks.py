@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from chatmodels.config import ChatModelConfig
+from chatmodels.foreign_words import fallback_hint
 from fmf.config.base import Section
 from fmf.config.providers import MODEL_KEYS, SECTIONS
 from fmf_core.faults import SettingsError
@@ -55,7 +56,7 @@ def stand_in(given: str | Mapping[str, Any], first: str, section_of: Callable[[s
         ValueError: the provider is unknown, or a setting is wrong.
     """
     if isinstance(given, str):
-        given = {"provider": given} if _is_provider(given) else {"model": given}
+        given = {"provider": given} if _is_provider(given) else {"model": _model_named(given, source)}
     provider = given.get("provider", first)
     if not isinstance(provider, str) or not _is_provider(provider):
         raise ValueError(f"{source}: unknown provider {provider!r}; known: {', '.join(_providers())}")
@@ -91,6 +92,14 @@ def _refuse_incomplete(provider: str, section: Section, source: str) -> None:
     needed = {"azure_openai": "endpoint", "aws_bedrock": "model_id"}.get(provider)
     if needed is not None and not getattr(section, needed):
         raise ValueError(f"{source}: provider {provider} needs inference.{provider}.{needed}")
+
+
+def _model_named(name: str, source: str) -> str:
+    """`name`; refused when it is that of a provider, as others write it or misspelt."""
+    hint = fallback_hint(name, _providers())
+    if hint:
+        raise ValueError(f"{source}: there is no provider {name!r}; {hint}")
+    return name
 
 
 def _is_provider(name: str) -> bool:

@@ -79,6 +79,8 @@ class InferenceConfig(CallSettings, ModelChoice):
     @field_validator("concurrency", mode="before")
     @classmethod
     def _no_number(cls, concurrency: Any) -> Any:
+        if concurrency is None:  # a key with nothing behind it may be an oversight, and would let go of all limits
+            raise ValueError("is empty: write {adaptive: false} to start every request at once, or remove the key")
         if isinstance(concurrency, int) and not isinstance(concurrency, bool):
             raise ValueError(  # noqa: TRY004 - a TypeError would leave the validation
                 f"{concurrency} is no mapping: write {{max: {concurrency}}} for the requests to the model; "

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +72,16 @@ def test_pull_gives_the_path_on_stdout_and_progress_on_stderr(fmf, monkeypatch, 
     assert fmf("models", "pull", "smollm2-135m-instruct", "-q").stderr == ""
     found = json.loads(fmf("models", "pull", "smollm2-135m-instruct", "--json").stdout)
     assert found == {"name": "smollm2-135m-instruct", "path": str(tmp_path / "it.gguf")}
+
+
+def test_ls_tells_of_a_plugin_that_cannot_be_loaded(tmp_path):
+    facts = tmp_path / "theirs-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8")
+    broken = "[chatmodels.providers]\nbroken = nowhere_to_be_found:Model\n"
+    (facts / "entry_points.txt").write_text(broken, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "fmf", "models", "ls"]
+    shown = subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "provider\tbroken\tcannot be loaded" in shown
+    assert "provider\tmock\tready" in shown

@@ -29,6 +29,10 @@ def test_azure_and_bedrock_take_what_their_sections_say(tmp_path):
     ("inference", "told"),
     [
         ({"options": {"organisation": "x"}}, ["inference: ", "'organisation'", "'organization'"]),
+        (
+            {"options": {"default_headers": ["x"]}},
+            ["inference: ", "default_headers is of type list"],
+        ),
         ({"provider": "mock", "options": {"respones": "x"}}, ["'respones'", "did you mean 'responses'"]),
         ({"fallbacks": [{"tempature": 1}]}, ["inference.fallbacks[0]: ", "'tempature'", "'temperature'"]),
         ({"fallbacks": [{"provider": "mock", "cache": "x"}]}, ["fallbacks", "cache"]),
