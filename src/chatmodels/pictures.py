@@ -19,13 +19,20 @@ _BRANDS: Final = {b"avif": "image/avif", b"heic": "image/heic", b"heix": "image/
 _SCHEMES: Final = ("http://", "https://", "data:")
 
 
-def type_of(data: bytes) -> str | None:
-    """The media type of a picture, told by its first bytes; `None` where they tell nothing."""
+def type_of(data: bytes) -> str:
+    """The media type of a picture, told by its first bytes.
+
+    Raises:
+        ValueError: they tell nothing, so that it may be no picture at all.
+    """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
         return _BRANDS[data[8:12]]
-    return next((kind for beginning, kind in _BEGINNINGS if data.startswith(beginning)), None)
+    for beginning, kind in _BEGINNINGS:
+        if data.startswith(beginning):
+            return kind
+    raise ValueError("the bytes are no picture of a known type; if they are one, give its media_type as well")
 
 
 def check_address(url: str) -> None:

@@ -50,12 +50,7 @@ class ImagePart(Value):
         if self.url is not None:
             pictures.check_address(self.url)
         elif "media_type" not in self.model_fields_set:
-            kind = pictures.type_of(self.data or b"")
-            if kind is None:
-                raise ValueError(
-                    "the bytes are no picture of a known type; if they are one, give its media_type as well"
-                )
-            self.__dict__["media_type"] = kind
+            self.__dict__["media_type"] = pictures.type_of(self.data or b"")
         return self
 
     def as_url(self) -> str:
