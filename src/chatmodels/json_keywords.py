@@ -9,13 +9,12 @@ from fractions import Fraction
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from chatmodels.ecma_patterns import compiled
 from fmf_core.redact import shortened
 
 PATTERN_LIMIT_S = 1.0
 """How long the patterns of a schema may take together over one answer, in seconds."""
 MOST_STEPS = 1_000_000
-"""How many keywords may be looked at over one answer; a few seconds."""
+"""How many keywords may be looked at, and patterns searched for, over one answer; a few seconds."""
 MOST_EXPLAINED = 200
 """How many choices (`anyOf`, `oneOf`) that nothing fits are told why."""
 QUICK_S = 0.02
@@ -41,7 +40,7 @@ class Limit:
 
     Args:
         seconds: for patterns.
-        steps: for keywords.
+        steps: for keywords and searches.
     """
 
     __slots__ = ("explained", "seconds", "steps")
@@ -92,23 +91,25 @@ def running() -> Iterator[None]:
         _run.reset(before)
 
 
-def keywords(known: Mapping[str, Check], *, remember: bool) -> dict[str, Check]:
+def keywords(known: Mapping[str, Check], patterns: Mapping[str, Any], *, remember: bool) -> dict[str, Check]:
     """The checks of a draft with ours in the place of the library's; all of them are counted.
 
     Args:
         known: the library's checks of the draft.
+        patterns: those of the schema, compiled.
         remember: whether a value that fits a schema does so wherever they meet, so that it need not be found out twice.
     """
+    searches = _Searches(patterns)
     ours: dict[str, Check] = {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
+        "pattern": searches.pattern,
+        "patternProperties": searches.pattern_properties,
         "multipleOf": _multiple_of,
         "divisibleBy": _multiple_of,
         "uniqueItems": _unique_items,
         "enum": _Enum(),
     }
     if "additionalProperties" in known:
-        ours["additionalProperties"] = _additional_properties(known["additionalProperties"])
+        ours["additionalProperties"] = searches.additional_properties(known["additionalProperties"])
     if remember:
         ours |= {"anyOf": _any_of, "oneOf": _one_of}
     return {word: _counted(ours.get(word, check)) for word, check in known.items()}
@@ -211,47 +212,61 @@ def _frozen(value: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------------- patterns
 
 
-def _found(pattern: str, text: str) -> bool:
-    """Whether `pattern` is somewhere in `text`, found out in the time that is left for this answer."""
-    limit = _run.get().limit
-    began = perf_counter()
-    try:
-        # Python's own `re` knows no time limit, and holds the interpreter while it searches.
-        return compiled(pattern).search(text, timeout=max(limit.seconds, 0.001)) is not None
-    except TimeoutError:
-        raise SlowCheckError(
-            f"it took longer than {PATTERN_LIMIT_S:g} s to compare it with the pattern {short(pattern)}"
-        ) from None
-    finally:
-        limit.seconds -= perf_counter() - began
+class _Searches:
+    """The checks of patterns, all within the time that is left for an answer.
 
+    Args:
+        patterns: those of the schema, compiled: a cache of limited size would compile them again and again.
+    """
 
-def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    if validator.is_type(value, "string") and not _found(pattern, value):
-        yield _error(f"it does not match {pattern!r}")
+    def __init__(self, patterns: Mapping[str, Any]) -> None:
+        self._patterns = patterns
 
+    def pattern(self, validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG002
+        if validator.is_type(value, "string") and not self._found(pattern, value):
+            yield _error(f"it does not match {pattern!r}")
 
-def _pattern_properties(validator: Any, patterns: Any, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG001
-    if not validator.is_type(value, "object"):
-        return
-    for pattern, inner in patterns.items():
-        for key, item in value.items():
-            if _found(pattern, key):
-                yield from validator.descend(item, inner, path=key, schema_path=pattern)
-
-
-def _additional_properties(original: Check) -> Check:
-    """The library's check of `additionalProperties`, given only what no pattern covers."""
-
-    def check(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[Any]:
+    def pattern_properties(self, validator: Any, patterns: Any, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG002
         if not validator.is_type(value, "object"):
             return
-        patterns = schema.get("patternProperties", {})
-        rest = {key: item for key, item in value.items() if not any(_found(pattern, key) for pattern in patterns)}
-        without = {word: rule for word, rule in schema.items() if word != "patternProperties"}
-        yield from original(validator, allowed, rest, without) or ()
+        for pattern, inner in patterns.items():
+            for key, item in value.items():
+                if self._found(pattern, key):
+                    yield from validator.descend(item, inner, path=key, schema_path=pattern)
 
-    return check
+    def additional_properties(self, original: Check) -> Check:
+        """The library's check of `additionalProperties`, given only what no pattern covers."""
+
+        def check(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterator[Any]:
+            if not validator.is_type(value, "object"):
+                return
+            patterns = schema.get("patternProperties", {})
+            rest = {key: item for key, item in value.items() if not any(self._found(one, key) for one in patterns)}
+            without = {word: rule for word, rule in schema.items() if word != "patternProperties"}
+            yield from original(validator, allowed, rest, without) or ()
+
+        return check
+
+    def _found(self, pattern: str, text: str) -> bool:
+        """Whether `pattern` is somewhere in `text`, found out in the time that is left for this answer."""
+        limit = _run.get().limit
+        limit.step()
+        if limit.seconds <= 0:  # many short searches: none of them meets a time limit of its own
+            raise _too_slow(pattern)
+        began = perf_counter()
+        try:
+            # Python's own `re` knows no time limit, and holds the interpreter while it searches.
+            return self._patterns[pattern].search(text, timeout=max(limit.seconds, 0.001)) is not None
+        except TimeoutError:
+            raise _too_slow(pattern) from None
+        finally:
+            limit.seconds -= perf_counter() - began
+
+
+def _too_slow(pattern: str) -> SlowCheckError:
+    return SlowCheckError(
+        f"it took longer than {PATTERN_LIMIT_S:g} s to compare it with patterns, such as {short(pattern)}"
+    )
 
 
 def _error(message: str, **more: Any) -> Any:

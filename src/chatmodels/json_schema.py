@@ -106,11 +106,11 @@ def _validator(schema_text: str) -> Any:
         raise _unusable(f"its $schema is {schema['$schema']!r}", "give the address of a draft, or leave it out")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        used = _Check(kind, schema).run()
+        used, patterns = _Check(kind, schema).run()
     except RecursionError as error:
         raise _unusable("it is nested too deeply", "put its parts under $defs") from error
     # Where a dynamic reference leads depends on the way there.
-    ours = keywords(kind.VALIDATORS, remember=used.isdisjoint(_DYNAMIC))
+    ours = keywords(kind.VALIDATORS, patterns, remember=used.isdisjoint(_DYNAMIC))
     # An empty registry: a reference to another address is an error, never a request.
     checking = extend(kind, ours)  # type: ignore[no-untyped-call]
     return checking(schema, registry=Registry(), format_checker=_format_checker(kind))
@@ -153,9 +153,10 @@ class _Check:
         self._references: dict[int, str] = {}
         self._waiting: list[tuple[dict[str, Any], str, Resolver[Schema]]] = []
         self._keywords: set[str] = set()
+        self._patterns: dict[str, Any] = {}
 
-    def run(self) -> set[str]:
-        """Raise what makes the schema useless; else the keywords that it uses."""
+    def run(self) -> tuple[set[str], dict[str, Any]]:
+        """Raise what makes the schema useless; else the keywords that it uses, and its patterns, compiled."""
         self._accept(self._root)
         self._walk(self._root, self._resolver)
         while self._waiting:
@@ -173,7 +174,7 @@ class _Check:
             raise _unusable(
                 "it has both patternProperties and unevaluatedProperties", "use additionalProperties with the patterns"
             )
-        return self._keywords
+        return self._keywords, self._patterns
 
     def _accept(self, schema: Schema) -> None:
         from jsonschema import FormatChecker
@@ -202,12 +203,15 @@ class _Check:
 
     def _look_at(self, schema: dict[str, Any], resolver: Resolver[Schema]) -> None:
         self._keywords.update(schema)
+        # The draft is known by now; where a schema names one again, the library would go on with its own checks,
+        # and its searches have no time limit.
+        schema.pop("$schema", None)
         patterns = [*schema.get("patternProperties", ())]
         if "pattern" in schema:
             patterns.append(schema["pattern"])
         for pattern in patterns:
             try:
-                compiled(pattern)
+                self._patterns[pattern] = compiled(pattern)
             except ValueError as error:
                 raise _unusable(f"the pattern {short(pattern)} cannot be read: {error}", _KEYWORDS) from error
         self._leads_to[id(schema)] = [id(inner) for inner in _same_value(schema)]

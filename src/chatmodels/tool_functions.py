@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+
+from pydantic import PydanticUserError
 
 from chatmodels.openai_values import tool_of
 from chatmodels.python_types import schema_of
@@ -101,8 +104,7 @@ def described(tool: Any) -> dict[str, Any]:
         return found
     if not callable(tool):
         raise ConfigurationError(f"{type(tool).__name__} is no tool", op=_OP, hint=_KINDS)
-    told = inspect.getdoc(tool) or ""
-    name = getattr(tool, "__name__", type(tool).__name__)
+    name, told = _name_and_docstring(tool)
     try:
         check_name(name)
     except ValueError as error:
@@ -110,6 +112,10 @@ def described(tool: Any) -> dict[str, Any]:
             f"no tool can be made of {name!r}: {error}", op=_OP, hint="give a function with a name of its own (def)"
         ) from None
     parameters = schema_of(tool) if isinstance(tool, type) else _schema(name, tool)
+    try:
+        json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _unusable(name, f"its arguments hold what is no JSON, perhaps as a default: {error}") from error
     parameters.pop("title", None)
     parameters.pop("description", None)
     for argument, text in _arguments(told).items():
@@ -119,13 +125,21 @@ def described(tool: Any) -> dict[str, Any]:
     return {"name": name, "description": " ".join(description.split()), "parameters": parameters}
 
 
+def _name_and_docstring(tool: Callable[..., Any]) -> tuple[str, str]:
+    kind = type(tool).__name__
+    try:
+        name, told = getattr(tool, "__name__", kind), inspect.getdoc(tool)
+    except Exception as error:  # the attributes of a callable may be code of its own
+        raise _unusable(kind, _why(error)) from error
+    return name if isinstance(name, str) else kind, told if isinstance(told, str) else ""
+
+
 def _schema(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     from pydantic import TypeAdapter
-    from pydantic.errors import PydanticUserError
 
     try:
         arguments = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a callable may have a signature of its own making
         raise _unusable(name, "its arguments cannot be seen") from error
     for argument in arguments:
         if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD, argument.POSITIONAL_ONLY):
@@ -137,8 +151,15 @@ def _schema(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     whole: Any = function
     try:
         return schema_of(TypeAdapter(whole))
-    except (PydanticUserError, NameError) as error:  # the second: an annotation that cannot be looked up
-        raise _unusable(name, str(error).partition("\n")[0]) from error
+    except ConfigurationError:
+        raise
+    except Exception as error:  # an annotation in quotes is an expression, and may fail with anything
+        raise _unusable(name, _why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    said = str(error).partition("\n")[0]
+    return said if isinstance(error, NameError | PydanticUserError) else f"{type(error).__name__}: {said}"
 
 
 def _arguments(told: str) -> dict[str, str]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import pytest
 
+from chatmodels import json_keywords
 from chatmodels.json_keywords import Limit, SlowCheckError, limited
 from chatmodels.json_schema import check_schema, fault_in
 from fmf_core.errors import ConfigurationError
@@ -58,6 +60,33 @@ def test_a_check_that_takes_too_many_steps_ends() -> None:
     schema = {"$ref": "#/$defs/n", "$defs": {"n": {"allOf": [double, double]}}}
     with limited(Limit(steps=10_000)), pytest.raises(SlowCheckError, match="too many steps"):
         fault_in(tree(30), schema)
+
+
+def test_searches_for_patterns_are_steps() -> None:
+    schema = {"patternProperties": {f"^k{number}x*$": {} for number in range(600)}, "additionalProperties": False}
+    value = {f"k{number}": 1 for number in range(50)}
+    with limited(Limit(seconds=60)):
+        assert fault_in(value, schema) is None
+    with limited(Limit(seconds=60, steps=10_000)), pytest.raises(SlowCheckError, match="too many steps"):
+        fault_in(value, schema)
+
+
+def test_many_short_searches_share_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = itertools.count()
+    monkeypatch.setattr(json_keywords, "perf_counter", lambda: next(now) * 0.0004)
+    schema = {"items": {"pattern": "^a"}}
+    with limited(Limit(seconds=0.02)), pytest.raises(SlowCheckError, match="patterns, such as"):
+        fault_in(["a"] * 100, schema)
+    with limited(Limit(seconds=0.05)):
+        assert fault_in(["a"] * 100, schema) is None
+
+
+def test_a_schema_that_names_its_draft_again_has_its_patterns_searched_within_the_limit() -> None:
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    # The library's own search takes this for no pattern.
+    schema = {"$schema": draft, "properties": {"a": {"$ref": "#"}, "b": {"$schema": draft, "pattern": "^[^]$"}}}
+    assert fault_in({"a": {"a": {"b": "\n"}}}, schema) is None
+    assert "pattern" in (fault_in({"a": {"b": ""}}, schema) or "")
 
 
 def test_one_limit_holds_for_all_values_of_an_answer() -> None:
@@ -148,6 +177,20 @@ def test_a_dynamic_reference_leads_where_it_does() -> None:
         (r"\bcat\b", "é cat", "scat"),
         (r"^\p{L}+$", "éa", "1"),
         (r"^\$\.$", "$.", "a"),
+        (r"^[\w-.]+$", "a-.", "a,"),
+        (r"^[+-\d]+$", "+-1", ","),
+        (r"^[\w-z]$", "-", "`"),
+        (r"^[a-c\d-_]+$", "b-_1", "d"),
+        (r"^[-a-c-]+$", "a-c", "d"),
+        (r"^[\]\-\\]+$", "]-\\", "["),
+        (r"^\ud83d\ude00$", "\U0001f600", "\ufffd"),
+        (r"^[\ud83d\ude00-\ud83d\ude4f]$", "\U0001f601", "\U0001f680"),
+        ("^a{,3}$", "a{,3}", "aa"),
+        ("^x{e}$", "x{e}", "y"),
+        (r"^\w{s}$", "x{s}", "xx"),
+        ("^{a{2}$", "{aa", "{a"),
+        (r"^[\b]$", "\b", "b"),
+        (r"\A\d\Z", "1", "1\n"),
     ],
 )
 def test_patterns_mean_what_ecma_says(pattern: str, fits: str, fails: str) -> None:
@@ -159,7 +202,7 @@ def test_patterns_mean_what_ecma_says(pattern: str, fits: str, fails: str) -> No
     assert fault_in({fails: None}, keys) is not None
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", "[b-a]", "a{3,2}", "\\"])
+@pytest.mark.parametrize("pattern", ["(", "[a", "[a\\d", "[b-a]", "a{3,2}", "\\", r"\R", r"\L<x>", r"\u{110000}"])
 def test_a_pattern_that_cannot_be_read_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         check_schema({"pattern": pattern})

@@ -118,6 +118,52 @@ def test_types_that_json_cannot_express_or_nobody_knows():
             Tool.of(function)
 
 
+def half(x: int): ...
+
+
+def divided(x: int): ...
+
+
+half.__annotations__["x"] = "int |"
+divided.__annotations__["x"] = "1/0"
+
+
+def endless(x: float = float("inf")): ...
+
+
+def unsigned(x: int): ...
+
+
+unsigned.__signature__ = "zz"
+
+
+class Closed:
+    def __getattr__(self, name):
+        raise RuntimeError("no such luck")
+
+    def __call__(self, x: int): ...
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (half, "'half': SyntaxError: "),
+        (divided, "'divided': ZeroDivisionError: division by zero"),
+        (endless, "'endless': its arguments hold what is no JSON"),
+        (unsigned, "'unsigned': its arguments cannot be seen"),
+    ],
+)
+def test_annotations_that_fail_by_themselves_are_told(function, said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        Tool.of(function)
+    assert caught.value.hint
+
+
+def test_a_callable_whose_attributes_fail_is_told():
+    with pytest.raises(ConfigurationError, match="'Closed': RuntimeError: no such luck"):
+        Tool.of(Closed())
+
+
 @pytest.mark.parametrize("one", [weather, Search, {"name": "weather"}, Tool.of(weather)])
 def test_one_tool_in_the_place_of_a_list_is_told_so(one):
     with pytest.raises(ConfigurationError, match="one tool where a list should be") as caught:
