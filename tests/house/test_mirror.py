@@ -13,7 +13,6 @@ TESTED_IN = {
     "chatmodels/caches/single_flight": "chatmodels/wrappers/test_cached.py",
     "chatmodels/call_attributes": "chatmodels/test_metrics.py",
     "chatmodels/cassette/on_tape": "chatmodels/cassette/test_replay.py",
-    "chatmodels/cassette/recording": "chatmodels/cassette/test_replay.py",
     "chatmodels/cassette/tape": "chatmodels/cassette/test_replay.py",
     "chatmodels/cassette/yaml_tape": "chatmodels/cassette/test_replay.py",
     "chatmodels/config": "chatmodels/test_factory.py",

@@ -140,7 +140,7 @@ def test_a_limit_of_one_is_believed():
     st.integers(1, 20),
 )
 def test_whatever_happens_the_next_start_comes(steps, largest):
-    throttle = Throttle(Concurrency(start=4, max=largest))
+    throttle = Throttle(Concurrency(start=min(4, largest), max=largest))
     now, running = 0.0, []
     for kind, passes, wait, left in steps:
         now += passes
