@@ -99,6 +99,20 @@ def test_an_exporter_that_is_not_there_is_refused(into, collector, environment):
     assert collector.bodies == {}
 
 
+def test_headers_and_values_that_the_sdk_cannot_use_are_one_error(into, collector):
+    headers = "Authorization: Bearer qx-9917-violet-harbor"
+    error = into("infer", "Say hello", OTEL_EXPORTER_OTLP_HEADERS=headers).refused(2)
+    assert "OTEL_EXPORTER_OTLP_HEADERS" in error
+    assert "violet" not in error
+    for variable in (
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    ):
+        assert "OpenTelemetry cannot be set up" in into("infer", "Say hello", **{variable: "-1"}).refused(2)
+    assert collector.bodies == {}
+
+
 def test_a_dead_collector_costs_seconds_and_no_result(observed):
     with Collector(hang=True) as hanging:
         for endpoint in ("http://127.0.0.1:9", hanging.endpoint):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final
+from urllib.parse import unquote
 
 from fmf_core.errors import Code, ConfigurationError
+from fmf_core.redact import SHORTEST_PART, add_secret, redact
 from fmf_core.registry import install_hint
+from fmf_core.secret_shapes import secret_name
 from fmf_core.telemetry import host
 
 END_S = 3.0
@@ -20,6 +24,8 @@ SERVICE = "fmf"
 """The name of the service, where neither OTEL_SERVICE_NAME nor OTEL_RESOURCE_ATTRIBUTES gives one."""
 _OTLP: Final = "opentelemetry.exporter.otlp.proto.http"
 _DEFAULT_ENDPOINT: Final = "http://localhost:4318"
+# What the SDK reads as one header: a name as the W3C has it, and printable ASCII without `"`, `,`, `;` and backslash.
+_HEADER: Final = r"[ \t]*[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ \t]*[ !#-+\--:<-\[\]-~]*"
 
 Exporting = Callable[..., Any]
 
@@ -41,7 +47,8 @@ def start(environ: Mapping[str, str] | None = None) -> bool:
         Whether telemetry of this process goes out through what was set up here, now or before.
 
     Raises:
-        ConfigurationError: the extra `otel` is not installed, or a variable asks for an exporter that is none of its.
+        ConfigurationError: the extra `otel` is not installed, a variable asks for an exporter that is none of its, or
+            the SDK refuses the value of one.
     """
     environ = os.environ if environ is None else environ
     if _SetUp.flushes:
@@ -49,6 +56,8 @@ def start(environ: Mapping[str, str] | None = None) -> bool:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or _host_listens():
         return False
     signals = [signal for signal in _SIGNALS if _wanted(signal, environ)]
+    for variable in ("OTEL_EXPORTER_OTLP_HEADERS", *(f"OTEL_EXPORTER_OTLP_{name.upper()}_HEADERS" for name in signals)):
+        _check_headers(variable, environ.get(variable, ""))
     try:
         resource = _resource(environ)
         _SetUp.flushes = {signal: _SIGNALS[signal](resource) for signal in signals}
@@ -58,6 +67,12 @@ def start(environ: Mapping[str, str] | None = None) -> bool:
             op="observability.otel",
             code=Code.UNSUPPORTED,
             hint=f"{install_hint('otel')}, or set observability.otel.enabled to false",
+        ) from error
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConfigurationError(
+            f"OpenTelemetry cannot be set up: {redact(str(error))}",
+            op="observability.otel",
+            hint="correct the variable OTEL_... that it is about, or set observability.otel.enabled to false",
         ) from error
     return bool(_SetUp.flushes)
 
@@ -85,7 +100,10 @@ def hand_over(limit_s: float = END_S) -> str | None:
     _SetUp.failed.clear()
     if not missing:
         return None
-    return f"not all {', '.join(missing)} reached the collector at {_endpoint()}; see OTEL_EXPORTER_OTLP_ENDPOINT"
+    places = {_endpoint(signal): None for signal in missing}
+    return (
+        f"not all {', '.join(missing)} reached the collector at {' and '.join(places)}; see OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
 
 
 def _host_listens() -> bool:
@@ -104,6 +122,30 @@ def _wanted(signal: str, environ: Mapping[str, str]) -> bool:
                 _refuse(name, protocol, "http/protobuf, which collectors take on port 4318")
             break
     return exporter == "otlp"
+
+
+def _check_headers(variable: str, value: str) -> None:
+    """Have the headers blanked wherever they appear; the SDK would print one that it cannot read."""
+    parts = [part for part in re.split(r"[ \t]*,[ \t]*", value) if part]
+    for part in parts:
+        name, *values = re.split(r"[=:]", part, maxsplit=1)
+        for secret in values or [name]:
+            _add_header(name, secret.strip())
+            _add_header(name, unquote(secret).strip())
+    if not all(re.fullmatch(_HEADER, part.strip()) for part in parts):
+        raise ConfigurationError(
+            f"{variable} cannot be read as headers",
+            op="observability.otel",
+            hint="write name=value,name=value, with whatever is no letter or digit in a value URL-encoded",
+        )
+
+
+def _add_header(name: str, value: str) -> None:
+    if secret_name(name) or not value.isalpha():  # one plain word, such as `production`, would blank ordinary text
+        add_secret(value)
+    for part in re.split(r"[\s;:=]+", value):
+        if len(part) >= SHORTEST_PART and not part.isalpha():
+            add_secret(part)
 
 
 def _refuse(variable: str, value: str, known: str) -> None:
@@ -180,7 +222,6 @@ def _exporter(signal: str, module: str, name: str) -> Any:
     return exporter
 
 
-def _endpoint() -> str:
-    from fmf_core.redact import redact
-
-    return redact(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULT_ENDPOINT)
+def _endpoint(signal: str) -> str:
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return redact(own or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or _DEFAULT_ENDPOINT)
