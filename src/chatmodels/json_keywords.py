@@ -9,6 +9,7 @@ from fractions import Fraction
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from chatmodels.ecma_patterns import compiled
 from fmf_core.redact import shortened
 
 PATTERN_LIMIT_S = 1.0
@@ -91,7 +92,7 @@ def running() -> Iterator[None]:
         _run.reset(before)
 
 
-def keywords(known: Mapping[str, Check], patterns: Mapping[str, Any], *, remember: bool) -> dict[str, Check]:
+def keywords(known: Mapping[str, Check], patterns: dict[str, Any], *, remember: bool) -> dict[str, Check]:
     """The checks of a draft with ours in the place of the library's; all of them are counted.
 
     Args:
@@ -219,7 +220,7 @@ class _Searches:
         patterns: those of the schema, compiled: a cache of limited size would compile them again and again.
     """
 
-    def __init__(self, patterns: Mapping[str, Any]) -> None:
+    def __init__(self, patterns: dict[str, Any]) -> None:
         self._patterns = patterns
 
     def pattern(self, validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:  # noqa: ARG002
@@ -256,11 +257,17 @@ class _Searches:
         began = perf_counter()
         try:
             # Python's own `re` knows no time limit, and holds the interpreter while it searches.
-            return self._patterns[pattern].search(text, timeout=max(limit.seconds, 0.001)) is not None
+            return self._compiled(pattern).search(text, timeout=max(limit.seconds, 0.001)) is not None
         except TimeoutError:
             raise _too_slow(pattern) from None
         finally:
             limit.seconds -= perf_counter() - began
+
+    def _compiled(self, pattern: str) -> Any:
+        known = self._patterns.get(pattern)
+        if known is None:  # a schema in a place of draft 3 that nobody looks into beforehand
+            known = self._patterns[pattern] = compiled(pattern)
+        return known
 
 
 def _too_slow(pattern: str) -> SlowCheckError:

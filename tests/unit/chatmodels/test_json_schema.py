@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatmodels import json_keywords
 from chatmodels.json_keywords import Limit, SlowCheckError, limited
@@ -206,6 +209,25 @@ def test_patterns_mean_what_ecma_says(pattern: str, fits: str, fails: str) -> No
 def test_a_pattern_that_cannot_be_read_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         check_schema({"pattern": pattern})
+
+
+@given(st.text(alphabet="[]^-\\wdubB{},0123x($.&~", max_size=12))
+def test_any_text_is_a_pattern_or_refused(pattern: str) -> None:
+    with suppress(ConfigurationError):
+        check_schema({"pattern": pattern})
+
+
+@given(st.text(alphabet="[]^-\\a&|~{}$.\n", min_size=1, max_size=6), st.text(alphabet="[]^-\\a&|~{}$.\n", max_size=1))
+def test_members_of_a_class_that_are_escaped_are_themselves(members: str, text: str) -> None:
+    inside = "".join(char if char == "a" else f"\\u{ord(char):04x}" for char in members)
+    for written in (inside, "".join(char if char in "a\n" else f"\\{char}" for char in members)):
+        assert (fault_in(text, {"pattern": f"^[{written}]$"}) is None) == (text != "" and text in members)
+
+
+def test_patterns_in_what_draft_3_disallows() -> None:
+    schema = {"$schema": "http://json-schema.org/draft-03/schema#", "disallow": [{"pattern": "^[^]$"}]}
+    assert fault_in("ab", schema) is None
+    assert "disallow" in (fault_in("\n", schema) or "")
 
 
 def test_a_wrong_format_is_told_with_an_example() -> None:
