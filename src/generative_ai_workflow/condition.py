@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from generative_ai_workflow.exceptions import ExpressionError, TemplateError
-from generative_ai_workflow.reference import Path, look_up
+from generative_ai_workflow.comparing import Judge
+from generative_ai_workflow.exceptions import DefinitionError, ExpressionError, TemplateError
+from generative_ai_workflow.reference import Join, Path, look_up, read_reference
 
 LONGEST_TEXT = 2_000
 MOST_TOKENS = 500
 DEEPEST = 32
+LONGEST_SHOWN = 200
+"""How much of a condition its errors repeat, in characters."""
 
 Names = Mapping[str, Any]
-Node = Callable[[Names], Any]
+Node = Callable[[Names, Judge], Any]
 
 
 class Condition:
@@ -24,8 +26,10 @@ class Condition:
         Condition("len(items) > 3 and not (lang in ['de', 'fr'])").evaluate({"items": [1, 2], "lang": "de"})   # False
 
     It knows comparisons (`== != < <= > >=`), `in` and `not in`, `and`, `or`, `not`, brackets, `len(...)`, texts in
-    quotes, numbers, `true`, `false`, `null`, lists, and names. `a.b` is the part `b` of the mapping `a`; attributes and
-    functions cannot be reached. `${a.b}` may be written for `a.b`.
+    quotes, numbers, `true`, `false`, `null`, lists, and names. `a.b` is the part `b` of the mapping `a`, and `a["b c"]`
+    one with an odd name; attributes and functions cannot be reached. `${a.b}` may be written for `a.b`. Values compare
+    as in Python, as long as they are plain data (texts, numbers, dates, lists, mappings); an object of a class of its
+    own can only be told from null. A decision that would look at more than a million items is refused.
 
     Args:
         text: the condition, of at most 2,000 characters.
@@ -53,24 +57,25 @@ class Condition:
         """What the condition comes to.
 
         Raises:
-            ExpressionError: a name is missing, or two values cannot be compared.
+            ExpressionError: a name is missing, two values cannot be compared, or they are too large for it.
         """
-        try:
-            return self._node(names)
-        except TemplateError as error:
-            raise ExpressionError(
-                f"the condition {self.text!r} cannot be decided: {error.message}",
-                op="condition.evaluate",
-                hint=error.hint,
-            ) from None
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ExpressionError(
-                f"the condition {self.text!r} cannot be decided: {error}", op="condition.evaluate"
-            ) from error
+        return self._decide(names, self._node)
 
     def __call__(self, names: Names) -> bool:
-        """Whether the condition is met."""
-        return bool(self.evaluate(names))
+        """Whether the condition is met; raises as `evaluate` does."""
+        return bool(self._decide(names, lambda names, judge: judge.truth(self._node(names, judge))))
+
+    def _decide(self, names: Names, node: Node) -> Any:
+        try:
+            return node(names, Judge())
+        except TemplateError as error:
+            complaint, hint, cause = error.message, error.hint, None
+        except Exception as error:  # noqa: BLE001 - a mapping of a class of its own may raise anything
+            plain = isinstance(error, TypeError | ValueError | RecursionError)
+            complaint, hint, cause = (str(error) if plain else type(error).__name__), "", error
+        raise ExpressionError(
+            f"the condition {_short(self.text)!r} cannot be decided: {complaint}", op="condition.evaluate", hint=hint
+        ) from cause
 
     def __repr__(self) -> str:
         return f"Condition({self.text!r})"
@@ -85,24 +90,16 @@ class _Token(NamedTuple):
 _TOKEN = re.compile(
     r"""
     \s*(?:
-      (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?(?!\w))
+      (?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?(?!\w))
     | (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     | (?P<name>[^\W\d]\w*)
-    | (?P<sign>==|!=|<=|>=|\$\{|[<>()\[\],.}\-])
+    | (?P<reference>\$\{)
+    | (?P<sign>==|!=|<=|>=|[<>()\[\],.\-])
     )
     """,
     re.VERBOSE | re.DOTALL,
 )
-_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "in": lambda item, whole: _contains(whole, item),
-    "not in": lambda item, whole: not _contains(whole, item),
-}
+_COMPARE = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _CONSTANTS: Mapping[str, Any] = {
     "true": True,
     "True": True,
@@ -115,18 +112,6 @@ _WORDS = frozenset({"and", "or", "not", "in", "len"})
 _END = _Token("end", "", -1)
 
 
-def _contains(whole: Any, item: Any) -> bool:
-    if not isinstance(whole, str | list | tuple | set | frozenset | Mapping):
-        raise TypeError(f"nothing can be in a value of type {type(whole).__name__}")
-    return item in whole
-
-
-def _length(value: Any) -> int:
-    if not isinstance(value, str | list | tuple | set | frozenset | Mapping):
-        raise TypeError(f"a value of type {type(value).__name__} has no length")
-    return len(value)
-
-
 class _Parser:
     """Reads a condition by recursive descent, each rule of the grammar a method.
 
@@ -137,6 +122,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.references: dict[int, Path] = {}
         self.tokens = self._tokens()
         self.position = 0
         self.depth = 0
@@ -158,11 +144,21 @@ class _Parser:
                 position += len(self.text[position:]) - len(self.text[position:].lstrip())
                 raise self._fault_at(position, f"{self.text[position:].lstrip()[:10]!r} means nothing here")
             kind = str(match.lastgroup)
-            found.append(_Token(kind, match[kind], match.start(kind)))
+            position = match.end() if kind != "reference" else self._end_of_reference(match.start(kind))
+            found.append(_Token(kind, self.text[match.start(kind) : position], match.start(kind)))
             if len(found) > MOST_TOKENS:
                 raise self._fault_at(position, f"more than {MOST_TOKENS} words and signs")
-            position = match.end()
         return found
+
+    def _end_of_reference(self, start: int) -> int:
+        try:
+            found, end = read_reference(self.text, start)
+        except DefinitionError as error:
+            raise self._fault_at(start, error.message, error.hint) from None
+        if isinstance(found, Join):
+            raise self._fault_at(start, "join makes a text for a prompt, and a condition has none")
+        self.references[start] = found
+        return end
 
     def _either(self) -> Node:
         self.depth += 1
@@ -172,13 +168,13 @@ class _Parser:
         while self._take("or"):
             parts.append(self._both())
         self.depth -= 1
-        return parts[0] if len(parts) == 1 else lambda names: _first(parts, names, stop_at=True)
+        return parts[0] if len(parts) == 1 else _first(parts, stop_at=True)
 
     def _both(self) -> Node:
         parts = [self._negation()]
         while self._take("and"):
             parts.append(self._negation())
-        return parts[0] if len(parts) == 1 else lambda names: _first(parts, names, stop_at=False)
+        return parts[0] if len(parts) == 1 else _first(parts, stop_at=False)
 
     def _negation(self) -> Node:
         if not self._take("not"):
@@ -188,13 +184,13 @@ class _Parser:
             raise self._fault(f"brackets and negations nest deeper than {DEEPEST}")
         inner = self._negation()
         self.depth -= 1
-        return lambda names: not inner(names)
+        return lambda names, judge: not judge.truth(inner(names, judge))
 
     def _comparison(self) -> Node:
         first = self._operand()
-        links: list[tuple[Callable[[Any, Any], Any], Node]] = []
+        links: list[tuple[str, Node]] = []
         while (sign := self._sign()) is not None:
-            links.append((_COMPARE[sign], self._operand()))
+            links.append((sign, self._operand()))
         return _chain(first, links) if links else first
 
     def _sign(self) -> str | None:
@@ -216,10 +212,10 @@ class _Parser:
             return self._name(token)
         if self._take("["):
             return self._list()
-        if self._take("${"):
-            node = self._path()
-            self._expect("}")
-        elif self._take("("):
+        if token.kind == "reference":
+            self.position += 1
+            return self._reach(self.references[token.start])
+        if self._take("("):
             node = self._either()
             self._expect(")")
         else:
@@ -234,7 +230,10 @@ class _Parser:
         self.position += 1
         if token.kind == "text":
             return re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
-        return -_number(token.text) if negative else _number(token.text)
+        number = int(token.text) if token.text.isdecimal() else float(token.text)
+        if number == float("inf"):
+            raise self._fault_at(token.start, f"{token.text} is too large for a number with a fraction or an exponent")
+        return -number if negative else number
 
     def _name(self, token: _Token) -> Node:
         if token.text in _CONSTANTS:
@@ -244,7 +243,7 @@ class _Parser:
             self.position += 2
             inner = self._either()
             self._expect(")")
-            return lambda names: _length(inner(names))
+            return lambda names, judge: judge.length(inner(names, judge))
         if self._next_is("("):
             raise self._fault(f"unknown function {token.text!r}", "the only function is len(...)")
         if token.text in _WORDS - {"len"}:
@@ -253,11 +252,24 @@ class _Parser:
 
     def _path(self) -> Node:
         parts = [self._identifier()]
-        while self._take("."):
-            parts.append(self._identifier())
-        path = tuple(parts)
+        while True:
+            if self._take("."):
+                parts.append(self._identifier())
+            elif self._take("["):
+                parts.append(self._quoted_part())
+            else:
+                return self._reach(tuple(parts))
+
+    def _reach(self, path: Path) -> Node:
         self.paths.append(path)
-        return lambda names: look_up(path, names)
+        return lambda names, _judge: look_up(path, names)
+
+    def _quoted_part(self) -> str:
+        if self._peek().kind != "text":
+            raise self._fault("a part in brackets is a text in quotes")
+        part = str(self._literal())
+        self._expect("]")
+        return part
 
     def _identifier(self) -> str:
         token = self._peek()
@@ -274,7 +286,7 @@ class _Parser:
             if items:
                 self._expect(",")
             items.append(self._either())
-        return lambda names: [item(names) for item in items]
+        return lambda names, judge: [item(names, judge) for item in items]
 
     def _peek(self) -> _Token:
         return self.tokens[self.position] if self.position < len(self.tokens) else _END
@@ -299,29 +311,31 @@ class _Parser:
         return self._fault_at(len(self.text) if token is _END else token.start, complaint, hint)
 
     def _fault_at(self, position: int, complaint: str, hint: str = "") -> ExpressionError:
-        shown = self.text if len(self.text) <= 200 else f"{self.text[:200]}…"
         return ExpressionError(
-            f"the condition {shown!r} cannot be read at character {position + 1}: {complaint}",
+            f"the condition {_short(self.text)!r} cannot be read at character {position + 1}: {complaint}",
             op="condition.parse",
             hint=hint or "comparisons, in, and, or, not, len(...), texts in quotes, numbers, lists and names are known",
         )
 
 
-def _first(parts: list[Node], names: Names, *, stop_at: bool) -> Any:
-    value = None
-    for part in parts:
-        value = part(names)
-        if bool(value) is stop_at:
-            break
-    return value
+def _first(parts: list[Node], *, stop_at: bool) -> Node:
+    def node(names: Names, judge: Judge) -> Any:
+        value = None
+        for part in parts:
+            value = part(names, judge)
+            if judge.truth(value) is stop_at:
+                break
+        return value
+
+    return node
 
 
-def _chain(first: Node, links: list[tuple[Callable[[Any, Any], Any], Node]]) -> Node:
-    def node(names: Names) -> bool:
-        left = first(names)
-        for compare, operand in links:
-            right = operand(names)
-            if not compare(left, right):
+def _chain(first: Node, links: list[tuple[str, Node]]) -> Node:
+    def node(names: Names, judge: Judge) -> bool:
+        left = first(names, judge)
+        for sign, operand in links:
+            right = operand(names, judge)
+            if not judge.compare(sign, left, right):
                 return False
             left = right
         return True
@@ -330,8 +344,8 @@ def _chain(first: Node, links: list[tuple[Callable[[Any, Any], Any], Node]]) -> 
 
 
 def _constant(value: Any) -> Node:
-    return lambda _names: value
+    return lambda _names, _judge: value
 
 
-def _number(text: str) -> int | float:
-    return int(text) if text.isdecimal() else float(text)
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

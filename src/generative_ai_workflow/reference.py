@@ -232,6 +232,16 @@ def _split(text: str) -> Iterable[str | Path | Join]:
     return parts
 
 
+def read_reference(text: str, start: int) -> tuple[Path | Join, int]:
+    """The reference that begins with `${` at `start` of `text`, and where it ends.
+
+    Raises:
+        DefinitionError: it is malformed.
+    """
+    reader = _Reader(text, start)
+    return reader.read(), reader.position
+
+
 class _Reader:
     """Reads one reference of an expression."""
 
