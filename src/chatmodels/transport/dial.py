@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
 from typing import Any, cast
@@ -18,7 +16,6 @@ from fmf_core.redact import shortened
 
 RACE_DELAY_S = 0.25
 """How long the first address of a name is tried before the next one is tried beside it."""
-OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _HEAD_END = b"\r\n\r\n"
 _OTHER_HOST = "name the host that the certificate is for in {address_names}"
 _OTHER_TIME = "the server's certificate has to be renewed, or this machine's clock is wrong"
@@ -69,9 +66,6 @@ def _still_there(carrier: asyncio.Transport) -> None:
 def unreachable(origin: Origin, error: Exception) -> TransportFault:
     """The fault of an `origin` to which no connection can be made."""
     where = f"{origin.host}:{origin.port}"
-    if isinstance(error, ssl.SSLError) and _out_of_files():
-        message = f"the certificate of {where} cannot be checked: there are no file descriptors left"
-        return TransportFault(message, Code.UNAVAILABLE, "raise the limit of open files, or ask less at once")
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _DISTRUST.get(error.verify_code, "name the authority's certificate in ca_bundle (or SSL_CERT_FILE)")
         return UnsentFault(f"the certificate of {where} is not trusted: {error.verify_message}", Code.INVALID, hint)
@@ -87,13 +81,14 @@ def unreachable(origin: Origin, error: Exception) -> TransportFault:
     )
 
 
-def _out_of_files() -> bool:
-    """Whether OpenSSL may have been unable to open what it looks certificates up in."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno in OUT_OF_FILES
-    return False
+def no_descriptors(origin: Origin, waited_s: float) -> TransportFault:
+    """The fault of an `origin` to which no connection could be tried."""
+    where = f"{origin.host}:{origin.port}"
+    return UnsentFault(
+        f"no connection to {where}: there are too many open files, and none was closed within {waited_s:g} s",
+        Code.UNAVAILABLE,
+        "raise the limit of open files (ulimit -n), or ask less at once",
+    )
 
 
 class _Tunnel(asyncio.Protocol):

@@ -12,10 +12,10 @@ from functools import cache, partial
 
 from chatmodels.transport.address import Target
 from chatmodels.transport.connection import Connection
-from chatmodels.transport.dial import OUT_OF_FILES
+from chatmodels.transport.descriptors import OUT_OF_FILES
 from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
-from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, UnsentFault, late, unwritable
+from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, UnsentFault, unwritable
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
 
@@ -81,18 +81,9 @@ class HttpTransport:
         pool = self._pools.get(loop) or self._made(loop)
         connection = pool.take(target.origin)
         if connection is None:
-            connection = await self._connect(pool, target, started)
+            connection, started = await pool.connect(target.origin, self.timeouts, started)
         connection.begin(exchange, request, self.timeouts, started)
         return connection
-
-    async def _connect(self, pool: Pool, target: Target, started: float) -> Connection:
-        total_s = self.timeouts.total_s
-        try:
-            async with asyncio.timeout_at(None if total_s is None else started + total_s):
-                return await pool.connect(target.origin, self.timeouts.connect_s)
-        except TimeoutError as error:
-            assert total_s is not None  # noqa: S101 - without it nothing is late
-            raise late(total_s, f"no connection to {target.origin.host}:{target.origin.port}") from error
 
     def _made(self, loop: asyncio.AbstractEventLoop) -> Pool:
         with self._lock():

@@ -107,7 +107,7 @@ NO_FILES = """
     target = Target(sys.argv[1], {})
 
     async def main():
-        transport = HttpTransport(lambda: target, Timeouts(total_s=5.0), ca_bundle=sys.argv[2] or None)
+        transport = HttpTransport(lambda: target, Timeouts(total_s=5.0, connect_s=0.3), ca_bundle=sys.argv[2] or None)
         resource.setrlimit(resource.RLIMIT_NOFILE, (60, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         held = []
         try:
