@@ -1,0 +1,230 @@
+"""SQLite files of ours: their owner's alone, known by their format, and left to the parent after a fork."""
+
+from __future__ import annotations
+
+import os
+import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.forks import Lock, in_forked_child
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_PAUSE_S: Final = 0.02
+# Closing a file drops every lock that its process has on it, SQLite's too: so an existing one is never opened but by
+# SQLite, and a new one is not given to it before it is closed.
+_making = Lock()
+_left_to_the_parent: list[object] = []
+
+
+class SqliteFileError(FrameworkError):
+    """The file cannot be used; the message says only why."""
+
+    default_code = Code.UNAVAILABLE
+
+
+class Layout(NamedTuple):
+    """What is in a file, and how it is told from the files of others."""
+
+    application_id: int
+    version: int
+    """Of the tables and of what stands in them; a file with a higher one is refused."""
+    statements: tuple[str, ...]
+    """Make the tables."""
+
+
+class SqliteFile:
+    """One file with one connection, opened when it is first used; for one thread at a time.
+
+    It is made with the first use, in a folder that is there, readable by its owner alone; what has committed is on the
+    disk. A forked child opens it anew.
+
+    Args:
+        path: the file.
+        layout: what is in it.
+        busy_s: how long another process that is writing is waited for, in seconds.
+    """
+
+    def __init__(self, path: Path, layout: Layout, busy_s: float) -> None:
+        self.path = path
+        self.layout = layout
+        self.busy_s = busy_s
+        self._renew()
+        in_forked_child(self._abandon)
+
+    def _renew(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[..., SqliteFile] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for changes that are made together or not at all; nobody else writes meanwhile.
+
+        Raises:
+            SqliteFileError: the file cannot be used, or it is full; nothing was changed.
+        """
+        import sqlite3
+
+        try:
+            connection = self._connection or self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise fault_of(error, self.path) from error
+
+    def tidy(self) -> None:
+        """Take what was deleted out of the log beside the file too, unless somebody reads it right now."""
+        import sqlite3
+
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        closing = self._closing
+        self._renew()
+        if closing is not None:
+            closing()
+
+    def _abandon(self) -> None:
+        """Begin anew in a forked child: the connection is the parent's, and closing it here would drop its locks."""
+        if self._closing is not None:
+            self._closing.detach()
+        _left_to_the_parent.append(self._connection)
+        self._renew()
+
+    def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
+        with _making():
+            _make(self.path)
+            # It must be there by now: SQLite would make it as readable as the umask allows.
+            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            connection = sqlite3.connect(
+                address, uri=True, timeout=self.busy_s, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._closing = weakref.finalize(self, connection.close)
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        ready = self._is_ready(connection)
+        keep_from_others(self.path)
+        self._use_a_log(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # on macOS a plain sync stops at the disk's own memory
+        connection.execute("PRAGMA secure_delete = ON")
+        if ready:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in self.layout.statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {self.layout.application_id}")
+        connection.execute(f"PRAGMA user_version = {self.layout.version}")
+        connection.execute("COMMIT")
+
+    def _is_ready(self, connection: sqlite3.Connection) -> bool:
+        """Whether the tables are there; refuses the files of others."""
+        # One look at all three: another process may be making the file right now.
+        connection.execute("BEGIN")
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute("COMMIT")
+        if tables and owner != self.layout.application_id:
+            raise SqliteFileError("it holds the tables of another program", code=Code.INVALID, hint=_ANOTHER)
+        if tables and version != self.layout.version:
+            raise SqliteFileError(
+                f"its format is {version}, and this version knows {self.layout.version}",
+                code=Code.UNSUPPORTED,
+                hint="use the version that wrote it, or another path",
+            )
+        return bool(tables)
+
+    def _use_a_log(self, connection: sqlite3.Connection) -> None:
+        """Switch to a write-ahead log; where another process does so right now, SQLite does not wait by itself."""
+        import sqlite3
+
+        until = monotonic() + self.busy_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+                    raise
+                sleep(_PAUSE_S)
+            else:
+                return
+
+
+def keep_from_others(path: Path) -> None:
+    """Take a file, and those that SQLite keeps beside it, from everybody but its owner."""
+    for beside in ("", "-wal", "-shm"):
+        found = Path(f"{path}{beside}")
+        with suppress(OSError):  # it is not there, or somebody else's
+            mode = stat.S_IMODE(found.stat().st_mode)
+            if mode & ~stat.S_IRWXU:
+                found.chmod(mode & stat.S_IRWXU)
+
+
+def _make(path: Path) -> None:
+    if path.is_dir():
+        raise SqliteFileError("it is a folder", code=Code.INVALID, hint="give the path of a file")
+    if not path.parent.is_dir():
+        raise SqliteFileError(
+            f"there is no folder {path.parent}", code=Code.NOT_FOUND, hint="make the folder first, or correct the path"
+        )
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+_ANOTHER: Final = "give another path; the file was not touched"
+
+
+def fault_of(error: Exception, path: Path) -> SqliteFileError:
+    """What is wrong with the file, and what to do."""
+    import sqlite3
+
+    number = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    told: dict[int, tuple[str, Code, str]] = {
+        sqlite3.SQLITE_NOTADB: ("it is no SQLite database", Code.INVALID, _ANOTHER),
+        sqlite3.SQLITE_CORRUPT: ("it is damaged", Code.INVALID, "restore it from a copy, or give another path"),
+        sqlite3.SQLITE_FULL: ("the disk is full", Code.UNAVAILABLE, "make room, and try again"),
+        sqlite3.SQLITE_READONLY: ("it may only be read", Code.INVALID, f"let this user write to {path} and its folder"),
+        sqlite3.SQLITE_CANTOPEN: (
+            "it cannot be opened",
+            Code.INVALID,
+            f"let this user read and write {path} and make files in its folder",
+        ),
+        sqlite3.SQLITE_BUSY: (
+            "another process has been writing to it all the time",
+            Code.UNAVAILABLE,
+            "try again, or end what holds the file",
+        ),
+    }
+    if number in told:
+        reason, code, hint = told[number]
+        return SqliteFileError(reason, code=code, hint=hint)
+    if isinstance(error, PermissionError):
+        return SqliteFileError("it may not be made", code=Code.INVALID, hint=f"let this user write to {path.parent}")
+    return SqliteFileError(f"{type(error).__name__}: {error}", hint="see whether its disk is there and has room")

@@ -1,0 +1,345 @@
+"""Durable runs in an SQLite file: for any number of threads, event loops and processes at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from fmf_core.forks import in_forked_child
+from fmf_core.sqlite_file import Layout, SqliteFile, SqliteFileError
+from generative_ai_workflow.durable import locks
+from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step
+from generative_ai_workflow.durable.store import KeptRun, RunIdentity, UnfinishedRun, parts_that_differ
+from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_of
+from generative_ai_workflow.durable.writer import Change, Writer
+from generative_ai_workflow.exceptions import Code, ConfigurationError, WorkflowError
+from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+BUSY_S: Final = 30.0
+"""How long another process that is writing to the file is waited for, in seconds."""
+
+# A number is never used again: it is also the run's lock, which somebody may still have.
+_RUNS: Final = """
+CREATE TABLE IF NOT EXISTS runs
+(number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL,
+fingerprint TEXT NOT NULL, status TEXT NOT NULL, pid INTEGER NOT NULL, begun REAL NOT NULL, ended REAL,
+input TEXT NOT NULL, result TEXT)
+"""
+_RUNS_BY_STATUS: Final = "CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, workflow)"
+_STEP_RECORDS: Final = """
+CREATE TABLE IF NOT EXISTS steps
+(number INTEGER PRIMARY KEY, run INTEGER NOT NULL, name TEXT NOT NULL, kept REAL NOT NULL, record TEXT NOT NULL,
+UNIQUE (run, name))
+"""
+_LAYOUT: Final = Layout(0x666D6672, 1, (_RUNS, _RUNS_BY_STATUS, _STEP_RECORDS))
+_FIND: Final = "SELECT number, workflow, fingerprint, status, pid, input, result FROM runs WHERE run_id = ?"
+_BEGIN: Final = (
+    "INSERT INTO runs (run_id, workflow, fingerprint, status, pid, begun, input) VALUES (?, ?, ?, 'running', ?, ?, ?)"
+)
+_BEGIN_AGAIN: Final = "UPDATE runs SET status = 'running', pid = ?, ended = NULL, result = NULL WHERE number = ?"
+_KEEP: Final = "INSERT OR REPLACE INTO steps (run, name, kept, record) VALUES (?, ?, ?, ?)"
+_STEPS: Final = "SELECT name, record FROM steps WHERE run = ? ORDER BY number"
+_END: Final = "UPDATE runs SET status = ?, ended = ?, result = ? WHERE number = ?"
+_UNFINISHED: Final = (
+    "SELECT number, run_id, workflow, fingerprint, input, pid, begun, "
+    "(SELECT count(*) FROM steps WHERE run = runs.number), "
+    "(SELECT max(kept) FROM steps WHERE run = runs.number) "
+    "FROM runs WHERE status = 'running' AND workflow = coalesce(?, workflow) ORDER BY number"
+)
+_ENDED: Final = "SELECT number FROM runs WHERE status != 'running' AND ended <= ?"
+
+
+class _Begun:
+    """A run that was begun here, and its lock."""
+
+    __slots__ = ("_guard", "abandoned", "file", "number", "run_id")
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.number = 0
+        self.file: locks.LockFile | None = None
+        self.abandoned = False
+        """Whether nobody waits any more for it to be begun."""
+        self._guard = threading.Lock()
+
+    def take(self, file: locks.LockFile, number: int) -> bool:
+        if not file.take(number):
+            return False
+        self.number, self.file = number, file
+        return True
+
+    def free(self) -> None:
+        with self._guard:
+            file, self.file = self.file, None
+            if file is not None:
+                file.free(self.number)
+
+
+class SQLiteRunStore:
+    """Keeps runs in one file, which only its owner may read.
+
+    The file is opened with the first use, and made when it is not there; beside it stand SQLite's own two and one of
+    locks, `PATH-lock`. Runs that keep something at the same time wait for the disk together. One run is run by one
+    process at a time; when that dies, the system gives the run free at once. Inputs and outputs are kept as they are,
+    so the file is as confidential as they are; a known secret in them is refused.
+
+    It is no place for a network drive: neither SQLite's log nor locks are sure to work there.
+
+    Args:
+        path: the file, in a folder that is there; `~` is the home folder.
+        busy_s: how long another process that is writing is waited for, in seconds.
+
+    Raises:
+        ConfigurationError: `busy_s` is not above 0.
+    """
+
+    def __init__(self, path: str | Path, *, busy_s: float = BUSY_S) -> None:
+        if not busy_s > 0:
+            raise ConfigurationError(f"busy_s must be above 0 seconds, got {busy_s!r}", op="store.open")
+        # The same file under two names would have two files of locks.
+        self.path = Path(os.path.realpath(Path(path).expanduser()))
+        self._file = SqliteFile(self.path, _LAYOUT, busy_s)
+        self._writer = Writer(self._file)
+        self._renew()
+        in_forked_child(self._abandon)
+
+    def _renew(self) -> None:
+        self._begun: dict[str, _Begun] = {}
+        self._locks: locks.LockFile | None = None
+        self._closing: weakref.finalize[..., SQLiteRunStore] | None = None
+
+    async def begin(self, run: RunIdentity) -> KeptRun:
+        """Begin `run`, or take up what is kept of it; see `RunStore.begin`.
+
+        A run that has completed is given as it is, and needs no end. One that ended otherwise is begun again.
+        """
+        text = text_of(run.input_data, what="the input", op="store.begin")
+        names = [run.run_id, run.workflow, run.fingerprint]
+        refuse_secrets("\n".join(names), names, what="the name of the run or of its workflow", op="store.begin")
+        begun = _Begun(run.run_id)
+        change = Change(partial(self._begin, run, text, begun), undo=begun.free, after=partial(self._note, begun))
+        try:
+            rows, ended = await self._made(change, "begin")
+            steps = {name: load_step(name, record) for name, record in rows}
+            return KeptRun.trusted(steps=steps, result=None if ended is None else load_result(ended, steps))
+        except BaseException:
+            begun.abandoned = True
+            self._drop(begun)
+            raise
+
+    async def keep(self, run_id: str, name: str, result: StepResult) -> None:
+        """Keep the record of a finished step; see `RunStore.keep`. A later one of the same name takes its place."""
+        record = dump_step(name, result)
+        begun = self._known(run_id, "keep")
+
+        def keep(connection: sqlite3.Connection) -> None:
+            self._check_held(begun, "keep")
+            connection.execute(_KEEP, (begun.number, name, time(), record))
+
+        await self._made(Change(keep), "keep")
+
+    async def end(self, run_id: str, result: WorkflowResult) -> None:
+        """Keep the end of a run and leave it; see `RunStore.end`."""
+        if not result.status.terminal:
+            raise WorkflowError(f"run {run_id!r} cannot end as {result.status}", op="store.end", code=Code.INVALID)
+        begun = self._known(run_id, "end")
+
+        def end(connection: sqlite3.Connection) -> None:
+            self._check_held(begun, "end")
+            kept = dict(connection.execute(_STEPS, (begun.number,)).fetchall())
+            text = dump_result(result, kept)
+            connection.execute(_END, (result.status.value, time(), text, begun.number))
+
+        await self._made(Change(end, after=partial(self._drop, begun)), "end")
+
+    async def leave(self, run_id: str) -> None:
+        """Let others take the run up as far as it is kept; nothing happens where it is not begun here."""
+        begun = self._begun.get(run_id)
+        if begun is not None:
+            self._drop(begun)
+
+    async def unfinished(self, workflow: str | None = None) -> list[UnfinishedRun]:
+        """The runs that have no end, of one workflow or of all, the oldest first."""
+
+        def look(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            rows = connection.execute(_UNFINISHED, (workflow,)).fetchall()
+            return [(*row, self._lock_file().is_taken(row[0])) for row in rows]
+
+        found = await self._made(Change(look), "list")
+        return [
+            UnfinishedRun.trusted(
+                run_id=run_id,
+                workflow=name,
+                fingerprint=fingerprint,
+                input_data=value_of(text),
+                steps_kept=steps_kept,
+                begun_at=datetime.fromtimestamp(begun, UTC),
+                changed_at=datetime.fromtimestamp(kept or begun, UTC),
+                pid=pid if taken else None,
+            )
+            for _, run_id, name, fingerprint, text, pid, begun, steps_kept, kept, taken in found
+        ]
+
+    async def forget(self, run_id: str) -> bool:
+        """Forget a run and all that is kept of it; whether there was one. See `RunStore.forget`."""
+        own = _Begun(run_id)
+
+        def forget(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(_FIND, (run_id,)).fetchone()
+            if row is None:
+                return False
+            if not own.take(self._lock_file(), row[0]):
+                raise _in_use(run_id, row[4], "forget")
+            _delete(connection, [(row[0],)])
+            return True
+
+        found = await self._made(Change(forget, undo=own.free, after=own.free), "forget")
+        await self._writer.call(self._file.tidy)
+        return found
+
+    async def forget_ended(self, older_than_s: float = 0.0) -> int:
+        """Forget the runs that ended at least so many seconds ago, however they ended; how many there were."""
+
+        def forget(connection: sqlite3.Connection) -> int:
+            numbers = connection.execute(_ENDED, (time() - older_than_s,)).fetchall()
+            _delete(connection, numbers)
+            return len(numbers)
+
+        count = await self._made(Change(forget), "forget")
+        await self._writer.call(self._file.tidy)
+        return count
+
+    async def close(self) -> None:
+        """Leave all runs and close the file; the next use opens it again."""
+        await self._writer.call(self._close)
+
+    def _begin(
+        self, run: RunIdentity, text: str, begun: _Begun, connection: sqlite3.Connection
+    ) -> tuple[list[tuple[str, str]], str | None]:
+        row = connection.execute(_FIND, (run.run_id,)).fetchone()
+        if row is None:
+            facts = (run.run_id, run.workflow, run.fingerprint, os.getpid(), time(), text)
+            number = connection.execute(_BEGIN, facts).lastrowid
+            if number is None or not begun.take(self._lock_file(), number):
+                raise _in_use(run.run_id, None, "begin")
+            return [], None
+        number, workflow, fingerprint, status, pid, input_text, ended = row
+        _check_identity(run, workflow, fingerprint, input_text)
+        if status != WorkflowStatus.COMPLETED:
+            if not begun.take(self._lock_file(), number):
+                raise _in_use(run.run_id, pid, "begin")
+            connection.execute(_BEGIN_AGAIN, (os.getpid(), number))
+        return connection.execute(_STEPS, (number,)).fetchall(), ended
+
+    def _note(self, begun: _Begun) -> None:
+        if begun.file is not None:
+            self._begun[begun.run_id] = begun
+        if begun.abandoned:
+            self._drop(begun)
+
+    def _drop(self, begun: _Begun) -> None:
+        if self._begun.get(begun.run_id) is begun:
+            del self._begun[begun.run_id]
+        begun.free()
+
+    def _known(self, run_id: str, verb: str) -> _Begun:
+        begun = self._begun.get(run_id)
+        if begun is None:
+            raise _not_begun(run_id, verb)
+        return begun
+
+    def _check_held(self, begun: _Begun, verb: str) -> None:
+        # Looked at in the transaction: whoever takes the run up after it was left has to wait for that, and sees all.
+        if begun.file is None:
+            raise _not_begun(begun.run_id, verb)
+
+    def _lock_file(self) -> locks.LockFile:
+        if self._locks is None:
+            self._locks = locks.shared(Path(f"{self.path}-lock"))
+            self._closing = weakref.finalize(self, _let_go, self._locks, self._begun)
+        return self._locks
+
+    def _close(self) -> None:
+        closing = self._closing
+        self._renew()
+        if closing is not None:
+            closing()
+        self._file.close()
+
+    def _abandon(self) -> None:
+        """Begin anew in a forked child: the runs and their locks are the parent's."""
+        if self._closing is not None:
+            self._closing.detach()
+        self._renew()
+
+    async def _made(self, change: Change[T], verb: str) -> T:
+        try:
+            return await self._writer.make(change)
+        except SqliteFileError as error:
+            raise WorkflowError(
+                f"the run store {self.path} cannot be used: {error.message}",
+                op=f"store.{verb}",
+                code=error.code,
+                hint=error.hint,
+                fields={"path": str(self.path)},
+            ) from error
+
+
+def _let_go(file: locks.LockFile, begun: dict[str, _Begun]) -> None:
+    for run in list(begun.values()):
+        run.free()
+    begun.clear()
+    locks.done_with(file)
+
+
+def _delete(connection: sqlite3.Connection, numbers: list[tuple[int]]) -> None:
+    connection.executemany("DELETE FROM steps WHERE run = ?", numbers)
+    connection.executemany("DELETE FROM runs WHERE number = ?", numbers)
+
+
+def _check_identity(run: RunIdentity, workflow: str, fingerprint: str, input_text: str) -> None:
+    """Refuse to go on with a run that was begun as another one."""
+    if workflow != run.workflow:
+        told = f"was begun by workflow {workflow!r}, not by {run.workflow!r}"
+    elif fingerprint != run.fingerprint:
+        told = f"was begun when workflow {workflow!r} had other steps"
+    elif names := parts_that_differ(value_of(input_text), run.input_data):
+        told = f"was begun with another input; not the same: {', '.join(map(repr, names))}"
+    else:
+        return
+    raise WorkflowError(
+        f"run {run.run_id!r} {told}",
+        op="store.begin",
+        code=Code.CONFLICT,
+        hint="resume it as it was begun, give a new run an id of its own, or forget the old one",
+    )
+
+
+def _in_use(run_id: str, pid: int | None, verb: str) -> WorkflowError:
+    who = "another process" if pid is None else f"process {pid}" + (", this very one" if pid == os.getpid() else "")
+    return WorkflowError(
+        f"run {run_id!r} is being run by {who}",
+        op=f"store.{verb}",
+        code=Code.CONFLICT,
+        hint="wait until it has ended, or end that process; a run that is new needs an id of its own",
+        fields={"pid": pid},
+    )
+
+
+def _not_begun(run_id: str, verb: str) -> WorkflowError:
+    return WorkflowError(
+        f"run {run_id!r} is not begun here, or was left or ended meanwhile",
+        op=f"store.{verb}",
+        code=Code.CONFLICT,
+        hint="begin it first; a forked child has none of its parent's runs",
+    )
