@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from fmf_core.personal import redact_pii as redact_pii
     from generative_ai_workflow.config import FrameworkConfig as FrameworkConfig
     from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
+    from generative_ai_workflow.context import StepContext as StepContext
     from generative_ai_workflow.control_flow import ConditionalStep as ConditionalStep
+    from generative_ai_workflow.durable.sqlite import SQLiteRunStore as SQLiteRunStore
+    from generative_ai_workflow.durable.store import KeptRun as KeptRun
+    from generative_ai_workflow.durable.store import RunIdentity as RunIdentity
+    from generative_ai_workflow.durable.store import RunStore as RunStore
+    from generative_ai_workflow.durable.store import UnfinishedRun as UnfinishedRun
     from generative_ai_workflow.engine import WorkflowEngine as WorkflowEngine
     from generative_ai_workflow.exceptions import AbortError as AbortError
     from generative_ai_workflow.exceptions import BudgetExceededError as BudgetExceededError
@@ -38,7 +44,6 @@ if TYPE_CHECKING:
     from generative_ai_workflow.providers.base import LLMResponse as LLMResponse
     from generative_ai_workflow.providers.base import TokenUsage as TokenUsage
     from generative_ai_workflow.state import ExecutionMetrics as ExecutionMetrics
-    from generative_ai_workflow.state import StepContext as StepContext
     from generative_ai_workflow.state import StepResult as StepResult
     from generative_ai_workflow.state import StepStatus as StepStatus
     from generative_ai_workflow.state import WorkflowResult as WorkflowResult
@@ -57,7 +62,10 @@ facade(
         "chatmodels.providers.mock": "MockLLMProvider=MockChatModel",
         "fmf_core.personal": "detect_pii redact_pii",
         "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
+        "generative_ai_workflow.context": "StepContext",
         "generative_ai_workflow.control_flow": "ConditionalStep",
+        "generative_ai_workflow.durable.sqlite": "SQLiteRunStore",
+        "generative_ai_workflow.durable.store": "KeptRun RunIdentity RunStore UnfinishedRun",
         "generative_ai_workflow.engine": "WorkflowEngine",
         "generative_ai_workflow.exceptions": (
             "AbortError BudgetExceededError ConfigurationError DefinitionError ExpressionError FrameworkError "
@@ -70,7 +78,7 @@ facade(
         "generative_ai_workflow.plugins.registry": "PluginRegistry",
         "generative_ai_workflow.providers.base": "LLMProvider LLMRequest LLMResponse TokenUsage",
         "generative_ai_workflow.state": (
-            "ExecutionMetrics StepContext StepResult StepStatus WorkflowResult WorkflowStatus"
+            "ExecutionMetrics StepResult StepStatus WorkflowResult WorkflowStatus"
         ),
         "generative_ai_workflow.step": "LLMStep TransformStep WorkflowStep",
         "generative_ai_workflow.workflow": "Workflow",
