@@ -1,7 +1,7 @@
 """`python -m benchmarks [TABLE] [--option]...`: the tables, one after the other.
 
-They are imports, calls, observability, run, process, adaptive and faults. Without a name all but `faults`, which is no
-measurement. Options, such as `--write`, are for one named table; run nothing else meanwhile.
+They are imports, calls, engine, observability, run, process, adaptive and faults. Without a name all but `faults`,
+which is no measurement. Options, such as `--write`, are for one named table; run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-TABLES = ["imports", "calls", "observability", "run", "process", "adaptive"]
-WITH_OPTIONS = ["calls", "faults"]
+TABLES = ["imports", "calls", "engine", "observability", "run", "process", "adaptive"]
+WITH_OPTIONS = ["calls", "engine", "faults"]
 
 
 def main(words: list[str]) -> None:

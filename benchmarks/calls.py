@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import select
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import measure, page
 from benchmarks.peers import environments
 from benchmarks.peers.clients import CLIENTS, OURS, Client
+from benchmarks.peers.process import ROOT, FailedError, PeerProcess
 from benchmarks.server import Server
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 LEVELS = (1, 64, 512)
 HOLDS = (500, 2000)
 LATENCY_MS = 200
-ANSWER_TIMEOUT_S = 180.0
-"""The longest one measurement of one client may take."""
-QUIET = {
-    "HAYSTACK_TELEMETRY_ENABLED": "False",
-    "DO_NOT_TRACK": "1",
-    "LANGSMITH_TRACING": "false",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "NO_PROXY": "127.0.0.1",
-    "PYTHONWARNINGS": "ignore",
-}
-"""Nothing here calls out."""
 
 
 @dataclass(frozen=True)
@@ -54,52 +37,15 @@ class Size:
 QUICK = Size(rounds=1, seconds=0.05, hold_s=0.6, memory_calls=2000)
 
 
-class FailedError(Exception):
-    """A client cannot be measured; says why."""
-
-
-class Worker:
-    """A client in a process of its own, idle until it is asked to measure."""
+class Worker(PeerProcess):
+    """A client in a process of its own."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
-        try:
-            python = environments.python_of(client.environment) if client.environment else sys.executable
-        except environments.UnusableError as error:
-            raise FailedError(str(error)) from error
-        self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.peers.worker", client.name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=ROOT,
-            env={**os.environ, **QUIET},
-        )
+        super().__init__("benchmarks.peers.worker", client.name, client.environment)
 
     def ask(self, do: str, url: str, **order: Any) -> dict[str, Any]:
-        """What the client's process measures; raises `FailedError`."""
-        assert self._process.stdin
-        assert self._process.stdout
-        try:
-            self._process.stdin.write(json.dumps({"do": do, "url": url, **order}).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise FailedError(f"its process has ended with {self._process.wait()}") from error
-        if not select.select([self._process.stdout], [], [], ANSWER_TIMEOUT_S)[0]:
-            self._process.kill()
-            raise FailedError(f"no figures within {ANSWER_TIMEOUT_S:g} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise FailedError(f"its process has ended with {self._process.wait()}")
-        found: dict[str, Any] = json.loads(line)
-        if "error" in found:
-            raise FailedError(str(found["error"]))
-        return found
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
+        """What the client's process measures with the server at `url`; raises `FailedError`."""
+        return super().ask(do, url=url, **order)
 
 
 @dataclass
@@ -232,8 +178,8 @@ def _told(rows: list[Row], layers: list[list[str]], memory: list[str], size: Siz
     head += ["us a streamed event", "server busy"]
     reach = ["*to be reached by ours*", "", "150", "", "90%", "60%", "6", ""]
     how = (
-        f"{_machine()}, {took_s:.0f} s in all. Medians of {size.rounds} rounds in which the clients take turns; CPU is "
-        "that of the client's process, user and system; @N: N calls under way. The ideal is N calls in "
+        f"{page.machine()}, {took_s:.0f} s in all. Medians of {size.rounds} rounds in which the clients take turns; "
+        "CPU is that of the client's process, user and system; @N: N calls under way. The ideal is N calls in "
         f"{LATENCY_MS} ms, held for {size.hold_s:g} s. `server busy` is the largest share of a core that the server "
         "needed: near 100% it would be the server that is measured. Every client is as it comes, its retries off, and "
         "every answer is compared."
@@ -253,20 +199,4 @@ def _told(rows: list[Row], layers: list[list[str]], memory: list[str], size: Siz
 
 def write(text: str) -> None:
     """Put `text` between its markers in docs/benchmarks.md."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, start, rest = page.partition("<!-- calls: python -m benchmarks calls --write -->\n")
-    _, end, after = rest.partition("<!-- /calls -->")
-    if not (start and end):
-        raise SystemExit(f"{PAGE.name} has lost its markers")
-    PAGE.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
-
-
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as info:
-            model = next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    date = time.strftime("%Y-%m-%d", time.gmtime())
-    return f"{date}, {os.cpu_count()} cores of {model}, Python {platform.python_version()}"
+    page.write(PAGE, "calls", text)

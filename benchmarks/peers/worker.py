@@ -1,18 +1,17 @@
-"""The process of one client: it waits for orders on its standard input, one JSON object a line, and answers each."""
+"""The process of one client: how it asks, and what that takes."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
-import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from benchmarks.peers import inside
 from benchmarks.peers.clients import CLIENTS, Ask, Made
+from benchmarks.peers.inside import cpu_s, rss_mb
 from benchmarks.server import EVENTS, STREAMED, TEXT, raise_file_limit
 
 STREAMS_AT_ONCE = 16
@@ -22,22 +21,9 @@ MEMORY_AT_ONCE = 64
 
 
 def main(name: str) -> None:
-    """Serve the client `name`; what it prints goes nowhere."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Serve the client `name`."""
     raise_file_limit()
-    made = next(client.make for client in CLIENTS if client.name == name)
-    with asyncio.Runner() as runner:
-        worker = Worker(made)
-        for line in sys.stdin:
-            order = json.loads(line)
-            try:
-                found = runner.run(worker.do(order))
-            except Exception as error:
-                found = {"error": f"{type(error).__name__}: {error}"[:300]}
-            answers.write(json.dumps(found) + "\n")
-        answers.flush()
-        os._exit(0)  # some clients leave threads behind
+    inside.serve(Worker(next(client.make for client in CLIENTS if client.name == name)).do)
 
 
 class Worker:
@@ -147,21 +133,6 @@ async def _taken(ask: Ask, at_once: int, count: int) -> dict[str, float]:
     started, cpu = time.perf_counter(), cpu_s()
     await many(ask, at_once, count)
     return {"wall_s": time.perf_counter() - started, "cpu_s": cpu_s() - cpu}
-
-
-def cpu_s() -> float:
-    """CPU of this process so far, all its threads included."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def rss_mb() -> float:
-    """Resident memory of this process; where the system does not tell, the most there has been."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize() / 1e6
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform == "linux" else 1e6)
 
 
 if __name__ == "__main__":
