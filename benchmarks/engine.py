@@ -248,7 +248,10 @@ class Tables:
             return [row.title(), *cells, *[""] * 6]
         cells += [shown(statistics.median(values) if values else None, "{:.1f}") for values in above]
         used = None if first is None else max(0.0, first) / SC_008
-        cells += [shown(first, "{:+.0%}"), shown(used, "{:.0%}" if used is None or round(used, 2) <= 1 else "**{:.0%}**")]
+        cells += [
+            shown(first, "{:+.0%}"),
+            shown(used, "{:.0%}" if used is None or round(used, 2) <= 1 else "**{:.0%}**"),
+        ]
         return [row.title(), *cells, shown(second, "{:+.0%}")]
 
     def _memory_line(self, row: Row) -> list[str]:
