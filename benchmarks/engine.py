@@ -26,8 +26,8 @@ SC_008 = 0.20
 class Size:
     """How much is measured."""
 
-    rounds: int = 7
-    seconds: float = 0.4
+    rounds: int = 5
+    seconds: float = 0.5
     """Of one cell of CPU."""
     levels: tuple[int, int, int] = (1, 100, 1000)
     """How many workflows are under way at once."""
