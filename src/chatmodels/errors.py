@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from chatmodels.types import TokenUsage
 
 _SERVER_FAILURES = frozenset({Code.UNAVAILABLE, Code.TIMEOUT})
+_REFUSALS = frozenset(
+    {Code.INVALID, Code.NOT_FOUND, Code.CONFLICT, Code.UNSUPPORTED, Code.AUTH, Code.RATE_LIMIT, Code.BUDGET}
+)
+_GATEWAYS = frozenset({408, 409, 424, 499, 502, 504, *range(520, 528)})
+"""Statuses of a server that stands before another one, which may have gone on and charged for it."""
 _OWN_FAILURES = frozenset({Code.CANCELLED, Code.BUDGET, Code.INTERNAL, Code.UNSUPPORTED})
 
 
@@ -22,6 +27,8 @@ class ChatModelError(FrameworkError):
 
     was_asked: bool = True
     """Whether a provider was asked. What was refused on this side says nothing about one, and costs it nothing."""
+    was_sent: bool = True
+    """Whether the request may have left this process; a server that could not be reached has charged nothing."""
     closed_for_s: float | None = None
     """For how many seconds the same call will be refused on this side, so that it is in vain to ask again earlier.
 
@@ -81,6 +88,22 @@ def charges_in(error: BaseException) -> tuple[TokenUsage, ...]:
     usage = error.fields.get("usage")
     earlier: tuple[TokenUsage, ...] = error.fields.get("failed_usage", ())
     return (*earlier, usage) if isinstance(usage, TokenUsage) else earlier
+
+
+def is_free(error: BaseException) -> bool:
+    """Whether a failed request, which brought no piece of an answer, is known to have cost nothing beside `charges_in`.
+
+    So are requests that never left, and those that the provider refused or failed at with a status. After a time-out, a
+    lost connection, or an answer that could not be read, nobody knows.
+    """
+    if not isinstance(error, ChatModelError):
+        return False
+    if not (error.was_asked and error.was_sent):
+        return True
+    status = error.fields.get("status")
+    if isinstance(status, int) and status >= 400:
+        return status not in _GATEWAYS
+    return error.code in _REFUSALS
 
 
 def code_of(error: BaseException | None) -> Code | None:

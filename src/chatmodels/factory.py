@@ -24,6 +24,7 @@ from chatmodels.lifetime import clean_up_in_the_end
 from chatmodels.settings_given import config_of
 from chatmodels.vendor import Layer, made, made_of
 from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.budgeted import BudgetedModel
 from chatmodels.wrappers.checked import CheckedModel
 from chatmodels.wrappers.measured import MeasuredModel, measured_in
 from chatmodels.wrappers.preset import PresetModel
@@ -185,6 +186,11 @@ def hedge(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     return HedgingModel(model, config.hedge_after_s, config.hedge_share)
 
 
+def budget(model: ChatModel, config: ChatModelConfig) -> ChatModel:
+    """`model` that keeps to the budgets in force."""
+    return BudgetedModel(model, config.prices)
+
+
 def time(model: ChatModel, config: ChatModelConfig) -> ChatModel:
     """`model` with the time-out of `config`; itself when there is none, or when it keeps a `timeout_s` of its own."""
     if config.timeout_s is None or getattr(model, "timeout_s", None) is not None:
@@ -210,6 +216,7 @@ LAYERS: tuple[Layer, ...] = (
     adapt,
     break_circuit,
     hedge,
+    budget,
     time,
     translate,
 )

@@ -17,6 +17,7 @@ from fmf_core.logs import get_logger
 log = get_logger("chatmodels")
 
 FREE_PROVIDERS = frozenset({"local"})
+FREE = Price(input_per_1m=0.0, output_per_1m=0.0)
 BEDROCK = "aws_bedrock"
 OLD_DAYS = 180
 """How many days a list price may be old before whoever keeps to a budget by it is told."""
@@ -62,15 +63,34 @@ def cost_of(usage: TokenUsage, prices: Mapping[str, Price | Mapping[str, Any]] |
         usage: the tokens, and the model that took them; a sum over several models has no known price.
         prices: model name to `Price` (or a mapping with its keys); looked at before the shipped table.
     """
-    price = _given_price(usage.model, prices) if prices else None
-    if price is None:
-        if usage.provider in FREE_PROVIDERS:
-            return 0.0
-        listed = list_price(usage.model, usage.provider)
-        if listed is None or (listed.up_to_tokens is not None and usage.prompt_tokens > listed.up_to_tokens):
-            return None
-        price = listed.price
-    return _sum(usage, price)
+    price = price_of(usage.model, usage.provider, prices, prompt_tokens=usage.prompt_tokens)
+    return None if price is None else _sum(usage, price)
+
+
+def price_of(
+    model: str,
+    provider: str,
+    prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
+    *,
+    prompt_tokens: int = 0,
+) -> Price | None:
+    """The price of `model`, found as for `cost_of`; `None` where it is unknown for a prompt of that many tokens."""
+    price = _given_price(model, prices) if prices else None
+    if price is not None:
+        return price
+    if provider in FREE_PROVIDERS:
+        return FREE
+    listed = list_price(model, provider)
+    if listed is None or (listed.up_to_tokens is not None and prompt_tokens > listed.up_to_tokens):
+        return None
+    return listed.price
+
+
+def most_of(price: Price, prompt_tokens: int, completion_tokens: int) -> float:
+    """The most that so many tokens can cost in US dollars, whatever a cache or thinking makes of them."""
+    asked = max(price.input_per_1m, price.cached_input_per_1m or 0.0, price.cache_write_per_1m or 0.0)
+    answered = max(price.output_per_1m, price.reasoning_per_1m or 0.0)
+    return (prompt_tokens * asked + completion_tokens * answered) / 1_000_000
 
 
 def cost_of_answer(

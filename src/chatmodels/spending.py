@@ -1,22 +1,44 @@
-"""Budgets of the whole process: every measured call counts towards those in force, and a spent one refuses the next."""
+"""Budgets: what requests cost, counted as they are answered, and what they may cost, set aside before they are made."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import date
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from chatmodels.config import Price
 from chatmodels.errors import ChatModelError
-from chatmodels.pricing import cost_of, tell_old_price
+from chatmodels.pricing import cost_of, has_price, tell_old_price
 from chatmodels.types import TokenUsage
 from fmf_core.errors import Code, ConfigurationError
-from fmf_core.forks import Lock
+from fmf_core.forks import Lock, in_forked_child
+
+UNITS_PER_USD = 10**12
+"""Money is counted in whole units: sums of fractions would drift, and a limit is to hold to the last one."""
+MOST_WAIT_S = 300.0
 
 # For the whole process and not a context variable: a call may be made by any thread or event loop.
 _lock = Lock()
 _in_force: tuple[Budget, ...] = ()
+_of_call: ContextVar[tuple[CallBudget, ...]] = ContextVar("budgets_of_call", default=())
+
+
+class OverBudgetError(ChatModelError):
+    """A budget refused a request before it was made."""
+
+    default_code = Code.BUDGET
+    was_asked = False
+    was_sent = False
+
+
+class Waiting(NamedTuple):
+    """A request that has to wait until others have been settled."""
+
+    units: int
+    wake: Callable[[], None]
 
 
 class Budget:
@@ -26,11 +48,15 @@ class Budget:
             ...
         print(budget.spent_usd, budget.calls)
 
-    Calls in flight together may spend more than the limit; the first call that begins afterwards is refused.
+    The limit is never exceeded: before every request, retries included, the most that it can cost is set aside, and
+    given back for what it did cost. A request for which there is no room waits until those under way are settled; one
+    that would not fit even if these cost nothing is refused. So is one to a model without a known price. What nobody
+    knows the cost of, such as a request that was cancelled, stays counted with the most it can have cost.
 
     Args:
         limit_usd: US dollars; `None` only counts.
-        prices: model name to `Price` or its keys, for models whose price is unknown otherwise.
+        prices: model name to `Price` or its keys; looked at before those of the model and the shipped table.
+        max_wait_s: how long a request waits for room, in seconds, before it is refused.
         today: gives the day, by which shipped prices are too old for a limit or not; tests pass their own.
     """
 
@@ -39,24 +65,50 @@ class Budget:
         limit_usd: float | None = None,
         *,
         prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
+        max_wait_s: float = MOST_WAIT_S,
         today: Callable[[], date] | None = None,
     ) -> None:
-        if limit_usd is not None and not limit_usd >= 0:
-            raise ConfigurationError(f"limit_usd must be 0 or more, got {limit_usd!r}", op="budget.create")
+        for name, value in (("limit_usd", limit_usd), ("max_wait_s", max_wait_s)):
+            if value is not None and not value >= 0:
+                raise ConfigurationError(f"{name} must be 0 or more, got {value!r}", op="budget.create")
         self.limit_usd = limit_usd
-        self._prices = dict(prices or {})
+        self.max_wait_s = max_wait_s
+        self.prices = dict(prices or {})
+        self._limit = None if limit_usd is None or math.isinf(limit_usd) else int(limit_usd * UNITS_PER_USD)
         self._today = today
         self._lock = Lock()
-        self._spent = 0.0
-        self._calls = 0
-        self._refused = 0
-        self._unknown = 0
+        self._spent = self._assumed = self._reserved = 0
+        self._calls = self._refused = self._unknown = 0
         self._unpriced: set[str] = set()
+        self._waiting: list[Waiting] = []
+        in_forked_child(self._let_go)
+
+    def _let_go(self) -> None:
+        """In a forked child: what is under way is under way in the parent, and is settled there."""
+        self._reserved = 0
+        self._waiting = []
 
     @property
     def spent_usd(self) -> float:
-        """What the calls cost, as far as their prices are known."""
-        return self._spent
+        """What the calls cost, as far as their prices and their tokens are known."""
+        return self._spent / UNITS_PER_USD
+
+    @property
+    def assumed_usd(self) -> float:
+        """The most that requests can have cost whose cost nobody knows; it counts towards the limit. 0 without one."""
+        return self._assumed / UNITS_PER_USD
+
+    @property
+    def reserved_usd(self) -> float:
+        """What is set aside for requests under way."""
+        return self._reserved / UNITS_PER_USD
+
+    @property
+    def left_usd(self) -> float | None:
+        """What further requests may cost; `None` without a limit."""
+        if self._limit is None:
+            return None
+        return max(0, self._limit - self._spent - self._assumed - self._reserved) / UNITS_PER_USD
 
     @property
     def calls(self) -> int:
@@ -70,7 +122,7 @@ class Budget:
 
     @property
     def refused(self) -> int:
-        """How many calls were refused."""
+        """How many requests were refused."""
         return self._refused
 
     @property
@@ -81,73 +133,161 @@ class Budget:
 
     @property
     def exceeded(self) -> bool:
-        """Whether a call was refused, or more was spent than the limit."""
-        return bool(self._refused) or (self.limit_usd is not None and self._spent > self.limit_usd)
+        """Whether a request was refused, or more was spent than the limit."""
+        return bool(self._refused) or (self._limit is not None and self._spent > self._limit)
 
-    def check(self, model: str) -> None:
-        """Refuse a call to `model` when the limit is spent.
+    @property
+    def is_limited(self) -> bool:
+        """Whether it ever refuses anything."""
+        return self._limit is not None
 
-        Raises:
-            ChatModelError: the limit is reached, or nobody knows whether it is; the code is `Code.BUDGET`.
+    def take(self, units: int) -> bool | None:
+        """Set `units` of money aside for a request, where there is room for them.
+
+        Returns:
+            False when there is no room now, and `None` when there would be none if all others cost nothing.
         """
-        if self.limit_usd is None:
-            return
+        with self._lock():
+            if self._limit is None:
+                return True
+            free = self._limit - self._spent - self._assumed
+            if self._unpriced or (units and units > free):
+                return None
+            if units and units > free - self._reserved:
+                return False
+            self._reserved += units
+            return True
+
+    def give_back(self, units: int, *, spent: int = 0, assumed: int = 0, unpriced: str | None = None) -> None:
+        """Settle a request for which `units` were set aside.
+
+        Args:
+            units: what `take` got.
+            spent: what it cost.
+            assumed: what it may have cost besides.
+            unpriced: the model that answered, where its price is unknown.
+        """
+        with self._lock():
+            self._spent += spent
+            if self._limit is not None:
+                self._reserved -= units
+                self._assumed += assumed
+            if unpriced is not None:
+                self._unpriced.add(unpriced)
+            wakes = self._to_wake() if self._waiting else ()
+        for wake in wakes:
+            wake()
+
+    def await_room(self, waiting: Waiting) -> None:
+        """Call `waiting.wake` as soon as `take` may have another answer, until it is told to `stop_waiting`."""
+        with self._lock():
+            self._waiting.append(waiting)
+
+    def stop_waiting(self, waiting: Waiting) -> None:
+        """No longer call it; whoever comes after it may have room now."""
+        with self._lock():
+            self._waiting = [other for other in self._waiting if other is not waiting]
+            wakes = self._to_wake()
+        for wake in wakes:
+            wake()
+
+    def _to_wake(self) -> list[Callable[[], None]]:
+        """Those for whom there is room, first come first served, and those for whom there never will be."""
+        ever = (self._limit or 0) - self._spent - self._assumed
+        now = ever - self._reserved
+        woken = []
+        for units, wake in self._waiting:
+            if units <= now:
+                now -= units
+                woken.append(wake)
+            elif units > ever or self._unpriced:
+                woken.append(wake)
+        return woken
+
+    def refusal(self, model: str, why: str = "", hint: str = "") -> OverBudgetError:
+        """The error for a request to `model` that is refused, which counts as such.
+
+        Args:
+            model: the model's name.
+            why: the reason; default is that too much is spent, or that a price is unknown.
+            hint: what to do about it.
+        """
         unpriced = self.unpriced_models
-        if self._spent < self.limit_usd and not unpriced:
-            return
-        problem, hint = self.complaint, "raise limit_usd, or ask for less"
         with self._lock():
             self._refused += 1
-        if unpriced:
-            problem = f"the price of {', '.join(map(repr, unpriced))} is unknown, so the budget cannot be kept"
-            hint = "give prices={model: {'input_per_1m': ..., 'output_per_1m': ...}}"
-        raise ChatModelError(
-            f"a call to {model!r} was refused before it was made: {problem}",
+        if unpriced and not why:
+            why = f"the price of {', '.join(map(repr, unpriced))} is unknown, so the budget cannot be kept"
+            hint = UNPRICED_HINT
+        return OverBudgetError(
+            f"a call to {model!r} was refused before it was made: {why or self.complaint}",
             op="budget.check",
-            code=Code.BUDGET,
-            hint=hint,
-            fields={"model": model, "spent_usd": self._spent, "limit_usd": self.limit_usd},
+            hint=hint or "raise limit_usd, or ask for less: a lower max_tokens, a shorter prompt",
+            fields={"model": model, "spent_usd": self.spent_usd, "limit_usd": self.limit_usd},
         )
 
     def count(self, usage: TokenUsage | None, cost_usd: float | None, failed: Sequence[TokenUsage] = ()) -> None:
-        """Count one call that was answered, or charged for.
+        """Count one call that nothing was set aside for: one made elsewhere, or earlier.
 
         Args:
             usage: its tokens; `None` where nobody counted them.
             cost_usd: what it cost, attempts that failed included; worked out where it is `None`.
             failed: what earlier attempts, which failed, were charged for.
         """
+        self.count_call(unknown=usage is None and cost_usd is None)
         if cost_usd is not None:
-            with self._lock():
-                self._calls += 1
-                self._spent += cost_usd
-            if usage is not None and self.limit_usd is not None:
-                tell_old_price(usage, cost_usd, today=self._today)
+            if usage is not None:
+                self._tell_age(usage, cost_usd)
+            self.give_back(0, spent=units_of(cost_usd))
             return
-        charged = [*failed, usage] if usage is not None else [*failed]
-        costs = [(each.model, self._cost_of(each)) for each in charged]
+        for each in (*failed, usage):
+            if each is not None:
+                cost = self.cost_of(each)
+                self.give_back(0, spent=units_of(cost or 0.0), unpriced=each.model if cost is None else None)
+
+    def count_call(self, *, unknown: bool = False) -> None:
+        """Count one call, whatever it cost; `unknown` where nobody will ever know."""
         with self._lock():
             self._calls += 1
-            self._unknown += usage is None
-            self._spent += sum(cost for _, cost in costs if cost is not None)
-            self._unpriced.update(model for model, cost in costs if cost is None)
+            self._unknown += unknown
 
-    def _cost_of(self, usage: TokenUsage) -> float | None:
-        cost = cost_of(usage, self._prices)
-        if self.limit_usd is not None:
-            tell_old_price(usage, cost, today=self._today)
+    def cost_of(
+        self,
+        usage: TokenUsage,
+        told: float | None = None,
+        prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
+    ) -> float | None:
+        """What `usage` cost in US dollars; `None` where its price is unknown.
+
+        Args:
+            usage: the tokens.
+            told: what the answer itself says that it cost.
+            prices: those of the model that was asked, looked at after the budget's own.
+        """
+        if told is not None and not has_price(usage.model, self.prices):
+            return told
+        cost = cost_of(usage, {**(prices or {}), **self.prices})
+        self._tell_age(usage, cost)
         return 0.0 if cost is None and usage.provider == "mock" else cost
 
+    def _tell_age(self, usage: TokenUsage, cost: float | None) -> None:
+        if self._limit is not None:
+            tell_old_price(usage, cost, today=self._today)
+
     def assert_within_budget(self) -> None:
-        """Raise `AssertionError` when a call was refused or more was spent than the limit."""
+        """Raise `AssertionError` when a request was refused or more was spent than the limit."""
         if self.exceeded:
             raise AssertionError(self.complaint)
 
     @property
     def complaint(self) -> str:
-        """What was spent, of which limit, and what was refused."""
+        """What was spent, of which limit, what else counts towards it, and what was refused."""
+        more = "".join(
+            f", ${units / UNITS_PER_USD:.6f} {what}"
+            for units, what in ((self._assumed, "may have been spent besides"), (self._reserved, "are set aside"))
+            if units
+        )
         refused = f"; {self._refused} calls were refused" if self._refused else ""
-        return f"${self._spent:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}{refused}"
+        return f"${self.spent_usd:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}{more}{refused}"
 
     def __enter__(self) -> Self:
         global _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
@@ -163,16 +303,52 @@ class Budget:
             _in_force = tuple(budget for budget in _in_force if budget is not self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(limit_usd={self.limit_usd}, spent_usd={self._spent:.6f}, calls={self._calls})"
+        return f"{type(self).__name__}(limit_usd={self.limit_usd}, spent_usd={self.spent_usd:.6f}, calls={self._calls})"
 
 
-def check_budgets(model: str) -> None:
-    """Raise when one of the budgets in force refuses a call to `model`."""
+UNPRICED_HINT = "give prices={model: {'input_per_1m': ..., 'output_per_1m': ...}}"
+
+
+class CallBudget:
+    """A budget that is in force for one call only, and what came of it there."""
+
+    __slots__ = ("budget", "counted", "refusal")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.counted = False
+        """Whether requests of the call were settled with the budget."""
+        self.refusal: OverBudgetError | None = None
+        """What the budget refused one of its requests with."""
+
+    def begin(self) -> None:
+        """Put the budget in force for what the running task asks from now on, and the tasks that it makes."""
+        _of_call.set((*(other for other in _of_call.get() if other.budget is not self.budget), self))
+
+    @staticmethod
+    def end(budget: Budget) -> CallBudget | None:
+        """Take `budget` out of force again in the running task; gives what came of it, where it was in force."""
+        ours = _of_call.get()
+        _of_call.set(tuple(other for other in ours if other.budget is not budget))
+        return next((other for other in ours if other.budget is budget), None)
+
+
+def any_in_force() -> bool:
+    """Whether any budget wants to know what requests cost; quick enough for every request."""
+    return bool(_in_force or _of_call.get())
+
+
+def budgets_in_force() -> tuple[tuple[Budget, ...], tuple[CallBudget, ...]]:
+    """The budgets of the process, and those of the running call."""
+    return _in_force, _of_call.get()
+
+
+def count_call(*, unknown: bool = False) -> None:
+    """Let the budgets in force count one call, see `Budget.count_call`."""
     for budget in _in_force:
-        budget.check(model)
+        budget.count_call(unknown=unknown)
 
 
-def count_spending(usage: TokenUsage | None, cost_usd: float | None, failed: Sequence[TokenUsage] = ()) -> None:
-    """Let the budgets in force count one call, see `Budget.count`; `cost_usd` is 0 for what was not paid."""
-    for budget in _in_force:
-        budget.count(usage, cost_usd, failed)
+def units_of(usd: float) -> int:
+    """US dollars in the units in which money is counted."""
+    return round(usd * UNITS_PER_USD)

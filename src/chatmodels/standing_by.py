@@ -47,10 +47,11 @@ def _fallback(given: Any, first: ChatModel, config: ChatModelConfig, is_last: bo
         measured = measured_in(given)
         if measured is not None:
             return Fallback(unmeasured(given), prices=measured.prices, keeps=given)
-        bare = _settled(ChatModelConfig(**given_of(config, SHARED)), is_last)
+        bare = _settled(ChatModelConfig(**given_of(config, (*SHARED, "prices"))), is_last)
         # Where nobody names a model, it goes by the name that it says itself, and not by the default of requests.
         return Fallback(PresetModel(behind(given, bare), {}, given.get_model_info().name), keeps=given)
     settings = _settled(fallback_config(given, config), is_last)
+    settings = settings.model_copy(update={"prices": {**config.prices, **settings.prices}})
     vendor = first.unwrapped if isinstance(first, WrappedModel) else first
     if settings.provider == config.provider and not is_made_by(config.provider, vendor):
         # A model of the caller's own: there is no recipe for another one, and it may know several names.

@@ -52,6 +52,7 @@ TESTED_IN = {
     "chatmodels/transport/seam": "chatmodels/transport/test_http.py",
     "chatmodels/wrappers/gate": "chatmodels/wrappers/test_adaptive.py",
     "chatmodels/wrappers/hedge_budget": "chatmodels/wrappers/test_hedging.py",
+    "chatmodels/wrappers/reservation": "chatmodels/wrappers/test_budgeted.py",
     "chatmodels/wrappers/retry_lines": "chatmodels/wrappers/test_retrying.py",
     "chatmodels/wrappers/shared_circuit": "chatmodels/wrappers/test_breaker.py",
     "fmf_core/background": "fmf_core/test_portal.py",

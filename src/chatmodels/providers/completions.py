@@ -21,7 +21,17 @@ from chatmodels.providers.wire import Decoder, Wire, parse_body
 from chatmodels.transport.address import Target
 from chatmodels.transport.events import EventLines
 from chatmodels.transport.http import HttpTransport
-from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, Transport, TransportFault, UnsentFault, late
+from chatmodels.transport.seam import (
+    OpenReply,
+    Outgoing,
+    Reply,
+    Timeouts,
+    Transport,
+    TransportFault,
+    UnreachedFault,
+    UnsentFault,
+    late,
+)
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
@@ -308,6 +318,7 @@ class _Translated:
         if isinstance(fault, TransportFault):
             error = self._call.error(fault.message, fault.code, hint=fault.hint)
             error.was_asked = not isinstance(fault, UnsentFault)
+            error.was_sent = not isinstance(fault, UnsentFault | UnreachedFault)
             if self._decoder is not None:
                 self._decoder.charge(error)
             try:

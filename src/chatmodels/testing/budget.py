@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from chatmodels.cassette import ReplayModel
 from chatmodels.config import ChatModelConfig
-from chatmodels.factory import measure
+from chatmodels.factory import budget, measure
 from chatmodels.iface import ChatModel
 from chatmodels.spending import Budget
 from chatmodels.wrappers.measured import measured_in
@@ -21,4 +22,6 @@ class ModelBudget(Budget):
         if measured_in(model) is not None:
             return model
         # A request that names no model says the default of all requests, whose price is not this model's.
-        return PresetModel(measure(model, ChatModelConfig()), {}, model.get_model_info().name)
+        config = ChatModelConfig()
+        kept = model if isinstance(model, ReplayModel) else budget(model, config)  # a replay costs nothing
+        return PresetModel(measure(kept, config), {}, model.get_model_info().name)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chatmodels.transport.address import Origin, in_address, proxy_authorization
 from chatmodels.transport.connection import MOST_HEAD_BYTES, Connection
-from chatmodels.transport.seam import TransportFault, UnsentFault
+from chatmodels.transport.seam import TransportFault, UnreachedFault, UnsentFault
 from fmf_core.errors import Code
 from fmf_core.redact import shortened
 
@@ -74,7 +74,7 @@ def unreachable(origin: Origin, error: Exception) -> TransportFault:
         return UnsentFault(message, Code.INVALID, "is it http:// in {address_names}?")
     way = f" through the proxy {urlsplit(origin.proxy).hostname}" if origin.proxy is not None else ""
     nameless = isinstance(error, socket.gaierror | UnicodeError)
-    return TransportFault(
+    return UnreachedFault(
         f"{where} cannot be reached{way}: {type(error).__name__}: {error}",
         Code.UNAVAILABLE,
         "is the host's name right, and is there a network?" if nameless else "is the server up?",
@@ -110,7 +110,7 @@ class _Tunnel(asyncio.Protocol):
         if _HEAD_END not in head or len(status) < 2 or not status[1].startswith(b"2"):
             said = shortened(b" ".join(status[1:]).decode("latin-1"), 200) or "it speaks no HTTP"
             refuses_us = said.startswith("407")
-            kind = UnsentFault if refuses_us else TransportFault
+            kind = UnsentFault if refuses_us else UnreachedFault
             raise kind(
                 f"the proxy {urlsplit(proxy).hostname} does not let requests to {authority} through: {said}",
                 Code.AUTH if refuses_us else Code.UNAVAILABLE,

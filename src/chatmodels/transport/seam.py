@@ -108,6 +108,10 @@ class UnsentFault(TransportFault):
     """
 
 
+class UnreachedFault(TransportFault):
+    """Why no connection could be made: it was tried, but no request has left."""
+
+
 def late(limit_s: float, what: str = "no complete answer", setting: str = "timeout_s") -> TransportFault:
     """The fault of an exchange that took longer than `limit_s`, the value of a provider's `setting`."""
     return TransportFault(f"{what} within {limit_s:g} s", Code.TIMEOUT, f"raise {setting}, or ask for less")

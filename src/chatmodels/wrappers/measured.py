@@ -9,9 +9,9 @@ from copy import copy
 from chatmodels.config import Price
 from chatmodels.errors import charges_in
 from chatmodels.iface import ChatModel
-from chatmodels.metrics import MeasuredCall, Meter, cost_of_last
+from chatmodels.metrics import MeasuredCall, Meter
 from chatmodels.pricing import cost_of_answer
-from chatmodels.spending import check_budgets, count_spending
+from chatmodels.spending import count_call
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf_core.errors import FrameworkError
@@ -37,23 +37,21 @@ class MeasuredModel(WrappedModel):
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, with `latency_ms` and `cost_usd` of the whole call."""
         with MeasuredCall(self._meter, request) as call:
-            check_budgets(request.model)
             try:
                 response = call.done(await self.inner.complete_async(request))
             except FrameworkError as error:
                 self._count_failed(error)
                 raise
             except (CancelledError, GeneratorExit) as left:
-                self._count_left(left)
+                _count_left(left)
                 raise
-        count_spending(response.usage, response.cost_usd, response.failed_usage)
+        count_call()
         return response
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece."""
         last: ChatChunk | None = None
         with MeasuredCall(self._meter, request, streamed=True) as call:
-            check_budgets(request.model)
             stream = self.inner.stream_async(request)
             try:
                 async for chunk in stream:
@@ -63,9 +61,9 @@ class MeasuredModel(WrappedModel):
                     yield chunk
             except (CancelledError, GeneratorExit) as left:
                 if last is None:
-                    self._count_left(left)
+                    _count_left(left)
                 else:
-                    _count(last, cost_of_last(last, self._meter.prices))
+                    count_call(unknown=last.usage is None)
                 raise
             except FrameworkError as error:
                 if last is not None and last.usage is not None and not last.cached:
@@ -74,33 +72,20 @@ class MeasuredModel(WrappedModel):
                 raise
             finally:
                 await close_stream(stream)
-            _count(last, call.done_streaming(last))
+            call.done_streaming(last)
+            count_call(unknown=last is None or last.usage is None)
 
     def _count_failed(self, error: FrameworkError) -> None:
         """Answers that could not be used are charged all the same: put their cost beside their tokens."""
         if charges_in(error):
-            error.fields["cost_usd"] = self._count_charges(error)
-
-    def _count_left(self, left: BaseException) -> None:
-        """Nobody knows what a call took that was given up, unless that was between two attempts."""
-        if charges_in(left):
-            self._count_charges(left)
-        else:
-            count_spending(None, None)
-
-    def _count_charges(self, error: BaseException) -> float | None:
-        *earlier, last = charges_in(error)
-        cost = cost_of_answer(last, self._meter.prices, failed=earlier)
-        count_spending(last, cost, earlier)
-        return cost
+            *earlier, last = charges_in(error)
+            error.fields["cost_usd"] = cost_of_answer(last, self._meter.prices, failed=earlier)
+            count_call()
 
 
-def _count(last: ChatChunk | None, cost_usd: float | None) -> None:
-    """Count a stream; nobody knows what one without a last piece took."""
-    if last is None:
-        count_spending(None, None)
-    else:
-        count_spending(last.usage, cost_usd, last.failed_usage)
+def _count_left(left: BaseException) -> None:
+    """Nobody knows what a call took that was given up, unless that was between two attempts."""
+    count_call(unknown=not charges_in(left))
 
 
 def measured_in(model: ChatModel) -> MeasuredModel | None:

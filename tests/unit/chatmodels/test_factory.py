@@ -24,6 +24,7 @@ from chatmodels import (
 from chatmodels.factory import wrap
 from chatmodels.registry import models
 from chatmodels.wrappers.base import WrappedModel
+from chatmodels.wrappers.budgeted import BudgetedModel
 from chatmodels.wrappers.checked import CheckedModel
 from chatmodels.wrappers.limiting import LimitingModel
 from chatmodels.wrappers.measured import MeasuredModel
@@ -67,7 +68,9 @@ class TestOrder:
     def test_measure_limit_retry_vendor(self):
         model = create_chat_model("mock", rate_limit={"requests_per_minute": 600})
         order = layers(model)
-        assert order[-5:] == [MeasuredModel, CheckedModel, LimitingModel, RetryingModel, TranslatingModel]
+        assert order[-6:] == [
+            MeasuredModel, CheckedModel, LimitingModel, RetryingModel, BudgetedModel, TranslatingModel,
+        ]  # fmt: skip
         assert isinstance(model.unwrapped, MockChatModel)
 
     def test_without_a_limit_nothing_limits(self):

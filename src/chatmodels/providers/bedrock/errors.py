@@ -139,6 +139,8 @@ UNSENT: Final = (
     UnusableError,
 )
 """Exceptions that boto3 raises before it sends anything."""
+UNREACHED: Final = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError)
+"""Exceptions that say that there was no connection to send anything over."""
 SELF_EXPLAINING: Final = frozenset((LateError, UnusableError, TooLongError, OSError))
 """Exceptions that say everything without their names."""
 DISTRUST: Final = "CERTIFICATE_VERIFY_FAILED"
@@ -166,6 +168,7 @@ def translated(error: Exception, call: Call) -> FrameworkError:
             message = str(error) if kind in SELF_EXPLAINING else f"{type(error).__name__}: {error}"
             told = call.error(shortened(message, MOST_SAID), code, hint=hint)
             told.was_asked = not isinstance(error, UNSENT)
+            told.was_sent = not isinstance(error, UNSENT + UNREACHED)
             return told
         if kind.__module__.startswith("urllib3.") and kind.__name__ in BELOW:
             return call.error(f"{type(error).__name__}: {shortened(str(error), MOST_SAID)}", BELOW[kind.__name__])

@@ -112,7 +112,7 @@ class TestRetries:
         with ModelBudget() as budget:
             answer = made(MockChatModel([charged(usage=unknown), ANSWER])).complete(REQUEST)
         assert answer.cost_usd is None
-        assert budget.unpriced_models == ("m-1", "of-nobody")
+        assert (budget.spent_usd, budget.unpriced_models) == (pytest.approx(2.0), ("of-nobody",))
         with ModelBudget(prices={**PRICES, "of-nobody": PRICES["m-1"]}) as budget:
             made(MockChatModel([charged(usage=unknown), ANSWER])).complete(REQUEST)
         assert (budget.spent_usd, budget.unpriced_models) == (pytest.approx(4.0), ())

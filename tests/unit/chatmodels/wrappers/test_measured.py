@@ -4,6 +4,7 @@ import pytest
 
 from chatmodels import ChatChunk, ChatModelError, ChatRequest, ErrorCode, MockChatModel, TokenUsage
 from chatmodels.testing import ModelBudget
+from chatmodels.wrappers.budgeted import BudgetedModel
 from chatmodels.wrappers.measured import MeasuredModel
 from unit.chatmodels.wrappers.scripts import REQUEST, Streaming, failure
 
@@ -25,7 +26,7 @@ class TestAnswersThatCannotBeUsed:
     @pytest.mark.parametrize("streamed", [False, True])
     def test_they_are_paid_all_the_same(self, streamed):
         error = failure(ErrorCode.REFUSED, fields={"usage": self.USAGE})
-        model = MeasuredModel(MockChatModel(fail_with=error))
+        model = MeasuredModel(BudgetedModel(MockChatModel(fail_with=error)))
         with ModelBudget() as budget, pytest.raises(ChatModelError) as caught:
             list(model.stream(REQUEST)) if streamed else model.complete(REQUEST)
         assert caught.value.fields["cost_usd"] == pytest.approx(0.15)
@@ -33,7 +34,7 @@ class TestAnswersThatCannotBeUsed:
 
     def test_what_a_stream_told_before_it_broke_off_is_paid(self):
         told = ChatChunk(text="", usage=self.USAGE)
-        model = MeasuredModel(Streaming(["half", told, failure()]))
+        model = MeasuredModel(BudgetedModel(Streaming(["half", told, failure()])))
         with ModelBudget() as budget, pytest.raises(ChatModelError) as caught:
             list(model.stream(REQUEST))
         assert (caught.value.fields["usage"], caught.value.fields["cost_usd"]) == (self.USAGE, pytest.approx(0.15))
