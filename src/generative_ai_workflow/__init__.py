@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
     from generative_ai_workflow.context import StepContext as StepContext
     from generative_ai_workflow.control_flow import ConditionalStep as ConditionalStep
+    from generative_ai_workflow.control_flow import ForEachStep as ForEachStep
+    from generative_ai_workflow.control_flow import ParallelStep as ParallelStep
     from generative_ai_workflow.durable.sqlite import SQLiteRunStore as SQLiteRunStore
     from generative_ai_workflow.durable.store import KeptRun as KeptRun
     from generative_ai_workflow.durable.store import RunIdentity as RunIdentity
@@ -63,7 +65,7 @@ facade(
         "fmf_core.personal": "detect_pii redact_pii",
         "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
         "generative_ai_workflow.context": "StepContext",
-        "generative_ai_workflow.control_flow": "ConditionalStep",
+        "generative_ai_workflow.control_flow": "ConditionalStep ForEachStep ParallelStep",
         "generative_ai_workflow.durable.sqlite": "SQLiteRunStore",
         "generative_ai_workflow.durable.store": "KeptRun RunIdentity RunStore UnfinishedRun",
         "generative_ai_workflow.engine": "WorkflowEngine",

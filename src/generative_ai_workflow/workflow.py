@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chatmodels.iface import ChatModel
 from fmf_core.faults import faults_text
@@ -14,11 +14,14 @@ from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.handle import WorkflowHandle
+from generative_ai_workflow.plan import checked_input
+from generative_ai_workflow.scopes import Given, check_scopes
 from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id
 from generative_ai_workflow.workflow_step import WorkflowStep
 
 if TYPE_CHECKING:
     from generative_ai_workflow.definition import Draft, ResolvedPrompt
+    from generative_ai_workflow.input_schema import InputSchema
 
 __all__ = ["ExecutionMetrics", "Workflow", "WorkflowConfig", "WorkflowHandle", "WorkflowResult", "WorkflowStatus"]
 
@@ -36,10 +39,13 @@ class Workflow:
         steps: at least one; no two of the same name.
         name: for logs and traces.
         config: settings that the steps have in common.
+        input_schema: what a run must be given: names to JSON-Schema types (`{"text": "string"}`) or schemas, a whole
+            JSON Schema of type `object`, or a pydantic model. A name with a `default` or `required: false` may be left
+            out. Default is any input at all.
 
     Raises:
-        DefinitionError: there is no step, a name is taken twice, a reference leads to a later step, or something is no
-            step at all.
+        DefinitionError: there is no step, a name or an output is taken twice, a template, a reference or a condition
+            mentions what can never be there, or something is no step at all.
     """
 
     def __init__(
@@ -47,16 +53,34 @@ class Workflow:
         steps: Iterable[WorkflowStep] | WorkflowStep,
         name: str = "",
         config: WorkflowConfig | Mapping[str, Any] | None = None,
+        *,
+        input_schema: Mapping[str, Any] | type[BaseModel] | None = None,
     ) -> None:
         self.workflow_id = new_id()
         self.name = name
         self.config = _as_config(config)
-        self._steps = _checked_steps(steps)
+        self._input = None if input_schema is None else _as_input(input_schema)
+        self._steps = _checked_steps(steps, _given(self.config, self._input))
 
     @property
     def steps(self) -> tuple[WorkflowStep, ...]:
         """The steps in their order."""
         return self._steps
+
+    @property
+    def input_schema(self) -> dict[str, Any] | None:
+        """What a run must be given, as a JSON Schema; `None` where nothing is declared."""
+        return None if self._input is None else self._input.schema
+
+    def checked(self, input_data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """`input_data` as a run of this workflow gets it: with the declared defaults, and checked.
+
+        Raises:
+            ConfigurationError: it is no mapping with text keys, or does not fit what is declared; tells every name
+                that is wrong.
+        """
+        data = checked_input(input_data)
+        return data if self._input is None else self._input.checked(data)
 
     @classmethod
     def from_yaml(
@@ -89,7 +113,7 @@ class Workflow:
             ConfigurationError: the steps do not make a workflow; with the place in the file.
         """
         try:
-            return cls(draft.steps, draft.name, draft.config)
+            return cls(draft.steps, draft.name, draft.config, input_schema=draft.input)
         except DefinitionError as error:
             raise draft.blame(error) from None
 
@@ -101,7 +125,7 @@ class Workflow:
         correlation_id: str | None = None,
     ) -> WorkflowResult:
         """Run to the end on the engine of the environment's settings; see `WorkflowEngine.run_async`."""
-        return await default_engine().run_async(self, input_data, timeout=timeout, correlation_id=correlation_id)
+        return await default_engine().begin(self, input_data, timeout, correlation_id)
 
     def execute(
         self,
@@ -147,7 +171,19 @@ def _as_config(config: WorkflowConfig | Mapping[str, Any] | None) -> WorkflowCon
     raise DefinitionError(f"the workflow's config is wrong: {told}", op="workflow.define")
 
 
-def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep) -> tuple[WorkflowStep, ...]:
+def _as_input(declared: Mapping[str, Any] | type[BaseModel]) -> InputSchema:
+    from generative_ai_workflow.input_schema import InputSchema
+
+    return InputSchema.of(declared)
+
+
+def _given(config: WorkflowConfig, declared: InputSchema | None) -> Given:
+    names = None if declared is None else tuple(declared.properties)
+    closed = declared is not None and declared.closed
+    return Given(config.variables, names, closed, config.system_prompt)
+
+
+def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep, given: Given) -> tuple[WorkflowStep, ...]:
     found = (steps,) if isinstance(steps, WorkflowStep) else tuple(steps)
     if not found:
         raise DefinitionError("a workflow needs at least one step", op="workflow.define", hint="give a list of steps")
@@ -159,10 +195,13 @@ def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep) -> tuple[Workfl
             step.name = type(step).__name__
         if step.name in names:
             raise DefinitionError(
-                f"Duplicate step name {step.name!r}", op="workflow.define", hint="every step needs a name of its own"
+                f"Duplicate step name {step.name!r}",
+                op="workflow.define",
+                hint="every step needs a name of its own",
+                fields={"step": step.name, "place": "id"},
             )
         names.add(step.name)
-    _check_references(found)
+    check_scopes(found, given)
     return found
 
 
@@ -181,20 +220,3 @@ def _with_parts(steps: Sequence[WorkflowStep]) -> Iterator[WorkflowStep]:
     for step in steps:
         yield step
         yield from _with_parts(step.parts)
-
-
-def _check_references(steps: Sequence[WorkflowStep]) -> None:
-    """Refuse `${steps.X}` where X is the step itself or comes later: it could never be there."""
-    order = list(_with_parts(steps))
-    made: dict[str, int] = {}
-    for position, step in enumerate(order):
-        for key in {step.name, step.output_key or step.name}:
-            made.setdefault(key, position)
-    for position, step in enumerate(order):
-        for path in step.references:
-            if path[0] == "steps" and len(path) > 1 and made.get(path[1], -1) >= position:
-                raise DefinitionError(
-                    f"step {step.name!r} refers to {path[1]!r}, which comes only later",
-                    op="workflow.define",
-                    hint="a step can use what earlier steps made",
-                )

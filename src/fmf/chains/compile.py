@@ -235,8 +235,14 @@ class _Compiler:
                 self._fault(draft.where, error.message, error.hint)
         if self._faults:
             return {}
-        name = self._spec.name
-        return {level: Workflow(steps, _WORKFLOW_NAMES[level].format(chain=name)) for level, steps in made.items()}
+        workflows: dict[Level, Workflow] = {}
+        for level, steps in made.items():
+            try:
+                workflows[level] = Workflow(steps, _WORKFLOW_NAMES[level].format(chain=self._spec.name))
+            except FrameworkError as error:
+                named = [draft.where for draft in drafts if draft.definition.id == error.fields.get("step")]
+                self._fault(named[-1] if named else "steps", error.message, error.hint)
+        return workflows
 
     def _step_plan(self, draft: _Draft, level: Level) -> StepPlan:
         step = draft.definition

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from fmf_core.yaml_text import Yaml
 
 LATER_MODES: Final = ("table_rows",)
+_INSTEAD: Final[Mapping[str, str]] = {
+    "conditional": "give the steps inside a `when` each",
+    "parallel": "write the steps one after the other: the items of a chain are asked about at the same time",
+    "for_each": "what a chain reads is its list: let `inputs` say what an item is",
+}
+"""Types of steps that hold steps, which only workflow files have, and what a chain has in their place."""
 
 
 class ImagesInput(Value):
@@ -140,11 +146,13 @@ def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
     if isinstance(chain, Mapping):
         raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
         _refuse_later_modes(chain, "the chain")
+        _refuse_holders(chain, "the chain", None)
         spec = validate(ChainSpec, dict(chain), source="the chain")
         return LoadedChain(spec, "the chain", None, "sha256:" + hashlib.sha256(raw).hexdigest())
     path = Path(chain)
     yaml = load_yaml_file(path)
     _refuse_later_modes(yaml.data, _place(yaml, str(chain)))
+    _refuse_holders(yaml.data, str(chain), yaml)
     spec = validate(ChainSpec, yaml.data, source=str(chain), yaml=yaml)
     return LoadedChain(spec, str(chain), path.absolute(), f"sha256:{yaml.sha256}", yaml)
 
@@ -160,6 +168,39 @@ def _refuse_later_modes(data: Any, place: str) -> None:
             code=Code.UNSUPPORTED,
             hint="use chunks (the default), documents or images_group",
         )
+
+
+def _refuse_holders(data: Any, source: str, yaml: Yaml | None) -> None:
+    """Say of a step that holds steps that chains have none, not that its keys are misspelt."""
+    from fmf_core.faults import Fault, SettingsError
+
+    steps = data.get("steps") if isinstance(data, Mapping) else None
+    faults: list[Fault] = []
+    for number, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
+        kind = step.get("type") if isinstance(step, Mapping) else None
+        if isinstance(kind, str) and kind in _INSTEAD:
+            path = f"steps[{number}].type"
+            line, column = (yaml.position(path) if yaml is not None else None) or (None, None)
+            message = f"type {kind!r} holds steps, which only workflow files have ({_INSTEAD[kind]})"
+            faults.append(Fault(path, message, kind, source=source, line=line, column=column))
+    if faults:
+        raise SettingsError.of(faults)
+
+
+def chain_schema() -> dict[str, Any]:
+    """The schema of a chain file as JSON Schema (draft 2020-12), every key with its description and default."""
+    from fmf_core.described import described_schema
+
+    schema = described_schema(ChainSpec, "chain file")
+    properties = schema["$defs"]["ChainStep"]["properties"]
+    properties["output"]["anyOf"].append({"type": "string", "minLength": 1})
+    properties["type"]["not"] = {"enum": list(_INSTEAD)}
+    select = schema["$defs"]["ChainInputs"]["properties"]["select"]
+    schema["$defs"]["ChainInputs"]["properties"]["select"] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": select["items"]}],
+        **{key: select[key] for key in ("description", "default") if key in select},
+    }
+    return schema
 
 
 def _place(yaml: Yaml, source: str) -> str:

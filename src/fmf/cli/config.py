@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from fmf.cli.output import emit_json, emit_lines, table, warn
 from fmf.cli.session import Group, Session
 
@@ -69,11 +71,14 @@ def check(session: Session) -> None:
 
 
 @config.command("schema")
-def schema(session: Session) -> None:  # noqa: ARG001 - every command takes it
-    """Write the JSON Schema of fmf.yaml."""
+@click.argument("kind", type=click.Choice(("fmf", "chain", "workflow")), default="fmf")
+def schema(session: Session, kind: str) -> None:  # noqa: ARG001 - every command takes it
+    """Write the JSON Schema of fmf.yaml, of chain files or of workflow files."""
+    from fmf.chains.spec import chain_schema
     from fmf.config.schema import json_schema
+    from generative_ai_workflow.definition import workflow_schema
 
-    emit_json(json_schema())
+    emit_json({"fmf": json_schema, "chain": chain_schema, "workflow": workflow_schema}[kind]())
 
 
 def _compact(value: Any) -> str:

@@ -26,6 +26,13 @@ BUILTIN = {
         "generative_ai_workflow.control_flow:ConditionalStep",
         metadata={"description": "Runs one list of steps or the other"},
     ),
+    "parallel": Entry(
+        "generative_ai_workflow.control_flow:ParallelStep", metadata={"description": "Runs several steps at once"}
+    ),
+    "for_each": Entry(
+        "generative_ai_workflow.control_flow:ForEachStep",
+        metadata={"description": "Runs its steps for every item of a list"},
+    ),
 }
 
 

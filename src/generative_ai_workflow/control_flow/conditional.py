@@ -1,0 +1,72 @@
+"""The step that decides which steps run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fmf_core.retry import RetryPolicy
+from generative_ai_workflow.condition import Condition
+from generative_ai_workflow.context import StepContext
+from generative_ai_workflow.control_flow.branches import as_branch, at_least_one
+from generative_ai_workflow.reference import Path
+from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+
+
+class ConditionalStep(BuiltInStep):
+    """Runs one list of steps or the other.
+
+    The steps inside see what came before and leave their outputs like any others; the steps of the branch that was not
+    taken leave nothing. The conditional's own output says which branch it was: `{name: "true"}` or `{name: "false"}`.
+
+        ConditionalStep("length", "len(text) > 4000", [LLMStep("short", "Shorten: {text}")])
+
+    Args:
+        name: the step's name.
+        condition: a text in the language of `Condition`, over input, variables and the keys of earlier outputs, and
+            `input.NAME` and `steps.NAME`; or a function of a dict of these.
+        true_steps: run when the condition is met.
+        false_steps: run when it is not.
+        is_critical: whether a failure inside ends the run.
+        retry: of the whole step, as with `WorkflowStep`.
+        timeout: as with `WorkflowStep`.
+
+    Raises:
+        ExpressionError: the condition cannot be read.
+        DefinitionError: a branch holds something that is no step, or both are empty.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        condition: str | Condition | Callable[[Mapping[str, Any]], Any],
+        true_steps: WorkflowStep | Iterable[WorkflowStep],
+        false_steps: WorkflowStep | Iterable[WorkflowStep] | None = None,
+        is_critical: bool = True,
+        *,
+        retry: RetryPolicy | int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)
+        self.condition = condition if callable(condition) else Condition(condition)
+        self.true_steps = as_branch(name, true_steps)
+        self.false_steps = as_branch(name, () if false_steps is None else false_steps)
+        self.output_key = name
+        at_least_one(name, self.parts)
+
+    @property
+    def references(self) -> tuple[Path, ...]:
+        """The names that the condition mentions."""
+        return self.condition.references if isinstance(self.condition, Condition) else ()
+
+    @property
+    def parts(self) -> tuple[WorkflowStep, ...]:
+        """The steps of both branches."""
+        return (*self.true_steps, *self.false_steps)
+
+    async def perform(self, context: StepContext) -> dict[str, Any]:
+        """Decide, and run the branch."""
+        met = bool(self.condition(context.roots))
+        await context.run_steps(self.true_steps if met else self.false_steps)
+        branch = "true" if met else "false"
+        return {self.name: branch, f"{self.name}_output": branch}

@@ -1,0 +1,153 @@
+"""Reading a workflow file: every fault at its place, nothing run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chatmodels.iface import ChatModel
+from fmf_core.errors import FrameworkError
+from fmf_core.faults import Fault, SettingsError
+from fmf_core.settings import validate
+from fmf_core.yaml_text import KeyPath, Yaml, load_yaml_file, parse_path, path_text
+from generative_ai_workflow.config import WorkflowConfig
+from generative_ai_workflow.definition.build import Resolve, build_steps
+from generative_ai_workflow.definition.grammar import WorkflowDefinition, WorkflowStepDefinition
+from generative_ai_workflow.definition.prompts import PromptFiles
+from generative_ai_workflow.exceptions import DefinitionError
+from generative_ai_workflow.input_schema import InputSchema
+from generative_ai_workflow.step import WorkflowStep
+
+_CHAIN_INPUTS = frozenset({"connector", "select", "mode", "images"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A workflow file, read: what a `Workflow` is made of, and where each part of it stands."""
+
+    steps: tuple[WorkflowStep, ...]
+    name: str
+    config: WorkflowConfig
+    input: Mapping[str, Any] | None
+    definition: WorkflowDefinition
+    yaml: Yaml
+
+    def blame(self, error: DefinitionError) -> SettingsError:
+        """`error` with the place in the file that it is about."""
+        return SettingsError.of([_fault(self.yaml, _guilty(self.definition, self.yaml, error), error)])
+
+
+def load_workflow(
+    path: str | Path, *, resolve: Resolve | None = None, provider: str | ChatModel | None = None
+) -> Draft:
+    """Read a workflow file; `Workflow.from_yaml` makes a workflow of it.
+
+    Args:
+        path: the file.
+        resolve: finds prompts; default knows `inline: ...` and `path.yaml#version` beside the file.
+        provider: wins over that of the file.
+
+    Raises:
+        ConfigurationError: the file is missing or malformed, is a chain file, or holds faults: all of them, with line
+            and column.
+    """
+    yaml = load_yaml_file(path)
+    _refuse_chain(yaml)
+    definition = validate(WorkflowDefinition, yaml.data, source=str(path), yaml=yaml)
+    faults: list[Fault] = []
+
+    def complain(place: str | KeyPath, error: FrameworkError) -> None:
+        faults.append(_fault(yaml, place, error))
+
+    find = resolve or PromptFiles(Path(path).parent)
+    steps = build_steps(definition.steps, find, complain)
+    system = None
+    if definition.system_prompt is not None:
+        try:
+            system = find(definition.system_prompt).template
+        except FrameworkError as error:
+            complain("system_prompt", error)
+    if definition.input is not None:
+        try:
+            InputSchema.of(definition.input)
+        except FrameworkError as error:
+            complain(("input", *([error.fields["input"]] if error.fields.get("input") else [])), error)
+    if faults:
+        raise SettingsError.of(faults)
+    config = _settings(definition, system, provider)
+    return Draft(tuple(steps), definition.name, config, definition.input, definition, yaml)
+
+
+def _refuse_chain(yaml: Yaml) -> None:
+    """Say of a chain file what it is, and not that its keys are misspelt."""
+    data = yaml.data if isinstance(yaml.data, Mapping) else {}
+    inputs = data.get("inputs")
+    chain_like = isinstance(inputs, Mapping) and bool(inputs) and inputs.keys() <= _CHAIN_INPUTS
+    key = "inputs" if chain_like else "outputs" if "outputs" in data else None
+    if key is not None:
+        error = DefinitionError(
+            f"this is a chain file: it has {key!r}, which a workflow does not know",
+            op="workflow.load",
+            hint="run it with `fmf run`; a workflow has neither inputs nor outputs, and declares what it is given under"
+            " `input`",
+        )
+        raise SettingsError.of([_fault(yaml, key, error, on_key=True)])
+
+
+def _settings(
+    definition: WorkflowDefinition, system_prompt: str | None, provider: str | ChatModel | None
+) -> WorkflowConfig:
+    sampling = {
+        name: getattr(definition.params, name)
+        for name in ("model", "temperature", "max_tokens")
+        if name in definition.params.model_fields_set
+    }
+    return WorkflowConfig(
+        provider=provider or definition.provider,
+        system_prompt=system_prompt,
+        timeout=definition.timeout,
+        variables=definition.variables,
+        concurrency=definition.concurrency,
+        continue_on_error=definition.continue_on_error,
+        **sampling,
+    )
+
+
+def _guilty(definition: WorkflowDefinition, yaml: Yaml, error: FrameworkError) -> KeyPath:
+    """The place in the file of what the error is about: of the last step, where it is about two of the same name."""
+    if error.fields.get("input"):
+        return ("input", error.fields["input"])
+    named = [path for step, path in _walk(definition.steps, ("steps",)) if step.id == error.fields.get("step")]
+    if not named:
+        return ("steps",)
+    place = str(error.fields.get("place", "id"))
+    # `when` may stand for the condition, and the workflow's system prompt for that of a step.
+    instead: Mapping[str, KeyPath] = {"condition": (*named[-1], "when"), "system_prompt": ("system_prompt",)}
+    for path in ((*named[-1], place), instead.get(place, ()), (*named[-1], "id")):
+        if path and yaml.position(path) is not None:
+            return path
+    return named[-1]
+
+
+def _walk(steps: Sequence[WorkflowStepDefinition], path: KeyPath) -> Iterator[tuple[WorkflowStepDefinition, KeyPath]]:
+    for number, step in enumerate(steps):
+        here = (*path, number)
+        yield step, here
+        for key, inside in (("then", step.then), ("else", step.otherwise), ("steps", step.steps)):
+            yield from _walk(inside, (*here, key))
+        for branch, inside in enumerate(step.branches):
+            yield from _walk(inside, (*here, "branches", branch))
+
+
+def _fault(yaml: Yaml, path: str | KeyPath, error: FrameworkError, *, on_key: bool = False) -> Fault:
+    parts = parse_path(path) if isinstance(path, str) else path
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
+    line: int | None = None
+    column: int | None = None
+    for length in range(len(parts), 0, -1):
+        if (found := yaml.position(parts[:length], key=on_key)) is not None:
+            line, column = found
+            break
+    return Fault(path_text(parts), message, source=yaml.source, line=line, column=column)

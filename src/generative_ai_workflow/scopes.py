@@ -1,0 +1,305 @@
+"""Whether every name that the steps of a workflow mention can be there in time, and no output hides another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from fmf_core.nearest import known_hint
+from generative_ai_workflow.control_flow import ConditionalStep, ForEachStep, ParallelStep
+from generative_ai_workflow.control_flow.for_each import INDEX
+from generative_ai_workflow.exceptions import DefinitionError
+from generative_ai_workflow.reference import Path, dotted
+from generative_ai_workflow.step import LLMStep, TransformStep
+from generative_ai_workflow.template import Template
+from generative_ai_workflow.workflow_step import WorkflowStep
+
+_CONDITIONS = ("condition", "when")
+_SHARED = ("llm_response",)
+"""Keys that every model step leaves: the last one's is what counts."""
+
+
+class Given(NamedTuple):
+    """What a workflow knows before its first step."""
+
+    variables: Iterable[str] = ()
+    declared: Iterable[str] | None = None
+    """The names of the declared input; `None` where none is declared."""
+    closed: bool = False
+    """Whether the input cannot have other names."""
+    system_prompt: str | None = None
+    """For steps that have none of their own."""
+
+
+class Mention(NamedTuple):
+    """One name that a step mentions."""
+
+    path: Path
+    place: str
+    """Which setting of the step mentions it."""
+
+
+class _Level(NamedTuple):
+    """One step around another one, and which of its branches that stands in."""
+
+    step: WorkflowStep
+    branch: int
+
+
+Trail = tuple[_Level, ...]
+
+
+class _Maker(NamedTuple):
+    step: WorkflowStep
+    trail: Trail
+    position: int
+
+
+@dataclass
+class _Sight:
+    """What is there at one place of a workflow."""
+
+    made: dict[str, str] = field(default_factory=dict)
+    """Key, or name of a step, to the step that left it."""
+    maybe: dict[str, str] = field(default_factory=dict)
+    """Key to the conditional that left it if it took the right branch."""
+    items: dict[str, str] = field(default_factory=dict)
+    """Name of an item to its loop."""
+    open: bool = False
+    """Whether an earlier step may have left any key at all."""
+
+    def copy(self) -> _Sight:
+        return _Sight(dict(self.made), dict(self.maybe), dict(self.items), self.open)
+
+
+def check_scopes(steps: Sequence[WorkflowStep], given: Given = Given()) -> None:  # noqa: B008 - it cannot be changed
+    """Refuse names that can never be there when they are wanted, and outputs that would hide others.
+
+    Args:
+        steps: the steps of a workflow, each with a name of its own.
+        given: what is known before the first one.
+
+    Raises:
+        DefinitionError: names the step, and what it could mention instead; `fields` say which setting it is.
+    """
+    _Check(steps, given).run()
+
+
+def mentions(step: WorkflowStep, system_prompt: str | None = None) -> Iterator[Mention]:
+    """Every name that a step mentions, those of its templates included.
+
+    Args:
+        step: the step.
+        system_prompt: the system template of steps that have none of their own.
+    """
+    place = "inputs"
+    if isinstance(step, ConditionalStep):
+        place = "condition"
+    elif isinstance(step, ForEachStep):
+        place = "items"
+    yield from (Mention(path, place) for path in step.references)
+    yield from (Mention(path, "when") for path in getattr(step.when, "references", ()))
+    if isinstance(step, LLMStep):
+        system = step.system or (Template(system_prompt, "double") if system_prompt else None)
+        for template, where in ((step.template, "prompt"), (system, "system_prompt")):
+            names = template.names if template is not None else ()
+            yield from (Mention((name,), where) for name in names if name not in step.inputs)
+
+
+class _Check:
+    def __init__(self, steps: Sequence[WorkflowStep], given: Given) -> None:
+        self.steps = steps
+        self.given = given
+        self.provided = {*given.variables, *(given.declared or ())}
+        self.position: dict[int, int] = {}
+        self.makers: dict[str, list[_Maker]] = {}
+        self.loops: dict[str, str] = {}
+        self._index(steps, ())
+
+    def run(self) -> None:
+        self._sequence(self.steps, _Sight(), ())
+
+    def _index(self, steps: Sequence[WorkflowStep], trail: Trail) -> None:
+        for step in steps:
+            self.position[id(step)] = len(self.position)
+            for key in _keys(step):
+                self.makers.setdefault(key, []).append(_Maker(step, trail, self.position[id(step)]))
+            if isinstance(step, ForEachStep):
+                self.loops.setdefault(step.item, step.name)
+            for number, branch in enumerate(_branches(step)):
+                self._index(branch, (*trail, _Level(step, number)))
+
+    def _sequence(self, steps: Sequence[WorkflowStep], sight: _Sight, trail: Trail) -> None:
+        """Check `steps`, which run in order; `sight` grows by what they leave."""
+        for step in steps:
+            for mention in mentions(step, self.given.system_prompt):
+                self._check(step, mention, sight, trail)
+            self._inside(step, sight, trail)
+            for key in _keys(step):
+                self._leave(key, step, sight)
+            sight.open = sight.open or not isinstance(step, LLMStep | ConditionalStep | ParallelStep | ForEachStep)
+
+    def _inside(self, step: WorkflowStep, sight: _Sight, trail: Trail) -> None:
+        sights: list[_Sight] = []
+        for number, branch in enumerate(_branches(step)):
+            inner = sight.copy()
+            if isinstance(step, ForEachStep):
+                self._name_item(step, inner)
+            self._sequence(branch, inner, (*trail, _Level(step, number)))
+            sights.append(inner)
+        if isinstance(step, ForEachStep):
+            return
+        if isinstance(step, ConditionalStep):
+            self._join(step, sight, sights)
+            return
+        for inner in sights:
+            self._add(step, sight, inner)
+
+    def _name_item(self, step: ForEachStep, sight: _Sight) -> None:
+        hidden = sight.items.get(step.item) or sight.made.get(step.item) or sight.maybe.get(step.item)
+        if hidden or step.item in self.provided:
+            what = f"what step {hidden!r} calls so" if hidden else "the input or variable of that name"
+            raise _error(step, "item", f"its item {step.item!r} would hide {what}", "call the item something else")
+        sight.items |= {step.item: step.name, INDEX: step.name}
+
+    @staticmethod
+    def _join(step: ConditionalStep, sight: _Sight, branches: Sequence[_Sight]) -> None:
+        """What is there after a conditional: for certain, what both branches left."""
+        before = sight.copy()
+        for branch in branches:
+            sight.open = sight.open or branch.open
+            sight.maybe |= {key: step.name for key in (*branch.made, *branch.maybe) if key not in before.made}
+        sure = branches[0].made.keys() & branches[1].made.keys()
+        for key in sure - before.made.keys():
+            sight.made[key] = step.name
+            sight.maybe.pop(key, None)
+
+    @staticmethod
+    def _add(step: WorkflowStep, sight: _Sight, branch: _Sight) -> None:
+        """Put what one branch of several left to what the ones before it left."""
+        taken = {**sight.maybe, **sight.made}
+        for key, name in {**branch.maybe, **branch.made}.items():
+            if taken.get(key, name) != name:
+                raise _twice(step, key, taken[key], name)
+        sight.made |= branch.made
+        sight.maybe |= branch.maybe
+        sight.open = sight.open or branch.open
+
+    @staticmethod
+    def _leave(key: str, step: WorkflowStep, sight: _Sight) -> None:
+        before = sight.made.get(key) or sight.maybe.get(key)
+        if before is not None:
+            raise _twice(step, key, before, step.name)
+        if key in sight.items:
+            raise _error(step, "id", f"its output {key!r} would hide the item of {sight.items[key]!r}", "rename it")
+        sight.made[key] = step.name
+
+    def _check(self, step: WorkflowStep, mention: Mention, sight: _Sight, trail: Trail) -> None:
+        path = mention.path
+        if path[0] in ("steps", "input"):
+            if len(path) == 1:
+                return
+            if path[0] == "input":
+                self._check_input(step, mention)
+                return
+            name = path[1]
+        else:
+            name = path[0]
+            if name in sight.items or name in self.provided:
+                return
+        if name in sight.made or name in _SHARED:
+            return
+        if name in sight.maybe:
+            self._check_maybe(step, mention, sight.maybe[name], trail)
+            return
+        reason = self._reason(step, mention, name, trail)
+        if reason is not None:
+            complaint, hint = reason
+            raise _error(step, mention.place, f"it refers to {name!r}, which {complaint}", hint)
+        self._check_unknown(step, mention, name, sight)
+
+    def _check_input(self, step: WorkflowStep, mention: Mention) -> None:
+        if self.given.closed and mention.path[1] not in (declared := list(self.given.declared or ())):
+            hint = known_hint(mention.path[1], declared, what="declared")
+            complaint = f"it refers to {dotted(mention.path)!r}, which the declared input does not have"
+            raise _error(step, mention.place, complaint, hint)
+
+    @staticmethod
+    def _check_maybe(step: WorkflowStep, mention: Mention, conditional: str, trail: Trail) -> None:
+        guarded = step.when is not None or any(isinstance(level.step, ConditionalStep) for level in trail)
+        if guarded or mention.place in _CONDITIONS:
+            return
+        complaint = f"it refers to {mention.path[-1]!r}, which is there only if {conditional!r} takes the right branch"
+        hint = f"let both branches of {conditional!r} make it, or give this step a `when`"
+        raise _error(step, mention.place, complaint, hint)
+
+    def _reason(self, step: WorkflowStep, mention: Mention, name: str, trail: Trail) -> tuple[str, str] | None:
+        """Why a step's output is not there, where some step makes it at all."""
+        makers = self.makers.get(name)
+        if not makers:
+            if len(mention.path) and mention.path[0] == name and name in self.loops:
+                loop = self.loops[name]
+                return f"is an item of {loop!r}", f"outside of it write ${{steps.{loop}}}, or declare it as input"
+            return None
+        maker = makers[0]
+        if maker.step is step:
+            # A step may work on the part of the input that has its name.
+            own = mention.path[0] == name and not self.given.closed
+            return None if own else ("comes only later: it makes it itself", "a step can use what earlier steps made")
+        return _why_not(maker, trail, self.position[id(step)])
+
+    def _check_unknown(self, step: WorkflowStep, mention: Mention, name: str, sight: _Sight) -> None:
+        if not self.given.closed or (sight.open and mention.path[0] != "steps"):
+            return
+        known = [*sight.made, *([] if mention.path[0] == "steps" else [*self.provided, *sight.items])]
+        complaint = f"it refers to {dotted(mention.path)!r}, which nothing provides"
+        raise _error(step, mention.place, complaint, known_hint(name, dict.fromkeys(known)))
+
+
+def _why_not(maker: _Maker, trail: Trail, position: int) -> tuple[str, str]:
+    shared = 0
+    while shared < min(len(trail), len(maker.trail)) and trail[shared].step is maker.trail[shared].step:
+        if trail[shared].branch != maker.trail[shared].branch:
+            around = trail[shared].step
+            if isinstance(around, ParallelStep):
+                return f"is made at the same time, in {around.name!r}", "let one come after the other"
+            if isinstance(around, ConditionalStep):
+                return f"is made in the other branch of {around.name!r}", "use what was made before"
+            break
+        shared += 1
+    loop = next((level.step for level in maker.trail[shared:] if isinstance(level.step, ForEachStep)), None)
+    if loop is not None and maker.position < position:
+        return (
+            f"stays inside {loop.name!r}, once for every item",
+            f"write ${{steps.{loop.name}}} for the list of values",
+        )
+    return "comes only later", "a step can use what earlier steps made"
+
+
+def _branches(step: WorkflowStep) -> tuple[tuple[WorkflowStep, ...], ...]:
+    if isinstance(step, ConditionalStep):
+        return (step.true_steps, step.false_steps)
+    if isinstance(step, ParallelStep):
+        return step.branches
+    return (step.parts,) if step.parts else ()
+
+
+def _keys(step: WorkflowStep) -> tuple[str, ...]:
+    """What a step is known to leave, and what `${steps...}` calls it."""
+    keys = [step.name, step.output_key or step.name]
+    if isinstance(step, LLMStep | TransformStep | ConditionalStep | ParallelStep | ForEachStep):
+        keys.append(f"{step.name}_output")
+    if isinstance(step, ForEachStep) and step.continue_on_error:
+        keys.append(f"{step.name}_errors")
+    return tuple(dict.fromkeys(keys))
+
+
+def _twice(step: WorkflowStep, key: str, before: str, after: str) -> DefinitionError:
+    hint = "give one of them another name, or another `output`"
+    return _error(step, "id", f"steps {before!r} and {after!r} both leave {key!r}, and one would hide the other", hint)
+
+
+def _error(step: WorkflowStep, place: str, complaint: str, hint: str) -> DefinitionError:
+    fields: Mapping[str, Any] = {"step": step.name, "place": place}
+    return DefinitionError(f"step {step.name!r}: {complaint}", op="workflow.define", hint=hint, fields=fields)

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fmf_core.retry import RetryPolicy
+from generative_ai_workflow import (
+    ConditionalStep,
+    ConfigurationError,
+    ForEachStep,
+    LLMStep,
+    MockLLMProvider,
+    ParallelStep,
+    PluginRegistry,
+    StepContext,
+    StepStatus,
+    Workflow,
+    WorkflowEngine,
+    WorkflowStep,
+)
+from generative_ai_workflow.definition import ResolvedPrompt, StepDefinition, build_step
+
+FILE = """
+name: summarise
+concurrency: 3
+system_prompt: 'inline: Be brief.'
+provider: mock
+params: {model: big, temperature: 0.2}
+variables: {lang: German}
+steps:
+  - id: short
+    prompt: 'inline: Sum up in {{ lang }}: {{ text }} {"keep": {these}}'
+    output: summary
+    params: {max_tokens: 50, seed: 1, stop: [END]}
+  - id: mood
+    prompt: prompts/mood.yaml#v2
+    inputs: {said: '${input.text} / ${steps.summary}'}
+    output: {name: mood, expects: json, schema: {type: object, required: [mood]}, parse_retries: 0}
+    when: len(input.text) > 3
+    is_critical: false
+"""
+PROMPT = """
+id: mood
+versions:
+  - {version: v1, template: old}
+  - version: v2
+    template: 'Mood of: {{ said }}'
+    system: You judge.
+    examples: [{input: {said: nice}, output: {mood: good}}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def files() -> None:
+    Path("prompts").mkdir()
+    Path("prompts/mood.yaml").write_text(PROMPT)
+    Path("flow.yaml").write_text(FILE)
+
+
+def load(text: str) -> Workflow:
+    Path("w.yaml").write_text(text)
+    return Workflow.from_yaml("w.yaml")
+
+
+def test_a_workflow_file() -> None:
+    workflow = Workflow.from_yaml("flow.yaml")
+    model = MockLLMProvider(["a summary", '{"mood": "good"}'])
+    result = Workflow.from_yaml("flow.yaml", provider=model).execute({"text": "long text"})
+    assert result.succeeded, result.error
+    assert result.output["summary"] == "a summary"
+    assert result.output["mood"] == {"mood": "good"}
+    first, second = model.call_log
+    assert first.prompt == 'Sum up in German: long text {"keep": {these}}'
+    assert (first.model, first.temperature, first.max_tokens, first.seed, first.stop) == ("big", 0.2, 50, 1, ("END",))
+    assert first.system_prompt == "Be brief."
+    assert [message.text for message in second.messages] == [
+        "You judge.",
+        "Mood of: nice",
+        '{"mood":"good"}',
+        "Mood of: long text / a summary",
+    ]
+    assert workflow.name == "summarise"
+    assert (workflow.config.provider, workflow.config.concurrency) == ("mock", 3)
+    assert workflow.steps[1].metadata == {"prompt_id": "mood", "prompt_version": "v2"}
+
+
+def test_a_condition_skips_a_step() -> None:
+    result = Workflow.from_yaml("flow.yaml").execute({"text": "ab"})
+    assert result.steps["mood"].status is StepStatus.SKIPPED
+
+
+def test_all_faults_are_reported_with_line_and_column() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(
+            "nmae: x\nsteps:\n  - id: a\n    promt: 'inline: x'\n    params: {temprature: 3}\n  - prompt: 'inline: y'\n"
+        )
+    text = str(caught.value)
+    for part in ("w.yaml:1:1", "name", "w.yaml:4:5", "prompt", "w.yaml:5:", "temperature", "steps[1]", "id"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("steps", "says", "place"),
+    [
+        ("[{id: a, prompt: 'registered#v1'}]", "id#version needs the registry", "2:"),
+        ("[{id: a, prompt: 'just text'}]", "inline: text", "2:"),
+        ("[{id: a, prompt: 'inline:  '}]", "empty", "2:"),
+        ("[{id: a, prompt: 'prompts/mood.yaml#v9'}]", "known: v1, v2", "2:"),
+        ("[{id: a, prompt: 'prompts/none.yaml#v1'}]", "none.yaml", "2:"),
+        ("[{id: a}]", "no prompt", "2:"),
+        ("[{id: a, type: nope}]", "unknown step type 'nope'", "2:"),
+        ("[{id: a, prompt: 'inline: x', when: 'a ='}]", "cannot be read", "2:"),
+        ("[{id: a, prompt: 'inline: x', inputs: {b: '${open'}}]", "cannot be read", "2:"),
+        ("[{id: a, prompt: 'inline: x', options: {b: 1}}]", "options", "2:"),
+        ("[{id: a, prompt: 'inline: x', system_prompt: plain}]", "inline: text", "2:"),
+        ("\n  - {id: a, prompt: 'inline: x'}\n  - {id: a, prompt: 'inline: y'}", "Duplicate step name 'a'", "4:"),
+        (
+            "\n  - {id: a, prompt: 'inline: x', inputs: {b: '${steps.c}'}}\n  - {id: c, prompt: 'inline: y'}",
+            "only later",
+            "",
+        ),
+        ("[]", "steps", "2:"),
+    ],
+)
+def test_what_a_file_can_get_wrong(steps: str, says: str, place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(f"name: x\nsteps: {steps}\n")
+    assert says in str(caught.value)
+    assert f"w.yaml:{place}" in str(caught.value)
+
+
+def test_a_missing_or_malformed_file() -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
+        Workflow.from_yaml("nowhere.yaml")
+    with pytest.raises(ConfigurationError, match=r"w\.yaml:3"):
+        load("steps:\n  - id: [")
+
+
+def test_prompts_from_elsewhere() -> None:
+    Path("w.yaml").write_text("steps: [{id: a, prompt: 'house#v1'}]")
+    workflow = Workflow.from_yaml(
+        "w.yaml",
+        resolve=lambda reference: ResolvedPrompt(template=f"<{reference}> {{{{ x }}}}"),
+        provider=MockLLMProvider({"<house#v1> 1": "ok"}),
+    )
+    assert workflow.execute({"x": 1}).output["a"] == "ok"
+
+
+class Repeat(WorkflowStep):
+    def __init__(self, name: str, times: int = 2) -> None:
+        super().__init__(name)
+        self.times = times
+
+    def execute(self, context: StepContext) -> dict:
+        return {"said": context.names["word"] * self.times}
+
+
+def test_registered_step_types() -> None:
+    PluginRegistry.register_step("repeat", Repeat)
+    PluginRegistry.register_step("ready", Repeat("whatever", 4))
+    workflow = load("steps: [{id: r, type: repeat, options: {times: 3}}, {id: s, type: ready, is_critical: false}]")
+    assert [step.name for step in workflow.steps] == ["r", "s"]
+    assert [step.is_critical for step in workflow.steps] == [True, False]
+    result = workflow.execute({"word": "ab"})
+    assert result.steps["r"].output == {"said": "ababab"}
+    assert result.steps["s"].output == {"said": "abababab"}
+    for wrong in ("{id: r, type: repeat, options: {tims: 3}}", "{id: s, type: ready, options: {a: 1}}"):
+        with pytest.raises(ConfigurationError, match="option"):
+            load(f"steps: [{wrong}]")
+
+
+def test_a_step_from_python() -> None:
+    definition = StepDefinition.model_validate({"id": "a", "output": "said", "params": {"temperature": 0}})
+    step = build_step(definition, prompt="Hi {{ name }}", provider=MockLLMProvider({"Hi you": "hello"}))
+    assert isinstance(step, LLMStep)
+    assert WorkflowEngine().run(Workflow([step]), {"name": "you"}).output["said"] == "hello"
+
+
+NESTED = """
+input:
+  letters: {type: array, items: {type: string}, description: What came in.}
+  lang: {type: string, default: German}
+provider: mock
+steps:
+  - id: notes
+    type: for_each
+    items: ${input.letters}
+    item: letter
+    concurrency: 2
+    max_items: 50
+    continue_on_error: true
+    steps:
+      - id: note
+        prompt: 'inline: Note in {{ lang }}: {{ letter }}'
+        retry: 2
+        timeout: 30
+  - id: size
+    type: conditional
+    condition: len(steps.notes) > 1
+    then:
+      - id: views
+        type: parallel
+        concurrency: 2
+        branches:
+          - - {id: pro, prompt: 'inline: For {{ all }}', inputs: {all: '${notes}'}}
+            - {id: best, prompt: 'inline: Best of {{ pro }}'}
+          - - {id: con, prompt: 'inline: Against {{ all }}', inputs: {all: '${notes}'}}
+    else:
+      - {id: single, prompt: 'inline: Only {{ all }}', inputs: {all: '${notes}'}}
+"""
+
+
+def test_steps_that_hold_steps() -> None:
+    workflow = load(NESTED)
+    notes, size = workflow.steps
+    assert isinstance(notes, ForEachStep)
+    assert (notes.item, notes.concurrency, notes.max_items, notes.continue_on_error) == ("letter", 2, 50, True)
+    assert isinstance(size, ConditionalStep)
+    (views,) = size.true_steps
+    assert isinstance(views, ParallelStep)
+    assert [[step.name for step in branch] for branch in views.branches] == [["pro", "best"], ["con"]]
+    answers = {
+        "Note in German: a": "A",
+        "Note in German: b": "B",
+        "For A\n\nB": "pro!",
+        "Best of pro!": "best!",
+        "Against A\n\nB": "con!",
+        "Only A": "one!",
+    }
+    workflow = Workflow.from_yaml("w.yaml", provider=MockLLMProvider(answers))
+    result = workflow.execute({"letters": ["a", "b"], "lang": "German"})
+    assert result.output["views"] == {"pro": "pro!", "best": "best!", "con": "con!"}
+    assert workflow.execute({"letters": ["a"], "lang": "German"}).output["single"] == "one!"
+
+
+def test_a_file_declares_its_input() -> None:
+    workflow = load(NESTED)
+    assert workflow.checked({"letters": []}) == {"letters": [], "lang": "German"}
+    with pytest.raises(ConfigurationError, match="'letters' is missing; 'letter' is not declared"):
+        workflow.checked({"letter": []})
+
+
+def test_retry_and_timeout_of_steps() -> None:
+    workflow = load(
+        "steps: [{id: a, prompt: 'inline: x', retry: {max_attempts: 4, first_wait_s: 0}, timeout: 3},"
+        " {id: b, prompt: 'inline: y', retry: 2}]"
+    )
+    a, b = workflow.steps
+    assert isinstance(a.retry, RetryPolicy)
+    assert (a.retry.max_attempts, a.timeout) == (4, 3.0)
+    assert isinstance(b.retry, RetryPolicy)
+    assert b.retry.max_attempts == 2
+
+
+def test_when_alone_decides_a_conditional_and_beside_condition_it_skips() -> None:
+    step = "{id: %s, prompt: 'inline: x'}"
+    alone = load(f"provider: mock\nsteps: [{{id: c, type: conditional, when: 'n > 1', then: [{step % 'a'}]}}]")
+    assert alone.execute({"n": 1}).output["c"] == "false"
+    both = load(
+        "provider: mock\n"
+        f"steps: [{{id: c, type: conditional, when: 'n > 1', condition: 'n > 5', then: [{step % 'a'}]}}]"
+    )
+    assert both.execute({"n": 1}).steps["c"].status is StepStatus.SKIPPED
+    assert both.execute({"n": 2}).output["c"] == "false"
+
+
+def test_parallel_steps_may_stand_in_a_plain_list() -> None:
+    workflow = load(
+        "provider: mock\nsteps:\n  - {id: p, type: parallel, steps: [{id: a, prompt: 'inline: x'},"
+        " {id: b, prompt: 'inline: y'}]}"
+    )
+    assert set(workflow.execute().output["p"]) == {"a", "b"}
+
+
+X = "{id: %s, prompt: 'inline: x'}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "place"),
+    [
+        (
+            (
+                "steps:\n  - id: c\n    type: conditional\n    condition: 'true'\n    then:\n"
+                "      - {id: a, prompt: 'nowhere#v1'}"
+            ),
+            "steps[0].then[0].prompt",
+            "6:25",
+        ),
+        (
+            (
+                "steps:\n  - id: f\n    type: for_each\n    items: xs\n    steps:\n"
+                "      - {id: a, prompt: 'inline: x', temprature: 1}"
+            ),
+            "temprature",
+            "6:38",
+        ),
+        (
+            "steps:\n  - id: p\n    type: parallel\n    branches:\n      - - {id: a, type: nope}",
+            "unknown step type 'nope'",
+            "5:11",
+        ),
+        (f"steps:\n  - id: c\n    type: conditional\n    then: [{X % 'a'}]", "no condition", "2:5"),
+        ("steps:\n  - {id: c, type: conditional, condition: 'true'}", "at least one step", "2:5"),
+        (
+            f"steps:\n  - id: c\n    type: conditional\n    condition: 'a ='\n    then: [{X % 'a'}]",
+            "cannot be read",
+            "2:5",
+        ),
+        (f"steps:\n  - {{id: f, type: for_each, steps: [{X % 'a'}]}}", "no items", "2:5"),
+        ("steps:\n  - {id: f, type: for_each, items: xs}", "at least one step", "2:5"),
+        ("steps:\n  - {id: p, type: parallel}", "at least one step", "2:5"),
+        (
+            f"steps:\n  - id: p\n    type: parallel\n    steps: [{X % 'a'}]\n    branches: [[{X % 'b'}]]",
+            "both steps and branches",
+            "2:5",
+        ),
+        ("steps:\n  - id: a\n    prompt: 'inline: x'\n    then: []", "'then' belongs to conditional", "4:11"),
+        (
+            f"steps:\n  - id: p\n    type: parallel\n    prompt: 'inline: x'\n    steps: [{X % 'a'}]",
+            "'prompt' belongs to llm",
+            "4:13",
+        ),
+        (
+            f"steps:\n  - id: p\n    type: parallel\n    items: xs\n    steps: [{X % 'a'}]",
+            "'items' belongs to for_each",
+            "4:12",
+        ),
+        (
+            f"steps:\n  - id: p\n    type: parallel\n    steps:\n      - {X % 'a'}\n      - {X % 'a'}",
+            "Duplicate step name 'a'",
+            "6:14",
+        ),
+        (
+            (
+                "steps:\n  - id: p\n    type: parallel\n    steps:\n      - {id: a, prompt: 'inline: x'}\n"
+                "      - id: b\n        prompt: 'inline: {{ a }}'"
+            ),
+            "at the same time",
+            "7:17",
+        ),
+        (
+            f"steps:\n  - id: c\n    type: conditional\n    when: b == 1\n    then: [{X % 'a'}]\n  - {X % 'b'}",
+            "only later",
+            "4:11",
+        ),
+        ("steps: [{id: a, prompt: 'inline: x', retry: 0}]", "0 attempts", "1:"),
+        ("steps: [{id: a, prompt: 'inline: x', timeout: -1}]", "timeout", "1:"),
+        ("input:\n  text: str\nsteps: [{id: a, prompt: 'inline: x'}]", "did you mean 'string'", "2:9"),
+        ("input: {}\nsteps:\n  - id: a\n    prompt: 'inline: {{ txt }}'", "nothing provides", "4:13"),
+        (
+            "input: {text: string}\nsystem_prompt: 'inline: {{ txt }}'\nsteps: [{id: a, prompt: 'inline: x'}]",
+            "did you mean 'text'",
+            "2:16",
+        ),
+        ("inputs: {connector: docs}\nsteps: [{id: a, prompt: 'inline: x'}]", "this is a chain file", "1:1"),
+        ("steps: [{id: a, prompt: 'inline: x'}]\noutputs: [{save: a.jsonl, from: a}]", "this is a chain file", "2:1"),
+        ("inputs: {text: string}\nsteps: [{id: a, prompt: 'inline: x'}]", "did you mean 'input'", "1:1"),
+    ],
+)
+def test_faults_of_nested_places_have_line_and_column(text: str, says: str, place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(text)
+    assert says in str(caught.value)
+    assert f"w.yaml:{place}" in str(caught.value)
+
+
+def test_all_faults_of_nested_steps_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(
+            "steps:\n  - id: c\n    type: conditional\n    condition: 'true'\n    then: [{id: a}]\n"
+            "    else: [{id: b, prompt: 'lost#v1'}]\n  - {id: d, type: nope}"
+        )
+    assert all(part in str(caught.value) for part in ("3 faults", "then[0]", "else[0].prompt", "steps[1]"))
+
+
+def test_other_files_do_not_write_steps_that_hold_steps() -> None:
+    with pytest.raises(ConfigurationError, match="only workflow files"):
+        build_step(StepDefinition(id="a", type="parallel"))

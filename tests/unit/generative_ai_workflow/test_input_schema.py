@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from generative_ai_workflow import ConfigurationError, DefinitionError, TransformStep, Workflow
+
+DECLARED = {
+    "text": "string",
+    "count": {"type": "integer", "minimum": 1, "default": 3},
+    "tags": {"type": "array", "items": {"type": "string"}, "required": False},
+}
+
+
+def workflow(declared: Any = DECLARED) -> Workflow:
+    return Workflow([TransformStep("seen", lambda names: dict(names), inline=True)], input_schema=declared)
+
+
+def test_defaults_are_filled_in() -> None:
+    assert workflow().checked({"text": "a"}) == {"text": "a", "count": 3}
+    assert workflow().checked({"text": "a", "count": 5, "tags": ["x"]}) == {"text": "a", "count": 5, "tags": ["x"]}
+
+
+def test_defaults_are_not_shared_between_runs() -> None:
+    made = workflow({"items": {"type": "array", "default": []}})
+    made.checked({})["items"].append(1)
+    assert made.checked({}) == {"items": []}
+
+
+def test_one_error_names_every_name_that_is_wrong() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        workflow().checked({"txet": "a", "count": 0, "tags": ["a", 1]})
+    told = str(caught.value)
+    for part in (
+        "'text' is missing",
+        "'txet' is not declared (did you mean 'text'?)",
+        "'count': 0",
+        "'tags'",
+        "string",
+    ):
+        assert part in told
+    assert "text (string)" in caught.value.hint
+    assert "count (integer, optional)" in caught.value.hint
+
+
+def test_what_is_no_mapping_is_refused_as_ever() -> None:
+    with pytest.raises(ConfigurationError, match="dict with text keys"):
+        workflow().checked([1])  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="'text' is missing"):
+        workflow().checked(None)
+
+
+def test_values_that_are_no_json_are_told_by_their_type() -> None:
+    with pytest.raises(ConfigurationError, match="'text': a value of type object does not fit"):
+        workflow().checked({"text": object()})
+    assert workflow({"picture": {}}).checked({"picture": object})["picture"] is object
+
+
+def test_a_whole_schema_may_be_given() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/word"}, "b": {"type": "integer"}},
+        "required": ["a"],
+        "dependentRequired": {"b": ["c"]},
+        "$defs": {"word": {"type": "string", "maxLength": 3}},
+    }
+    made = workflow(schema)
+    assert made.input_schema == schema
+    assert made.checked({"a": "abc", "more": 1}) == {"a": "abc", "more": 1}
+    for wrong, told in (({"a": "abcd"}, "maxLength"), ({"b": 1, "a": ""}, "dependentRequired"), ({}, "'a' is missing")):
+        with pytest.raises(ConfigurationError, match=told):
+            made.checked(wrong)
+
+
+class Letter(BaseModel):
+    text: str
+    pages: int = 1
+
+
+def test_a_pydantic_model_may_be_given() -> None:
+    made = workflow(Letter)
+    assert made.checked({"text": "a"}) == {"text": "a", "pages": 1}
+    with pytest.raises(ConfigurationError, match="'pages'"):
+        made.checked({"text": "a", "pages": "two"})
+
+
+def test_without_a_declaration_anything_goes() -> None:
+    made = workflow(None)
+    assert made.input_schema is None
+    assert made.checked({"a": object}) == {"a": object}
+
+
+def test_an_empty_declaration_takes_nothing() -> None:
+    assert workflow({}).checked({}) == {}
+    with pytest.raises(ConfigurationError, match="'a' is not declared"):
+        workflow({}).checked({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"a": "str"}, "did you mean 'string'?"),
+        ({"a": "strnig"}, "did you mean 'string'?"),
+        ({"a": 3}, "'a'"),
+        ({"a": {"type": "integer", "default": "x"}}, "default does not fit"),
+        ({"a": {"type": "string", "default": "x", "required": True}}, "has a default"),
+        ({"a": {"type": "string", "required": "yes"}}, "true or false"),
+        ({"a": {"pattern": "("}}, "'a'"),
+        ({"a": {"$ref": "https://example.org/x"}}, "'a'"),
+        ({1: "string"}, "must be a text"),
+        ("text", "mapping of names to types"),
+    ],
+)
+def test_what_cannot_be_declared(declared: Any, told: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        workflow(declared)
+    assert told in str(caught.value)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from generative_ai_workflow import (
+    ConditionalStep,
+    ConfigurationError,
+    ForEachStep,
+    LLMStep,
+    ParallelStep,
+    StepContext,
+    TransformStep,
+    Workflow,
+    WorkflowConfig,
+    WorkflowStep,
+)
+from generative_ai_workflow.condition import Condition
+
+
+def ask(name: str, prompt: str = "x", **more: Any) -> LLMStep:
+    return LLMStep(name, prompt, **more)
+
+
+def skipped_unless(step: LLMStep, condition: str) -> LLMStep:
+    step.when = Condition(condition)
+    return step
+
+
+def work(name: str) -> TransformStep:
+    return TransformStep(name, lambda names: 1)
+
+
+class Own(WorkflowStep):
+    def execute(self, context: StepContext) -> dict[str, Any]:
+        return {"anything": 1}
+
+
+REFUSED = {
+    "a template and a later step": ([ask("a", "{b}"), ask("b")], "only later"),
+    "a circle": ([ask("a", "{b}"), ask("b", "{a}")], "only later"),
+    "a system prompt": ([ask("a", system_prompt="{b}"), ask("b")], "only later"),
+    "a later output": ([ask("a", "{k}"), ask("b", output="k")], "only later"),
+    "a later {name}_output": ([ask("a", "{b_output}"), ask("b")], "only later"),
+    "a condition of a branch": ([ConditionalStep("c", "b == 1", work("x")), work("b")], "only later"),
+    "a condition that skips": ([skipped_unless(ask("a"), "steps.b == 1"), work("b")], "only later"),
+    "a reference": ([ask("a", "{x}", inputs={"x": "${steps.b}"}), work("b")], "only later"),
+    "a bare reference": ([ask("a", "{x}", inputs={"x": "${b}"}), work("b")], "only later"),
+    "items": ([ForEachStep("f", "b", work("x")), work("b")], "only later"),
+    "a nested step": ([ConditionalStep("c", "true", ask("a", "{b}")), work("b")], "only later"),
+    "itself": ([ask("a", "{x}", inputs={"x": "${steps.a}"})], "only later"),
+    "the container from inside": ([ConditionalStep("c", "true", ask("a", "{c}"))], "only later"),
+    "the other branch": ([ConditionalStep("c", "true", work("x"), ask("a", "{x}"))], "other branch of 'c'"),
+    "a branch beside it": ([ParallelStep("p", [work("x"), ask("a", "{x}")])], "same time, in 'p'"),
+    "a branch that may not be taken": ([ConditionalStep("c", "true", work("x")), ask("a", "{x}")], "only if 'c'"),
+    "inside a loop": ([ForEachStep("f", [1], work("x")), ask("a", "{x}")], "stays inside 'f'"),
+    "inside a loop in a branch": (
+        [ConditionalStep("c", "true", ForEachStep("f", [1], work("x"))), ask("a", "{x}")],
+        "stays inside 'f'",
+    ),
+    "an item outside of its loop": ([ForEachStep("f", [1], work("x")), ask("a", "{item}")], "item of 'f'"),
+    "an output twice": ([ask("a", output="k"), ask("b", output="k")], "both leave 'k'"),
+    "an output called like a step": ([ask("a", output="b"), ask("b")], "both leave 'b'"),
+    "an output called like another one's": ([work("a"), work("a_output")], "both leave 'a_output'"),
+    "an output of a branch and a later one": (
+        [ConditionalStep("c", "true", ask("a", output="k")), ask("b", output="k")],
+        "both leave 'k'",
+    ),
+    "an output like an item": ([ForEachStep("f", [1], ask("a", output="item"))], "hide the item of 'f'"),
+}
+
+
+@pytest.mark.parametrize(("steps", "told"), REFUSED.values(), ids=REFUSED)
+def test_names_that_can_never_be_there_are_refused_when_the_workflow_is_defined(
+    steps: list[WorkflowStep], told: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Workflow(steps)
+    assert told in str(caught.value)
+    assert caught.value.hint
+
+
+FINE = {
+    "a step called like a part of the input": [ask("text", "Clean: {text}")],
+    "names of the input": [ask("a", "{x} {y}", inputs={"y": "${z}"})],
+    "an unknown step": [ask("a", "{x}", inputs={"x": "${steps.before}"})],
+    "earlier steps": [work("a"), ask("b", "{a} {a_output}", output="k"), ask("c", "{k} {b_output} {llm_response}")],
+    "inside a branch": [ConditionalStep("c", "true", [work("a"), ask("b", "{a}")])],
+    "both branches": [ConditionalStep("c", "true", ask("a", output="k"), ask("b", output="k")), ask("d", "{k} {c}")],
+    "a guarded step": [ConditionalStep("c", "true", work("a")), skipped_unless(ask("b", "{a}"), "c == 'true'")],
+    "inside another branch": [
+        ConditionalStep("c", "true", work("a")),
+        ConditionalStep("d", "c == 'true' and a == 1", ask("b", "{a}")),
+    ],
+    "after a parallel step": [ParallelStep("p", [[work("a"), ask("b", "{a}")], work("c")]), ask("d", "{a} {c} {p}")],
+    "a loop": [ForEachStep("f", "xs", [ask("a", "{item} {index}"), ask("b", "{a}")]), ask("c", "{f}")],
+    "a loop in a loop": [ForEachStep("f", "xs", ForEachStep("g", "${x.ys}", ask("a", "{x} {y}"), item="y"), item="x")],
+    "the same output in two loops": [
+        ForEachStep("f", "xs", ask("a", output="k")),
+        ForEachStep("g", "xs", ask("b", output="k")),
+    ],
+    "errors of a loop": [ForEachStep("f", "xs", work("a"), continue_on_error=True), ask("b", "{f_errors}")],
+    "a name of the shape itself": [ConditionalStep("c", "'a' in steps or len(input) > 1", work("a"))],
+}
+
+
+@pytest.mark.parametrize("steps", FINE.values(), ids=FINE)
+def test_names_that_may_be_there_are_left_alone(steps: list[WorkflowStep]) -> None:
+    Workflow(steps)
+
+
+CLOSED = {
+    "a misspelt name": (ask("a", "{txt}"), "did you mean 'text'?"),
+    "a misspelt part of the input": (ask("a", "{x}", inputs={"x": "${input.txt}"}), "did you mean 'text'?"),
+    "a misspelt step": (ask("a", "{x}", inputs={"x": "${steps.frist}"}), "did you mean 'first'?"),
+    "a name in a condition": (skipped_unless(ask("a"), "len(txt) > 1"), "did you mean 'text'?"),
+    "a name of a system prompt": (ask("a", system_prompt="In {langage}."), "did you mean 'language'?"),
+    "its own name": (ask("a", "{a}"), "only later"),
+}
+
+
+@pytest.mark.parametrize(("step", "told"), CLOSED.values(), ids=CLOSED)
+def test_a_declared_input_makes_misspelt_names_errors(step: LLMStep, told: str) -> None:
+    config = WorkflowConfig(variables={"language": "en"})
+    with pytest.raises(ConfigurationError) as caught:
+        Workflow([ask("first", "{text} {language}"), step], config=config, input_schema={"text": "string"})
+    assert told in str(caught.value)
+
+
+def test_a_step_that_may_leave_any_key_leaves_the_question_open() -> None:
+    for step in (work("a"), Own("own")):
+        Workflow([step, ask("b", "{anything}")], input_schema={"text": "string"})
+    with pytest.raises(ConfigurationError, match="nothing provides"):
+        Workflow([work("a"), ask("b", "{x}", inputs={"x": "${steps.c}"})], input_schema={"text": "string"})
+
+
+def test_what_is_declared_may_be_called_like_a_later_step() -> None:
+    Workflow([ask("a", "{b}"), ask("b")], input_schema={"b": "string"})
+    Workflow([ask("a", "{b}"), ask("b")], config={"variables": {"b": 1}})
+    Workflow([ForEachStep("f", [1], work("x"), item="y"), ask("a", "{item}")], input_schema={"item": "string"})
+
+
+def test_an_item_does_not_hide_the_declared_input() -> None:
+    with pytest.raises(ConfigurationError, match="would hide"):
+        Workflow([ForEachStep("f", [1], ask("a", "{item}"))], input_schema={"item": "string"})
+
+
+def test_the_systems_prompt_of_the_workflow_counts() -> None:
+    with pytest.raises(ConfigurationError, match="'langage'"):
+        Workflow([ask("a", "{text}")], config={"system_prompt": "{{ langage }}"}, input_schema={"text": "string"})
