@@ -75,6 +75,29 @@ def test_the_schema_accepts_the_file(fmf, tmp_path):
     jsonschema.validate(load_yaml(FILE, source="fmf.yaml").data, schema)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fine", "wrong"),
+    [
+        (
+            "chain",
+            "name: c\ninputs: {connector: docs, select: a.txt}\nsteps: [{id: s, prompt: p#v1, output: k, retry: 2}]",
+            "name: c\nsteps: [{id: s, type: parallel}]",
+        ),
+        (
+            "workflow",
+            "input: {text: string}\nsteps: [{id: s, prompt: 'inline: {{ text }}'}]",
+            "steps: [{id: s, type: parallel}]",
+        ),
+    ],
+)
+def test_chains_and_workflow_files_have_schemas_as_well(fmf, kind, fine, wrong):
+    schema = json.loads(fmf("config", "schema", kind).stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(load_yaml(fine, source="x").data, schema)
+    assert not jsonschema.Draft202012Validator(schema).is_valid(load_yaml(wrong, source="x").data)
+    assert fmf("config", "schema", "nothing").exit_code == 2
+
+
 def test_check_loads_the_chain_that_the_file_names(fmf, tmp_path):
     (tmp_path / "fmf.yaml").write_text(FILE + "run: {chain_config: chains/c.yaml}\n")
     missing = fmf("config", "check")
