@@ -48,9 +48,12 @@ class AwaitedHouse(LLMProvider):
         return House().complete(request)
 
 
+KINDS = ("sync class", "sync instance", "async class", "async instance")
+
+
 @pytest.mark.requirement("FR-023", "SC-004", "story 3.1")
 @every_way
-@pytest.mark.parametrize("item", [House, House(), AwaitedHouse, AwaitedHouse()], ids=repr)
+@pytest.mark.parametrize("item", [House, House(), AwaitedHouse, AwaitedHouse()], ids=KINDS)
 def test_a_registered_provider_stands_beside_the_built_in_ones(way, item, openai):
     PluginRegistry.register_provider("house", item)
     assert {"house", "openai", "mock"} <= set(PluginRegistry.list_providers())

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from chatmodels.errors import ChatModelError, chat_model_error
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage, ToolCall
-from fmf_core.errors import Code, ConfigurationError
+from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from fmf_core.nearest import known_hint
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def exception_of(failure: Failure) -> BaseException:
     if isinstance(failure, Code):
         return scripted_error(failure)
     if isinstance(failure, type):
-        return failure()
+        # The house's own errors have to say something.
+        told: Callable[..., BaseException] = failure
+        return told("the mock was told to fail") if issubclass(failure, FrameworkError) else failure()
     # One object for all calls would keep the frames of every call that it was raised in.
     failure.__traceback__ = failure.__context__ = None
     return failure
