@@ -179,3 +179,15 @@ def test_a_known_sink_is_refused_as_long_as_there_are_no_exporters():
 def test_a_missing_prompt_is_a_prompt_error():
     with pytest.raises(PromptError, match="nope#v1"):
         compiled(step(prompt="nope#v1"))
+
+
+def test_a_step_may_be_tried_again_and_have_a_time_limit():
+    made = llm(compiled(step(retry=3, timeout=5)))
+    assert (made.retry.max_attempts, made.timeout) == (3, 5.0)
+    with pytest.raises(ConfigError, match="0 attempts"):
+        compiled(step(retry=0))
+
+
+def test_an_output_that_would_hide_a_step_has_its_place():
+    text = fault(step("one", output="two"), step("two", output="three"))
+    assert "steps[1]: step 'two': steps 'one' and 'two' both leave 'two'" in text

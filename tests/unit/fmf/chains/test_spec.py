@@ -77,3 +77,24 @@ def test_a_missing_file(tmp_path):
 def test_an_empty_file_misses_everything(tmp_path):
     with pytest.raises(ConfigError, match="name: is missing"):
         load_chain(write(tmp_path, ""))
+
+
+@pytest.mark.parametrize("kind", ["conditional", "parallel", "for_each"])
+def test_steps_that_hold_steps_are_told_apart_from_misspelt_ones(tmp_path, kind):
+    text = f"{GOOD.strip()}\n".replace(
+        "outputs:", f"  - id: two\n    type: {kind}\n    then: []\n    steps: []\noutputs:"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_chain(write(tmp_path, text))
+    assert f"chain.yaml:10:11: steps[1].type: type {kind!r} holds steps, which only workflow files have" in str(
+        caught.value
+    )
+    assert "1 fault" in str(caught.value)
+    assert exit_status(caught.value) == 2
+    with pytest.raises(ConfigError, match="only workflow files"):
+        load_chain({"name": "c", "steps": [{"id": "a", "type": kind}]})
+
+
+def test_all_of_them_are_told_at_once():
+    with pytest.raises(ConfigError, match="2 faults"):
+        load_chain({"name": "c", "steps": [{"id": "a", "type": "parallel"}, {"id": "b", "type": "for_each"}]})
