@@ -115,14 +115,27 @@ class _Check:
         self.position: dict[int, int] = {}
         self.makers: dict[str, list[_Maker]] = {}
         self.loops: dict[str, str] = {}
+        self.looped: set[str] = set()
         self._index(steps, ())
 
     def run(self) -> None:
+        self._check_records()
         self._sequence(self.steps, _Sight(), ())
+
+    def _check_records(self) -> None:
+        """Refuse names that the records of a loop use: `NAME[0]` is what a step inside left for the first item."""
+        for makers in self.makers.values():
+            step = makers[0].step
+            inside, bracket, _ = step.name.partition("[")
+            if bracket and inside in self.looped:
+                complaint = f"the records of a run call {inside!r} so, for one item of its loop"
+                raise _error(step, "id", complaint, "call it something else")
 
     def _index(self, steps: Sequence[WorkflowStep], trail: Trail) -> None:
         for step in steps:
             self.position[id(step)] = len(self.position)
+            if any(isinstance(level.step, ForEachStep) for level in trail):
+                self.looped.add(step.name)
             for key in _keys(step):
                 self.makers.setdefault(key, []).append(_Maker(step, trail, self.position[id(step)]))
             if isinstance(step, ForEachStep):

@@ -39,7 +39,7 @@ class ForEachStep(BuiltInStep):
         concurrency: how many items at a time.
         max_items: the longest list; a longer one fails the step before anything is done.
         continue_on_error: whether a failure leaves the other items alone; such an item has the value `None`, and
-            `{name}_errors` says why, by index.
+            `{name}_errors` says why, by index as text.
         retry: of the whole step, as with `WorkflowStep`.
         timeout: as with `WorkflowStep`.
 
@@ -99,7 +99,7 @@ class ForEachStep(BuiltInStep):
         await side_by_side(run, len(items), self.concurrency)
         output: dict[str, Any] = {self.name: values, f"{self.name}_output": values}
         if self.continue_on_error:
-            output[f"{self.name}_errors"] = dict(sorted(errors.items()))
+            output[f"{self.name}_errors"] = {str(number): errors[number] for number in sorted(errors)}
         return output
 
     def _listed(self, found: Any) -> list[Any]:

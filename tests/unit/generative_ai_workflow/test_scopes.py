@@ -67,6 +67,7 @@ REFUSED = {
         [ConditionalStep("c", "true", ask("a", output="k")), ask("b", output="k")],
         "both leave 'k'",
     ),
+    "a name like a record": ([ForEachStep("f", [1], work("a")), work("a[0]")], "call 'a' so"),
     "an output like an item": ([ForEachStep("f", [1], ask("a", output="item"))], "hide the item of 'f'"),
 }
 
