@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from generative_ai_workflow.exceptions import WorkflowError as WorkflowError
     from generative_ai_workflow.handle import WorkflowHandle as WorkflowHandle
     from generative_ai_workflow.middleware.base import Middleware as Middleware
+    from generative_ai_workflow.observability.prometheus import PrometheusExporter as PrometheusExporter
+    from generative_ai_workflow.observability.prometheus import RunCollector as RunCollector
+    from generative_ai_workflow.observability.run_metrics import RunMetrics as RunMetrics
     from generative_ai_workflow.observability.tracker import CostTracker as CostTracker
     from generative_ai_workflow.observability.tracker import TokenUsageTracker as TokenUsageTracker
     from generative_ai_workflow.plugins.registry import PluginRegistry as PluginRegistry
@@ -76,6 +79,8 @@ facade(
         ),
         "generative_ai_workflow.handle": "WorkflowHandle",
         "generative_ai_workflow.middleware.base": "Middleware",
+        "generative_ai_workflow.observability.prometheus": "PrometheusExporter RunCollector",
+        "generative_ai_workflow.observability.run_metrics": "RunMetrics",
         "generative_ai_workflow.observability.tracker": "CostTracker TokenUsageTracker",
         "generative_ai_workflow.plugins.registry": "PluginRegistry",
         "generative_ai_workflow.providers.base": "LLMProvider LLMRequest LLMResponse TokenUsage",

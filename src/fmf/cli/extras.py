@@ -10,6 +10,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "openai": ("openai",),
     "local": ("xllamacpp",),
     "aws": ("boto3",),
+    "prometheus": ("prometheus_client",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 """Extra to the packages that it brings."""

@@ -8,7 +8,7 @@ from typing import Any
 from chatmodels.config import Price
 from chatmodels.errors import charges_in
 from chatmodels.pricing import has_price
-from chatmodels.spending import Budget
+from chatmodels.spending import Budget, CallBudget
 from chatmodels.types import ChatRequest, ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.forks import Lock
@@ -37,7 +37,7 @@ class TokenUsageTracker(Middleware):
 
     def record(self, used: Countable | None) -> None:
         """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing."""
-        calls = _costs(used)
+        calls = charges_of(used)
         with self._lock():
             for usage in (usage for usages, _ in calls for usage in usages):
                 key = (usage.provider, usage.model)
@@ -115,7 +115,8 @@ class CostTracker(Middleware):
         costs.record(result.metrics.token_usage_total)
         costs.assert_within_budget()
 
-    As middleware it refuses every call that begins when the budget is spent; the run then ends as FAILED.
+    As middleware it keeps the runs of all engines that use it to the limit, as a `chatmodels.Budget` does: before each
+    request the most that it can cost is set aside, and one that does not fit is refused; the run then ends as FAILED.
 
     Args:
         limit_usd: the budget in US dollars; `None` is no limit.
@@ -139,28 +140,43 @@ class CostTracker(Middleware):
         An answer from a cache or a recording costs nothing. What a response or a step says of its own cost counts, but
         for models that have a price in `prices`. Models without a known price are kept in `unpriced_models`.
         """
-        for (*failed, usage), told in _costs(used):
+        for (*failed, usage), told in charges_of(used):
             priced = told and any(has_price(each.model, self._prices) for each in (*failed, usage))
             self._budget.count(usage, None if priced else told, failed)
 
-    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest | None:  # noqa: ARG002
-        """Stop the run when the budget is spent."""
-        if self.limit_usd is not None and self._budget.spent_usd >= self.limit_usd:
-            raise AbortError(self._budget.complaint, op="cost_tracker", code=BudgetExceededError.default_code)
-        return None
+    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Put the budget in force for one call."""
+        CallBudget(self._budget).begin()
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
-        """Count one call."""
-        self.record(response)
+        """Count one call, unless its requests were counted one by one."""
+        call = CallBudget.end(self._budget)
+        if call is None or not call.counted:
+            self.record(response)
 
     async def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:  # noqa: ARG002
-        """Count what a call was charged for that failed."""
-        self.record(error)
+        """Count what a call was charged for that failed, and stop the run where the budget refused it."""
+        call = CallBudget.end(self._budget)
+        if call is None or not call.counted:
+            self.record(error)
+        if call is not None and call.refusal is not None:
+            refusal = call.refusal
+            raise AbortError(refusal.message, op="cost_tracker", code=refusal.code, hint=refusal.hint) from refusal
 
     @property
     def estimated_cost_usd(self) -> float:
-        """What the recorded calls cost, in US dollars, as far as their prices are known."""
+        """What the recorded calls cost, in US dollars, as far as their prices and their tokens are known."""
         return self._budget.spent_usd
+
+    @property
+    def assumed_usd(self) -> float:
+        """The most that requests can have cost whose cost nobody knows; it counts towards the budget."""
+        return self._budget.assumed_usd
+
+    @property
+    def left_usd(self) -> float | None:
+        """What further calls may cost, in US dollars; `None` without a limit."""
+        return self._budget.left_usd
 
     @property
     def unpriced_models(self) -> tuple[str, ...]:
@@ -181,7 +197,7 @@ class CostTracker(Middleware):
         self._budget = Budget(self.limit_usd, prices=self._prices)
 
 
-def _costs(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], float | None]]:
+def charges_of(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], float | None]]:
     """What was used, call by call: the tokens of all its requests, and the cost that is told along."""
     if used is None:
         return []

@@ -13,7 +13,7 @@ NAMES = """
     LLMResponse TokenUsage MockLLMProvider PluginRegistry Middleware detect_pii redact_pii TokenUsageTracker
     CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError ProviderAuthError
     PluginError PluginNotFoundError PluginRegistrationError ExpressionError WorkflowHandle DefinitionError TemplateError
-    BudgetExceededError ForEachStep ParallelStep
+    BudgetExceededError ForEachStep ParallelStep RunMetrics PrometheusExporter RunCollector
 """.split()  # noqa: SIM905
 
 PATHS = """
