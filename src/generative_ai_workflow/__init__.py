@@ -8,8 +8,11 @@ from fmf_core.facade import facade
 # For tools that read code; at run time each name comes from its home when it is first asked for.
 if TYPE_CHECKING:
     from chatmodels.providers.mock import MockChatModel
+    from fmf_core.personal import Finding as Finding
     from fmf_core.personal import detect_pii as detect_pii
+    from fmf_core.personal import find_pii as find_pii
     from fmf_core.personal import redact_pii as redact_pii
+    from fmf_core.pseudonyms import Pseudonyms as Pseudonyms
     from generative_ai_workflow.config import FrameworkConfig as FrameworkConfig
     from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
     from generative_ai_workflow.context import StepContext as StepContext
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from generative_ai_workflow.exceptions import WorkflowError as WorkflowError
     from generative_ai_workflow.handle import WorkflowHandle as WorkflowHandle
     from generative_ai_workflow.middleware.base import Middleware as Middleware
+    from generative_ai_workflow.middleware.pseudonyms import PseudonymMiddleware as PseudonymMiddleware
     from generative_ai_workflow.observability.prometheus import PrometheusExporter as PrometheusExporter
     from generative_ai_workflow.observability.prometheus import RunCollector as RunCollector
     from generative_ai_workflow.observability.run_metrics import RunMetrics as RunMetrics
@@ -65,7 +69,8 @@ facade(
     __name__,
     {
         "chatmodels.providers.mock": "MockLLMProvider=MockChatModel",
-        "fmf_core.personal": "detect_pii redact_pii",
+        "fmf_core.personal": "Finding detect_pii find_pii redact_pii",
+        "fmf_core.pseudonyms": "Pseudonyms",
         "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
         "generative_ai_workflow.context": "StepContext",
         "generative_ai_workflow.control_flow": "ConditionalStep ForEachStep ParallelStep",
@@ -79,6 +84,7 @@ facade(
         ),
         "generative_ai_workflow.handle": "WorkflowHandle",
         "generative_ai_workflow.middleware.base": "Middleware",
+        "generative_ai_workflow.middleware.pseudonyms": "PseudonymMiddleware",
         "generative_ai_workflow.observability.prometheus": "PrometheusExporter RunCollector",
         "generative_ai_workflow.observability.run_metrics": "RunMetrics",
         "generative_ai_workflow.observability.tracker": "CostTracker TokenUsageTracker",

@@ -11,6 +11,7 @@ NAMES = """
     FrameworkConfig WorkflowEngine Workflow WorkflowConfig WorkflowStep LLMStep TransformStep ConditionalStep
     StepContext StepResult StepStatus WorkflowResult WorkflowStatus ExecutionMetrics LLMProvider LLMRequest
     LLMResponse TokenUsage MockLLMProvider PluginRegistry Middleware detect_pii redact_pii TokenUsageTracker
+    Finding find_pii Pseudonyms PseudonymMiddleware
     CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError ProviderAuthError
     PluginError PluginNotFoundError PluginRegistrationError ExpressionError WorkflowHandle DefinitionError TemplateError
     BudgetExceededError ForEachStep ParallelStep RunMetrics PrometheusExporter RunCollector

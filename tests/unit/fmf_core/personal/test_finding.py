@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmf_core.personal import detect_pii, redact_pii
+from fmf_core.errors import ConfigurationError
+from fmf_core.personal import detect_pii, find_pii, redact_pii
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,111 @@ def test_hostile_text_costs_no_more_than_its_length(unit):
     before = time.process_time()
     redact_pii(unit * (100_000 // len(unit)))
     assert time.process_time() - before < 5
+
+
+PIECES = ["1", "12 ", "0", "+49", "(0", "4111 ", "DE89 ", "AB12 34 ", "BSN ", "tel. ", "a@", "a.b", "x@y.zz ", "[at]"]
+PIECES += [
+    "://a:",
+    "password=",
+    "sk-",
+    "eyJ",
+    "order no. ",
+    "\\n",
+    "-",
+    ".",
+    " ",
+    "A",
+    "f",
+    "٣",
+    "\u00a0",
+    "\uff0b",
+    "::1",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4))
+def test_no_mixture_makes_it_slower_than_its_length(pieces):
+    text = "".join(pieces) * 3_000
+    before = time.process_time()
+    find_pii(text[:48_000])
+    assert time.process_time() - before < 5
+
+
+def test_many_findings_in_a_long_text_are_all_found():
+    text = "write to ann@example.com or call +49 30 901820. " * 20_000
+    found = find_pii(text)
+    assert len(found) == 40_000
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
+
+
+def test_a_finding_says_where_and_whose_it_is_and_does_not_show_what_it_is():
+    text = "Steuer-ID 86095742719, IBAN DE89370400440532013000, SSN 123-45-6789"
+    found = find_pii(text)
+    assert [(one.kind, one.country, text[one.start : one.end]) for one in found] == [
+        ("national_id", "DE", "86095742719"),
+        ("iban", "DE", "DE89370400440532013000"),
+        ("ssn", "US", "123-45-6789"),
+    ]
+    assert "86095742719" not in repr(found)
+
+
+def test_only_the_wanted_kinds_are_found_and_the_others_are_not_taken_for_them():
+    text = "pay 4111 1111 1111 1111 from 10.0.0.1"
+    assert [one.kind for one in find_pii(text, ["ip_address", "phone"])] == ["ip_address"]
+    with pytest.raises(ConfigurationError, match=r"not known: 'e-mail'") as caught:
+        find_pii(text, ["email", "e-mail"])
+    assert "email, iban" in caught.value.hint
+    with pytest.raises(ConfigurationError, match="'email'"):
+        find_pii(text, "email")
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("postgres://app:s3cr3tpw@db.example.com/x", "s3cr3tpw"),
+        ("password = 'tr0ub4dor&3'", "tr0ub4dor&3"),
+        ('{"api_key": "abc\\"def123"}', 'abc\\"def123'),
+        ("Authorization: Bearer abcdef123456", "Bearer abcdef123456"),
+        ("the key is sk-abcdefghijkl1234.", "sk-abcdefghijkl1234"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMI\n-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nMI\n-----END PRIVATE KEY-----",
+        ),
+    ],
+)
+def test_of_credentials_the_secret_is_found_and_its_name_stays(text, secret):
+    assert detect_pii(text) == {"credential": [secret]}
+    assert redact_pii(text) == text.replace(secret, "[CREDENTIAL]")
+
+
+def test_escaped_line_ends_are_no_part_of_what_follows():
+    text = r"to:\nann@example.com\t555-123-4567\n"
+    assert detect_pii(text) == {"email": ["ann@example.com"], "phone": ["555-123-4567"]}
+
+
+def test_other_spaces_hyphens_and_digits_are_seen_and_given_back_as_they_were():
+    card, phone = "\uff14111\u00a01111\u00a01111\u00a01111", "+49\u202f30\u202f901820\u201112"
+    text = f"Karte {card}, Telefon {phone}"
+    assert detect_pii(text) == {"credit_card": [card], "phone": [phone]}
+    assert redact_pii(text) == "Karte [CREDIT_CARD], Telefon [PHONE]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550e8400-e29b-41d4-a716-446655440000",
+        "md5 d41d8cd98f00b204e9800998ecf8427e sha 3f786850e387550fdab836ed7e6dc881de23001b",
+        "1732800000000 2024-10-21T12:30:45.123456Z 1732800000.123456",
+        "ISBN 978-3-16-148410-0, ISSN 0317-8471, EAN 4006381333931, IMEI 490154203237518",
+        "Chrome/120.0.0.0, version 1.2.3.4, v10.20.30.40, section 4.1.2.3",
+        "127.0.0.1, 0.0.0.0, 255.255.255.0, ::1",
+        "1,234,567.89 EUR, +15 000 000 EUR, 12 345 678, 100 200 300",
+        "git@github.com:owner/repository.git, icon@2x.png, lodash@4.17.21",
+        "order no. 0171 1234567, Bestellnummer 0301234567, invoice 240315-1238",
+        "000000000000, 1111111111, 123456789, 12345678901",
+        "due 01.02.2024 12 pieces, 10-11-2024, 2024/10/11",
+    ],
+)
+def test_ordinary_numbers_are_left_alone(text):
+    assert detect_pii(text) == {}

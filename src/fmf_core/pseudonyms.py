@@ -1,0 +1,243 @@
+"""Pseudonyms for personal data: a token for each value on the way out, the values in their places on the way back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from fmf_core.errors import ConfigurationError
+from fmf_core.forks import Lock
+from fmf_core.personal import find_pii
+
+Key = tuple[str, int]
+"""What a token says: its kind in capitals and its number."""
+
+LITERAL = "TEXT"
+"""The kind of those tokens that stand for text which looked like a token before anything was replaced."""
+MOST_VALUES = 1_000_000
+"""How many values one table holds."""
+
+_KIND = r"[A-Za-z]{2,20}(?:(?:\\?_|[ -]){1,2}[A-Za-z]{2,20}){0,2}"
+# As it was written, and as models write it: in another case, with spaces, with Markdown's backslashes; or bare, in
+# which case it must be exact.
+_TOKEN = re.compile(
+    rf"\\?\[[ ]{{0,2}}({_KIND})(?:\\?_|[ -]|\#){{0,3}}([0-9]{{1,7}})[ ]{{0,2}}\\?\]"
+    r"|(?<![\w\[\\-])([A-Z]{2,20}(?:\\?_[A-Z]{2,20}){0,2})\\?_([0-9]{1,7})(?![\w-])"
+)
+_BETWEEN_WORDS = re.compile(r"(?:\\?_|[ -])+")
+_FENCED = re.compile(r"```[A-Za-z]{0,10}[ ]{0,5}\n(.*?)```", re.DOTALL)
+
+
+class Pseudonyms:
+    """Puts a token such as `[EMAIL_1]` in the place of personal data, and the data back in the place of the token.
+
+    The same value has the same token for as long as the object lives. The table is kept in memory only: it is in no
+    `repr`, and cannot be copied or pickled. Threads may share one.
+
+        names = Pseudonyms()
+        names.hide("Write to ann@example.org.")      # Write to [EMAIL_1].
+        names.restore("I wrote to [email 1].")       # I wrote to ann@example.org.
+
+    Args:
+        kinds: which kinds of personal data are replaced; default is all that `find_pii` knows.
+        known: what no shape can tell, by kind: `{"person": ["Ann Example"]}`; replaced wherever it stands as a whole
+            word, in any case.
+
+    Raises:
+        ConfigurationError: a kind that is not known, or that is no word of letters and underscores.
+    """
+
+    def __init__(self, kinds: Collection[str] | None = None, known: Mapping[str, Iterable[str]] | None = None) -> None:
+        find_pii("", kinds)
+        self._kinds = kinds
+        self._known: dict[str, tuple[str, str]] = {}
+        self._pattern: re.Pattern[str] | None = None
+        self._values: dict[Key, str] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
+        self._last: dict[str, int] = {}
+        self._reserved: set[Key] = set()
+        self._lock = Lock()
+        for kind, values in (known or {}).items():
+            self.add(kind, *values)
+
+    def add(self, kind: str, *values: str) -> None:
+        """Have `values` replaced from now on wherever they stand as whole words; empty ones are ignored.
+
+        Args:
+            kind: what they are, `person` for instance: letters and underscores, at most three words.
+            values: the texts.
+
+        Raises:
+            ConfigurationError: the kind is no such word.
+        """
+        if not re.fullmatch(r"[A-Za-z]{2,20}(?:_[A-Za-z]{2,20}){0,2}", kind):
+            raise ConfigurationError(
+                f"{kind!r} is no kind of personal data",
+                op="pseudonyms.add",
+                hint="give letters and underscores, at most three words, such as 'person' or 'customer_name'",
+            )
+        with self._lock():
+            for value in values:
+                if value.strip():
+                    self._known[value.strip().casefold()] = (kind, value.strip())
+            # The longest first: "Ann Example" must not leave "Example" behind.
+            longest_first = sorted(self._known.values(), key=lambda pair: -len(pair[1]))
+            either = "|".join(re.escape(value) for _, value in longest_first)
+            self._pattern = re.compile(rf"(?i)(?<!\w)(?:{either})(?!\w)") if either else None
+
+    def hide(self, text: str) -> str:
+        """Return `text` with a token for each finding, and for whatever could be taken for a token in use."""
+        findings = self._findings(text)
+        with self._lock():
+            parts: list[str] = []
+            position = 0
+            for start, end, kind in self._with_literals(text, findings):
+                parts += [text[position:start], self._token(kind, text[start:end])]
+                position = end
+        return "".join([*parts, text[position:]])
+
+    def restore(self, text: str, only: Collection[str] | None = None) -> str:
+        """Return `text` with every known token replaced by what it stands for; others stay as they are.
+
+        Tokens are known again in another case and with other spaces; inside JSON the values are escaped. What was put
+        in is not looked at again.
+
+        Args:
+            text: an answer, for instance.
+            only: the tokens that may be replaced; default is all.
+        """
+        allowed = None if only is None else {_key_of(match) for token in only if (match := _TOKEN.fullmatch(token))}
+        with self._lock():
+            found = [
+                (match.span(), self._values[key])
+                for match in _TOKEN.finditer(text)
+                if (key := _key_of(match)) in self._values and (allowed is None or key in allowed)
+            ]
+        in_json = _json_spans(text) if any(_escaped(value) != value for _, value in found) else ()
+        parts: list[str] = []
+        position = 0
+        for (start, end), value in found:
+            inside = any(first <= start and end <= last for first, last in in_json)
+            parts += [text[position:start], _escaped(value) if inside else value]
+            position = end
+        return "".join([*parts, text[position:]])
+
+    def tokens_in(self, text: str) -> frozenset[str]:
+        """The tokens in use that stand in `text`."""
+        with self._lock():
+            keys = {_key_of(match) for match in _TOKEN.finditer(text)} & self._values.keys()
+        return frozenset(f"[{kind}_{number}]" for kind, number in keys)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Pseudonyms({len(self)} values)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("pseudonyms stay in the memory of their process: they cannot be copied or pickled")
+
+    def _findings(self, text: str) -> list[tuple[int, int, str]]:
+        known = [
+            (*match.span(), self._known[match.group().casefold()][0])
+            for match in (self._pattern.finditer(text) if self._pattern else ())
+            if match.group().casefold() in self._known
+        ]
+        return _united([*known, *((one.start, one.end, one.kind) for one in find_pii(text, self._kinds))])
+
+    def _with_literals(self, text: str, findings: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+        """The findings, and what could be taken for a token; numbers that are still free are left to the text."""
+        literals = []
+        for match in _TOKEN.finditer(text):
+            key = _key_of(match)
+            if key in self._values:
+                literals.append((*match.span(), LITERAL))
+            else:
+                self._reserved.add(key)
+        return _united([*findings, *literals]) if literals else findings
+
+    def _token(self, kind: str, value: str) -> str:
+        kind = kind.upper()
+        key = self._keys.get((kind, value))
+        if key is None:
+            if len(self._values) >= MOST_VALUES:
+                raise OverflowError(f"a table of pseudonyms holds at most {MOST_VALUES} values")
+            number = self._last.get(kind, 0) + 1
+            while (kind, number) in self._reserved:
+                number += 1
+            self._last[kind] = number
+            key = (kind, number)
+            self._keys[kind, value] = key
+            self._values[key] = value
+        return f"[{key[0]}_{key[1]}]"
+
+
+def _key_of(match: re.Match[str]) -> Key:
+    kind, number = (match[1], match[2]) if match[1] else (match[3], match[4])
+    return _BETWEEN_WORDS.sub("_", kind).upper(), int(number)
+
+
+def _united(spans: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Spans in order; those that overlap become one, of the kind that begins first and is the longest."""
+    united: list[tuple[int, int, str]] = []
+    for start, end, kind in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]), united[-1][2])
+        else:
+            united.append((start, end, kind))
+    return united
+
+
+def _escaped(value: str) -> str:
+    """The value as it stands between the quotes of a JSON string; what came out of one is escaped already."""
+    if "\\" in value and _is_json(f'"{value}"'):
+        return value
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _json_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Where JSON stands in an answer: all of it, what is fenced, or from the first brace to the last."""
+    if _is_json(text):
+        return ((0, len(text)),)
+    fenced = tuple(match.span(1) for match in _FENCED.finditer(text) if _is_json(match[1]))
+    return fenced or tuple(span for span in _braced(text) if _is_json(text[span[0] : span[1]]))
+
+
+def _braced(text: str) -> Iterator[tuple[int, int]]:
+    for opening, closing in ("{}", "[]"):
+        start, end = text.find(opening), text.rfind(closing)
+        if 0 <= start < end:
+            yield start, end + 1
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def hide_values(names: Pseudonyms, value: Any) -> Any:
+    """A copy of JSON-like data with personal data replaced in its texts and keys, and in its whole numbers."""
+    return _mapped(names.hide, value, numbers=True)
+
+
+def restore_values(names: Pseudonyms, value: Any, only: Collection[str] | None = None) -> Any:
+    """A copy of JSON-like data with every known token replaced in its texts and keys."""
+    return _mapped(lambda text: names.restore(text, only), value, numbers=False)
+
+
+def _mapped(change: Any, value: Any, *, numbers: bool) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(str(key)): _mapped(change, item, numbers=numbers) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(change, item, numbers=numbers) for item in value]
+    if numbers and isinstance(value, int) and not isinstance(value, bool):
+        hidden = change(str(value))
+        return value if hidden == str(value) else hidden
+    return value

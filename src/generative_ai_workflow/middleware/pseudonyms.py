@@ -1,0 +1,150 @@
+"""Personal data leaves as tokens and comes back as itself: pseudonyms around every model call of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from chatmodels.types import ChatRequest, ChatResponse, Message, Part, TextPart, ToolCall
+from fmf_core.errors import ConfigurationError
+from fmf_core.portal import in_thread
+from fmf_core.pseudonyms import Pseudonyms, hide_values, restore_values
+from generative_ai_workflow.exceptions import AbortError
+from generative_ai_workflow.middleware.base import Middleware
+from generative_ai_workflow.state import WorkflowResult
+
+LONG = 20_000
+"""Requests and answers of more characters than this are worked on in a thread."""
+
+# The tokens that each middleware sent with the call which this task is about: an answer may name no others.
+_sent: ContextVar[Mapping[int, frozenset[str]]] = ContextVar("generative_ai_workflow.pseudonyms", default={})  # noqa: B039
+
+
+class PseudonymMiddleware(Middleware):
+    """Models get `[EMAIL_1]` instead of an address; steps get answers with the address in its place.
+
+    Prompt, system prompt, all messages and the arguments of tool calls are searched as by `find_pii`. What an answer
+    says, and the arguments of the tools that it asks for, are restored; only tokens that were in its own request count.
+    Each run has a table of its own, which lives in memory until the run has ended. When anything fails here nothing is
+    sent: the run ends as FAILED.
+
+    Use it last, so that what other middleware adds to a request is seen too. Pictures, addresses of pictures, schemas
+    and descriptions of tools go out as they are.
+
+        engine = WorkflowEngine().use(PseudonymMiddleware(inputs={"customer": "person"}))
+
+    Args:
+        kinds: which kinds of personal data are replaced; default is all of them.
+        known: what no shape can tell, by kind, in every run: `{"person": ["Ann Example"]}`.
+        inputs: the same for inputs of a run: their names to their kinds. The input is a text or a list of texts.
+
+    Raises:
+        ConfigurationError: a kind is not known, or no word.
+    """
+
+    def __init__(
+        self,
+        kinds: Collection[str] | None = None,
+        known: Mapping[str, Iterable[str]] | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> None:
+        self._kinds = kinds
+        self._known = {kind: tuple(values) for kind, values in (known or {}).items()}
+        self._inputs = dict(inputs or {})
+        self._tables: dict[str, Pseudonyms] = {}
+        made = self._made()
+        for kind in self._inputs.values():
+            made.add(kind)
+
+    async def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Take what the inputs of the run say is personal."""
+        try:
+            names = self._table(context)
+            for name, kind in self._inputs.items():
+                names.add(kind, *_texts(context.get("input_data", {}).get(name)))
+        except Exception as error:
+            raise self._refusal("the inputs could not be read", error) from error
+
+    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest:
+        """The request with tokens in the places of personal data."""
+        try:
+            names = self._table(context)
+            long = sum(len(message.text) for message in request.messages) > LONG
+            hidden = await in_thread(_hidden, names, request) if long else _hidden(names, request)
+            _sent.set({**_sent.get(), id(self): _tokens(names, hidden)})
+        except Exception as error:
+            raise self._refusal("personal data could not be replaced, so nothing was sent", error) from error
+        return hidden
+
+    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse:
+        """The answer with personal data in the places of tokens."""
+        names = self._table(context)
+        only = _sent.get().get(id(self))
+        if len(response.content) > LONG:
+            return await in_thread(_restored, names, response, only)
+        return _restored(names, response, only)
+
+    async def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:  # noqa: ARG002
+        """Forget the table of the run."""
+        self._tables.pop(context["correlation_id"], None)
+
+    def _table(self, context: dict[str, Any]) -> Pseudonyms:
+        # `setdefault` is atomic: two calls at once get the same table.
+        run = context["correlation_id"]
+        return self._tables.get(run) or self._tables.setdefault(run, self._made())
+
+    def _made(self) -> Pseudonyms:
+        return Pseudonyms(self._kinds, self._known)
+
+    @staticmethod
+    def _refusal(what: str, error: Exception) -> AbortError:
+        # What the error says may hold what was to be hidden; a fault of the settings does not.
+        told = error.message if isinstance(error, ConfigurationError) else type(error).__name__
+        return AbortError(f"pseudonyms: {what} ({told})")
+
+
+def _hidden(names: Pseudonyms, request: ChatRequest) -> ChatRequest:
+    messages = tuple(_hidden_message(names, message) for message in request.messages)
+    hidden = request.model_copy()
+    # All three views change together, and what the caller gave stays what it was.
+    hidden.__dict__.update(
+        messages=messages, prompt=_last(messages, "user") or "", system_prompt=_last(messages, "system")
+    )
+    return hidden
+
+
+def _hidden_message(names: Pseudonyms, message: Message) -> Message:
+    content = message.content
+    parts: str | tuple[Part, ...] = (
+        names.hide(content)
+        if isinstance(content, str)
+        else tuple(TextPart(text=names.hide(p.text)) if isinstance(p, TextPart) else p for p in content)
+    )
+    calls = tuple(_with_arguments(call, hide_values(names, call.arguments)) for call in message.tool_calls)
+    return message.model_copy(update={"content": parts, "tool_calls": calls} if calls else {"content": parts})
+
+
+def _restored(names: Pseudonyms, response: ChatResponse, only: frozenset[str] | None) -> ChatResponse:
+    calls = tuple(_with_arguments(call, restore_values(names, call.arguments, only)) for call in response.tool_calls)
+    return response.model_copy(update={"content": names.restore(response.content, only), "tool_calls": calls})
+
+
+def _with_arguments(call: ToolCall, arguments: dict[str, Any]) -> ToolCall:
+    return call.model_copy(update={"arguments": arguments})
+
+
+def _tokens(names: Pseudonyms, request: ChatRequest) -> frozenset[str]:
+    found = [names.tokens_in(message.text) for message in request.messages]
+    found += [names.tokens_in(str(call.arguments)) for message in request.messages for call in message.tool_calls]
+    return frozenset().union(*found)
+
+
+def _last(messages: tuple[Message, ...], role: str) -> str | None:
+    return next((message.text for message in reversed(messages) if message.role == role), None)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple | set) else ()
