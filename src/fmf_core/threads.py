@@ -61,7 +61,7 @@ class ThreadPool:
             self._made += 1
             name = f"{self._name}-{self._made}"
         try:
-            threading.Thread(target=self._serve, args=(work,), name=name, daemon=True).start()
+            threading.Thread(target=self._serve, args=([work],), name=name, daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self._threads -= 1
@@ -69,9 +69,9 @@ class ThreadPool:
                     raise
                 self._waiting.append(work)
 
-    def _serve(self, first: Callable[[], None]) -> None:
-        work: Callable[[], None] | None = first
-        del first
+    def _serve(self, first: list[Callable[[], None]]) -> None:
+        # In a list, because the thread keeps what it was given for as long as it lives.
+        work: Callable[[], None] | None = first.pop()
         while work is not None:
             work()
             work = None  # let go of it while waiting

@@ -151,7 +151,12 @@ class SQLiteRunStore:
     async def end(self, run_id: str, result: WorkflowResult) -> None:
         """Keep the end of a run and leave it; see `RunStore.end`."""
         if not result.status.terminal:
-            raise WorkflowError(f"run {run_id!r} cannot end as {result.status}", op="store.end", code=Code.INVALID)
+            raise WorkflowError(
+                f"run {run_id!r} cannot end as {result.status}",
+                op="store.end",
+                code=Code.INVALID,
+                hint="leave it, and it can be taken up again",
+            )
         begun = self._known(run_id, "end")
 
         def end(connection: sqlite3.Connection) -> None:

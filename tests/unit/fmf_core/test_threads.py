@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 from fmf_core import threads
 from fmf_core.threads import ThreadPool
@@ -76,3 +77,18 @@ def test_idle_threads_end_and_new_ones_take_over(monkeypatch):
     pool.submit(work)
     assert ended.acquire(timeout=10)
     assert workers[1] is not workers[0]
+
+
+def test_what_was_done_is_let_go_while_its_thread_waits_for_more():
+    class Work:
+        def __call__(self) -> None:
+            pass
+
+    pool = ThreadPool(1, "t")
+    for _ in range(2):  # the thread begins with the first and is given the second
+        work = Work()
+        gone = threading.Event()
+        weakref.finalize(work, gone.set)
+        pool.submit(work)
+        del work
+        assert gone.wait(10)

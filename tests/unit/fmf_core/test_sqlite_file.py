@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import gc
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fmf_core.errors import Code
+from fmf_core.sqlite_file import Layout, SqliteFile, SqliteFileError
+
+LAYOUT = Layout(0x1234, 1, ("CREATE TABLE IF NOT EXISTS t (x)",))
+
+
+def opened(path, layout=LAYOUT, busy_s=5.0):
+    return SqliteFile(Path(path), layout, busy_s)
+
+
+def add(file, value):
+    with file.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (?)", (value,))
+
+
+def add_and(file, value, work):
+    with file.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (?)", (value,))
+        work(connection)
+
+
+def values(file):
+    with file.transaction() as connection:
+        return [value for (value,) in connection.execute("SELECT x FROM t ORDER BY rowid")]
+
+
+def test_what_has_committed_is_there_and_what_failed_is_not(tmp_path):
+    file = opened(tmp_path / "x.db")
+    add(file, 1)
+    with pytest.raises(ZeroDivisionError):
+        add_and(file, 2, lambda _: 1 / 0)
+    with pytest.raises(SqliteFileError, match="no such table"):
+        add_and(file, 3, lambda connection: connection.execute("INSERT INTO u VALUES (3)"))
+    add(file, 4)
+    assert values(file) == [1, 4]
+    file.close()
+    file.close()
+    assert values(file) == values(opened(tmp_path / "x.db")) == [1, 4]
+
+
+def test_it_waits_for_the_disk_and_takes_out_what_was_deleted(tmp_path):
+    file = opened(tmp_path / "x.db")
+    with file.transaction() as connection:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1)):
+            assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+    add(file, "a marker")
+    with file.transaction() as connection:
+        connection.execute("DELETE FROM t")
+    file.tidy()
+    assert (tmp_path / "x.db-wal").stat().st_size == 0
+    assert b"a marker" not in (tmp_path / "x.db").read_bytes()
+    file.close()
+    file.tidy()
+
+
+def test_a_file_that_is_being_made_by_many_at_once_is_made_once(tmp_path):
+    begin, failures = threading.Barrier(8), []
+
+    def make(number):
+        file = opened(tmp_path / "x.db")
+        begin.wait()
+        try:
+            add(file, number)
+        except BaseException as error:
+            failures.append(error)
+        file.close()
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert sorted(values(opened(tmp_path / "x.db"))) == list(range(8))
+
+
+@pytest.mark.parametrize("layout", [LAYOUT._replace(application_id=0x4321), LAYOUT._replace(version=2)])
+def test_a_file_of_another_program_or_version_is_left_alone(tmp_path, layout):
+    file = opened(tmp_path / "x.db")
+    add(file, 1)
+    file.close()
+    before = (tmp_path / "x.db").read_bytes()
+    with pytest.raises(SqliteFileError) as caught:
+        add(opened(tmp_path / "x.db", layout), 2)
+    assert caught.value.code in (Code.INVALID, Code.UNSUPPORTED)
+    assert (tmp_path / "x.db").read_bytes() == before
+
+
+def test_opening_it_a_second_time_gives_up_no_lock_of_the_first(tmp_path):
+    """A process loses the locks that it has on a file when it closes the file once, however it had opened it."""
+    first, second = opened(tmp_path / "x.db"), opened(tmp_path / "x.db", busy_s=0.05)
+    add(first, 1)
+    with first.transaction():
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(SqliteFileError, match="another process"):
+            add(second, 2)
+        second.close()
+        script = f"import sqlite3; sqlite3.connect({str(tmp_path / 'x.db')!r}, timeout=0.05).execute('BEGIN IMMEDIATE')"
+        assert os.spawnlp(os.P_WAIT, "sh", "sh", "-c", f'python3 -c "{script}" 2>/dev/null') != 0
+    add(second, 3)
+    assert values(first) == [1, 3]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_opens_it_anew(tmp_path):
+    file = opened(tmp_path / "x.db")
+    add(file, "parent")
+    child = os.fork()
+    if child == 0:
+        try:
+            add(file, "child")
+            file.close()
+            gc.collect()
+        except BaseException as error:
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    add(file, "parent again")
+    assert values(file) == ["parent", "child", "parent again"]
+
+
+def test_a_file_that_is_gone_is_made_anew_for_its_owner_alone(tmp_path):
+    file = opened(tmp_path / "x.db")
+    add(file, 1)
+    file.close()
+    (tmp_path / "x.db").unlink()
+    assert values(file) == []
+    with closing(sqlite3.connect(tmp_path / "x.db")) as look:
+        assert look.execute("PRAGMA application_id").fetchone() == (0x1234,)
+    assert (tmp_path / "x.db").stat().st_mode & 0o777 == 0o600
