@@ -6,12 +6,16 @@ import asyncio
 import atexit
 import concurrent.futures.thread as _needed_in_the_end  # noqa: F401 - cannot be imported once the main thread has ended
 import contextlib
+import errno
+import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.threads import ThreadPool
 
@@ -23,6 +27,11 @@ EXIT_TASKS_S = 2.0
 """How long cancelled tasks may take to clean up when the interpreter ends, in seconds."""
 INTERRUPT_GRACE_S = 5.0
 """How long work may clean up after Ctrl-C, in seconds, unless set otherwise."""
+
+MOST_WAIT_FOR_FILES_S = 10.0
+"""How long the first call waits for the descriptors of the loop, in seconds."""
+LOOP_FILES = 3
+"""The descriptors of an event loop: its selector and its wake-up pipe."""
 
 
 class Background:
@@ -49,7 +58,7 @@ class Background:
             if self.closed:
                 raise RuntimeError("the interpreter is ending: no more work can be started")
             if self.loop is None:
-                loop = asyncio.new_event_loop()
+                loop = _new_loop()
                 with contextlib.suppress(RuntimeError):  # the executor cannot be imported once the interpreter ends
                     loop.set_default_executor(_executor())
                 self._thread = threading.Thread(target=_turn, args=(loop,), name="fmf-portal", daemon=True)
@@ -187,6 +196,39 @@ class Job:
         else:
             self._answer.set_exception(error)
         del error
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop; where the process has too many files open, as soon as some of them are closed.
+
+    Raises:
+        FrameworkError: none was closed in time.
+    """
+    deadline = time.monotonic() + MOST_WAIT_FOR_FILES_S
+    while not _has_descriptors():
+        if time.monotonic() > deadline:
+            raise FrameworkError(
+                f"no event loop: too many files are open, and none was closed within {MOST_WAIT_FOR_FILES_S:g} s",
+                op="portal.start",
+                code=Code.UNAVAILABLE,
+                hint="raise the limit of open files (ulimit -n), or open fewer at once",
+            )
+        time.sleep(0.02)
+    return asyncio.new_event_loop()
+
+
+def _has_descriptors() -> bool:
+    """Whether there are as many as a loop opens; one that cannot be made whole would leave some of them open."""
+    held: list[int] = []
+    try:
+        while len(held) < LOOP_FILES:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in (errno.EMFILE, errno.ENFILE)
+    finally:
+        for number in held:
+            os.close(number)
+    return True
 
 
 async def _limited(outcome: Awaitable[Any], limit_s: float) -> None:

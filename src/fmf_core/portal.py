@@ -14,6 +14,7 @@ from types import coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fmf_core.background import EXIT_CALLBACK_S, Job, background
+from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.threads import ThreadPool
 
@@ -52,6 +53,25 @@ def run_sync(work: Coroutine[Any, Any, T]) -> T:
         raise
     finally:
         del job, answer
+
+
+def need_loop(op: str, instead: str) -> None:
+    """Refuse to go on where no asyncio event loop runs, as under trio.
+
+    Args:
+        op: what needs the loop, as `room.verb`.
+        instead: what to write under trio.
+
+    Raises:
+        FrameworkError: there is none.
+    """
+    if asyncio._get_running_loop() is None:  # noqa: SLF001 - the public one costs an exception to say so
+        raise FrameworkError(
+            "nothing can be awaited here, for no asyncio event loop is running",
+            op=op,
+            code=Code.UNSUPPORTED,
+            hint=f"under trio write: {instead}; in blocking code, use the blocking call",
+        )
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -271,9 +291,10 @@ def _call(
     error: BaseException | None = None
     try:
         result = context.run(function)
-    except StopIteration as stop:
-        # A future cannot hold it: it would end the coroutine that awaits as if it had returned.
-        error = RuntimeError("the function in the thread raised StopIteration")
+    except (StopIteration, GeneratorExit) as stop:
+        # A future cannot hold the one: it would end the coroutine that awaits as if it had returned. The other would
+        # close it as if nobody wanted it any more.
+        error = RuntimeError(f"the function in the thread raised {type(stop).__name__}")
         error.__cause__ = stop
     except BaseException as raised:  # noqa: BLE001 - it belongs to who awaits the function
         error = raised

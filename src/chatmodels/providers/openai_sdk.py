@@ -9,6 +9,7 @@ from typing import Any
 
 import openai
 
+from chatmodels.transport.descriptors import LOOK_AGAIN_S, come_from_lack
 from chatmodels.transport.seam import (
     MAX_REPLY_BYTES,
     OpenReply,
@@ -81,9 +82,8 @@ class SdkTransport:
         total_s = self.timeouts.total_s
         deadline = None if total_s is None else asyncio.get_running_loop().time() + total_s
         try:
-            opening = self._opening(outgoing)
             async with asyncio.timeout_at(deadline):
-                reply = await opening.__aenter__()
+                opening, reply = await self._opened(outgoing)
         except openai.APIStatusError as error:
             body = await _body_of(error)
             yield _OpenSdkReply(error.response.status_code, error.response.headers, _once(body), deadline, total_s)
@@ -100,6 +100,17 @@ class SdkTransport:
 
     async def close(self) -> None:
         """Nothing: the client belongs to the caller."""
+
+    async def _opened(self, outgoing: Outgoing) -> tuple[Any, Any]:
+        """The call and its reply; as long as the process has too many files open, it is tried again."""
+        while True:
+            opening = self._opening(outgoing)
+            try:
+                return opening, await opening.__aenter__()
+            except openai.APIConnectionError as error:
+                if not come_from_lack(error):
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     def _opening(self, outgoing: Outgoing) -> Any:
         if outgoing.body is None:

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf_core.forks import Lock, in_forked_child
 
@@ -192,6 +192,22 @@ def lacks_descriptors(error: BaseException) -> bool:
         return True
     # Name look-ups and OpenSSL open files and do not say why they could not; a refused connection says so.
     return type(error) is not OSError and not isinstance(error, ConnectionError | TimeoutError) and are_used_up()
+
+
+def come_from_lack(error: BaseException) -> bool:
+    """Whether `error` of somebody else's client goes back to there being no more file descriptors."""
+    seen: list[BaseException] = []
+    found: list[Any] = [error]
+    while found:
+        one = found.pop()
+        if not isinstance(one, BaseException) or one in seen:
+            continue
+        if lacks_descriptors(one) or any(f"[Errno {number}]" in str(one) for number in OUT_OF_FILES):
+            return True
+        seen.append(one)
+        found += [one.__cause__, one.__context__, *one.args, getattr(one, "reason", None)]
+        found += getattr(one, "exceptions", ())
+    return False
 
 
 def are_used_up() -> bool:

@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-from fmf_core.portal import LeftError, OwnThreads, at_exit, in_thread, iterate_sync, run_sync
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.portal import LeftError, OwnThreads, at_exit, in_thread, iterate_sync, need_loop, run_sync
 
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="nobody")
 
@@ -152,6 +153,20 @@ class TestInThread:
     def test_stop_iteration_does_not_end_the_awaiting_coroutine(self):
         with pytest.raises(RuntimeError, match="StopIteration"):
             run_sync(in_thread(next, iter(())))
+
+    def test_generator_exit_does_not_close_the_awaiting_coroutine(self):
+        def fail() -> None:
+            raise GeneratorExit
+
+        async def go() -> str:
+            try:
+                await in_thread(fail)
+            except RuntimeError as error:
+                await asyncio.sleep(0)
+                return f"{error} {type(error.__cause__).__name__}"
+            return "nothing"
+
+        assert run_sync(go()) == "the function in the thread raised GeneratorExit GeneratorExit"
 
     def test_threads_that_wait_for_threads_never_wait_for_each_other(self):
         # More nested calls at once than one pool has threads.
@@ -700,3 +715,68 @@ class TestThreads:
 
         with pytest.raises(ValueError, match="no"):
             run_sync(main())
+
+
+class TestNeedLoop:
+    def test_where_no_event_loop_runs_it_says_what_to_write(self):
+        with pytest.raises(FrameworkError, match="no asyncio event loop") as caught:
+            need_loop("workflow.run", "await trio.to_thread.run_sync(workflow.execute)")
+        assert (caught.value.op, caught.value.code) == ("workflow.run", Code.UNSUPPORTED)
+        assert "trio.to_thread.run_sync(workflow.execute)" in caught.value.hint
+
+    def test_on_an_event_loop_it_does_nothing(self):
+        async def go() -> str:
+            need_loop("workflow.run", "")
+            return "went on"
+
+        assert run_sync(go()) == "went on"
+
+
+NO_FILES = """
+    import os, resource, sys, threading
+    from fmf_core import background
+    from fmf_core.portal import run_sync
+
+    background.MOST_WAIT_FOR_FILES_S = float(sys.argv[1])
+
+    async def answer():
+        return "answer"
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+
+    def free():
+        for number in held:
+            os.close(number)
+
+    if sys.argv[2] == "later":
+        threading.Timer(0.3, free).start()
+    work = answer()
+    try:
+        print(run_sync(work))
+    except Exception as error:
+        free()
+        print(type(error).__name__, error.code, "ulimit" in error.hint)
+        print(run_sync(answer()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "when", "said"),
+    [("30", "later", "answer"), ("0.1", "never", "FrameworkError unavailable True answer")],
+)
+def test_without_descriptors_for_the_loop_the_first_call_waits_and_then_says_so(
+    wait_s: str, when: str, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(NO_FILES), wait_s, when],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    quiet(done, said)

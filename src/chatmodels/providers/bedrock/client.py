@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 from chatmodels.json_values import is_too_deep
 from chatmodels.providers.bedrock.errors import LateError, UnusableError
 from chatmodels.providers.bedrock.line import Line, make_cuttable, using
+from chatmodels.transport.descriptors import LOOK_AGAIN_S, come_from_lack
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads
 from fmf_core.redact import add_secret
@@ -220,19 +222,30 @@ class Runtime:
 
     def _work(self, line: Line, begin: Callable[[], object], work: Callable[[Any], T]) -> T:
         begin()
-        with using(line):
-            return work(self._client())
+        while True:
+            try:
+                with using(line):
+                    return work(self._client())
+            except Exception as error:
+                if not _is_to_wait(line, error):
+                    raise
 
     def _pump(self, flow: _Flow, work: Callable[[Any], Generator[Any, None, None]]) -> None:
         flow.begin()
         error: Exception | None = None
-        try:
-            with using(flow.line), closing(work(self._client())) as events:
-                for event in events:
-                    if not flow.put(event):
-                        return
-        except Exception as raised:  # noqa: BLE001 - it belongs to who consumes the events
-            error = raised
+        while True:
+            has_begun = False
+            try:
+                with using(flow.line), closing(work(self._client())) as events:
+                    for event in events:
+                        has_begun = True
+                        if not flow.put(event):
+                            return
+            except Exception as raised:  # noqa: BLE001 - it belongs to who consumes the events
+                error = raised
+            if error is None or has_begun or not _is_to_wait(flow.line, error):
+                break
+            error = None
         flow.end(error)
         del error
 
@@ -261,6 +274,14 @@ class Runtime:
                 if value:
                     add_secret(value)
             self._known = found
+
+
+def _is_to_wait(line: Line, error: Exception) -> bool:
+    """Whether a call failed because too many files are open, and is still wanted; waits a little in that case."""
+    if line.is_cut or not come_from_lack(error):
+        return False
+    time.sleep(LOOK_AGAIN_S)
+    return not line.is_cut
 
 
 class _Flow:

@@ -4,6 +4,9 @@ import asyncio
 import gc
 import gzip
 import json
+import subprocess
+import sys
+import textwrap
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
@@ -241,3 +244,36 @@ def test_where_redirects_lead_is_up_to_the_client(scripted_server: ScriptedServe
     assert using(scripted_server.base_url, send).status == 200
     scripted_server.add(*[to_itself] * 30)
     assert fault(scripted_server.base_url).code is Code.BAD_REPLY
+
+
+FEW_FILES = """
+    import asyncio, resource, sys
+    import openai
+    from chatmodels import create_chat_model
+
+    client = openai.AsyncOpenAI(base_url=sys.argv[1], api_key="k", max_retries=0)
+    once = {"concurrency": {"adaptive": False}, "retry": {"max_attempts": 1}}
+    model = create_chat_model("openai", model="m", client=client, **once)
+
+    async def main():
+        await model.ainvoke("first")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        answers = await asyncio.gather(*[model.ainvoke(f"n{number}") for number in range(200)])
+        print(sum(answer.content == f"n{number}" for number, answer in enumerate(answers)))
+
+    with asyncio.Runner() as runner:
+        runner.run(main())
+"""
+
+
+def test_more_calls_than_file_descriptors_wait_for_the_client_to_have_some() -> None:
+    with ScriptedServer(lambda request: Reply(text=request.prompt, latency_s=0.05)) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(FEW_FILES), server.base_url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    assert server.most_in_flight < 40

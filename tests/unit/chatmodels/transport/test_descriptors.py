@@ -20,6 +20,7 @@ from chatmodels.transport.descriptors import (
     KEPT,
     Descriptors,
     Waiting,
+    come_from_lack,
     lacks_descriptors,
 )
 from peers.raw_server import Peer, RawServer, ok
@@ -162,6 +163,35 @@ def test_a_connection_goes_to_who_can_use_it_unless_others_have_waited_long() ->
 )
 def test_errors_that_come_from_a_lack_of_descriptors(error: Exception, lacks: bool) -> None:
     assert lacks_descriptors(error) is lacks
+
+
+def raised_from(outer: BaseException, inner: BaseException) -> BaseException:
+    outer.__cause__ = inner
+    return outer
+
+
+def circle() -> BaseException:
+    outer, inner = RuntimeError("outer"), RuntimeError("inner")
+    outer.__cause__, inner.__cause__ = inner, outer
+    return outer
+
+
+FULL = OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (FULL, True),
+        (raised_from(RuntimeError("not reached"), FULL), True),
+        (raised_from(RuntimeError("not reached"), ExceptionGroup("all", [ValueError(), FULL])), True),
+        (RuntimeError(RuntimeError("Failed to establish a new connection: [Errno 24] Too many open files")), True),
+        (raised_from(RuntimeError("not reached"), ConnectionRefusedError(errno.ECONNREFUSED, "refused")), False),
+        (circle(), False),
+    ],
+)
+def test_errors_of_other_clients_that_go_back_to_a_lack_of_descriptors(error: Exception, lacks: bool) -> None:
+    assert come_from_lack(error) is lacks
 
 
 NAMELESS = """

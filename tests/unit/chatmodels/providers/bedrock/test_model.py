@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import traceback
@@ -868,3 +870,39 @@ def test_settings_that_boto3_can_make_no_client_of_are_no_reply(monkeypatch):
         create_chat_model("aws_bedrock", region="us-east-1", **keys).invoke("x")
     assert caught.value.code is Code.INVALID
     assert not caught.value.was_asked
+
+
+FEW_FILES = """
+    import asyncio, json, resource, sys
+    from chatmodels.providers.bedrock.model import BedrockChatModel
+
+    model = BedrockChatModel(**json.loads(sys.argv[1]))
+
+    async def whole(number):
+        return (await model.ainvoke(f"n{number}")).content
+
+    async def in_pieces(number):
+        return "".join([piece.text async for piece in model.astream(f"n{number}")])
+
+    async def main():
+        await model.ainvoke("first")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+        calls = [(whole, in_pieces)[number % 2](number) for number in range(150)]
+        print(sum(text == f"n{number}" for number, text in enumerate(await asyncio.gather(*calls))))
+
+    with asyncio.Runner() as runner:
+        runner.run(main())
+"""
+
+
+def test_more_threads_than_file_descriptors_mean_that_calls_wait() -> None:
+    with BedrockServer(lambda request: Reply(text=request.prompt, latency_s=0.05)) as server:
+        settings = json.dumps(settings_of(server, max_threads=60))
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(FEW_FILES), settings],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (0, "150\n"), done.stderr
