@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from numbers import Integral, Real
 from typing import Any
 
 MOST_LOOKS = 1_000_000
@@ -64,9 +65,10 @@ class Judge:
         Raises:
             TypeError: it is a thing with a mind of its own.
         """
+        value = _plain(value)
         kind = type(value)
-        if kind in _SCALARS or isinstance(value, (*_ROOTS, *_LISTS, *_SETS, dict)):
-            return bool(_plain(value) if isinstance(value, _ROOTS) else value)
+        if kind in _SCALARS or isinstance(value, (*_LISTS, *_SETS, dict)):
+            return bool(value)
         if isinstance(value, Mapping):
             return len(value) > 0
         if hasattr(kind, "__bool__") or hasattr(kind, "__len__"):
@@ -192,8 +194,11 @@ class Judge:
 
 def _plain(value: Any) -> Any:
     """`value` as what it is at root: a text of a class of its own is a text, whatever its class says of equality."""
-    if type(value) in _SCALARS or not isinstance(value, _ROOTS):
+    if type(value) in _SCALARS:
         return value
+    if not isinstance(value, _ROOTS):
+        # The numbers of numpy and its like.
+        return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
     if isinstance(value, str):
         return str.__getitem__(value, slice(None))
     if isinstance(value, bytes):

@@ -3,10 +3,22 @@ from __future__ import annotations
 from collections import OrderedDict, UserDict
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral
 
 import pytest
 
 from generative_ai_workflow.comparing import Judge
+
+
+class Number:
+    """Stands for the whole numbers of other libraries, which are registered as such."""
+
+    def __int__(self) -> int:
+        return 3
+
+
+Integral.register(Number)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +35,9 @@ from generative_ai_workflow.comparing import Judge
         (2, "in", frozenset({1, 2}), True),
         (None, "in", [None], True),
         (1, "!=", "1", True),
+        (Number(), ">", 2, True),
+        (Number(), "in", [1, 3], True),
+        (Fraction(1, 2), "==", 0.5, True),
     ],
 )
 def test_plain_data_compares(left: object, sign: str, right: object, holds: bool) -> None:
@@ -58,3 +73,11 @@ def test_lengths_are_those_of_texts_lists_and_mappings() -> None:
     assert [Judge.length(value) for value in ("abc", [1], {"a": 1}, (), {1, 2})] == [3, 1, 1, 0, 2]
     with pytest.raises(TypeError):
         Judge.length(3)
+
+
+def test_plain_data_counts_as_true_like_in_python() -> None:
+    judge = Judge()
+    assert [judge.truth(value) for value in (0, "", [], {}, set(), None, Number(), "a", object())] == [
+        *[False] * 6,
+        *[True] * 3,
+    ]
