@@ -27,6 +27,7 @@ from chatmodels.providers.local_engine import (
     release,
 )
 from chatmodels.providers.openai_wire import StreamDecoder, check_one_answer, encode
+from chatmodels.providers.special_tokens import SpecialTokens
 from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
@@ -146,9 +147,10 @@ class LocalChatModel(ChatModel):
     async def _chunks(self, call: Call, decoder: StreamDecoder) -> AsyncGenerator[ChatChunk, None]:
         check_allowed(self.provider_name, call.request.model)
         body = _body(call)
-        prompt = orjson.dumps(body["messages"])
         with _translated(call):
             engine = await in_thread(self._engine, call)
+            body["messages"] = [_plain_text(message, engine.special) for message in body["messages"]]
+            prompt = orjson.dumps(body["messages"])
             async with engine.turn():
                 deadline = asyncio.get_running_loop().time() + self.timeout_s
                 anew = {"cache_prompt": not engine.asked_before(prompt)}
@@ -169,6 +171,15 @@ def _body(call: Call) -> dict[str, Any]:
     # the engine more moments to notice that it should stop.
     request = call.request.model_copy(update={"model": call.provider})
     return {**encode(request, stream=True), "return_progress": True}
+
+
+def _plain_text(value: Any, special: SpecialTokens) -> Any:
+    """`value` with all its texts as mere text: the engine would take the marks of roles in them for such."""
+    if isinstance(value, str):
+        return special.broken_up(value)
+    if isinstance(value, Mapping):
+        return {name: _plain_text(inner, special) for name, inner in value.items()}
+    return [_plain_text(inner, special) for inner in value] if isinstance(value, list) else value
 
 
 async def _until(deadline: float, payloads: AsyncIterator[str], call: Call, timeout_s: float) -> AsyncIterator[str]:

@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import xllamacpp
 
+from chatmodels.providers.special_tokens import SpecialTokens
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import at_exit, in_thread
 
@@ -72,6 +73,8 @@ class Engine:
         self._ended = False
         self._asked: OrderedDict[bytes, None] = OrderedDict()
         self._server: Any = None
+        self.special = SpecialTokens(frozenset())
+        """What must not stand in the text of a message, see `SpecialTokens.broken_up`; known once it is loaded."""
 
     def load(self) -> None:
         """Load the weights; blocks.
@@ -84,6 +87,7 @@ class Engine:
             if not may_begin:
                 raise RuntimeError("the process is ending: no engine can be loaded any more")
             self._server = _load(self.key)
+            self.special = SpecialTokens.of_file(self.key.path)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
