@@ -16,8 +16,8 @@ from generative_ai_workflow.template import Template
 from generative_ai_workflow.workflow_step import WorkflowStep
 
 _CONDITIONS = ("condition", "when")
-_SHARED = ("llm_response",)
-"""Keys that every model step leaves: the last one's is what counts."""
+_SHARED = "llm_response"
+"""The key that every model step leaves: the last one's is what counts."""
 
 
 class Given(NamedTuple):
@@ -151,6 +151,8 @@ class _Check:
             self._inside(step, sight, trail)
             for key in _keys(step):
                 self._leave(key, step, sight)
+            if isinstance(step, LLMStep):
+                sight.made[_SHARED] = step.name
             sight.open = sight.open or not isinstance(step, LLMStep | ConditionalStep | ParallelStep | ForEachStep)
 
     def _inside(self, step: WorkflowStep, sight: _Sight, trail: Trail) -> None:
@@ -193,7 +195,7 @@ class _Check:
         """Put what one branch of several left to what the ones before it left."""
         taken = {**sight.maybe, **sight.made}
         for key, name in {**branch.maybe, **branch.made}.items():
-            if taken.get(key, name) != name:
+            if taken.get(key, name) != name and key != _SHARED:
                 raise _twice(step, key, taken[key], name)
         sight.made |= branch.made
         sight.maybe |= branch.maybe
@@ -221,7 +223,7 @@ class _Check:
             name = path[0]
             if name in sight.items or name in self.provided:
                 return
-        if name in sight.made or name in _SHARED:
+        if name in sight.made:
             return
         if name in sight.maybe:
             self._check_maybe(step, mention, sight.maybe[name], trail)

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from generative_ai_workflow import (
     ConditionalStep,
     ConfigurationError,
     ForEachStep,
     LLMStep,
+    MockLLMProvider,
     ParallelStep,
     StepContext,
     TransformStep,
@@ -150,3 +155,46 @@ def test_an_item_does_not_hide_the_declared_input() -> None:
 def test_the_systems_prompt_of_the_workflow_counts() -> None:
     with pytest.raises(ConfigurationError, match="'langage'"):
         Workflow([ask("a", "{text}")], config={"system_prompt": "{{ langage }}"}, input_schema={"text": "string"})
+
+
+NAMES = st.sampled_from(["x", "s0", "s1", "s2", "s3", "s4", "s1_output", "k", "item", "index", "llm_response"])
+ASKS = st.tuples(st.just("ask"), st.lists(NAMES, max_size=2), st.sampled_from([None, None, "k"]), st.booleans())
+TREES = st.recursive(
+    ASKS,
+    lambda inner: st.one_of(
+        st.tuples(st.just("if"), st.lists(inner, min_size=1, max_size=2), st.lists(inner, max_size=2)),
+        st.tuples(st.just("both"), st.lists(st.lists(inner, min_size=1, max_size=2), min_size=1, max_size=2)),
+        st.tuples(st.just("each"), st.lists(inner, min_size=1, max_size=2)),
+    ),
+    max_leaves=6,
+)
+
+
+def built(tree: Any, number: Iterator[int], model: MockLLMProvider) -> WorkflowStep:
+    kind, name = tree[0], f"s{next(number)}"
+    if kind == "ask":
+        _, names, output, referred = tree
+        if referred and names:
+            return LLMStep(name, "{a}", model, inputs={"a": f"${{{names[0]}}}"}, output=output)
+        return LLMStep(name, "ask " + " ".join(f"{{{mentioned}}}" for mentioned in names), model, output=output)
+    if kind == "if":
+        branches = [[built(inner, number, model) for inner in branch] for branch in tree[1:]]
+        return ConditionalStep(name, "flag", *branches)
+    if kind == "both":
+        return ParallelStep(name, [[built(inner, number, model) for inner in branch] for branch in tree[1]])
+    return ForEachStep(name, "xs", [built(inner, number, model) for inner in tree[1]])
+
+
+@given(st.lists(TREES, min_size=1, max_size=4), st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_a_workflow_that_is_accepted_never_lacks_a_name(trees: list[Any], flag: bool) -> None:
+    number = itertools.count()
+    model = MockLLMProvider("answer")
+    steps = [built(tree, number, model) for tree in trees]
+    declared = {"x": "string", "xs": "array", "flag": "boolean"}
+    try:
+        workflow = Workflow(steps, input_schema=declared)
+    except ConfigurationError:
+        return
+    result = workflow.execute({"x": "text", "xs": [1, 2], "flag": flag})
+    assert result.error is None
