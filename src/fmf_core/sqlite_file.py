@@ -30,21 +30,30 @@ class SqliteFileError(FrameworkError):
     default_code = Code.UNAVAILABLE
 
 
+class BusyFileError(SqliteFileError):
+    """Another process was writing to the file for as long as it was waited for."""
+
+
 class Layout(NamedTuple):
-    """What is in a file, and how it is told from the files of others."""
+    """What is in a file, how it is told from the files of others, and how it is used."""
 
     application_id: int
     version: int
-    """Of the tables and of what stands in them; a file with a higher one is refused."""
+    """Of the tables and of what stands in them; a file with another one is refused."""
     statements: tuple[str, ...]
     """Make the tables."""
+    pragmas: tuple[str, ...] = ()
+    """Settings of every connection."""
+
+
+SAFE: Final = ("synchronous = FULL", "fullfsync = ON")
+"""With these, what has committed outlives a power failure; on macOS a plain sync stops at the disk's own memory."""
 
 
 class SqliteFile:
     """One file with one connection, opened when it is first used; for one thread at a time.
 
-    It is made with the first use, in a folder that is there, readable by its owner alone; what has committed is on the
-    disk. A forked child opens it anew.
+    It is made with the first use, in a folder that is there, readable by its owner alone. A forked child opens it anew.
 
     Args:
         path: the file.
@@ -63,6 +72,11 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., SqliteFile] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file has been opened, and not closed since."""
+        return self._connection is not None
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The connection, for changes that are made together or not at all; nobody else writes meanwhile.
@@ -70,10 +84,7 @@ class SqliteFile:
         Raises:
             SqliteFileError: the file cannot be used, or it is full; nothing was changed.
         """
-        import sqlite3
-
-        try:
-            connection = self._connection or self._open()
+        with self.statements() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -82,9 +93,23 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def statements(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for statements each of which stands for itself.
+
+        Raises:
+            SqliteFileError: the file cannot be used.
+        """
+        import sqlite3
+
+        try:
+            yield self._connection or self._open()
         except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise fault_of(error, self.path) from error
+            told = fault_of(error, self.path)
+            if not isinstance(told, BusyFileError):
+                self.close()
+            raise told from error
 
     def tidy(self) -> None:
         """Take what was deleted out of the log beside the file too, unless somebody reads it right now."""
@@ -131,9 +156,8 @@ class SqliteFile:
         ready = self._is_ready(connection)
         keep_from_others(self.path)
         self._use_a_log(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")  # on macOS a plain sync stops at the disk's own memory
-        connection.execute("PRAGMA secure_delete = ON")
+        for pragma in self.layout.pragmas:
+            connection.execute(f"PRAGMA {pragma}")
         if ready:
             return
         connection.execute("BEGIN IMMEDIATE")
@@ -216,12 +240,10 @@ def fault_of(error: Exception, path: Path) -> SqliteFileError:
             Code.INVALID,
             f"let this user read and write {path} and make files in its folder",
         ),
-        sqlite3.SQLITE_BUSY: (
-            "another process has been writing to it all the time",
-            Code.UNAVAILABLE,
-            "try again, or end what holds the file",
-        ),
     }
+    if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        hint = "try again, or end what holds the file"
+        return BusyFileError("it is locked: another process has been writing to it all the time", hint=hint)
     if number in told:
         reason, code, hint = told[number]
         return SqliteFileError(reason, code=code, hint=hint)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
-import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -17,15 +14,12 @@ from chatmodels.types import ChatResponse
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads
+from fmf_core.sqlite_file import BusyFileError, Layout, SqliteFile, SqliteFileError
 
 if TYPE_CHECKING:
     import sqlite3
 
 FILE_NAME = "answers.sqlite"
-FORMAT = 1
-"""The version of the table's layout and of what stands in it."""
-APPLICATION_ID = 0x666D6643
-"""Says that an SQLite file is ours."""
 BUSY_S = 1.0
 """How long a file that another process is writing to is waited for; a model waits for its answer meanwhile."""
 LOCKED_S = 1.0
@@ -43,6 +37,7 @@ CREATE TABLE IF NOT EXISTS answers
 """
 # It also holds what pruning adds up, so that no answer is read for it.
 _INDEX = "CREATE INDEX IF NOT EXISTS answers_by_use ON answers (used, bytes)"
+_LAYOUT = Layout(0x666D6643, 1, (_TABLE, _INDEX), ("synchronous = NORMAL",))
 _KEEP = "INSERT OR REPLACE INTO answers (key, bytes, made, used, answer) VALUES (?, ?, ?, ?, ?)"
 _OLDEST = "SELECT key, bytes FROM answers ORDER BY used LIMIT 1000"
 
@@ -84,8 +79,9 @@ class SqliteCache:
         # One is enough for one file, and keeps shared threads free when the disk hangs.
         self._threads = OwnThreads(1, "fmf-cache")
         self._prune_every = min(PRUNE_EVERY, max(1, max_entries // 10))
+        self._file = SqliteFile(self.path, _LAYOUT, BUSY_S)
         self._renew()
-        in_forked_child(self._abandon)
+        in_forked_child(self._renew)
 
     async def get(self, key: str) -> ChatResponse | None:
         """The answer that was put under `key`, by whichever process.
@@ -117,13 +113,11 @@ class SqliteCache:
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize[..., SqliteCache] | None = None
         self._puts = 0
         self._locked_until = 0.0
 
     def _get(self, key: str) -> str | None:
-        def look(connection: sqlite3.Connection) -> str | None:
+        with self._usable(), self._file.statements() as connection:
             row = connection.execute("SELECT answer, made, used FROM answers WHERE key = ?", (key,)).fetchone()
             if row is None:
                 return None
@@ -136,17 +130,13 @@ class SqliteCache:
                 connection.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
             return str(answer)
 
-        return self._do(look)
-
     def _put(self, key: str, answer: str) -> None:
-        def keep(connection: sqlite3.Connection) -> None:
+        with self._usable(), self._file.transaction() as connection:
             now = self._clock()
             connection.execute(_KEEP, (key, len(answer.encode()), now, now, answer))
             self._puts += 1
             if self._puts % self._prune_every == 0:
                 self._prune(connection, now)
-
-        self._do(keep)
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
         """Delete what is too old, and then the longest unused answers until there is room."""
@@ -168,84 +158,25 @@ class SqliteCache:
                 size -= taken
             connection.executemany("DELETE FROM answers WHERE key = ?", gone)
 
-    def _do(self, work: Callable[[sqlite3.Connection], str | None]) -> str | None:
-        import sqlite3
-
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """The file for one user at a time, its folder made; what is wrong with it becomes our error."""
         if monotonic() < self._locked_until:
             raise _unusable(self.path, "it was locked a moment ago")
         try:
             with self._lock:
-                connection = self._connection or self._open()
-                with connection:
-                    return work(connection)
-        except (sqlite3.Error, OSError) as error:
-            if "locked" in str(error):
+                if not self._file.is_open:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                yield
+        except (SqliteFileError, OSError) as error:
+            if isinstance(error, BusyFileError):
                 self._locked_until = monotonic() + LOCKED_S
-            raise _unusable(self.path, f"{type(error).__name__}: {error}") from error
-
-    def _open(self) -> sqlite3.Connection:
-        import sqlite3
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by us first: SQLite would make it as readable as the umask allows.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        self._closing = weakref.finalize(self, connection.close)
-        return connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        import sqlite3
-
-        # One look at all three: another process may be making the file right now.
-        connection.execute("BEGIN")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        owner = connection.execute("PRAGMA application_id").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        connection.rollback()
-        if (tables and owner != APPLICATION_ID) or found > FORMAT:
-            reason = f"its format is {found}, this version knows {FORMAT}" if owner == APPLICATION_ID else "not ours"
-            raise _unusable(self.path, reason)
-        self._keep_from_others()
-        with suppress(sqlite3.OperationalError):  # another process is switching it right now
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_TABLE)
-            connection.execute(_INDEX)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def _keep_from_others(self) -> None:
-        """Take the file, which may have been there before, from everybody but its owner."""
-        for beside in ("", "-wal", "-shm"):
-            path = Path(f"{self.path}{beside}")
-            with suppress(OSError):  # it is not there, or somebody else's
-                mode = stat.S_IMODE(path.stat().st_mode)
-                if mode & ~stat.S_IRWXU:
-                    path.chmod(mode & stat.S_IRWXU)
+            reason = error.message if isinstance(error, SqliteFileError) else f"{type(error).__name__}: {error}"
+            raise _unusable(self.path, reason) from error
 
     def _close(self) -> None:
         with self._lock:
-            if self._closing is not None:
-                self._closing()
-            self._connection = self._closing = None
-
-    def _abandon(self) -> None:
-        """Begin anew in a forked child: the connection is the parent's, and closing it here would drop its locks."""
-        if self._closing is not None:
-            self._closing.detach()
-        _left_to_the_parent.append(self._connection)
-        self._renew()
-
-
-_left_to_the_parent: list[object] = []
+            self._file.close()
 
 
 def _unusable(path: Path, reason: str) -> FrameworkError:

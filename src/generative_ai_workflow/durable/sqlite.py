@@ -12,7 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fmf_core.forks import in_forked_child
-from fmf_core.sqlite_file import Layout, SqliteFile, SqliteFileError
+from fmf_core.sqlite_file import SAFE, Layout, SqliteFile, SqliteFileError
 from generative_ai_workflow.durable import locks
 from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step
 from generative_ai_workflow.durable.store import KeptRun, RunIdentity, UnfinishedRun, parts_that_differ
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS steps
 (number INTEGER PRIMARY KEY, run INTEGER NOT NULL, name TEXT NOT NULL, kept REAL NOT NULL, record TEXT NOT NULL,
 UNIQUE (run, name))
 """
-_LAYOUT: Final = Layout(0x666D6672, 1, (_RUNS, _RUNS_BY_STATUS, _STEP_RECORDS))
+_LAYOUT: Final = Layout(0x666D6672, 1, (_RUNS, _RUNS_BY_STATUS, _STEP_RECORDS), (*SAFE, "secure_delete = ON"))
 _FIND: Final = "SELECT number, workflow, fingerprint, status, pid, input, result FROM runs WHERE run_id = ?"
 _BEGIN: Final = (
     "INSERT INTO runs (run_id, workflow, fingerprint, status, pid, begun, input) VALUES (?, ?, ?, 'running', ?, ?, ?)"

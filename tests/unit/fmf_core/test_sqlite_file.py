@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fmf_core.errors import Code
-from fmf_core.sqlite_file import Layout, SqliteFile, SqliteFileError
+from fmf_core.sqlite_file import SAFE, Layout, SqliteFile, SqliteFileError
 
-LAYOUT = Layout(0x1234, 1, ("CREATE TABLE IF NOT EXISTS t (x)",))
+LAYOUT = Layout(0x1234, 1, ("CREATE TABLE IF NOT EXISTS t (x)",), (*SAFE, "secure_delete = ON"))
 
 
 def opened(path, layout=LAYOUT, busy_s=5.0):

@@ -164,7 +164,7 @@ def test_what_is_no_database_is_left_as_it_is(tmp_path):
     path = tmp_path / "answers.sqlite"
     path.write_bytes(b"this is a letter, and no database" * 100)
     error = refused(SqliteCache(tmp_path))
-    assert "DatabaseError" in error.message
+    assert "no SQLite database" in error.message
     assert "delete it" in error.hint
     assert path.read_bytes().startswith(b"this is a letter")
 
@@ -174,7 +174,7 @@ def test_somebody_elses_database_is_left_alone(tmp_path):
     with connection:
         connection.execute("CREATE TABLE customers (name TEXT)")
     connection.close()
-    assert "not ours" in refused(SqliteCache(tmp_path / "other.db")).message
+    assert "the tables of another program" in refused(SqliteCache(tmp_path / "other.db")).message
 
 
 def test_a_newer_format_is_left_alone(tmp_path):
