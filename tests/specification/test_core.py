@@ -11,9 +11,11 @@ import pytest
 
 from generative_ai_workflow import (
     ConditionalStep,
+    ForEachStep,
     FrameworkError,
     LLMStep,
     MockLLMProvider,
+    ParallelStep,
     StepContext,
     StepResult,
     StepStatus,
@@ -97,6 +99,45 @@ def test_steps_inside_a_conditional_run_in_their_order_and_at_its_place(way):
     inner = ConditionalStep("if", "true", [Note("b", book), Note("c", book)])
     run(way, Workflow([Note("a", book), inner, Note("d", book)]))
     assert [line[0] for line in book[::2]] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.requirement("FR-001", "FR-002", "FR-003")
+@every_way
+def test_steps_side_by_side_stand_in_the_sequence_like_one(way):
+    here: set[str] = set()
+
+    class Meets(WorkflowStep):
+        async def execute_async(self, context: StepContext) -> dict:
+            here.add(self.name)
+            while len(here) < 2:
+                await asyncio.sleep(0.001)
+            return {self.name: f"{self.name} after {context.names['first']}"}
+
+    steps = [
+        TransformStep("first", lambda names: "one"),
+        ParallelStep("both", [Meets("a"), Meets("b")]),
+        TransformStep("last", lambda names: [names["a"], names["b"]]),
+    ]
+    result = run(way, Workflow(steps), timeout=30)
+    assert result.output["last"] == ["a after one", "b after one"]
+    assert list(result.output["both"]) == ["a", "b"]
+
+
+@pytest.mark.requirement("FR-001", "FR-002", "FR-003")
+@every_way
+def test_a_step_for_every_item_keeps_the_order_of_the_items(way):
+    async def back(names: dict) -> str:
+        await asyncio.sleep(0.02 * (3 - names["index"]))
+        return names["item"].upper()
+
+    steps = [
+        TransformStep("letters", lambda names: names["text"].split()),
+        ForEachStep("loud", "${steps.letters}", TransformStep("one", back)),
+        TransformStep("last", lambda names: " ".join(names["loud"])),
+    ]
+    result = run(way, Workflow(steps), {"text": "a b c"})
+    assert result.output["loud"] == ["A", "B", "C"]
+    assert result.output["last"] == "A B C"
 
 
 @pytest.mark.requirement("FR-003")

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from fmf_core.retry import RetryPolicy
 from generative_ai_workflow import (
     ConfigurationError,
     CostTracker,
@@ -50,6 +51,25 @@ def test_a_server_that_never_answers_fails_the_step_in_time(way, openai):
     assert result.status is WorkflowStatus.FAILED
     assert result.steps["ask"].error_info.code == "timeout"
     assert result.steps["ask"].attempts == 2
+
+
+@pytest.mark.requirement("edge: provider fails", "FR-012")
+@every_way
+def test_a_step_may_be_tried_again_and_limited_in_time_as_a_whole(way):
+    turns = iter(range(10))
+
+    async def flaky(names: dict) -> int:
+        turn = next(turns)
+        if turn == 0:
+            await asyncio.sleep(20)
+        if turn == 1:
+            raise ProviderError("busy", op="x.complete", code="unavailable")
+        return turn
+
+    step = TransformStep("flaky", flaky)
+    step.retry, step.timeout = RetryPolicy(max_attempts=5, first_wait_s=0.01), 0.2
+    result = run(way, Workflow([step]))
+    assert result.output["flaky"] == 2
 
 
 @pytest.mark.requirement("edge: provider fails")
@@ -115,6 +135,21 @@ def test_a_budget_stops_calls_once_it_is_spent(way, openai):
     assert result.metrics.token_usage_total.total_tokens == 2_000_000
     with pytest.raises(AssertionError):
         costs.assert_within_budget()
+
+
+@pytest.mark.requirement("edge: token limits", "FR-033")
+@every_way
+def test_a_call_that_could_go_over_the_budget_is_refused_before_it_is_made(way, openai):
+    openai.add(*[Reply(text="x", usage={"prompt_tokens": 10, "completion_tokens": 10})] * 3)
+    costs = CostTracker(limit_usd=0.001)
+    engine = WorkflowEngine().use(costs)
+    small = run(way, Workflow([LLMStep("a", "x", max_tokens=100)]), engine=engine)
+    large = run(way, Workflow([LLMStep("a", "x", max_tokens=10_000)]), engine=engine)
+    again = run(way, Workflow([LLMStep("a", "x", max_tokens=100)]), engine=engine)
+    assert (small.status, large.status, again.status) == ("completed", "failed", "completed")
+    assert large.steps["a"].error_info.code == "budget"
+    assert openai.count == 2
+    assert costs.estimated_cost_usd < 0.001
 
 
 @pytest.mark.requirement("edge: token limits")

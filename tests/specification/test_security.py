@@ -17,11 +17,13 @@ from generative_ai_workflow import (
     LLMStep,
     Middleware,
     MockLLMProvider,
+    PseudonymMiddleware,
     TransformStep,
     Workflow,
     WorkflowEngine,
     WorkflowStatus,
     detect_pii,
+    find_pii,
     redact_pii,
 )
 from generative_ai_workflow.observability.logging import configure_logging, get_logger
@@ -187,3 +189,20 @@ def test_personal_data_can_be_kept_from_a_provider_by_a_hook(way):
     model = MockLLMProvider()
     run(way, Workflow([LLMStep("a", "{mail}", model)]), {"mail": "ann@example.org"}, WorkflowEngine().use(Private()))
     assert model.call_log[0].prompt == "[EMAIL]"
+
+
+@pytest.mark.requirement("FR-030")
+def test_findings_say_what_they_are_and_where():
+    text = "Write to ann@example.org or call +49 30 1234567."
+    found = [(finding.kind, text[finding.start : finding.end]) for finding in find_pii(text)]
+    assert found == [("email", "ann@example.org"), ("phone", "+49 30 1234567")]
+
+
+@pytest.mark.requirement("FR-030")
+@every_way
+def test_a_provider_gets_pseudonyms_and_the_workflow_the_real_values(way):
+    model = MockLLMProvider(lambda request: f"Answer to {request.prompt.split()[-1]}")
+    engine = WorkflowEngine().use(PseudonymMiddleware())
+    result = run(way, Workflow([LLMStep("a", "Write to {mail}", model)]), {"mail": "ann@example.org"}, engine)
+    assert "ann@example.org" not in model.call_log[0].prompt
+    assert result.output["a"] == "Answer to ann@example.org"
