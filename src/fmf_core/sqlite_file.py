@@ -34,6 +34,10 @@ class BusyFileError(SqliteFileError):
     """Another process was writing to the file for as long as it was waited for."""
 
 
+class MovedFileError(SqliteFileError):
+    """The file was deleted or replaced while it was open."""
+
+
 class Layout(NamedTuple):
     """What is in a file, how it is told from the files of others, and how it is used."""
 
@@ -70,6 +74,7 @@ class SqliteFile:
 
     def _renew(self) -> None:
         self._connection: sqlite3.Connection | None = None
+        self._inode = 0
         self._closing: weakref.finalize[..., SqliteFile] | None = None
 
     @property
@@ -99,12 +104,19 @@ class SqliteFile:
         """The connection, for statements each of which stands for itself.
 
         Raises:
-            SqliteFileError: the file cannot be used.
+            SqliteFileError: the file cannot be used, or is another one than the one that was opened.
         """
         import sqlite3
 
         try:
-            yield self._connection or self._open()
+            connection = self._connection or self._open()
+            if not self._is_in_place():
+                self.close()
+                raise MovedFileError(
+                    "it was deleted or replaced while it was open",
+                    hint="delete it only when nobody uses it; it is made anew now",
+                )
+            yield connection
         except (sqlite3.Error, OSError) as error:
             told = fault_of(error, self.path)
             if not isinstance(told, BusyFileError):
@@ -125,6 +137,13 @@ class SqliteFile:
         self._renew()
         if closing is not None:
             closing()
+
+    def _is_in_place(self) -> bool:
+        # What is written to a file without a name is gone when it is closed.
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def _abandon(self) -> None:
         """Begin anew in a forked child: the connection is the parent's, and closing it here would drop its locks."""
@@ -149,6 +168,7 @@ class SqliteFile:
             connection.close()
             raise
         self._connection = connection
+        self._inode = self.path.stat().st_ino
         self._closing = weakref.finalize(self, connection.close)
         return connection
 

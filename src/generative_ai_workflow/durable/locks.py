@@ -27,12 +27,19 @@ class LockFile:
 
     def __init__(self, path: Path) -> None:
         self.users = 0
+        self._path = path
         self._taken: set[int] = set()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def take(self, number: int) -> bool:
-        """Take lock `number`; false where it is taken, by this process or another one."""
+        """Take lock `number`; false where it is taken, by this process or another one.
+
+        Raises:
+            OSError: there are no locks here, or the file is no more the one that others look at.
+        """
         with _guard():
+            if self._path.stat().st_ino != os.fstat(self._file).st_ino:
+                raise FileNotFoundError(errno.ENOENT, "it was replaced while it was in use", str(self._path))
             if number in self._taken or not _lock(self._file, number):
                 return False
             self._taken.add(number)

@@ -12,7 +12,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fmf_core.forks import in_forked_child
-from fmf_core.sqlite_file import SAFE, Layout, SqliteFile, SqliteFileError
+from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
 from generative_ai_workflow.durable import locks
 from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step
 from generative_ai_workflow.durable.store import KeptRun, RunIdentity, UnfinishedRun, parts_that_differ
@@ -47,9 +47,13 @@ _BEGIN: Final = (
     "INSERT INTO runs (run_id, workflow, fingerprint, status, pid, begun, input) VALUES (?, ?, ?, 'running', ?, ?, ?)"
 )
 _BEGIN_AGAIN: Final = "UPDATE runs SET status = 'running', pid = ?, ended = NULL, result = NULL WHERE number = ?"
-_KEEP: Final = "INSERT OR REPLACE INTO steps (run, name, kept, record) VALUES (?, ?, ?, ?)"
+# With the id as well: should somebody have put another file in its place, the number may be another run's.
+_KEEP: Final = (
+    "INSERT OR REPLACE INTO steps (run, name, kept, record) "
+    "SELECT number, ?, ?, ? FROM runs WHERE number = ? AND run_id = ?"
+)
 _STEPS: Final = "SELECT name, record FROM steps WHERE run = ? ORDER BY number"
-_END: Final = "UPDATE runs SET status = ?, ended = ?, result = ? WHERE number = ?"
+_END: Final = "UPDATE runs SET status = ?, ended = ?, result = ? WHERE number = ? AND run_id = ?"
 _UNFINISHED: Final = (
     "SELECT number, run_id, workflow, fingerprint, input, pid, begun, "
     "(SELECT count(*) FROM steps WHERE run = runs.number), "
@@ -77,6 +81,15 @@ class _Begun:
             return False
         self.number, self.file = number, file
         return True
+
+    @property
+    def held(self) -> bool:
+        """Whether it still has its lock; in a transaction, for whoever takes it up next has to wait for that."""
+        return self.file is not None
+
+    @property
+    def place(self) -> tuple[int, str]:
+        return self.number, self.run_id
 
     def free(self) -> None:
         with self._guard:
@@ -143,8 +156,8 @@ class SQLiteRunStore:
         begun = self._known(run_id, "keep")
 
         def keep(connection: sqlite3.Connection) -> None:
-            self._check_held(begun, "keep")
-            connection.execute(_KEEP, (begun.number, name, time(), record))
+            if not begun.held or not connection.execute(_KEEP, (name, time(), record, *begun.place)).rowcount:
+                raise _not_begun(run_id, "keep")
 
         await self._made(Change(keep), "keep")
 
@@ -160,10 +173,10 @@ class SQLiteRunStore:
         begun = self._known(run_id, "end")
 
         def end(connection: sqlite3.Connection) -> None:
-            self._check_held(begun, "end")
             kept = dict(connection.execute(_STEPS, (begun.number,)).fetchall())
-            text = dump_result(result, kept)
-            connection.execute(_END, (result.status.value, time(), text, begun.number))
+            facts = (result.status.value, time(), dump_result(result, kept), *begun.place)
+            if not begun.held or not connection.execute(_END, facts).rowcount:
+                raise _not_begun(run_id, "end")
 
         await self._made(Change(end, after=partial(self._drop, begun)), "end")
 
@@ -263,11 +276,6 @@ class SQLiteRunStore:
             raise _not_begun(run_id, verb)
         return begun
 
-    def _check_held(self, begun: _Begun, verb: str) -> None:
-        # Looked at in the transaction: whoever takes the run up after it was left has to wait for that, and sees all.
-        if begun.file is None:
-            raise _not_begun(begun.run_id, verb)
-
     def _lock_file(self) -> locks.LockFile:
         if self._locks is None:
             self._locks = locks.shared(Path(f"{self.path}-lock"))
@@ -291,6 +299,8 @@ class SQLiteRunStore:
         try:
             return await self._writer.make(change)
         except SqliteFileError as error:
+            if isinstance(error, MovedFileError):
+                await self.close()
             raise WorkflowError(
                 f"the run store {self.path} cannot be used: {error.message}",
                 op=f"store.{verb}",

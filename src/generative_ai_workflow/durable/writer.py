@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -99,7 +98,7 @@ class Writer:
             self._waiting.append(change)
         try:
             await self._threads.start(self._see_to, change)
-        except asyncio.CancelledError:
+        except BaseException:
             with self._lock:
                 if change in self._waiting:
                     self._waiting.remove(change)

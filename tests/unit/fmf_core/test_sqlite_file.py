@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fmf_core.errors import Code
-from fmf_core.sqlite_file import SAFE, Layout, SqliteFile, SqliteFileError
+from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
 
 LAYOUT = Layout(0x1234, 1, ("CREATE TABLE IF NOT EXISTS t (x)",), (*SAFE, "secure_delete = ON"))
 
@@ -143,3 +143,14 @@ def test_a_file_that_is_gone_is_made_anew_for_its_owner_alone(tmp_path):
     with closing(sqlite3.connect(tmp_path / "x.db")) as look:
         assert look.execute("PRAGMA application_id").fetchone() == (0x1234,)
     assert (tmp_path / "x.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_deleted_while_it_is_open_is_an_error_once(tmp_path):
+    file = opened(tmp_path / "x.db")
+    add(file, 1)
+    for beside in ("", "-wal", "-shm"):
+        (tmp_path / f"x.db{beside}").unlink()
+    with pytest.raises(MovedFileError):
+        add(file, 2)
+    add(file, 3)
+    assert values(file) == [3]

@@ -577,3 +577,24 @@ class TestFile:
         wait_for(store.close())
         path.unlink()
         assert wait_for(store.begin(RunIdentity(run_id="r", workflow="v", fingerprint="f", input_data={}))).steps == {}
+
+    def test_a_file_that_is_deleted_or_replaced_while_it_is_used_is_an_error_once(self, path, store):
+        def replace():
+            other = SQLiteRunStore(path.parent / "other.db")
+            wait_for(other.begin(identity("stranger")))
+            wait_for(other.close())
+            (path.parent / "other.db").rename(path)
+
+        for vanish in (path.unlink, replace):
+            wait_for(store.begin(identity("r")))
+            vanish()
+            assert "deleted or replaced while it was open" in refused(store.keep("r", "a", step("a")), "unavailable")
+            refused(store.keep("r", "a", step("a")), "conflict")
+            assert wait_for(store.begin(identity("r"))).steps == {}
+            wait_for(store.leave("r"))
+            assert wait_for(store.forget("r"))
+
+    def test_a_file_of_locks_that_is_deleted_while_it_is_used_is_an_error(self, path, store):
+        wait_for(store.begin(identity("r")))
+        Path(f"{path}-lock").unlink()
+        assert "FileNotFoundError" in refused(store.begin(identity("s")), "unavailable")
