@@ -170,19 +170,24 @@ TREES = st.recursive(
 )
 
 
-def built(tree: Any, number: Iterator[int], model: MockLLMProvider) -> WorkflowStep:
+def built(tree: Any, number: Iterator[int], model: MockLLMProvider, *, guarded: bool = False) -> WorkflowStep:
     kind, name = tree[0], f"s{next(number)}"
+
+    def all_of(trees: list[Any]) -> list[WorkflowStep]:
+        return [built(inner, number, model, guarded=guarded or kind == "if") for inner in trees]
+
     if kind == "ask":
         _, names, output, referred = tree
+        # Whether a condition lets a step have what another one leaves cannot be known beforehand.
+        names = [mentioned for mentioned in names if not guarded or mentioned == "x"]
         if referred and names:
             return LLMStep(name, "{a}", model, inputs={"a": f"${{{names[0]}}}"}, output=output)
         return LLMStep(name, "ask " + " ".join(f"{{{mentioned}}}" for mentioned in names), model, output=output)
     if kind == "if":
-        branches = [[built(inner, number, model) for inner in branch] for branch in tree[1:]]
-        return ConditionalStep(name, "flag", *branches)
+        return ConditionalStep(name, "flag", all_of(tree[1]), all_of(tree[2]))
     if kind == "both":
-        return ParallelStep(name, [[built(inner, number, model) for inner in branch] for branch in tree[1]])
-    return ForEachStep(name, "xs", [built(inner, number, model) for inner in tree[1]])
+        return ParallelStep(name, [all_of(branch) for branch in tree[1]])
+    return ForEachStep(name, "xs", all_of(tree[1]))
 
 
 @given(st.lists(TREES, min_size=1, max_size=4), st.booleans())
