@@ -62,6 +62,7 @@ def crowd(mode: str, files: int) -> tuple[dict[str, Any], ScriptedServer]:
     return json.loads(done.stdout), server
 
 
+@pytest.mark.requirement("SC-008", "edge: exhausted resources", "edge: thread safety")
 @pytest.mark.timeout(SETTLED_S + 10)
 @pytest.mark.parametrize("files", [0, 64], ids=["plenty", "64 files"])
 @pytest.mark.parametrize("mode", ["threads", "loop", "loops"])
