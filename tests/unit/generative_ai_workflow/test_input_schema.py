@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from generative_ai_workflow import ConfigurationError, DefinitionError, TransformStep, Workflow
+from generative_ai_workflow import ConfigurationError, DefinitionError, TransformStep, Workflow, WorkflowEngine
+from unit.generative_ai_workflow.loops import run_alone
 
 DECLARED = {
     "text": "string",
@@ -117,3 +118,34 @@ def test_what_cannot_be_declared(declared: Any, told: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         workflow(declared)
     assert told in str(caught.value)
+
+
+def test_every_way_to_run_fills_in_defaults() -> None:
+    made = workflow()
+    engine = WorkflowEngine()
+    outputs = [
+        made.execute({"text": "a"}).output,
+        run_alone(made.execute_async({"text": "a"})).output,
+        made.start({"text": "a"}).result(timeout=30).output,
+        engine.run(made, {"text": "a"}).output,
+    ]
+    assert all(output is not None and output["seen_output"] == {"text": "a", "count": 3} for output in outputs)
+
+
+def test_every_way_to_run_refuses_what_does_not_fit_before_anything_runs() -> None:
+    ran: list[int] = []
+    made = Workflow([TransformStep("note", lambda names: ran.append(1))], input_schema={"text": "string"})
+    engine = WorkflowEngine()
+    for run in (made.execute, made.start, lambda data: engine.run(made, data), lambda data: engine.start(made, data)):
+        with pytest.raises(ConfigurationError, match="'text' is missing"):
+            run({})
+    with pytest.raises(ConfigurationError, match="'text' is missing"):
+        run_alone(made.execute_async({}))
+    assert ran == []
+
+
+def test_the_input_that_a_step_sees_has_the_defaults() -> None:
+    made = Workflow(
+        [TransformStep("seen", lambda names: names["count"])], input_schema={"count": {"type": "integer", "default": 3}}
+    )
+    assert made.execute().output == {"seen": 3, "seen_output": 3}

@@ -192,6 +192,31 @@ def test_an_abort_in_one_branch_ends_the_run() -> None:
     assert "enough" in result.error
 
 
+def test_a_branch_that_wants_to_end_the_process_fails_alone() -> None:
+    def leave(names: dict[str, Any]) -> None:
+        raise SystemExit(3)
+
+    for inline in (True, False):
+        step = TransformStep("leave", leave, is_critical=False, inline=inline)
+        result = Workflow([ParallelStep("all", [step, slow("good", 0.01)])]).execute()
+        assert result.status is WorkflowStatus.COMPLETED
+        assert result.output["all"] == {"good": "good"}
+
+
+def test_many_runs_at_once_do_not_mix() -> None:
+    async def late(names: dict[str, Any]) -> int:
+        await asyncio.sleep(0.001 * (names["n"] % 7))
+        return int(names["n"]) * 10
+
+    workflow = Workflow([ParallelStep("all", [TransformStep("a", late), TransformStep("b", lambda n: -n["n"])])])
+
+    async def main() -> list[Any]:
+        results = await asyncio.gather(*(workflow.execute_async({"n": number}) for number in range(200)))
+        return [result.output["all"] for result in results]
+
+    assert run_alone(main()) == [{"a": number * 10, "b": -number} for number in range(200)]
+
+
 def test_parallel_steps_nest() -> None:
     inner = ParallelStep("inner", [slow("a", 0.01), slow("b", 0)])
     workflow = Workflow(
