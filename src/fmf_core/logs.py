@@ -23,6 +23,8 @@ _SIMPLE = frozenset({str, int, float, bool, type(None)})
 _NO_FIELDS: Mapping[str, Any] = {}
 
 _context: ContextVar[Mapping[str, Any]] = ContextVar("fmf_core.logs.context", default=_NO_FIELDS)
+correlation: ContextVar[str | None] = ContextVar("fmf_core.logs.correlation", default=None)
+"""The id of what goes on, on every line as `correlation_id`; apart from other fields, for every run sets it."""
 
 
 class Stream(Protocol):
@@ -180,13 +182,13 @@ class Logger:
             "timestamp": datetime.now(UTC),
             "logger": self.name,
         }
-        for source in (_context.get(), self._fields, fields):
+        for source in (_surroundings(), self._fields, fields):
             if source:
                 record.update(source if _RESERVED.isdisjoint(source) else _renamed(source))
         _write(output, _json_line(record) if output.as_json else _human_line(record))
 
     def _to_host(self, level: int, event: str, fields: dict[str, Any]) -> None:
-        merged = redact_value({**_context.get(), **self._fields, **fields})
+        merged = redact_value({**_surroundings(), **self._fields, **fields})
         text = redact(event) + _pairs(merged)
         self._host.log(level, "%s", text, extra={"event": redact(event), "fields": merged}, stacklevel=4)
 
@@ -198,6 +200,12 @@ def get_logger(name: str) -> Logger:
         # Without any handler the standard library prints warnings on stderr by itself.
         top.addHandler(logging.NullHandler())
     return Logger(name)
+
+
+def _surroundings() -> Mapping[str, Any]:
+    """What every line logged here and now says."""
+    fields, current = _context.get(), correlation.get()
+    return fields if current is None else {"correlation_id": current, **fields}
 
 
 def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:

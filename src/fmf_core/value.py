@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
+import pydantic.main
 from pydantic import BaseModel, ConfigDict
 
+from fmf_core.forks import free_in_forked_child
+
 V = TypeVar("V", bound="Value")
+
+# Schemas are built on first use, which may be while another thread forks; older releases of pydantic have no such lock.
+if (_building := getattr(pydantic.main, "_rebuild_lock", None)) is not None:
+    free_in_forked_child(_building)
 
 
 class Value(BaseModel):
@@ -21,7 +28,7 @@ class Value(BaseModel):
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
         """The record of `fields`, all of them and all checked where they come from: nothing is checked here."""
-        return _made(cls, fields, set(fields))
+        return record(cls, fields)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """This record with `update`, which is not checked."""
@@ -36,7 +43,7 @@ class Value(BaseModel):
     def __copy__(self) -> Self:
         if self.__pydantic_extra__ is not None:
             return super().__copy__()
-        return _made(type(self), self.__dict__.copy(), self.__pydantic_fields_set__.copy())
+        return record(type(self), self.__dict__.copy(), self.__pydantic_fields_set__.copy())
 
 
 _slots: Mapping[str, Any] = BaseModel.__dict__
@@ -44,11 +51,18 @@ _put_fields, _put_given = _slots["__dict__"].__set__, _slots["__pydantic_fields_
 _put_extra, _put_private = _slots["__pydantic_extra__"].__set__, _slots["__pydantic_private__"].__set__
 
 
-def _made(kind: type[V], fields: dict[str, Any], given: set[str]) -> V:
+def record(kind: type[V], fields: dict[str, Any], given: set[str] | None = None) -> V:
+    """A `kind` that has `fields` for its own, all of them and in the declared order; nothing is checked here.
+
+    Args:
+        kind: the class of the record.
+        fields: every field of it.
+        given: what `model_fields_set` says; default is all fields.
+    """
     # Every call to a model makes and copies several records: this takes a third of the time of pydantic's own way.
     made = object.__new__(kind)
     _put_fields(made, fields)
-    _put_given(made, given)
+    _put_given(made, set(fields) if given is None else given)
     _put_extra(made, None)
     _put_private(made, None)
     return made

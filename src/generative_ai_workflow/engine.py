@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from chatmodels.iface import ChatModel
 from fmf_core.forks import Lock
-from fmf_core.portal import run_sync
+from fmf_core.portal import need_loop, run_sync
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, default_config
+from generative_ai_workflow.durable.store import RunStore
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.handle import WorkflowHandle
-from generative_ai_workflow.many import RunMany
-from generative_ai_workflow.middleware.base import Hooks
+from generative_ai_workflow.many import RunByKey, RunInOrder, RunMany, in_order, interrupted, keyed
+from generative_ai_workflow.middleware.base import HOOKS
 from generative_ai_workflow.plan import RunnableWorkflow, WorkflowPlan
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult
@@ -36,13 +38,22 @@ class WorkflowEngine:
         config: the settings; default is what the environment says now.
         model: a chat model for steps that name no provider of their own; it wins over the workflow's provider, and the
             `default_model`, `default_temperature` and `default_max_tokens` of `config` do not apply to it.
+        store: keeps every finished step of its runs, so that one that was interrupted goes on behind it: run the same
+            workflow with the same input and `correlation_id` again, or `resume` all of them. A path is a file for a
+            `SQLiteRunStore`. Without one nothing is kept, and nothing is paid for it.
     """
 
-    def __init__(self, config: FrameworkConfig | None = None, *, model: ChatModel | None = None) -> None:
+    def __init__(
+        self,
+        config: FrameworkConfig | None = None,
+        *,
+        model: ChatModel | None = None,
+        store: RunStore | str | Path | None = None,
+    ) -> None:
         self.config = config if config is not None else default_config()
         self.models = ModelRack(self.config, model)
+        self.store = _as_store(store)
         self._middleware: tuple[Any, ...] = ()
-        self._hooks = Hooks()
         self._plans: weakref.WeakKeyDictionary[Any, WorkflowPlan] = weakref.WeakKeyDictionary()
         self._lock = Lock()
 
@@ -70,7 +81,6 @@ class WorkflowEngine:
             )
         with self._lock():
             self._middleware = (*self._middleware, middleware)
-            self._hooks = Hooks(self._middleware)
             self._plans = weakref.WeakKeyDictionary()
         return self
 
@@ -96,8 +106,16 @@ class WorkflowEngine:
             ConfigurationError: the input is no dict, or the time limit no positive number.
             asyncio.CancelledError: the awaiting task was cancelled; middleware was told.
         """
+        return await self.begin(workflow, input_data, timeout, correlation_id)
+
+    def begin(
+        self, workflow: RunnableWorkflow, input_data: Input | None, timeout: float | None, correlation_id: str | None
+    ) -> Coroutine[Any, Any, WorkflowResult]:
+        """The run that `run_async` awaits."""
+        need_loop("workflow.run", "await trio.to_thread.run_sync(workflow.execute, data)")
         plan = self._plan(workflow)
-        return await Run(plan, input_data, correlation_id).go(_limit(timeout, plan))
+        limit = plan.config.timeout if timeout is None else _limit(timeout, plan)
+        return Run(plan, input_data, correlation_id).go(limit)
 
     def run(
         self,
@@ -132,11 +150,11 @@ class WorkflowEngine:
     def run_many(
         self,
         workflow: RunnableWorkflow,
-        inputs: Iterable[Input],
+        inputs: Iterable[Input] | Mapping[Any, Input],
         concurrency: int | None = None,
         *,
         timeout: float | None = None,
-    ) -> RunMany:
+    ) -> RunMany[Any, Any]:
         """Run `workflow` once for each of `inputs`, at most `concurrency` at the same time.
 
         Results come in the order of the inputs, whatever the order of completion. A run that fails is a result like the
@@ -145,36 +163,79 @@ class WorkflowEngine:
             results = await engine.run_many(workflow, inputs)          # a list
             async for result in engine.run_many(workflow, inputs): ...  # one by one
             for result in engine.run_many(workflow, inputs): ...        # one by one, blocking
+            results = await engine.run_many(workflow, {"a": {...}, "b": {...}})   # {"a": result, "b": result}
 
         Args:
             workflow: what to run.
-            inputs: one dict for each run.
+            inputs: one dict for each run; or a mapping of such dicts, whose keys are those of the results: awaiting
+                gives a dict of results, iterating gives pairs of key and result.
             concurrency: how many runs may go on at once, from 1; default is the workflow's, which is 8 unless set.
             timeout: the longest single run, in seconds.
 
         Raises:
-            ConfigurationError: `concurrency` is no positive whole number.
+            ConfigurationError: `concurrency` is no positive whole number, or `inputs` holds no dicts.
         """
         plan = self._plan(workflow)
-        at_once = plan.config.concurrency if concurrency is None else concurrency
-        if type(at_once) is not int or at_once < 1:
+        at_once = _concurrency(concurrency, plan, "engine.run_many")
+        if isinstance(inputs, Mapping):
+            return RunByKey(plan, keyed(inputs), at_once, _limit(timeout, plan))
+        return RunInOrder(plan, in_order(inputs), at_once, _limit(timeout, plan))
+
+    def resume(
+        self, workflow: RunnableWorkflow, concurrency: int | None = None, *, timeout: float | None = None
+    ) -> RunMany[Any, Any]:
+        """Let the interrupted runs of `workflow` go on behind their last finished step, as `run_many` with their ids.
+
+        Interrupted are runs of a workflow of this name that have no end: their process was killed, or the program
+        around them stopped. Runs that another process is running right now are left alone.
+
+            results = await engine.resume(workflow)    # {correlation id: result}
+
+        Args:
+            workflow: what to run; named as it was.
+            concurrency: how many runs may go on at once, from 1; default is the workflow's.
+            timeout: the longest single run from now on, in seconds.
+
+        Raises:
+            ConfigurationError: the engine has no store, the workflow has no name, or `concurrency` is no positive whole
+                number.
+        """
+        plan = self._plan(workflow)
+        if self.store is None or not plan.name:
             raise ConfigurationError(
-                f"concurrency must be a whole number from 1, got {at_once!r}", op="engine.run_many"
+                "there is nothing to resume from: the engine has no store"
+                if self.store is None
+                else "a workflow without a name cannot be resumed: its runs cannot be told from those of others",
+                op="engine.resume",
+                hint="WorkflowEngine(store='runs.sqlite') and Workflow(steps, name='...')",
             )
-        return RunMany(plan, inputs, at_once, _limit(timeout, plan))
+        at_once = _concurrency(concurrency, plan, "engine.resume")
+        return RunByKey(plan, interrupted(self.store, plan.name), at_once, _limit(timeout, plan))
 
     def _plan(self, workflow: RunnableWorkflow) -> WorkflowPlan:
         plan = self._plans.get(workflow)
         if plan is None:
             with self._lock():
-                plans, hooks = self._plans, self._hooks
-            plan = WorkflowPlan(workflow, self.config, hooks, self.models)
+                plans, middleware = self._plans, self._middleware
+            plan = WorkflowPlan(workflow, self.config, middleware, self.models, self.store)
             with self._lock():
                 plan = plans.setdefault(workflow, plan)
         return plan
 
 
-HOOKS = ("before_llm_call", "after_llm_call", "on_workflow_start", "on_workflow_end", "on_step_error")
+def _as_store(store: RunStore | str | Path | None) -> RunStore | None:
+    if isinstance(store, str | Path):
+        from generative_ai_workflow.durable.sqlite import SQLiteRunStore
+
+        return SQLiteRunStore(store)
+    return store
+
+
+def _concurrency(given: int | None, plan: WorkflowPlan, op: str) -> int:
+    at_once = plan.config.concurrency if given is None else given
+    if type(at_once) is not int or at_once < 1:
+        raise ConfigurationError(f"concurrency must be a whole number from 1, got {at_once!r}", op=op)
+    return at_once
 
 
 def _limit(timeout: float | None, plan: WorkflowPlan) -> float | None:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from fmf_core.portal import run_sync
+from fmf_core.portal import need_loop, run_sync
 from generative_ai_workflow.exceptions import Code, WorkflowError
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
@@ -91,6 +91,7 @@ class WorkflowHandle:
             raise TimeoutError(f"the run has no result after {timeout:g} s; it goes on") from None
 
     def __await__(self) -> Generator[Any, None, WorkflowResult]:
+        need_loop("workflow.handle", "await trio.to_thread.run_sync(handle.result)")
         # Shielded: whoever stops waiting does not stop the run.
         return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fmf_core.value import record
 from generative_ai_workflow.charges import Charges
+from generative_ai_workflow.context import Ended
 from generative_ai_workflow.exceptions import StepError
-from generative_ai_workflow.plan import PlannedStep
-from generative_ai_workflow.state import ErrorInfo, StepContext, StepResult, StepStatus, reason_of, record, said
+from generative_ai_workflow.state import ErrorInfo, ExecutionMetrics, StepResult, StepStatus, reason_of, said
 
 
-async def called(function: Callable[[], Any]) -> None:
-    """Call a hook of a step that may or may not be a coroutine function."""
-    answer = function()
-    if inspect.isawaitable(answer):
-        await answer
-
-
-def output_of(part: PlannedStep, returned: Any) -> tuple[dict[str, Any], StepResult | None]:
+def output_of(plugin: str, returned: Any) -> tuple[dict[str, Any], StepResult | None]:
     """The output in what a step returned, and the record if it returned one.
+
+    Args:
+        plugin: the name of the step's class.
+        returned: by the step.
 
     Raises:
         StepError: it returned something else, or a record that says FAILED.
@@ -31,12 +29,12 @@ def output_of(part: PlannedStep, returned: Any) -> tuple[dict[str, Any], StepRes
     if isinstance(returned, StepResult):
         if returned.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
             return dict(returned.output or {}), returned
-        raise StepError(returned.error or f"it reported {returned.status}", op=part.plugin)
+        raise StepError(returned.error or f"it reported {returned.status}", op=plugin)
     if isinstance(returned, Mapping):
         return dict(returned), None
     raise StepError(
         f"it returned {'None' if returned is None else type(returned).__name__}",
-        op=part.plugin,
+        op=plugin,
         hint="return a StepResult, or a dict with the step's output",
     )
 
@@ -84,35 +82,38 @@ def task_here() -> asyncio.Task[Any] | None:
         return None
 
 
-def completed(
-    part: PlannedStep, context: StepContext, duration_ms: float, output: dict[str, Any], given: StepResult | None
-) -> StepResult:
-    """The record of a step that went well."""
-    fields = _facts(part, context, duration_ms)
-    fields["status"] = StepStatus.COMPLETED
-    fields["output"] = output
-    if given is not None:
-        fields["status"] = given.status
-        if not fields["attempts"]:
-            fields["token_usage"] = given.token_usage
-            fields["cost_usd"] = given.cost_usd
-            fields["response"] = given.response
-            fields["attempts"] = given.attempts
+def record_of(end: Ended) -> StepResult:
+    """The record of a step that has ended."""
+    if end.result is not None:
+        return end.result
+    fields = {
+        **_NOTHING,
+        "step_id": end.part.step_id,
+        "status": end.status,
+        "output": end.output,
+        "duration_ms": 1000 * (end.ended - end.began),
+        "name": end.name,
+    }
+    calls, failed_calls = end.calls or (), end.failed_calls or ()
+    if calls or failed_calls:
+        fields["token_usage"], fields["cost_usd"], fields["attempts"] = Charges.of(calls, failed_calls)
+        fields["response"] = calls[-1] if calls else None
     return record(StepResult, fields)
 
 
-def failed(part: PlannedStep, context: StepContext, duration_ms: float, error: BaseException) -> StepResult:
-    """The record of a step that did not."""
-    fields = _facts(part, context, duration_ms)
-    fields["status"] = StepStatus.FAILED
-    fields["error"] = reason_of(error)
-    fields["error_info"] = ErrorInfo.of(error)
-    return record(StepResult, fields)
+def kept(end: Ended, given: StepResult) -> Ended:
+    """`end` with what the step itself says of it in `given`; what it asked through the engine is known better here."""
+    made = record_of(end)
+    update: dict[str, Any] = {"status": given.status}
+    if not made.attempts:
+        update |= {name: getattr(given, name) for name in ("token_usage", "cost_usd", "response", "attempts")}
+    return end._replace(status=given.status, result=made.model_copy(update=update))
 
 
-def skipped(part: PlannedStep) -> StepResult:
-    """The record of a step that did not run."""
-    return record(StepResult, {**_NOTHING, "step_id": part.step_id, "status": StepStatus.SKIPPED, "name": part.name})
+def failed(end: Ended, error: BaseException) -> Ended:
+    """`end` with the reason of its failure; the exception itself is not kept, for it holds everything around it."""
+    facts = {"status": StepStatus.FAILED, "error": reason_of(error), "error_info": ErrorInfo.of(error)}
+    return end._replace(status=StepStatus.FAILED, result=record_of(end).model_copy(update=facts))
 
 
 _NOTHING: Mapping[str, Any] = {
@@ -130,10 +131,20 @@ _NOTHING: Mapping[str, Any] = {
 }
 
 
-def _facts(part: PlannedStep, context: StepContext, duration_ms: float) -> dict[str, Any]:
-    fields = {**_NOTHING, "step_id": part.step_id, "name": part.name, "duration_ms": duration_ms}
-    calls = context.calls
-    if calls or context.failed_calls:
-        fields["token_usage"], fields["cost_usd"], fields["attempts"] = Charges.of(calls, context.failed_calls)
-        fields["response"] = calls[-1] if calls else None
-    return fields
+def records_of(ends: list[Ended], created: float, seconds: float) -> dict[str, Any]:
+    """The fields of a `WorkflowResult` that are made when somebody looks at them.
+
+    Args:
+        ends: what is kept of the steps, in the order in which they ended.
+        created: when the run began, in seconds since the epoch.
+        seconds: how long it took.
+    """
+    # What a branch left stands among the outer steps as well, and a step that was tried again has left two records.
+    results = list(map(record_of, {id(end): end for end in ends}.values()))
+    began = datetime.fromtimestamp(created, UTC)
+    return {
+        "metrics": ExecutionMetrics.of(results, 1000 * seconds),
+        "created_at": began,
+        "completed_at": began + timedelta(seconds=seconds),
+        "steps": {result.name: result for result in results},
+    }

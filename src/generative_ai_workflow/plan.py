@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from fmf_core.portal import in_thread
+from generative_ai_workflow.attempts import Work, with_attempts
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
+from generative_ai_workflow.context import StepContext
+from generative_ai_workflow.durable.fingerprint import fingerprint_of
+from generative_ai_workflow.durable.store import RunStore
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.middleware.base import Hooks
-from generative_ai_workflow.observability.run_log import RunLog
-from generative_ai_workflow.state import StepContext
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, without_generator_exit
-
-Work = Callable[[StepContext], Any]
+from generative_ai_workflow.observability.run_log import FailureLog, PromptLog, RunLog
+from generative_ai_workflow.outcome import output_of
+from generative_ai_workflow.state import StepResult
+from generative_ai_workflow.workflow_step import (
+    BuiltInStep,
+    WorkflowStep,
+    as_retry,
+    as_timeout,
+    without_generator_exit,
+)
 
 
 class RunnableWorkflow(Protocol):
@@ -41,14 +51,25 @@ class RunnableWorkflow(Protocol):
         """The workflow's own settings."""
         ...
 
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None:
+        """What a run must be given, as a JSON Schema; `None` where nothing is declared."""
+        ...
+
+    def checked(self, input_data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """`input_data` as a run gets it, where something is declared."""
+        ...
+
 
 class PlannedStep:
     """One step, ready to be run."""
 
     __slots__ = (
         "cleanup",
+        "has_lifecycle",
         "initialize",
         "is_critical",
+        "made_of",
         "metadata",
         "name",
         "output_key",
@@ -62,14 +83,26 @@ class PlannedStep:
         kind = type(step)
         self.name = step.name or kind.__name__
         self.step_id = step.step_id
+        self.plugin = f"{kind.__module__}.{kind.__qualname__}"
         self.is_critical = bool(step.is_critical)
-        self.work = _work_of(step)
+        self.work = with_attempts(
+            _work_of(step),
+            None if step.retry is None else as_retry(self.name, step.retry),
+            None if step.timeout is None else as_timeout(self.name, step.timeout),
+        )
+        self.made_of: Callable[[Any], tuple[dict[str, Any], StepResult | None]] = (
+            partial(_outputs, step.outputs) if isinstance(step, BuiltInStep) else partial(output_of, self.plugin)
+        )
         self.when = step.when
         self.output_key = step.output_key
         self.initialize = step.initialize if kind.initialize is not WorkflowStep.initialize else None
         self.cleanup = step.cleanup if kind.cleanup is not WorkflowStep.cleanup else None
+        self.has_lifecycle = self.initialize is not None or self.cleanup is not None
         self.metadata = getattr(step, "metadata", None) or {}
-        self.plugin = f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _outputs(outputs: Callable[[Any], dict[str, Any]], value: Any) -> tuple[dict[str, Any], None]:
+    return outputs(value), None
 
 
 def _work_of(step: WorkflowStep) -> Work:
@@ -95,25 +128,56 @@ class WorkflowPlan:
     Args:
         workflow: what is run.
         framework: the engine's settings.
-        hooks: the engine's middleware.
+        middleware: the engine's middleware.
         models: where the engine keeps its chat models.
+        store: where its runs are kept; `None` keeps none.
     """
 
-    __slots__ = ("config", "hooks", "log", "log_prompts", "models", "name", "nested", "parts", "workflow_id")
+    __slots__ = (
+        "check",
+        "config",
+        "fingerprint",
+        "hooks",
+        "level",
+        "log",
+        "logged_hooks",
+        "models",
+        "name",
+        "nested",
+        "parts",
+        "store",
+        "workflow_id",
+    )
 
-    def __init__(self, workflow: RunnableWorkflow, framework: FrameworkConfig, hooks: Hooks, models: ModelRack) -> None:
+    def __init__(
+        self,
+        workflow: RunnableWorkflow,
+        framework: FrameworkConfig,
+        middleware: Sequence[Any],
+        models: ModelRack,
+        store: RunStore | None = None,
+    ) -> None:
         self.workflow_id = workflow.workflow_id
         self.name = workflow.name
         # The defaults of sampling are meant for the provider of the configuration, not for a model that was handed in.
         self.config = workflow.config.merged(framework, sampling=models.default is None)
-        self.hooks = hooks
         self.models = models
+        self.check: Callable[[Mapping[str, Any] | None], dict[str, Any]] = (
+            workflow.checked if workflow.input_schema is not None else checked_input
+        )
+        self.store = store
+        self.fingerprint = fingerprint_of(workflow.steps) if store is not None else ""
         self.parts = tuple(PlannedStep(step) for step in workflow.steps)
         self.nested: dict[int, PlannedStep] = {}
         for step in workflow.steps:
             self._nest(step)
-        self.log = RunLog(self.name, self.workflow_id, framework.log_level)
-        self.log_prompts = framework.log_prompts
+        known = {part.name: (part.plugin, part.is_critical) for part in (*self.parts, *self.nested.values())}
+        self.level = framework.log_level
+        self.log = RunLog(self.level, known)
+        prompts = [PromptLog()] if framework.log_prompts else []
+        self.hooks = Hooks([FailureLog(self.level, known), *middleware, *prompts])
+        """Where nobody reads what goes well."""
+        self.logged_hooks = Hooks([self.log, *middleware, *prompts])
 
     def _nest(self, step: WorkflowStep) -> None:
         for inner in step.parts:
@@ -134,10 +198,14 @@ def checked_input(data: Mapping[str, Any] | None) -> dict[str, Any]:
     if data is None:
         return {}
     kind: type = type(data)
-    if not issubclass(kind, Mapping) or not all(type(name) is str for name in data):
-        raise ConfigurationError(
-            f"the input of a workflow is a dict with text keys, got {kind.__name__}",
-            op="workflow.run",
-            hint="give {'text': ...}; a template names the keys",
-        )
-    return dict(data)
+    if kind is dict or issubclass(kind, Mapping):
+        for name in data:
+            if type(name) is not str:
+                break
+        else:
+            return dict(data)
+    raise ConfigurationError(
+        f"the input of a workflow is a dict with text keys, got {kind.__name__}",
+        op="workflow.run",
+        hint="give {'text': ...}; a template names the keys",
+    )

@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
+from time import perf_counter, time
+from types import CoroutineType
 from typing import Any
 
 from chatmodels.call_attributes import telemetry_context
-from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
-from fmf_core.logs import log_context
+from fmf_core.logs import correlation
 from fmf_core.telemetry import recording, span
-from generative_ai_workflow.charges import FailedCall
+from generative_ai_workflow.context import Ended, RunningContext, Scope, StepContext
+from generative_ai_workflow.durable.journal import Journal
+from generative_ai_workflow.durable.store import RunIdentity, RunStore
 from generative_ai_workflow.exceptions import AbortError, FrameworkError, StepError
+from generative_ai_workflow.hosting import Host
+from generative_ai_workflow.lifecycles import Lifecycles
 from generative_ai_workflow.observability.metrics import publish
-from generative_ai_workflow.outcome import as_error, called, completed, failed, let_pass, output_of, skipped, task_here
-from generative_ai_workflow.plan import PlannedStep, WorkflowPlan, checked_input
-from generative_ai_workflow.state import (
-    ExecutionMetrics,
-    StepContext,
-    StepResult,
-    StepStatus,
-    WorkflowResult,
-    WorkflowStatus,
-    new_id,
-    reason_of,
-    record,
+from generative_ai_workflow.outcome import (
+    as_error,
+    failed,
+    kept,
+    let_pass,
+    record_of,
+    records_of,
+    task_here,
 )
+from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
+from generative_ai_workflow.state import StepStatus, WorkflowResult, WorkflowStatus, reason_of
 from generative_ai_workflow.supervision import Interruption, Supervision, at_most, slack_of
 from generative_ai_workflow.workflow_step import WorkflowStep
 
-Conclusion = tuple[WorkflowStatus, str | None]
+_COMPLETED = StepStatus.COMPLETED
 
 
-class Run:
-    """The state of one execution; steps reach it through their context.
+class Run(Host):
+    """One execution of a workflow.
 
     Args:
         plan: what is run, and how.
@@ -49,341 +50,323 @@ class Run:
         ConfigurationError: the input is no mapping with text keys.
     """
 
+    __slots__ = ("_began", "_created", "_inside", "_lifecycles", "_open", "_traced", "journal", "result", "status")
+
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
     ) -> None:
-        self.plan = plan
-        self.input_data = checked_input(input_data)
-        self.correlation_id = correlation_id or new_id()
-        self.variables = {**plan.config.variables, **self.input_data}
-        self.names = dict(self.variables)
-        self.flat: dict[str, Any] = {}
-        self.outputs: dict[str, Any] = {}
-        given = self.input_data.get("steps")
-        self.values: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
-        self.results: dict[str, StepResult] = {}
+        super().__init__(plan, input_data, correlation_id)
         self.status = WorkflowStatus.PENDING
         self.result: WorkflowResult | None = None
-        self.supervision: Supervision[Conclusion] = Supervision()
-        self._abort: AbortError | None = None
-        self._open: dict[str, tuple[PlannedStep, StepContext, float]] = {}
-        self._initialized: list[PlannedStep] = []
-        self._ready: set[int] = set()
-        self._conclusion = threading.Lock()
-        self._created_at = datetime.now(UTC)
+        self._inside: list[Ended] | None = None
+        self._open: list[RunningContext] = []
+        self._lifecycles: Lifecycles | None = None
+        self.journal: Journal | None = None
+        self._created = time()
         self._began = perf_counter()
         self._traced = recording()
-        self._verbose = plan.log.listens
-        if self._verbose:
-            with log_context(correlation_id=self.correlation_id):
-                plan.log.say("workflow.pending")
 
-    async def go(self, limit: float | None, *, stoppable: bool = False) -> WorkflowResult:
-        """Run to the end, at most `limit` seconds.
+    def go(self, limit: float | None, *, stoppable: bool = False) -> Coroutine[Any, Any, WorkflowResult]:
+        """Run to the end, at most `limit` seconds; to be awaited.
 
         Args:
             limit: seconds; `None` is no limit.
             stoppable: whether `stop` may be called.
         """
-        with log_context(correlation_id=self.correlation_id):
-            if not self._traced:
+        if self.plan.store is not None:
+            return self._go_durably(self.plan.store, limit, stoppable)
+        return self._go_traced(limit, stoppable) if self._traced else self._go(limit, stoppable)
+
+    async def _go_durably(self, store: RunStore, limit: float | None, stoppable: bool) -> WorkflowResult:
+        identity = RunIdentity(
+            run_id=self.correlation_id,
+            workflow=self.plan.name,
+            fingerprint=self.plan.fingerprint,
+            input_data=self.input_data,
+        )
+        async with Journal(store, identity) as self.journal:
+            if self.journal.result is not None:
+                self.result = self.journal.result
+                self.status = self.result.status
+                return self.result
+            return await (self._go_traced(limit, stoppable) if self._traced else self._go(limit, stoppable))
+
+    async def _go_traced(self, limit: float | None, stoppable: bool) -> WorkflowResult:
+        title = f"invoke_workflow {self.plan.name}".rstrip()
+        attributes = {
+            "gen_ai.operation.name": "invoke_workflow",
+            "gen_ai.workflow.name": self.plan.name or None,
+            "fmf.workflow.correlation_id": self.correlation_id,
+        }
+        began = perf_counter()
+        with span(title, attributes=attributes) as current:
+            try:
                 return await self._go(limit, stoppable)
-            title = f"invoke_workflow {self.plan.name}".rstrip()
-            attributes = {
-                "gen_ai.operation.name": "invoke_workflow",
-                "gen_ai.workflow.name": self.plan.name or None,
-                "fmf.workflow.correlation_id": self.correlation_id,
-            }
-            began = perf_counter()
-            with span(title, attributes=attributes) as current:
-                try:
-                    return await self._go(limit, stoppable)
-                finally:
-                    if self.result is not None:
-                        publish(current, self.plan.name, self.result, perf_counter() - began)
+            finally:
+                if self.result is not None:
+                    publish(current, self.plan.name, self.result, perf_counter() - began)
 
     async def _go(self, limit: float | None, stoppable: bool) -> WorkflowResult:
+        before = correlation.get()
+        correlation.set(self.correlation_id)
         self.status = WorkflowStatus.RUNNING
-        if self._verbose:
-            self.plan.log.say("workflow.started", steps=len(self.plan.parts))
+        status, reason = WorkflowStatus.COMPLETED, None
         try:
+            walk = self._from_the_start() if self.hooks.start else self._walk(self.plan.parts, self)
             if limit is None and not stoppable:
-                status, error = await self._walk()
+                await walk
             else:
-                status, error = await self._supervise(limit)
+                ending = await self.supervised().watch(walk, limit)
+                if ending is Interruption.STOPPED:
+                    status, reason = WorkflowStatus.CANCELLED, "the run was cancelled"
+                elif ending is Interruption.LATE:
+                    status, reason = WorkflowStatus.TIMEOUT, self.lateness(limit)
+            return await self.conclude(status, reason, slack_of(limit) if status is WorkflowStatus.TIMEOUT else None)
         except asyncio.CancelledError:
             # The program around us cancels: it wants to go on, so calls in flight get no grace.
-            self.supervision.stopping = True
+            self.supervised().stopping = True
+            if self.journal is not None:
+                self.journal.leave_open()
             await self.conclude(WorkflowStatus.CANCELLED, "the run was cancelled")
             raise
-        return await self.conclude(status, error, slack_of(limit) if status is WorkflowStatus.TIMEOUT else None)
-
-    async def _walk(self) -> Conclusion:
-        plan = self.plan
-        try:
-            if plan.hooks.start:
-                await plan.hooks.started(plan.workflow_id, self._facts(None) | {"input_data": self.input_data})
-            for part in plan.parts:
-                await self._one(part)
-        except AbortError as error:
-            return WorkflowStatus.FAILED, f"aborted: {reason_of(error)}"
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a result
-            return WorkflowStatus.FAILED, error.message if isinstance(error, StepError) else reason_of(error)
-        return WorkflowStatus.COMPLETED, None
+            return await self.conclude(WorkflowStatus.FAILED, _reason(error))
+        finally:
+            correlation.set(before)
 
-    async def _supervise(self, limit: float | None) -> Conclusion:
-        ending = await self.supervision.watch(self._walk(), limit)
-        if ending is Interruption.STOPPED:
-            return WorkflowStatus.CANCELLED, "the run was cancelled"
-        if ending is Interruption.LATE:
-            return WorkflowStatus.TIMEOUT, self.lateness(limit)
-        return ending
+    async def _from_the_start(self) -> None:
+        await self.hooks.started(self.plan.workflow_id, self.facts(None) | {"input_data": self.input_data})
+        await self._walk(self.plan.parts, self)
+
+    def supervised(self) -> Supervision[None]:
+        """What watches the run, from now on."""
+        if self.supervision is None:
+            self.supervision = Supervision()
+        return self.supervision
 
     def lateness(self, limit: float | None) -> str:
         """The error of a run that took longer than `limit` seconds."""
-        where = ", ".join(map(repr, self._open))
+        where = ", ".join(repr(context.step_name) for context in self._open)
         return f"the run timed out after {limit:g} s" + (f" in step {where}" if where else "")
 
     def stop(self, *, at_once: bool = False) -> None:
         """Cancel the run, to be called on its loop; unless `at_once`, calls in flight may finish within the grace."""
         if self.result is None:
-            self.supervision.stop(0.0 if at_once else self.plan.config.cancel_grace_s)
+            self.supervised().stop(0.0 if at_once else self.plan.config.cancel_grace_s)
 
-    async def _one(self, part: PlannedStep) -> dict[str, Any]:
-        """Run one step; what it leaves is recorded. Raises what ends the run."""
-        if self.supervision.stopping:
-            raise asyncio.CancelledError
-        context = StepContext(
-            workflow_id=self.plan.workflow_id,
-            step_id=part.step_id,
-            correlation_id=self.correlation_id,
-            input_data=self.input_data,
-            variables=self.variables,
-            previous_outputs=self.outputs,
-            config=self.plan.config,
-            step_name=part.name,
-            host=self,
-            names=self.names,
-            values=self.values,
-        )
-        began = perf_counter()
-        task = task_here()
-        self._open[part.name] = (part, context, began)
-        if self._verbose:
-            self.plan.log.say("step.started", step=part.name)
-        failure: Exception
-        try:
-            if part.when is not None and not part.when(context.roots):
-                self._skip(part, "its condition is not met")
-                return {}
-            output, given = output_of(part, await self._work(part, context))
-        except BaseException as error:  # noqa: BLE001 - it fails the step and nothing else
-            let_pass(error, task, ending=self._ending())
-            failure = as_error(error)
-        else:
-            self._completed(part, context, began, output, given)
-            if self._abort is not None:
-                raise self._abort
-            return output
-        await self._failed(part, context, began, failure)
-        return {}
+    async def run_steps(self, context: StepContext, steps: Sequence[WorkflowStep]) -> dict[str, Any]:
+        """Run `steps` in order as parts of another one; their outputs by name."""
+        scope = context.scope
+        first = len(scope.ends)
+        await self._walk([self.plan.part_of(step) for step in steps], scope)
+        return {end.part.name: end.output for end in scope.ends[first:] if end.status is _COMPLETED}
 
-    def _ending(self) -> bool:
-        """Whether the run is being ended from outside."""
+    async def _walk(self, parts: Sequence[PlannedStep], scope: Scope) -> None:  # noqa: C901, PLR0912 - see below
+        """Run steps in order; what they leave is kept in `scope`. Raises what ends the run."""
+        # All steps in one coroutine: one more for each would be a third of what a step costs.
+        began, ended = self.hooks.step_start, self.hooks.step_end
+        opened = self._open
         task = task_here()
-        return self.supervision.stopping or (task is not None and task.cancelling() > 0)
+        for part in parts:
+            if self.supervision is not None and self.supervision.stopping:
+                raise asyncio.CancelledError
+            if self.journal is not None and (end := self.journal.found(part, scope.label)) is not None:
+                self._take(end, scope)
+                continue
+            context = RunningContext(self, part, scope)
+            opened.append(context)
+            if began:
+                await self.hooks.step_began(f"{part.name}{scope.label}", self.facts(part))
+            try:
+                if part.when is not None and not part.when(context.roots):
+                    end = context.end(StepStatus.SKIPPED, None)
+                else:
+                    value = self._work(part, context) if self._traced or part.has_lifecycle else part.work(context)
+                    if type(value) is CoroutineType or (type(value) is not dict and inspect.isawaitable(value)):
+                        value = await value
+                    output, given = part.made_of(value)
+                    end = context.end(_COMPLETED, output)
+                    if given is not None:
+                        end = kept(end, given)
+                if self.journal is not None:
+                    await self.journal.keep(end)
+            except BaseException as error:  # noqa: BLE001 - it fails the step and nothing else
+                if parts is not self.plan.parts and isinstance(error, asyncio.CancelledError):
+                    # The run may go on without these steps: after a failure beside them, or a time limit around them.
+                    self._close_step(context, failed(context.end(StepStatus.FAILED, None), _cancelled()))
+                let_pass(error, task, ending=self._ending())
+                await self._failed(context, part, as_error(error))
+                continue
+            if opened[-1] is context:
+                opened.pop()
+            else:
+                opened.remove(context)
+            scope.ends.append(end)
+            if scope is not self:
+                self._keep_inside(end)
+            if end.status is _COMPLETED:
+                scope.names.update(end.output or _EMPTY)
+            if ended:
+                await self._tell_end(end, "its condition is not met")
+            if self.abort is not None:
+                raise self.abort
+
+    async def _tell_end(self, end: Ended, why_skipped: str) -> None:
+        facts = self.facts(end.part)
+        if end.status is StepStatus.SKIPPED:
+            facts["reason"] = why_skipped
+        await self.hooks.step_ended(record_of(end), facts)
+
+    def _take(self, end: Ended, scope: Scope) -> None:
+        """Let a step that has ended be known in `scope`."""
+        scope.ends.append(end)
+        if scope is not self:
+            self._keep_inside(end)
+        if end.status is _COMPLETED:
+            scope.names.update(end.output or _EMPTY)
+
+    def _close_step(self, context: RunningContext, end: Ended) -> None:
+        if context in self._open:
+            self._open.remove(context)
+            self._take(end, context.scope)
 
     async def _work(self, part: PlannedStep, context: StepContext) -> Any:
-        if part.initialize is not None:
-            self._initialized.append(part)
-            await called(part.initialize)
+        if part.has_lifecycle:
+            await self._get_ready_for(part)
         if not self._traced:
-            result = part.work(context)
-            return await result if inspect.isawaitable(result) else result
+            value = part.work(context)
+            return await value if inspect.isawaitable(value) else value
         attributes = {
             "fmf.step.name": part.name,
             "fmf.step.type": part.plugin.rpartition(".")[2],
         }
         prompt = {"prompt_name": part.metadata.get("prompt_id"), "prompt_version": part.metadata.get("prompt_version")}
         with telemetry_context(**prompt), span(f"step {part.name}", attributes=attributes):
-            result = part.work(context)
-            return await result if inspect.isawaitable(result) else result
+            value = part.work(context)
+            return await value if inspect.isawaitable(value) else value
 
-    def _completed(
-        self, part: PlannedStep, context: StepContext, began: float, output: dict[str, Any], given: StepResult | None
-    ) -> None:
-        ended = perf_counter()
-        self._open.pop(part.name, None)
-        result = completed(part, context, 1000 * (ended - began), output, given)
-        if result.status is StepStatus.COMPLETED:
-            self.outputs[part.name] = output
-            self.flat.update(output)
-            self.names.update(output)
-            self._set_value(part, output)
-        self.results[part.name] = result
-        if self._verbose:
-            self.plan.log.step_ended(result)
+    async def _get_ready_for(self, part: PlannedStep) -> None:
+        """Call the step's `initialize`, once for all its items in a loop."""
+        if self._lifecycles is None:
+            self._lifecycles = Lifecycles()
+        await self._lifecycles.begin(part)
 
-    def _set_value(self, part: PlannedStep, output: dict[str, Any]) -> None:
-        """What `${steps.NAME}` stands for, under the step's name and under that of its answer."""
-        key = part.output_key
-        if key is None or key not in output:
-            self.values[part.name] = output
-            return
-        self.values[part.name] = output[key]
-        if key != part.name and not key.endswith("_output") and key not in self.results:
-            self.values[key] = output[key]
-
-    async def _failed(self, part: PlannedStep, context: StepContext, began: float, error: BaseException) -> None:
-        self._open.pop(part.name, None)
-        result = failed(part, context, 1000 * (perf_counter() - began), error)
-        self.results[part.name] = result
-        self.plan.log.step_failed(result, part.plugin, part.is_critical)
-        if self.plan.hooks.step_error and self._abort is None:
-            await self.plan.hooks.step_failed(error, part.name, self._facts(part))
+    async def _failed(self, context: RunningContext, part: PlannedStep, error: Exception) -> None:
+        end = failed(context.end(StepStatus.FAILED, None), error)
+        self._close_step(context, end)
+        if self.journal is not None and not part.is_critical:
+            await self.journal.keep(end)
+        if self.hooks.step_error and self.abort is None:
+            await self.hooks.step_failed(error, end.name, self.facts(part))
+        if self.hooks.failed_step_end:
+            await self._tell_end(end, "")
         if isinstance(error, AbortError):
             raise error
-        if self._abort is not None:
-            raise self._abort
+        if self.abort is not None:
+            raise self.abort
         if part.is_critical:
-            raise StepError(f"step {part.name!r} failed: {result.error}") from error
+            raise StepError(f"step {end.name!r} failed: {record_of(end).error}") from error
 
-    async def ask(
-        self, context: StepContext, request: ChatRequest, model: ChatModel | str | None = None
-    ) -> ChatResponse:
-        """Put `request` to a model: hooks, retries and accounting included."""
-        if self.supervision.stopping:
-            raise asyncio.CancelledError("the run was stopped")
-        plan = self.plan
-        hooks = plan.hooks
-        try:
-            if hooks.before:
-                request = await hooks.before_call(request, self._facts_of(context))
-            response = await self._call(context, request, model)
-            if hooks.after:
-                response = await hooks.after_call(response, self._facts_of(context))
-        except AbortError as error:
-            # Remembered, for a step that catches everything must not undo it.
-            self._abort = error
-            raise
-        return response
+    def _keep_inside(self, end: Ended) -> None:
+        if self._inside is None:
+            self._inside = []
+        self._inside.append(end)
 
-    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
-        """What the model that would answer `request` is and can do."""
-        return self.plan.models.pick(model, self.plan.config.provider, request).get_model_info()
+    def _ending(self) -> bool:
+        """Whether the run is being ended from outside."""
+        if self.supervision is not None and self.supervision.stopping:
+            return True
+        task = task_here()
+        return task is not None and task.cancelling() > 0
 
-    async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:
-        plan = self.plan
-        chosen = plan.models.pick(model, plan.config.provider, request)
-        if plan.log_prompts:
-            plan.log.prompt(context.step_name, request)
-        if id(chosen) in plan.models.to_initialize and id(chosen) not in self._ready:
-            self._ready.add(id(chosen))
-            await chosen.initialize()
-        flight = self.supervision.take_off()
-        try:
-            response = await chosen.complete_async(request)
-            context.calls.append(response)
-        except FrameworkError as error:
-            context.failed_calls.append(FailedCall.of(error))
-            if plan.hooks.call_error:
-                await plan.hooks.call_failed(error, self._facts_of(context))
-            raise
-        finally:
-            self.supervision.land(flight)
-        if self.supervision.stopping:
-            raise asyncio.CancelledError("the run was stopped")
-        return response
-
-    async def run_steps(self, steps: Sequence[WorkflowStep]) -> dict[str, Any]:
-        """Run `steps` in order as parts of another one; their outputs together."""
-        together: dict[str, Any] = {}
-        for step in steps:
-            together.update(await self._one(self.plan.part_of(step)))
-        return together
-
-    async def conclude(self, status: WorkflowStatus, error: str | None, slack: float | None = None) -> WorkflowResult:
-        """Make the result, log it, tell the middleware and clean up; only the first call does anything.
+    async def conclude(self, status: WorkflowStatus, reason: str | None, slack: float | None = None) -> WorkflowResult:
+        """Make the result, tell the middleware and clean up; only the first call does anything.
 
         Args:
             status: how the run ended.
-            error: why it did not complete.
+            reason: why it did not complete.
             slack: how long middleware and clean-up may keep the caller waiting, in seconds; `None` is for ever.
         """
-        with self._conclusion:
+        result, settled = self._closed(status, reason)
+        if settled is None:
+            return result
+        if settled or self.journal is not None or self._lifecycles is not None or self.hooks.ends(status):
+            await at_most(self._after_the_end(result, settled), slack)
+        return result
+
+    def close(self, status: WorkflowStatus, reason: str | None) -> WorkflowResult:
+        """Make the result and tell nobody."""
+        return self._closed(status, reason)[0]
+
+    def _closed(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended] | None]:
+        """The result, and the steps that were not settled before it; `None` where it was there already."""
+        # Two may want to conclude where the event loop is stuck; such a run is supervised.
+        with self.supervision.conclusion if self.supervision is not None else _nobody_else:
             if self.result is not None:
-                return self.result
-            result = self.result = self._close(status, error)
-        if self.plan.hooks.end or self._initialized:
-            await at_most(self._after_the_end(result), slack)
-        return result
+                return self.result, None
+            return self._make_result(status, reason)
 
-    def _close(self, status: WorkflowStatus, error: str | None) -> WorkflowResult:
-        """Settle what is still open and make the result."""
-        for part, context, began in list(self._open.values()):
-            ended = StepError(f"{status} while it ran" if status is not WorkflowStatus.FAILED else "given up")
-            self.results[part.name] = failed(part, context, 1000 * (perf_counter() - began), ended)
-        if status is not WorkflowStatus.COMPLETED:
-            for part in self.plan.parts:
-                if part.name not in self.results:
-                    self._skip(part, "an earlier step ended the run")
-        result = self._make_result(status, error)
-        if self._verbose or status is not WorkflowStatus.COMPLETED:
-            self.plan.log.ended(result)
-        self.status = status
-        return result
-
-    def _make_result(self, status: WorkflowStatus, error: str | None) -> WorkflowResult:
-        elapsed = perf_counter() - self._began
-        results = dict(self.results)
-        return record(
-            WorkflowResult,
+    def _make_result(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended]]:
+        settled = self._settled(status) if status is not WorkflowStatus.COMPLETED else []
+        output: dict[str, Any] = {}
+        for end in self.ends:
+            if end.status is _COMPLETED and end.output:
+                output.update(end.output)
+        ends = self.ends if not self._inside else sorted([*self.ends, *self._inside], key=_by_time)
+        later = partial(records_of, [*ends, *settled] if settled else ends, self._created, perf_counter() - self._began)
+        self.result = result = WorkflowResult.written_later(
             {
                 "workflow_id": self.plan.workflow_id,
                 "correlation_id": self.correlation_id,
                 "status": status,
-                "output": dict(self.flat) if self.flat or status is WorkflowStatus.COMPLETED else None,
-                "error": error,
-                "metrics": ExecutionMetrics.of(results.values(), 1000 * elapsed),
-                "created_at": self._created_at,
-                "completed_at": self._created_at + timedelta(seconds=elapsed),
-                "steps": results,
+                "output": output if output or status is WorkflowStatus.COMPLETED else None,
+                "error": reason,
             },
+            later,
         )
+        self.status = status
+        return result, settled
 
-    async def _after_the_end(self, result: WorkflowResult) -> None:
-        if self.plan.hooks.end:
-            await self.plan.hooks.ended(result, self._facts(None))
-        while self._initialized:
-            part = self._initialized.pop()
-            if part.cleanup is None:
-                continue
-            task = task_here()
+    def _settled(self, status: WorkflowStatus) -> list[Ended]:
+        """What becomes of the steps that were under way, and of those that never began."""
+        reason = StepError(f"{status} while it ran" if status is not WorkflowStatus.FAILED else "given up")
+        settled = [failed(context.end(StepStatus.FAILED, None), reason) for context in self._open]
+        self._open.clear()
+        now = perf_counter()
+        known = {end.part.name for end in (*self.ends, *settled)}
+        never_began = [part for part in self.plan.parts if part.name not in known]
+        return settled + [Ended(part, "", StepStatus.SKIPPED, None, now, now) for part in never_began]
+
+    async def _after_the_end(self, result: WorkflowResult, settled: Sequence[Ended]) -> None:
+        hooks = self.hooks
+        if self.journal is not None:
             try:
-                await called(part.cleanup)
-            except BaseException as error:  # noqa: BLE001 - the result stands
-                let_pass(error, task, ending=self._ending())
-                self.plan.log.cleanup_failed(part.name, part.plugin, reason_of(error))
+                await self.journal.end(result)
+            except FrameworkError as error:
+                self.plan.log.not_kept(self.facts(None), reason_of(error))
+        if hooks.failed_step_end:
+            for end in settled:
+                await self._tell_end(end, "an earlier step ended the run")
+        if hooks.ends(result.status):
+            await hooks.ended(result, self.facts(None))
+        if self._lifecycles is not None:
+            for part, failure in await self._lifecycles.end(ending=self._ending):
+                self.plan.log.cleanup_failed(part.name, self.facts(part), reason_of(failure))
 
-    def _skip(self, part: PlannedStep, why: str) -> None:
-        self._open.pop(part.name, None)
-        self.results[part.name] = skipped(part)
-        if self._verbose:
-            self.plan.log.say("step.skipped", step=part.name, reason=why)
 
-    def _facts(self, part: PlannedStep | None) -> dict[str, Any]:
-        """What a middleware hook learns about where it is."""
-        facts: dict[str, Any] = {
-            "workflow": self.plan.name,
-            "workflow_id": self.plan.workflow_id,
-            "correlation_id": self.correlation_id,
-        }
-        if part is not None:
-            facts.update(step=part.name, step_id=part.step_id, metadata=part.metadata)
-        return facts
+def _cancelled() -> StepError:
+    return StepError("it was cancelled")
 
-    def _facts_of(self, context: StepContext) -> dict[str, Any]:
-        known = self._open.get(context.step_name)
-        if known is not None:
-            return self._facts(known[0])
-        return self._facts(None) | {"step": context.step_name, "step_id": context.step_id, "metadata": {}}
+
+_EMPTY: Mapping[str, Any] = {}
+_nobody_else = nullcontext()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, AbortError):
+        return f"aborted: {reason_of(error)}"
+    return error.message if isinstance(error, StepError) else reason_of(error)
+
+
+def _by_time(end: Ended) -> float:
+    return end.ended

@@ -1,27 +1,24 @@
-"""Everything that happens to a run: its statuses, what a step may see, and the records that it leaves."""
+"""What a run leaves behind: statuses, reasons, and the records of steps and of the whole."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeGuard, TypeVar
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import BaseModel, Field
 
-from chatmodels.iface import ChatModel
-from chatmodels.types import ChatRequest, ChatResponse, ModelInfo, TokenUsage
+from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact
-from fmf_core.value import Value
+from fmf_core.value import Value, record
 from generative_ai_workflow.by_step import ByStep
-from generative_ai_workflow.charges import FailedCall
-from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
 from generative_ai_workflow.exceptions import StepError
-
-Record = TypeVar("Record", bound=BaseModel)
 
 
 class WorkflowStatus(StrEnum):
@@ -50,194 +47,27 @@ class StepStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-# One generator of our own: the global one may have been seeded by the program around us, and two processes that were
-# forked from one would otherwise name their runs alike.
-_random = random.Random()  # noqa: S311 - ids have to be unique, not secret
-in_forked_child(_random.seed)
+class _Ids:
+    """Where the ids of this process come from: a random start, counted on; a thousand runs at once ask for one each."""
+
+    start: str
+    next: Callable[[], int]
+
+    @classmethod
+    def renew(cls) -> None:
+        # Not the global generator: the program around us may have seeded it.
+        digits = f"{random.SystemRandom().getrandbits(120):030x}"
+        cls.start = f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) % 4]}{digits[16:19]}-"
+        cls.next = count(int(digits[19:], 16)).__next__
+
+
+_Ids.renew()
+in_forked_child(_Ids.renew)
 
 
 def new_id() -> str:
-    """A random UUID (version 4) as text."""
-    number = (_random.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62)) | (4 << 76) | (2 << 62)
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_set = object.__setattr__
-
-
-def record(kind: type[Record], fields: dict[str, Any], given: set[str] | None = None) -> Record:
-    """A `kind` made of `fields` as they are, without the validation that values of our own making do not need.
-
-    Args:
-        kind: a pydantic model.
-        fields: every field of it, in the declared order.
-        given: what `model_fields_set` says; default is all fields.
-    """
-    made = kind.__new__(kind)
-    _set(made, "__dict__", fields)
-    _set(made, "__pydantic_fields_set__", set(fields) if given is None else given)
-    _set(made, "__pydantic_extra__", None)
-    _set(made, "__pydantic_private__", None)
-    return made
-
-
-class StepHost(Protocol):
-    """What a running workflow does for its steps."""
-
-    async def ask(
-        self, context: StepContext, request: ChatRequest, model: ChatModel | str | None = None
-    ) -> ChatResponse:
-        """Put `request` to a model: hooks, retries and accounting included."""
-        ...
-
-    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
-        """What the model that would answer `request` is and can do."""
-        ...
-
-    async def run_steps(self, steps: Sequence[Any]) -> dict[str, Any]:
-        """Run `steps` in order as parts of another one."""
-        ...
-
-
-class StepContext:
-    """What a step may look at, and what it may ask for.
-
-    Made by the engine for every step; make one yourself to try a step out alone.
-
-    Args:
-        workflow_id: the workflow's id.
-        step_id: the step's id.
-        correlation_id: the run's id, on every log line of the run.
-        input_data: what the caller gave.
-        variables: names for templates; of a run, those of the workflow's settings and the input.
-        previous_outputs: what earlier steps left, by step name.
-        config: the merged settings of the run.
-        step_name: the step's name.
-        host: the run.
-    """
-
-    __slots__ = (
-        "_names",
-        "_outputs",
-        "_snapshot",
-        "_values",
-        "calls",
-        "config",
-        "correlation_id",
-        "failed_calls",
-        "host",
-        "input_data",
-        "step_id",
-        "step_name",
-        "variables",
-        "workflow_id",
-    )
-
-    def __init__(
-        self,
-        *,
-        workflow_id: str = "",
-        step_id: str = "",
-        correlation_id: str = "",
-        input_data: dict[str, Any] | None = None,
-        variables: dict[str, Any] | None = None,
-        previous_outputs: dict[str, Any] | None = None,
-        config: WorkflowConfig | None = None,
-        step_name: str = "",
-        host: StepHost | None = None,
-        names: dict[str, Any] | None = None,
-        values: dict[str, Any] | None = None,
-    ) -> None:
-        self.workflow_id = workflow_id
-        self.step_id = step_id
-        self.correlation_id = correlation_id
-        self.input_data = {} if input_data is None else input_data
-        self.variables = {} if variables is None else variables
-        self.config = config or WorkflowConfig()
-        self.step_name = step_name
-        self.host = host
-        self.calls: list[ChatResponse] = []
-        """The answers that this step has got so far; they are what it is charged for."""
-        self.failed_calls: list[FailedCall] = []
-        """What the calls took that failed; the step is charged for these as well."""
-        self._outputs = {} if previous_outputs is None else previous_outputs
-        self._snapshot: dict[str, Any] | None = None
-        self._names = names
-        self._values = values
-
-    @property
-    def previous_outputs(self) -> dict[str, Any]:
-        """What earlier steps left, by step name; a copy made when it is first looked at."""
-        if self._snapshot is None:
-            self._snapshot = dict(self._outputs)
-        return self._snapshot
-
-    @property
-    def names(self) -> Mapping[str, Any]:
-        """Everything a template may mention: input, variables, and the keys of all earlier outputs; later ones win."""
-        if self._names is None:
-            names = {**self.input_data, **self.variables}
-            for name, output in self._outputs.items():
-                names[name] = output
-                if isinstance(output, Mapping):
-                    names.update(output)
-            self._names = names
-        return self._names
-
-    @property
-    def roots(self) -> dict[str, Any]:
-        """Where `${...}` and conditions begin: `names`, `input` (what the caller gave), `steps` (values by step)."""
-        return {
-            **self.names,
-            "input": self.input_data,
-            "steps": self._outputs if self._values is None else self._values,
-        }
-
-    async def ask(self, request: ChatRequest, model: ChatModel | str | None = None) -> ChatResponse:
-        """Put a request to a chat model; middleware hooks, retries and token accounting come along.
-
-        Args:
-            request: what to ask; a setting that it leaves open is the model's own.
-            model: a chat model or the name of a registered one; default is the workflow's.
-
-        Raises:
-            ProviderError: the model could not answer.
-            AbortError: a middleware stopped the call, and with it the run.
-        """
-        if self.host is not None:
-            return await self.host.ask(self, request, model)
-        try:
-            response = await _alone(model or self.config.provider).complete_async(request)
-        except FrameworkError as error:
-            self.failed_calls.append(FailedCall.of(error))
-            raise
-        self.calls.append(response)
-        return response
-
-    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
-        """What the model that `ask` would ask is and can do."""
-        if self.host is not None:
-            return self.host.model_info(request, model)
-        return _alone(model or self.config.provider).get_model_info()
-
-    def ask_blocking(self, request: ChatRequest, model: ChatModel | str | None = None) -> ChatResponse:
-        """`ask` for steps that are written as a blocking `execute`."""
-        from fmf_core.portal import run_sync
-
-        return run_sync(self.ask(request, model))
-
-    def __repr__(self) -> str:
-        return f"StepContext(step_name={self.step_name!r}, correlation_id={self.correlation_id!r})"
-
-
-def _alone(model: ChatModel | str | None) -> ChatModel:
-    """The model of a step that is tried out without an engine."""
-    if isinstance(model, ChatModel):
-        return model
-    from chatmodels.factory import create_chat_model
-
-    return create_chat_model(default_config().chat_model(model or DEFAULT_PROVIDER))
+    """A UUID (version 4) as text, unlike any other; unique, not secret: the ids of one process follow each other."""
+    return f"{_Ids.start}{_Ids.next():012x}"
 
 
 def said(thing: object) -> str:
@@ -334,20 +164,22 @@ class ExecutionMetrics(Value):
 
     @classmethod
     def of(cls, results: Iterable[StepResult], total_duration_ms: float = 0.0) -> ExecutionMetrics:
-        """Add up `results`."""
+        """Add up `results`; of several under one name, the last says how the step ended."""
         durations: dict[str, float] = {}
         usages: dict[str, TokenUsage] = {}
         ids: dict[str, str] = {}
-        counts = {StepStatus.COMPLETED: 0, StepStatus.FAILED: 0, StepStatus.SKIPPED: 0}
+        statuses: dict[str, StepStatus] = {}
         total: TokenUsage | None = None
         for result in results:
-            ids[result.name] = result.step_id
-            counts[result.status] += 1
+            step_id, usage = result.step_id, result.token_usage
+            ids[result.name] = step_id
+            statuses[result.name] = result.status
             if result.status is not StepStatus.SKIPPED:
-                durations[result.step_id] = result.duration_ms
-            if result.token_usage is not None:
-                usages[result.step_id] = result.token_usage
-                total = result.token_usage if total is None else total + result.token_usage
+                durations[step_id] = durations.get(step_id, 0.0) + result.duration_ms
+            if usage is not None:
+                usages[step_id] = usages[step_id] + usage if step_id in usages else usage
+                total = usage if total is None else total + usage
+        counts = Counter(statuses.values())
         return record(
             cls,
             {
@@ -364,6 +196,8 @@ class ExecutionMetrics(Value):
 
 class WorkflowResult(Value):
     """What a run leaves behind, however it ended."""
+
+    __slots__ = ("_later",)
 
     workflow_id: str
     correlation_id: str
@@ -382,3 +216,47 @@ class WorkflowResult(Value):
     def succeeded(self) -> bool:
         """Whether the run completed."""
         return self.status is WorkflowStatus.COMPLETED
+
+    @classmethod
+    def written_later(cls, fields: dict[str, Any], later: Callable[[], dict[str, Any]]) -> WorkflowResult:
+        """The result of a run whose records are made when somebody looks at them, which most callers never do.
+
+        Args:
+            fields: `workflow_id`, `correlation_id`, `status`, `output` and `error`.
+            later: gives the other fields; called once at most.
+        """
+        made = record(cls, fields, _RESULT_FIELDS)
+        _put_later(made, later)
+        return made
+
+    # Everything that pydantic does with a record (dumping, comparing, copying, pickling) begins with its `__dict__`.
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            fields = _fields_of(self)
+            try:
+                later = _later_of(self)
+            except AttributeError:  # made by pydantic, with all its fields
+                return fields
+            if later is not None:
+                fields.update(later())
+                _put_later(self, None)
+            return fields
+
+        @__dict__.setter
+        def __dict__(self, fields: dict[str, Any]) -> None:
+            _put_later(self, None)
+            _put_fields(self, fields)
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _LATER:
+                return self.__dict__[name]
+            return super().__getattr__(name)
+
+
+_LATER = frozenset({"metrics", "created_at", "completed_at", "steps"})
+_RESULT_FIELDS = set(WorkflowResult.model_fields)
+_slots: Any = {**BaseModel.__dict__, **WorkflowResult.__dict__}
+_later_of, _put_later = _slots["_later"].__get__, _slots["_later"].__set__
+_fields_of, _put_fields = BaseModel.__dict__["__dict__"].__get__, BaseModel.__dict__["__dict__"].__set__

@@ -15,11 +15,13 @@ from chatmodels.structured.telling import RefusedFormats
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.faults import faults_text
 from fmf_core.portal import in_thread
-from fmf_core.value import Value
+from fmf_core.retry import RetryPolicy
+from fmf_core.value import Value, record
 from generative_ai_workflow.config import WorkflowConfig
+from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Path, ReferenceText, compile_value, evaluate, references, text_of
-from generative_ai_workflow.state import StepContext, StepResult, StepStatus, record
+from generative_ai_workflow.state import StepResult, StepStatus
 from generative_ai_workflow.template import Syntax, Template
 from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name, without_generator_exit
 
@@ -50,6 +52,8 @@ class TransformStep(BuiltInStep):
         is_critical: whether its failure ends the run.
         inline: run a plain function on the event loop instead, which saves some 50 microseconds; only for functions
             that return at once, for nothing else runs meanwhile and no time-out can interrupt it.
+        retry: as with `WorkflowStep`.
+        timeout: as with `WorkflowStep`.
     """
 
     def __init__(
@@ -59,27 +63,32 @@ class TransformStep(BuiltInStep):
         is_critical: bool = True,
         *,
         inline: bool = False,
+        retry: RetryPolicy | int | None = None,
+        timeout: float | None = None,
     ) -> None:
-        super().__init__(check_name(name), is_critical)
+        super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)
         if not callable(transform):
             raise DefinitionError(
                 f"step {name!r}: the transform must be a function, got {transform!r}", op="transform_step.define"
             )
         self.transform = transform
-        self.output_key = f"{name}_output"
+        self.output_key = self._whole_key = f"{name}_output"
         self._on_loop = inline or _is_async(transform)
 
-    async def perform(self, context: StepContext) -> dict[str, Any]:
+    def perform(self, context: StepContext) -> Any:
         """What the function makes of the names."""
         names = dict(context.names)
-        value = (
-            self.transform(names) if self._on_loop else await in_thread(without_generator_exit, self.transform, names)
-        )
-        if inspect.isawaitable(value):
-            value = await value
+        return self.transform(names) if self._on_loop else self._in_thread(names)
+
+    async def _in_thread(self, names: dict[str, Any]) -> Any:
+        value = await in_thread(without_generator_exit, self.transform, names)
+        return await value if inspect.isawaitable(value) else value
+
+    def outputs(self, value: Any) -> dict[str, Any]:
+        """The keys of the dict that the function returned, or its value under the step's name."""
         if isinstance(value, dict):
-            return {**value, f"{self.name}_output": value}
-        return {self.name: value, f"{self.name}_output": value}
+            return {**value, self._whole_key: value}
+        return {self.name: value, self._whole_key: value}
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -138,6 +147,8 @@ class LLMStep(BuiltInStep):
         metadata: facts about the prompt for hooks and records, such as its id and version.
         images: pictures that go with the prompt, behind its text: `ImagePart`s, or a reference to one or several of
             them, such as `"${input.photos}"`.
+        retry: of the whole step, as with `WorkflowStep`; the retries of each model call are the engine's.
+        timeout: as with `WorkflowStep`.
 
     Raises:
         DefinitionError: a setting is out of its range; the message names all faults.
@@ -162,8 +173,10 @@ class LLMStep(BuiltInStep):
         syntax: Syntax = "both",
         metadata: Mapping[str, Any] | None = None,
         images: str | Sequence[ImagePart] = (),
+        retry: RetryPolicy | int | None = None,
+        timeout: float | None = None,
     ) -> None:
-        super().__init__(check_name(name), is_critical)
+        super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)
         self.template = _as_template(name, prompt, syntax)
         self.provider = _as_provider(name, provider)
         self.settings = _as_settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Coroutine
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -29,9 +30,11 @@ class Interruption(Enum):
 class Supervision(Generic[T]):
     """Watches one walk; nothing is paid for it until `watch` or `stop` is called."""
 
-    __slots__ = ("_given_up", "_in_flight", "_late", "_loop", "_task", "stopping")
+    __slots__ = ("_given_up", "_in_flight", "_late", "_loop", "_task", "conclusion", "stopping")
 
     def __init__(self) -> None:
+        self.conclusion = threading.Lock()
+        """Held by who makes the result: two may want to when the event loop is stuck."""
         self.stopping = False
         """Whether the walk is to end: nothing new may begin."""
         self._late = False

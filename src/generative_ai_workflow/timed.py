@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from fmf_core.logs import log_context
+from fmf_core.logs import correlation
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
@@ -40,17 +40,20 @@ def run_timed(run: Run, limit: float) -> WorkflowResult:
 
 def _give_up(run: Run, handle: WorkflowHandle, limit: float) -> WorkflowResult:
     """Make the result here and now: the loop that should make it does not turn."""
-    run.supervision.expire()
+    run.supervised().expire()
 
     def conclude() -> None:
-        with log_context(correlation_id=run.correlation_id), asyncio.Runner() as runner:
+        correlation.set(run.correlation_id)
+        with asyncio.Runner() as runner:
             runner.run(run.conclude(WorkflowStatus.TIMEOUT, run.lateness(limit), slack_of(limit)))
 
     # In a thread of its own, for this one may have a running loop (a notebook).
     thread = threading.Thread(target=conclude, name="workflow-timeout", daemon=True)
     thread.start()
     thread.join(slack_of(limit))
-    while run.result is None:
+    while run.result is None and thread.is_alive():
         thread.join(0.01)
-    handle.settle(run.result)
-    return run.result
+    # Where no event loop can be had, such as with too many open files, nobody else is told.
+    result = run.result or run.close(WorkflowStatus.TIMEOUT, run.lateness(limit))
+    handle.settle(result)
+    return result

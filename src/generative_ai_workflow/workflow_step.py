@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
+from fmf_core.faults import faults_text
 from fmf_core.portal import in_thread, run_sync
+from fmf_core.retry import RetryPolicy
 from generative_ai_workflow.charges import Charges
+from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path
-from generative_ai_workflow.state import StepContext, StepResult, StepStatus, new_id
+from generative_ai_workflow.state import StepResult, StepStatus, new_id
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -35,20 +41,39 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
     Args:
         name: how the step is called in its workflow; default is the class's `name`, or the class's own name.
         is_critical: whether its failure ends the run.
+        retry: how often and how patiently the step is tried again when it fails; a number is the most attempts.
+            Default is once only. Model calls have retries of their own (see `FrameworkConfig`).
+        timeout: the longest that one attempt may take, in seconds; default is no limit.
+
+    Raises:
+        DefinitionError: `retry` or `timeout` is out of its range.
     """
 
     name: str = ""
     is_critical: bool = True
+    retry: RetryPolicy | int | None = None
+    timeout: float | None = None
     when: Decision | None = None
     """Decides whether the step runs; where it says no, the step is SKIPPED."""
     output_key: str | None = None
     """The key of its output that `${steps.NAME}` stands for; `None` is the whole output."""
 
-    def __init__(self, name: str | None = None, is_critical: bool | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        is_critical: bool | None = None,
+        *,
+        retry: RetryPolicy | int | None = None,
+        timeout: float | None = None,
+    ) -> None:
         if name is not None:
             self.name = name
         if is_critical is not None:
             self.is_critical = is_critical
+        if retry is not None:
+            self.retry = as_retry(self.name, retry)
+        if timeout is not None:
+            self.timeout = as_timeout(self.name, timeout)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -98,16 +123,23 @@ class BuiltInStep(WorkflowStep, ABC):
     """A step that only says which outputs it makes; the record around them is made here or by the engine."""
 
     @abstractmethod
-    async def perform(self, context: StepContext) -> dict[str, Any]:
-        """The outputs of the step."""
+    def perform(self, context: StepContext) -> Any:
+        """Do the work: what `outputs` is given, or an awaitable of it."""
+
+    def outputs(self, value: Any) -> dict[str, Any]:
+        """The outputs of the step, from what `perform` came to."""
+        made: dict[str, Any] = value
+        return made
 
     async def execute_async(self, context: StepContext) -> StepResult:
         """Do the work; raises what fails."""
-        output = await self.perform(context)
+        value = self.perform(context)
+        if inspect.isawaitable(value):
+            value = await value
         return StepResult(
             step_id=context.step_id,
             status=StepStatus.COMPLETED,
-            output=output,
+            output=self.outputs(value),
             name=self.name,
             response=context.calls[-1] if context.calls else None,
             **Charges.of(context.calls, context.failed_calls)._asdict(),
@@ -135,3 +167,32 @@ def check_name(name: str) -> str:
     if not name or not str(name).strip():
         raise DefinitionError(f"a step needs a non-empty name, got {name!r}", op="step.define")
     return name
+
+
+def as_retry(name: str, retry: RetryPolicy | int) -> RetryPolicy:
+    """`retry` as a policy.
+
+    Raises:
+        DefinitionError: it is none.
+    """
+    if isinstance(retry, RetryPolicy):
+        return retry
+    given: Any = {"max_attempts": retry} if type(retry) is int else retry
+    try:
+        return RetryPolicy.model_validate(given)
+    except ValidationError as error:
+        told = faults_text(error, RetryPolicy, given)
+        raise DefinitionError(f"step {name!r}: retry: {told}", op="step.define") from None
+
+
+def as_timeout(name: str, timeout: float) -> float:
+    """`timeout` in seconds.
+
+    Raises:
+        DefinitionError: it is no positive number.
+    """
+    if type(timeout) in {int, float} and 0 < timeout < float("inf"):
+        return float(timeout)
+    raise DefinitionError(
+        f"step {name!r}: timeout must be a positive number of seconds, got {timeout!r}", op="step.define"
+    )

@@ -1,30 +1,39 @@
 """Hooks around runs, steps and model calls, and the one place that calls them."""
+# ruff: noqa: ARG002 - a hook that is not overridden does nothing with what it is told
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from chatmodels.types import ChatRequest, ChatResponse
 from fmf_core.errors import FrameworkError
 from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from generative_ai_workflow.exceptions import AbortError
-from generative_ai_workflow.state import WorkflowResult, reason_of
+from generative_ai_workflow.state import StepResult, StepStatus, WorkflowResult, WorkflowStatus, reason_of
 
 T = TypeVar("T")
-Hook = Callable[..., Any]
-
 _log = get_logger("generative_ai_workflow.middleware")
+
+
+class _Nothing:
+    """What a hook returns that was not overridden: awaited or not, it is nothing."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+
+_NOTHING: Awaitable[None] = _Nothing()
 
 
 class Middleware:
     """Override the hooks you need, as plain functions or coroutine functions; `engine.use(...)` puts them to work.
 
-    Hooks run in the order of `use`, after a call in the reverse order. A plain function runs in a thread. The `context`
-    that every hook gets is a dict: `workflow_id`, `workflow`, `correlation_id`, and where a step is concerned `step`,
-    `step_id` and `metadata`.
+    Hooks run in the order of `use`, after a call, a step or a run in the reverse order. A plain function runs in a
+    thread. The `context` that every hook gets is a dict: `workflow_id`, `workflow`, `correlation_id`, and where a step
+    is concerned `step`, `step_id` and `metadata`.
 
     `AbortError` ends the run as FAILED with that reason. Any other exception in a hook is logged and changes nothing.
 
@@ -33,23 +42,67 @@ class Middleware:
                 return response.model_copy(update={"content": response.content.upper()})
     """
 
-    async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest | None:
+    inline: bool = False
+    """Whether plain functions run on the event loop instead of in a thread, which saves some 50 microseconds; only for
+    hooks that return at once."""
+    failures_only: bool = False
+    """Whether `on_step_end` is told only of steps that failed, and `on_workflow_end` of runs that did not complete."""
+
+    def before_llm_call(
+        self, request: ChatRequest, context: dict[str, Any]
+    ) -> Awaitable[ChatRequest | None] | ChatRequest | None:
         """Return a request to ask that instead."""
+        return _NOTHING
 
-    async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse | None:
+    def after_llm_call(
+        self, response: ChatResponse, context: dict[str, Any]
+    ) -> Awaitable[ChatResponse | None] | ChatResponse | None:
         """Return a response to go on with that instead; the tokens of the real one are counted all the same."""
+        return _NOTHING
 
-    async def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:
+    def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> Awaitable[None] | None:
         """A call failed, its retries included; `error.fields` tells `usage` and `cost_usd` of what was charged."""
+        return _NOTHING
 
-    async def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> None:
+    def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> Awaitable[None] | None:
         """A run begins; the context also holds `input_data`."""
+        return _NOTHING
 
-    async def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:
+    def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> Awaitable[None] | None:
         """A run has ended, however it ended."""
+        return _NOTHING
 
-    async def on_step_error(self, error: Exception, step_name: str, context: dict[str, Any]) -> None:
+    def on_step_start(self, step_name: str, context: dict[str, Any]) -> Awaitable[None] | None:
+        """A step begins."""
+        return _NOTHING
+
+    def on_step_end(self, result: StepResult, context: dict[str, Any]) -> Awaitable[None] | None:
+        """A step has ended: it completed, was skipped, or failed."""
+        return _NOTHING
+
+    def on_step_error(self, error: Exception, step_name: str, context: dict[str, Any]) -> Awaitable[None] | None:
         """A step failed."""
+        return _NOTHING
+
+
+HOOKS = (
+    "before_llm_call",
+    "after_llm_call",
+    "on_llm_error",
+    "on_workflow_start",
+    "on_workflow_end",
+    "on_step_start",
+    "on_step_end",
+    "on_step_error",
+)
+
+
+class Hook(NamedTuple):
+    """One hook of one middleware."""
+
+    function: Callable[..., Any]
+    way: Literal["await", "call", "thread"]
+    """How it is called."""
 
 
 class Hooks:
@@ -59,14 +112,31 @@ class Hooks:
         middleware: `Middleware` objects, or any others that have some of its methods.
     """
 
-    __slots__ = ("after", "before", "call_error", "end", "start", "step_error")
+    __slots__ = (
+        "after",
+        "before",
+        "call_error",
+        "end",
+        "failed_end",
+        "failed_step_end",
+        "start",
+        "step_end",
+        "step_error",
+        "step_start",
+    )
 
     def __init__(self, middleware: Sequence[Any] = ()) -> None:
+        backwards = tuple(reversed(middleware))
         self.before = _hooks(middleware, "before_llm_call")
-        self.after = _hooks(reversed(middleware), "after_llm_call")
-        self.call_error = _hooks(reversed(middleware), "on_llm_error")
+        self.after = _hooks(backwards, "after_llm_call")
+        self.call_error = _hooks(backwards, "on_llm_error")
         self.start = _hooks(middleware, "on_workflow_start")
-        self.end = _hooks(reversed(middleware), "on_workflow_end")
+        told_of_all = tuple(one for one in backwards if not getattr(one, "failures_only", False))
+        self.end = _hooks(told_of_all, "on_workflow_end")
+        self.failed_end = _hooks(backwards, "on_workflow_end")
+        self.step_start = _hooks(middleware, "on_step_start")
+        self.step_end = _hooks(told_of_all, "on_step_end")
+        self.failed_step_end = _hooks(backwards, "on_step_end")
         self.step_error = _hooks(middleware, "on_step_error")
 
     async def before_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest:
@@ -91,13 +161,27 @@ class Hooks:
         for hook in self.start:
             await _call(hook, workflow_id, context)
 
+    def ends(self, status: WorkflowStatus) -> tuple[Hook, ...]:
+        """The hooks that are to be told of a run that ended with `status`."""
+        return self.end if status is WorkflowStatus.COMPLETED else self.failed_end
+
     async def ended(self, result: WorkflowResult, context: dict[str, Any]) -> None:
         """Tell that a run has ended; nothing can stop it any more."""
-        for hook in self.end:
+        for hook in self.ends(result.status):
             try:
                 await _call(hook, result, context)
             except AbortError as error:
                 _complain(hook, error)
+
+    async def step_began(self, step_name: str, context: dict[str, Any]) -> None:
+        """Tell that a step begins."""
+        for hook in self.step_start:
+            await _call(hook, step_name, context)
+
+    async def step_ended(self, result: StepResult, context: dict[str, Any]) -> None:
+        """Tell that a step has ended."""
+        for hook in self.failed_step_end if result.status is StepStatus.FAILED else self.step_end:
+            await _call(hook, result, context)
 
     async def step_failed(self, error: BaseException, step_name: str, context: dict[str, Any]) -> None:
         """Tell that a step failed."""
@@ -105,21 +189,26 @@ class Hooks:
             await _call(hook, error, step_name, context)
 
 
-def _hooks(middleware: Any, name: str) -> tuple[Hook, ...]:
+def _hooks(middleware: Sequence[Any], name: str) -> tuple[Hook, ...]:
     found = []
     for one in middleware:
-        hook = getattr(one, name, None)
+        function = getattr(one, name, None)
         # A hook that was not overridden would only cost time.
-        if hook is not None and getattr(type(one), name, None) is not getattr(Middleware, name):
-            found.append(hook)
+        if function is not None and getattr(type(one), name, None) is not getattr(Middleware, name):
+            inline = getattr(one, "inline", False)
+            awaited = inspect.iscoroutinefunction(function)
+            found.append(Hook(function, "await" if awaited else "call" if inline else "thread"))
     return tuple(found)
 
 
 async def _call(hook: Hook, *arguments: Any) -> Any:
     try:
-        if inspect.iscoroutinefunction(hook):
-            return await hook(*arguments)
-        answer = await in_thread(hook, *arguments)
+        if hook.way == "await":
+            return await hook.function(*arguments)
+        if hook.way == "call":
+            answer = hook.function(*arguments)
+        else:
+            answer = await in_thread(hook.function, *arguments)
         return await answer if inspect.isawaitable(answer) else answer
     except AbortError:
         raise
@@ -138,8 +227,8 @@ def _replaced(current: T, answer: Any, hook: Hook) -> T:
 
 
 def _complain(hook: Hook, error: BaseException) -> None:
-    owner = getattr(hook, "__self__", None)
-    name = getattr(hook, "__name__", "hook")
+    owner = getattr(hook.function, "__self__", None)
+    name = getattr(hook.function, "__name__", "hook")
     _log.error(
         "middleware.failed", middleware=type(owner).__name__ if owner else name, hook=name, error=reason_of(error)
     )

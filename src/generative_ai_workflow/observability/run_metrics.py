@@ -226,15 +226,15 @@ class RunMetrics(Middleware):
             for step in result.steps.values():
                 self._count(sums, name, step)
 
-    def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:  # type: ignore[override]
+    def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:
         """Count a run."""
         self.record(result, context.get("workflow") or "")
 
-    def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # type: ignore[override]  # noqa: ARG002
+    def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count what a call took, by model."""
         self._count_models(response)
 
-    def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:  # type: ignore[override]  # noqa: ARG002
+    def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Count what a call was charged for that failed, by model."""
         self._count_models(error)
 

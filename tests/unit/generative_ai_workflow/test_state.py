@@ -8,6 +8,7 @@ import pytest
 
 from chatmodels.types import ChatRequest
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.value import record
 from generative_ai_workflow import (
     ExecutionMetrics,
     MockLLMProvider,
@@ -19,7 +20,7 @@ from generative_ai_workflow import (
     WorkflowResult,
     WorkflowStatus,
 )
-from generative_ai_workflow.state import ErrorInfo, new_id, reason_of, record
+from generative_ai_workflow.state import ErrorInfo, new_id, reason_of
 from unit.generative_ai_workflow.loops import run_alone
 
 USAGE = TokenUsage(prompt_tokens=2, completion_tokens=3, model="m", provider="p")

@@ -1,0 +1,142 @@
+"""A run as its steps see it: what they may know of it, and how they ask models through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from chatmodels.iface import ChatModel
+from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
+from fmf_core.errors import FrameworkError
+from generative_ai_workflow.charges import FailedCall
+from generative_ai_workflow.config import WorkflowConfig
+from generative_ai_workflow.context import Place, Scope, StepContext
+from generative_ai_workflow.exceptions import AbortError
+from generative_ai_workflow.observability.run_log import reads
+from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
+from generative_ai_workflow.state import new_id
+from generative_ai_workflow.supervision import Supervision
+
+
+class Host(Scope):
+    """What is known of a run while it goes on; the scope of its outermost steps.
+
+    Args:
+        plan: what is run, and how.
+        input_data: what the caller gave.
+        correlation_id: on every log line; default is a new UUID.
+
+    Raises:
+        ConfigurationError: the input is no mapping with text keys.
+    """
+
+    __slots__ = ("_ready", "abort", "correlation_id", "hooks", "input_data", "plan", "supervision")
+
+    def __init__(
+        self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
+    ) -> None:
+        self.plan = plan
+        self.input_data = plan.check(input_data)
+        super().__init__({**plan.config.variables, **self.input_data})
+        self.correlation_id = correlation_id or new_id()
+        self.supervision: Supervision[None] | None = None
+        self.abort: AbortError | None = None
+        """What a hook ended the run with; a step that catches everything must not undo it."""
+        self._ready: set[int] | None = None
+        if reads(plan.level):
+            self.hooks = plan.logged_hooks
+            plan.log.pending(self.facts(None))
+        else:
+            self.hooks = plan.hooks
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id."""
+        return self.plan.workflow_id
+
+    @property
+    def config(self) -> WorkflowConfig:
+        """The merged settings of the run."""
+        return self.plan.config
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The names that were there before the first step."""
+        return {**self.plan.config.variables, **self.input_data}
+
+    def values(self) -> dict[str, Any]:
+        """What `${steps.NAME}` stands for; the input may bring the values of steps of its own."""
+        given = self.input_data.get("steps")
+        return {**given, **super().values()} if isinstance(given, Mapping) else super().values()
+
+    def facts(self, place: Place | None) -> dict[str, Any]:
+        """What a middleware hook learns about where it is."""
+        facts: dict[str, Any] = {
+            "workflow": self.plan.name,
+            "workflow_id": self.plan.workflow_id,
+            "correlation_id": self.correlation_id,
+        }
+        if place is not None:
+            facts.update(step=place.name, step_id=place.step_id)
+            facts["metadata"] = place.metadata if isinstance(place, PlannedStep) else {}
+        return facts
+
+    def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
+        """What the model that would answer `request` is and can do."""
+        return self.plan.models.pick(model, self.plan.config.provider, request).get_model_info()
+
+    def ask(
+        self, context: StepContext, request: ChatRequest, model: ChatModel | str | None = None
+    ) -> Coroutine[Any, Any, ChatResponse]:
+        """Put `request` to a model: hooks, retries and accounting included."""
+        if self.hooks.before or self.hooks.after:
+            return self._ask_with_hooks(context, request, model)
+        return self._call(context, request, model)
+
+    async def _ask_with_hooks(
+        self, context: StepContext, request: ChatRequest, model: ChatModel | str | None
+    ) -> ChatResponse:
+        hooks = self.hooks
+        try:
+            if hooks.before:
+                request = await hooks.before_call(request, self.facts(context.place))
+            response = await self._call(context, request, model)
+            if hooks.after:
+                response = await hooks.after_call(response, self.facts(context.place))
+        except AbortError as error:
+            self.abort = error
+            raise
+        return response
+
+    async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:
+        supervision = self.supervision
+        if supervision is not None and supervision.stopping:
+            raise asyncio.CancelledError("the run was stopped")
+        flight = supervision.take_off() if supervision is not None else None
+        try:
+            chosen = self.plan.models.pick(model, self.plan.config.provider, request)
+            if self.plan.models.to_initialize:
+                await self._get_ready(chosen)
+            response = await chosen.complete_async(request)
+            context.calls.append(response)
+        except FrameworkError as error:
+            context.failed_calls.append(FailedCall.of(error))
+            if self.hooks.call_error:
+                await self.hooks.call_failed(error, self.facts(context.place))
+            raise
+        finally:
+            if supervision is not None:
+                supervision.land(flight)
+        if supervision is not None and supervision.stopping:
+            raise asyncio.CancelledError("the run was stopped")
+        return response
+
+    async def _get_ready(self, model: ChatModel) -> None:
+        if id(model) not in self.plan.models.to_initialize:
+            return
+        if self._ready is None:
+            self._ready = set()
+        if id(model) not in self._ready:
+            self._ready.add(id(model))
+            await model.initialize()
