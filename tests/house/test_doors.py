@@ -118,7 +118,7 @@ def test_a_facade_shows_each_name_once_and_nothing_else(package: str) -> None:
         _ = module.nonsense
 
 
-@pytest.mark.parametrize("package", [*FACADES, "chatmodels.testing"])
+@pytest.mark.parametrize("package", [*FACADES, "chatmodels.testing", "generative_ai_workflow.definition"])
 def test_type_checkers_are_told_what_a_facade_shows(package: str) -> None:
     module = importlib.import_module(package)
     told = typed(module)

@@ -15,7 +15,7 @@ from fmf.chains.saves import Form
 from fmf.errors import ConfigError
 from fmf_core.errors import Code
 from fmf_core.value import Value
-from generative_ai_workflow.definition import StepDefinition
+from generative_ai_workflow.definition.grammar import StepDefinition
 
 if TYPE_CHECKING:
     from fmf_core.yaml_text import Yaml
