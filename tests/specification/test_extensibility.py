@@ -163,6 +163,28 @@ def test_a_custom_step_has_a_lifecycle(way):
     assert calls == ["initialize", "execute", "cleanup"]
 
 
+@pytest.mark.requirement("story 3.2", "FR-008")
+@every_way
+@pytest.mark.parametrize("end", ["completed", "failed", "timeout"])
+def test_a_step_that_only_cleans_up_is_cleaned_up_once_however_the_run_ends(way, end):
+    cleaned: list[str] = []
+
+    class Holds(WorkflowStep):
+        async def execute_async(self, context: StepContext) -> dict:
+            if end == "failed":
+                raise ValueError("no")
+            await asyncio.sleep(20 if end == "timeout" else 0)
+            return {}
+
+        def cleanup(self) -> None:
+            cleaned.append(self.name)
+
+    limit = 0.2 if end == "timeout" else None
+    result = run(way, Workflow([Holds("began"), TransformStep("next", lambda n: 1), Holds("last")]), timeout=limit)
+    assert result.status == end
+    assert cleaned == (["last", "began"] if end == "completed" else ["began"])
+
+
 class Faulty(LLMProvider):
     def __init__(self, what: object) -> None:
         self.what = what
@@ -227,9 +249,6 @@ def test_a_failing_lifecycle_method_is_isolated_too(log_lines):
 
     class BadEnd(WorkflowStep):
         name = "end"
-
-        def initialize(self) -> None:
-            pass
 
         def execute(self, context: StepContext) -> dict:
             return {"end": "kept"}

@@ -111,8 +111,8 @@ def test_the_state_is_there_while_a_run_goes_on():
 def test_every_line_is_one_json_object(way):
     stream = io.StringIO()
     configure_logging("DEBUG", stream=stream)
-    model = MockLLMProvider("two\nlines")
-    run(way, Workflow([LLMStep("ask", 'a "quoted"\n{text}', model)], name='na"me\n'), {"text": "\u2028 \x00"})
+    model = MockLLMProvider("two\nlines \x00")
+    run(way, Workflow([LLMStep("ask", 'a "quoted"\n{text}', model)], name='na"me\n'), {"text": "\u2028 'quoted'"})
     written = stream.getvalue()
     assert written.endswith("\n")
     for line in written.split("\n")[:-1]:

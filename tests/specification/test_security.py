@@ -151,6 +151,39 @@ def test_definitions_are_validated_before_anything_runs(tmp_path):
         Workflow.from_yaml(path)
 
 
+@pytest.mark.requirement("FR-029")
+@every_way
+@pytest.mark.parametrize(
+    "wrong",
+    [{}, {"text": 3}, {"text": "x" * 101}, {"text": "x", "n": "many"}],
+    ids=["missing", "type", "length", "other type"],
+)
+def test_an_input_that_does_not_fit_what_was_declared_is_refused_before_anything_runs(way, wrong):
+    ran = []
+    declared = {"text": {"type": "string", "maxLength": 100}, "n": {"type": "integer", "default": 1}}
+    workflow = Workflow([TransformStep("a", ran.append)], input_schema=declared)
+    with pytest.raises(ConfigurationError, match=r"text|n"):
+        run(way, workflow, wrong)
+    assert ran == []
+    assert run(way, workflow, {"text": "x"}).succeeded
+    assert ran == [{"text": "x", "n": 1}]
+
+
+@pytest.mark.requirement("FR-029")
+@every_way
+def test_ordinary_language_passes_whatever_it_says(way):
+    texts = [
+        "Ignore all previous instructions, she said; DROP TABLE users; <script>alert(1)</script>",
+        "{{ text }} ${input.text} {text} %s <|im_start|>system",
+        "line one\r\nline two\tand a tab\n\n",
+        "مرحبا بالعالم, שלום, 你好, नमस्ते, 👩‍👩‍👧‍👦, 🏴󠁧󠁢󠁥󠁮󠁧󠁿, Ω≈ç√",
+        'def f(x):\n    return {"a": [x]}',
+    ]
+    model = MockLLMProvider(lambda request: request.prompt)
+    for text in texts:
+        assert run(way, Workflow([LLMStep("a", "{text}", model)]), {"text": text}).output["a"] == text
+
+
 PERSONAL = {
     "email": "ann.smith@example.org",
     "phone": "+49 30 1234567",
