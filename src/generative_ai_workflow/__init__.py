@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from generative_ai_workflow.exceptions import TemplateError as TemplateError
     from generative_ai_workflow.exceptions import WorkflowError as WorkflowError
     from generative_ai_workflow.handle import WorkflowHandle as WorkflowHandle
+    from generative_ai_workflow.input_rules import InputLimits as InputLimits
+    from generative_ai_workflow.input_rules import clean_text as clean_text
     from generative_ai_workflow.middleware.base import Middleware as Middleware
     from generative_ai_workflow.middleware.pseudonyms import PseudonymMiddleware as PseudonymMiddleware
     from generative_ai_workflow.observability.prometheus import PrometheusExporter as PrometheusExporter
@@ -83,6 +85,7 @@ facade(
             "TemplateError WorkflowError"
         ),
         "generative_ai_workflow.handle": "WorkflowHandle",
+        "generative_ai_workflow.input_rules": "InputLimits clean_text",
         "generative_ai_workflow.middleware.base": "Middleware",
         "generative_ai_workflow.middleware.pseudonyms": "PseudonymMiddleware",
         "generative_ai_workflow.observability.prometheus": "PrometheusExporter RunCollector",
