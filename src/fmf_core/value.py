@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
-import pydantic.main
 from pydantic import BaseModel, ConfigDict
 
-from fmf_core.forks import free_in_forked_child
-
 V = TypeVar("V", bound="Value")
-
-# Schemas are built on first use, which may be while another thread forks; older releases of pydantic have no such lock.
-if (_building := getattr(pydantic.main, "_rebuild_lock", None)) is not None:
-    free_in_forked_child(_building)
 
 
 class Value(BaseModel):
