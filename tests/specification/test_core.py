@@ -197,6 +197,15 @@ def test_a_missing_variable_names_itself_and_other_braces_stay(way):
     assert model.call_log[0].prompt == 'As {"json": {"a": 1}}: {x}'
 
 
+@pytest.mark.requirement("FR-004")
+@every_way
+def test_values_that_are_no_text_are_filled_in_readably(way):
+    model = MockLLMProvider()
+    given = {"n": 3, "yes": True, "none": None, "mapping": {"a": [1, "x"]}, "texts": ["one", "two"]}
+    run(way, Workflow([LLMStep("ask", "{n} {yes} {none} {mapping} {texts}", model)]), given)
+    assert model.call_log[0].prompt == '3 true null {"a":[1,"x"]} one\n\ntwo'
+
+
 @pytest.mark.requirement("FR-004", "FR-019a")
 @every_way
 def test_placeholders_of_a_workflow_file_are_filled_too(way, tmp_path):

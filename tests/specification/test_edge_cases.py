@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -193,6 +194,85 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split("\n") == ["cancelled kept", "interrupted", "cleaned", ""], done.stderr
+
+
+DURABLE = """
+import asyncio, os, signal, sys, time
+from generative_ai_workflow import LLMStep, TransformStep, Workflow, WorkflowEngine
+
+way, last, how = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def finishing(name):
+    def step(names):
+        if name == last:
+            os.kill(os.getpid(), how)
+            time.sleep(20)
+        with open("ran.txt", "a") as book:
+            book.write(name + " ")
+        return {name: names.get("answer", "") + name}
+    return step
+
+steps = [TransformStep("a", finishing("a")), LLMStep("ask", "{a} {text}"), TransformStep("b", finishing("b")),
+         LLMStep("again", "{b} {ask}"), TransformStep("c", finishing("c"))]
+workflow = Workflow(steps, name="durable")
+engine = WorkflowEngine(store="runs.sqlite")
+
+async def go():
+    if way == "resume":
+        return (await engine.resume(workflow))["run-1"]
+    return await engine.run_async(workflow, {"text": "T"}, correlation_id="run-1")
+
+if way == "sync":
+    result = engine.run(workflow, {"text": "T"}, correlation_id="run-1")
+else:
+    with asyncio.Runner() as runner:
+        result = runner.run(go())
+print(result.status, result.output["c"], result.output["again"], result.metrics.steps_completed)
+"""
+
+
+def durable(way: str, last: str, how: int, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", DURABLE, way, last, str(how)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.requirement("edge: interrupted")
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("last", ["a", "b", "c"])
+@pytest.mark.parametrize(
+    ("before", "after", "how"),
+    [
+        ("sync", "sync", signal.SIGKILL),
+        ("async", "async", signal.SIGKILL),
+        ("sync", "resume", signal.SIGKILL),
+        ("async", "resume", signal.SIGTERM),
+        ("sync", "async", signal.SIGTERM),
+    ],
+    ids=["sync", "async", "resumed", "resumed after SIGTERM", "other way after SIGTERM"],
+)
+def test_a_killed_run_goes_on_after_its_last_finished_step_and_pays_no_call_twice(last, before, after, how):
+    with ScriptedServer(lambda request: Reply(text=f"<{request.prompt}>")) as server:
+        environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "k"}
+        killed = durable(before, last, how, **environment)
+        assert killed.returncode == -how, killed.stderr
+        resumed = durable(after, "none", how, **environment)
+        assert resumed.stdout == "completed c <b <a T>> 5\n", resumed.stderr
+        again = durable("sync", "none", how, **environment)
+        assert again.stdout == resumed.stdout
+        assert server.count == 2
+    assert Path("ran.txt").read_text(encoding="utf-8").split() == ["a", "b", "c"]
+
+
+@pytest.mark.requirement("edge: interrupted")
+def test_without_a_store_nothing_is_kept(tmp_path):
+    assert WorkflowEngine().store is None
+    Workflow([TransformStep("a", lambda names: 1)]).execute({}, correlation_id="run-1")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.requirement("edge: sync timeout")
