@@ -255,12 +255,30 @@ _configs: dict[tuple[Any, ...], FrameworkConfig] = {}
 _REMEMBERED = 32
 
 
+class _Last:
+    """The whole environment as it was when it was last looked through, and the settings that it came to."""
+
+    environment: Mapping[Any, Any] | None = None
+    config: FrameworkConfig
+
+
 def default_config() -> FrameworkConfig:
     """The settings of this moment's environment, made once for each set of values.
 
     Raises:
         ConfigurationError: a variable holds what it must not; names all of them.
     """
+    # Most often nothing at all has changed, which one comparison of two dicts tells sooner than ten look-ups do.
+    inside = getattr(os.environ, "_data", None)
+    if inside is None or os.access(DOTENV, os.F_OK):
+        return _found()
+    if inside != _Last.environment:
+        config = _found()
+        _Last.config, _Last.environment = config, dict(inside)
+    return _Last.config
+
+
+def _found() -> FrameworkConfig:
     key = environment_key()
     found = _configs.get(key)
     if found is None:

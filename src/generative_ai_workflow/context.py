@@ -1,4 +1,4 @@
-"""What a step may see and ask for: its context, and the scope that it shares with the steps around it."""
+"""What a step may see and ask for."""
 
 from __future__ import annotations
 
@@ -11,92 +11,9 @@ from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.errors import FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
+from generative_ai_workflow.ended import Ended, Place, Scope
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.state import StepResult, StepStatus
-
-
-class Place(Protocol):
-    """Which step of its workflow a step is."""
-
-    @property
-    def name(self) -> str:
-        """The step's name."""
-        ...
-
-    @property
-    def step_id(self) -> str:
-        """The step's id."""
-        ...
-
-    @property
-    def output_key(self) -> str | None:
-        """The key of its output that `${steps.NAME}` stands for; `None` is the whole output."""
-        ...
-
-
-class Ended(NamedTuple):
-    """What is kept of a step that has ended; its record is made of it when somebody asks."""
-
-    part: Any
-    label: str
-    """What its name in the records ends with."""
-    status: StepStatus
-    output: dict[str, Any] | None
-    began: float
-    ended: float
-    calls: list[ChatResponse] | None = None
-    failed_calls: list[FailedCall] | None = None
-    result: StepResult | None = None
-    """The record itself, where there was one from the beginning."""
-
-    @property
-    def name(self) -> str:
-        """The step's name in the records."""
-        return f"{self.part.name}{self.label}" if self.label else str(self.part.name)
-
-
-class Scope:
-    """What some steps see, and where they leave what they make.
-
-    Args:
-        names: everything that templates may mention; grows with every step.
-        outer: the scope around this one, whose outputs are seen as well.
-        label: what the names of the steps end with in the records.
-    """
-
-    __slots__ = ("ends", "label", "names", "outer")
-
-    def __init__(self, names: dict[str, Any], outer: Scope | None = None, label: str = "") -> None:
-        self.names = names
-        self.outer = outer
-        self.label = label
-        self.ends: list[Ended] = []
-
-    def outputs(self) -> dict[str, Any]:
-        """What the steps left that completed, by name."""
-        found = self.outer.outputs() if self.outer is not None else {}
-        for end in self.ends:
-            if end.status is StepStatus.COMPLETED:
-                found[end.part.name] = end.output
-        return found
-
-    def values(self) -> dict[str, Any]:
-        """What `${steps.NAME}` stands for, under the names of the steps and under those of their answers."""
-        found = self.outer.values() if self.outer is not None else {}
-        seen: set[str] = set()
-        for part, _, status, output, *_ in self.ends:
-            name, key = part.name, part.output_key
-            seen.add(name)
-            if status is not StepStatus.COMPLETED or output is None:
-                continue
-            if key is None or key not in output:
-                found[name] = output
-                continue
-            found[name] = output[key]
-            if key != name and not key.endswith("_output") and key not in seen:
-                found[key] = output[key]
-        return found
-
 
 _new_tuple: Any = tuple.__new__
 

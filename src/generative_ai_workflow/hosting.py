@@ -11,7 +11,8 @@ from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.errors import FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import WorkflowConfig
-from generative_ai_workflow.context import Place, Scope, StepContext
+from generative_ai_workflow.context import StepContext
+from generative_ai_workflow.ended import Place, Scope
 from generative_ai_workflow.exceptions import AbortError
 from generative_ai_workflow.observability.run_log import reads
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan

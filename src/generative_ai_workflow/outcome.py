@@ -9,7 +9,7 @@ from typing import Any
 
 from fmf_core.value import record
 from generative_ai_workflow.charges import Charges
-from generative_ai_workflow.context import Ended
+from generative_ai_workflow.ended import Ended
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.state import ErrorInfo, ExecutionMetrics, StepResult, StepStatus, reason_of, said
 

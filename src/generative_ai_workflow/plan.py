@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf_core.portal import in_thread
 from generative_ai_workflow.attempts import Work, with_attempts
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
 from generative_ai_workflow.context import StepContext
-from generative_ai_workflow.durable.fingerprint import fingerprint_of
-from generative_ai_workflow.durable.store import RunStore
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.middleware.base import Hooks
 from generative_ai_workflow.observability.run_log import FailureLog, PromptLog, RunLog
@@ -26,6 +24,9 @@ from generative_ai_workflow.workflow_step import (
     as_timeout,
     without_generator_exit,
 )
+
+if TYPE_CHECKING:
+    from generative_ai_workflow.durable.store import RunStore
 
 
 class RunnableWorkflow(Protocol):
@@ -166,7 +167,11 @@ class WorkflowPlan:
             workflow.checked if workflow.input_schema is not None else checked_input
         )
         self.store = store
-        self.fingerprint = fingerprint_of(workflow.steps) if store is not None else ""
+        self.fingerprint = ""
+        if store is not None:
+            from generative_ai_workflow.durable.fingerprint import fingerprint_of
+
+            self.fingerprint = fingerprint_of(workflow.steps)
         self.parts = tuple(PlannedStep(step) for step in workflow.steps)
         self.nested: dict[int, PlannedStep] = {}
         for step in workflow.steps:

@@ -9,14 +9,13 @@ from contextlib import nullcontext
 from functools import partial
 from time import perf_counter, time
 from types import CoroutineType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatmodels.call_attributes import telemetry_context
 from fmf_core.logs import correlation
 from fmf_core.telemetry import recording, span
-from generative_ai_workflow.context import Ended, RunningContext, Scope, StepContext
-from generative_ai_workflow.durable.journal import Journal
-from generative_ai_workflow.durable.store import RunIdentity, RunStore
+from generative_ai_workflow.context import RunningContext, StepContext
+from generative_ai_workflow.ended import Ended, Scope
 from generative_ai_workflow.exceptions import AbortError, FrameworkError, StepError
 from generative_ai_workflow.hosting import Host
 from generative_ai_workflow.lifecycles import Lifecycles
@@ -35,6 +34,10 @@ from generative_ai_workflow.state import StepStatus, WorkflowResult, WorkflowSta
 from generative_ai_workflow.supervision import Interruption, Supervision, at_most, slack_of
 from generative_ai_workflow.workflow_step import WorkflowStep
 
+if TYPE_CHECKING:
+    from generative_ai_workflow.durable.journal import Journal
+    from generative_ai_workflow.durable.store import RunStore
+
 _COMPLETED = StepStatus.COMPLETED
 
 
@@ -50,7 +53,7 @@ class Run(Host):
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    __slots__ = ("_began", "_created", "_inside", "_lifecycles", "_open", "_traced", "journal", "result", "status")
+    __slots__ = ("_began", "_inside", "_lifecycles", "_open", "_traced", "journal", "result", "status")
 
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
@@ -62,7 +65,6 @@ class Run(Host):
         self._open: list[RunningContext] = []
         self._lifecycles: Lifecycles | None = None
         self.journal: Journal | None = None
-        self._created = time()
         self._began = perf_counter()
         self._traced = recording()
 
@@ -78,6 +80,9 @@ class Run(Host):
         return self._go_traced(limit, stoppable) if self._traced else self._go(limit, stoppable)
 
     async def _go_durably(self, store: RunStore, limit: float | None, stoppable: bool) -> WorkflowResult:
+        from generative_ai_workflow.durable.journal import Journal
+        from generative_ai_workflow.durable.store import RunIdentity
+
         identity = RunIdentity(
             run_id=self.correlation_id,
             workflow=self.plan.name,
@@ -313,7 +318,8 @@ class Run(Host):
             if end.status is _COMPLETED and end.output:
                 output.update(end.output)
         ends = self.ends if not self._inside else sorted([*self.ends, *self._inside], key=_by_time)
-        later = partial(records_of, [*ends, *settled] if settled else ends, self._created, perf_counter() - self._began)
+        elapsed = perf_counter() - self._began
+        later = partial(records_of, [*ends, *settled] if settled else ends, time() - elapsed, elapsed)
         self.result = result = WorkflowResult.written_later(
             {
                 "workflow_id": self.plan.workflow_id,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from generative_ai_workflow.context import Ended
 from generative_ai_workflow.durable.store import RunIdentity, RunStore
+from generative_ai_workflow.ended import Ended
 from generative_ai_workflow.outcome import record_of
 from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
 
