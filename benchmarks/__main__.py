@@ -1,7 +1,7 @@
 """`python -m benchmarks [TABLE] [--option]...`: the tables, one after the other.
 
-They are imports, calls, engine, observability, run, process, adaptive and faults. Without a name all but `faults`,
-which is no measurement. Options, such as `--write`, are for one named table; run nothing else meanwhile.
+They are imports, calls, engine, observability, run, process, adaptive, faults and personal. Without a name all but
+the last two, which measure no time. Options, such as `--write`, are for one named table; run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 import sys
 
 TABLES = ["imports", "calls", "engine", "observability", "run", "process", "adaptive"]
-WITH_OPTIONS = ["calls", "engine", "faults"]
+WITH_OPTIONS = ["calls", "engine", "faults", "personal"]
 
 
 def main(words: list[str]) -> None:

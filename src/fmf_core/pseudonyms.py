@@ -23,7 +23,7 @@ _KIND = r"[A-Za-z]{2,20}(?:(?:\\?_|[ -]){1,2}[A-Za-z]{2,20}){0,2}"
 # As it was written, and as models write it: in another case, with spaces, with Markdown's backslashes; or bare, in
 # which case it must be exact.
 _TOKEN = re.compile(
-    rf"\\?\[[ ]{{0,2}}({_KIND})(?:\\?_|[ -]|\#){{0,3}}([0-9]{{1,7}})[ ]{{0,2}}\\?\]"
+    rf"(?:(\\)|(?=\[))\[[ ]{{0,2}}({_KIND})(?:\\?_|[ -]|\#){{0,3}}([0-9]{{1,7}})[ ]{{0,2}}(?(1)\\)\]"
     r"|(?<![\w\[\\-])([A-Z]{2,20}(?:\\?_[A-Z]{2,20}){0,2})\\?_([0-9]{1,7})(?![\w-])"
 )
 _BETWEEN_WORDS = re.compile(r"(?:\\?_|[ -])+")
@@ -175,7 +175,7 @@ class Pseudonyms:
 
 
 def _key_of(match: re.Match[str]) -> Key:
-    kind, number = (match[1], match[2]) if match[1] else (match[3], match[4])
+    kind, number = (match[2], match[3]) if match[2] else (match[4], match[5])
     return _BETWEEN_WORDS.sub("_", kind).upper(), int(number)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fmf_core.personal.payments import Span
 
-_LOCAL = re.compile(r"(?<![\w.+%'-])\w(?:[\w.+%'!#$&*/=?^`{|}~-]{0,62}[\w+%'~-])?$")
+_LOCAL = re.compile(r"(?<![\w.+%'-])\w(?:[\w.+%'!#$&*/=?^`{|}~-]{0,62}[\w+%'~-])?\Z")
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.){{1,8}}([^\W\d_]{{2,24}}|xn--[A-Za-z0-9-]{{2,59}})(?![\w-])")
 _HIDDEN = re.compile(
@@ -29,7 +29,7 @@ _IPV6 = re.compile(
 )
 _NO_ADDRESS = re.compile(
     r"(?i)(?:(?<![^\W_])(?:v|ver|version|versions|release|build|firmware|rev|revision|oid|section|sections|chapter|clause"
-    r"|kapitel|abschnitt|ziffer|punkt|software|driver|sdk|schema|update)\.?[ :=]{0,2}|§ ?|[a-z]/)$"
+    r"|kapitel|abschnitt|ziffer|punkt|software|driver|sdk|schema|update)\.?[ :=]{0,2}|§ ?|[a-z]/)\Z"
 )
 _NOBODYS = ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("255.0.0.0/8"), ipaddress.ip_network("0.0.0.0/8")
 _MAC = re.compile(

@@ -11,7 +11,7 @@ from fmf_core.personal.contacts import emails, ip_addresses, mac_addresses
 from fmf_core.personal.national_ids import national_ids, social_security
 from fmf_core.personal.payments import Span, cards, ibans
 from fmf_core.personal.phones import phones
-from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked
+from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key
 
 
 class Finding(NamedTuple):
@@ -88,7 +88,10 @@ def credentials(text: str) -> Iterator[Span]:
             behind = len(replacement.rpartition(MASK)[2])
             for match in compiled(pattern).finditer(text):
                 start = max((match.end(group) for group in range(1, match.re.groups + 1)), default=-1)
-                yield max(start, match.start()), match.end() - behind, None
+                start, end = max(start, match.start()), match.end() - behind
+                value = text[start:end]
+                if not (value.isidentifier() and secret_key(value)):  # `password=password` hands a variable on
+                    yield start, end, None
 
 
 _FINDERS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (

@@ -111,7 +111,7 @@ def national_ids(text: str) -> Iterator[Span]:
     for row, words in _WITH_WORDS:
         if words.any_in(lowered):
             for start, end in _matches(row, row.bare, text):
-                if words.near(text, start, end):
+                if words.near(text, start, end) and not is_ordinary(text, start):
                     yield start, end, row.country
 
 
@@ -121,8 +121,11 @@ def social_security(text: str) -> Iterator[Span]:
         yield *match.span(), "US"
     if _SSN_WORDS.any_in(text.lower()):
         for match in _BARE_SSN.finditer(text):
-            if _SSN_WORDS.near(text, *match.span()):
-                yield *match.span(), "US"
+            start, end = match.span()
+            # Another number between the word and this one is what the word speaks of.
+            other = is_ordinary(text, start) or _ANOTHER.search(text[max(0, start - 25) : start])
+            if _SSN_WORDS.near(text, start, end) and not other:
+                yield start, end, "US"
 
 
 def _shaped(row: NationalId, text: str) -> Iterator[Span]:
@@ -148,4 +151,5 @@ _SOME_SHAPE = re.compile(
 _WITH_WORDS = tuple((row, Words(row.words)) for row in NATIONAL_IDS if row.bare)
 _SSN = re.compile(r"[0-8](?<![0-9-].)(?!(?<=0)00|(?<=6)66)[0-9]{2}([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![0-9-])")
 _BARE_SSN = re.compile(r"[0-8](?<![\w-].)(?!(?<=0)00|(?<=6)66)[0-9]{2}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?![\w-])")
+_ANOTHER = re.compile(r"[0-9]{4}[^0-9]{0,25}\Z")
 _SSN_WORDS = Words("SSN|SSNs|social security")

@@ -16,7 +16,8 @@ _ORDINARY = re.compile(
     r"|models?|receipts?|transactions?|quotes?|contracts?|bookings?|commits?|sections?|(?:bestell|auftrags?|rechnungs?"
     r"|artikel|sendungs|vorgangs|serien|teile|chargen|kunden|vertrags|beleg)\w*|commandes?|factures?|colis|lote|série"
     r"|pedidos?|facturas?|faturas?|ordin[ei]|fattur[ae]|ordre|faktura|bestelling|factuur|zamówieni\w*|faktur[aay])"
-    r"[ _]{0,2}(?:no|nos|nr|num|number|numbers|nummer|numéro|número|numero|id|code|key|n[º°])?[\s.:#=º°\"'-]{0,6}$"
+    r"[ _]{0,2}(?:no|nos|nr|num|number|numbers|nummer|numéro|número|numero|id|code|key|n[º°])?[\s.:#=º°\"'-]{0,6}"
+    r"(?:(?:is|was|lautet|ist|est|es|è) )?\Z"
 )
 
 

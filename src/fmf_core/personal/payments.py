@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fmf_core.personal.checksums import iso_97_10, luhn
+from fmf_core.personal.nearby import Words, is_ordinary
 
 Span = tuple[int, int, str | None]
 """Start, end and, where the number tells it, the country."""
@@ -13,6 +14,8 @@ Span = tuple[int, int, str | None]
 # A first character that is looked for, and what must not stand before it: written this way round because the engine
 # then skips everything else at once.
 _CARD = re.compile(r"[2-6](?<![\w.-].)(?:[ .-]?[0-9]){11,18}")
+_CARD_WORDS = Words("card|cards|karte*|kreditkarte*|carte|tarjeta|carta|cartão|karta|kort|visa")
+_IN_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ -][0-9A-Z]{4}){0,7}[ -]\Z")
 _CARD_END = re.compile(r"(?![\w-]|[.,][0-9])")
 _GROUPED = re.compile(
     r"[0-9]{4}([ .-])(?:[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,7}|\1[0-9]{4}\1[0-9]{1,3})|[0-9]{6}\1[0-9]{4,5})"
@@ -55,12 +58,20 @@ def cards(text: str) -> Iterator[Span]:
     while match := _CARD.search(text, position):
         start = match.start()
         end = next((end for end in _ends(text, start, match.end()) if _is_card(text[start:end])), None)
-        if end is None:
+        if end is None or _is_other(text, start, end):
             # What failed may hold a card number further on: "2024 4111 1111 1111 1111".
             position = start + 1
             continue
         yield start, end, None
         position = end
+
+
+def _is_other(text: str, start: int, end: int) -> bool:
+    """Whether digits that pass for a card are rather those of an article, an order, or a part of an account."""
+    if text[start:end].isdigit():
+        # Cards of 13 digits are long out of use, and every tenth article number would pass for one.
+        return is_ordinary(text, start) or (end - start == 13 and not _CARD_WORDS.near(text, start, end))
+    return _IN_ACCOUNT.search(text[max(0, start - 45) : start]) is not None
 
 
 def _ends(text: str, start: int, end: int) -> Iterator[int]:

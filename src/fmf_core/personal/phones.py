@@ -9,7 +9,7 @@ from fmf_core.personal.nearby import is_ordinary
 from fmf_core.personal.payments import Span
 
 _INTERNATIONAL = re.compile(r"[+0](?<![\w+./=#-].)(?:(?<=\+) ?|(?<=0)0)[(]?[1-9](?:[)]?[ ./-]{0,2}[(]?[0-9]){6,16}[)]?")
-_ZERO = re.compile(r"[(0](?<![\w+./=#-].)(?:(?<=[(])0 ?|(?<=0))[1-9](?: ?[)]? ?[./-]? ?[0-9]){7,11}")
+_ZERO = re.compile(r"[(0](?<![\w+./=#-].)(?<![0-9] .)(?:(?<=[(])0 ?|(?<=0))[1-9](?: ?[)]? ?[./-]? ?[0-9]){7,11}")
 _SHAPES = re.compile(
     r"(?<![\w.+/=#-])(?<![0-9] )(?:"
     r"(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ .-])[0-9]{3}[ .-][0-9]{4}"  # (555) 123-4567: North America
@@ -28,9 +28,10 @@ _WORDS = (
 _WORD_BEFORE = re.compile(
     rf"(?i)(?<![^\W_])(?:{_WORDS})(?![^\W\d_])[^\w\n(+]{{0,4}}"
     r"(?:(?:no|nr|number|num|nummer|numéro|número|numero|is|at|me|us|on|him|her|them|unter|ist|lautet|au|est|le|al|es|il"
-    r"|op|é|under|på|er|or|text|in|bei)[^\w\n(+]{1,3}){0,3}$"
+    r"|op|é|under|på|er|or|text|in|bei)[^\w\n(+]{1,3}){0,3}\Z"
 )
 _LONGEST_WORDS = 60
+_LONGEST_AREA = 9
 _BARE = re.compile(r"[(0-9](?<![\w./-].)(?:[)]?[ ./-]{0,2}[(]?[0-9]){6,13}[)]?")
 _END = re.compile(
     r"(?!\w|[/-][0-9A-Za-z]|[.,:][0-9]"
@@ -75,8 +76,13 @@ def _international(text: str) -> Iterator[tuple[int, int]]:
     for match in _INTERNATIONAL.finditer(text):
         start = match.start()
         end = next((end for end in _ends(text, start, match.end()) if _is_international(text[start:end])), None)
-        if end is not None and (text[start] == "+" or not is_ordinary(text, start)):
+        if end is not None and (text[start] == "+" or not _is_part(text, start)):
             yield start, end
+
+
+def _is_part(text: str, start: int) -> bool:
+    """Whether a number with zeros in front is rather a part of a longer one, or that of an order."""
+    return re.search(r"[0-9] \Z", text[max(0, start - 2) : start]) is not None or is_ordinary(text, start)
 
 
 def _is_international(text: str) -> bool:
@@ -104,6 +110,8 @@ def _after_words(text: str) -> Iterator[tuple[int, int]]:
 def _with_zero(text: str) -> Iterator[tuple[int, int]]:
     for match in _ZERO.finditer(text):
         start, end = match.span()
+        if text[start] == "(" and ")" not in text[start : start + _LONGEST_AREA]:
+            start += 1  # it is no area that is in parentheses, but the whole number
         if re.match(r"[ .-]?[0-9]", text[end : end + 2]) or _DATE.match(text, start) or is_ordinary(text, start):
             continue
         found = _first(_ends(text, start, end))
@@ -125,9 +133,10 @@ def _ends(text: str, start: int, end: int) -> Iterator[int]:
     """Where a number may end, the longest first: behind a group of digits, but not behind a lone one."""
     for place in range(end, start + 6, -1):
         last = text[place - 1]
-        whole = last.isdigit() or (last == ")" and text.find("(", start, place) >= 0)
+        whole = last.isdigit() or last == ")"
         lone = last.isdigit() and text[place - 2] == " "
-        if whole and not lone and text[place : place + 1] != ")" and _END.match(text, place):
+        balanced = text.count("(", start, place) == text.count(")", start, place)
+        if whole and not lone and balanced and _END.match(text, place):
             yield place
 
 

@@ -26,7 +26,17 @@ def test_an_address_is_found_whole(address, around):
 
 @pytest.mark.parametrize(
     "text",
-    ["a@b", "@handle", "x @ y.com", "a@b..com", "a@-b.com", "meet at (at) noon", "git@host.org:x", "icon@2x.png"],
+    [
+        "a@b",
+        "@handle",
+        "x @ y.com",
+        "a@b..com",
+        "a@-b.com",
+        "meet at (at) noon",
+        "git@host.org:x",
+        "icon@2x.png",
+        "@final\n@a.b.cc",
+    ],
 )
 def test_what_is_no_address_is_not(text):
     assert "email" not in detect_pii(text)

@@ -160,6 +160,10 @@ def test_of_credentials_the_secret_is_found_and_its_name_stays(text, secret):
     assert redact_pii(text) == text.replace(secret, "[CREDENTIAL]")
 
 
+def test_a_variable_that_is_handed_on_is_no_secret():
+    assert detect_pii("connect(user=user, password=password, api_key=api_key)") == {}
+
+
 def test_escaped_line_ends_are_no_part_of_what_follows():
     text = r"to:\nann@example.com\t555-123-4567\n"
     assert detect_pii(text) == {"email": ["ann@example.com"], "phone": ["555-123-4567"]}

@@ -22,7 +22,9 @@ NUMBERS = """
 
 
 @pytest.mark.parametrize("number", [part.strip() for part in NUMBERS.replace("\n", "|").split("|") if part.strip()])
-@pytest.mark.parametrize("around", ["{}", "Ring {} today.", "Tel.: {}, please", "<{}>", '"{}"', "tel:{}"])
+@pytest.mark.parametrize(
+    "around", ["{}", "Ring {} today.", "Tel.: {}, please", "<{}>", '"{}"', "tel:{}", "({})", "(Ann, {})"]
+)
 def test_a_number_is_found_whole(number, around):
     assert detect_pii(around.format(number)) == {"phone": [number]}
 
