@@ -184,7 +184,8 @@ class _Check:
         before = sight.copy()
         for branch in branches:
             sight.open = sight.open or branch.open
-            sight.maybe |= {key: step.name for key in (*branch.made, *branch.maybe) if key not in before.made}
+            left = branch.made.keys() | branch.maybe.keys()
+            sight.maybe |= dict.fromkeys(left - before.made.keys() - before.maybe.keys(), step.name)
         sure = branches[0].made.keys() & branches[1].made.keys()
         for key in sure - before.made.keys():
             sight.made[key] = step.name

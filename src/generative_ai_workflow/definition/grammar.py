@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictInt, field_validator
 
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
@@ -27,9 +27,9 @@ class SharedParams(Value):
 
     model: str | None = Field(default=None, min_length=1)
     """The model to ask for."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, strict=True)
     """Written as `null`, it is left out of the requests altogether."""
-    max_tokens: int | None = Field(default=None, ge=1, le=128_000)
+    max_tokens: int | None = Field(default=None, ge=1, le=128_000, strict=True)
     """The longest answer, in tokens; written as `null`, it is left out of the requests."""
 
 
@@ -38,11 +38,11 @@ class StepParams(Value):
 
     model: str | None = Field(default=None, min_length=1)
     """The model to ask for."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0, strict=True)
     """From 0.0 to 2.0."""
-    max_tokens: int | None = Field(default=None, ge=1, le=128_000)
+    max_tokens: int | None = Field(default=None, ge=1, le=128_000, strict=True)
     """The longest answer, in tokens."""
-    seed: int | None = None
+    seed: int | None = Field(default=None, strict=True)
     """For repeatable answers where the provider knows them."""
     stop: str | tuple[str, ...] = ()
     """Texts that end the answer."""
@@ -67,11 +67,11 @@ class StepDefinition(Value):
     """In any form that a prompt may have."""
     when: str | None = None
     """A condition; where it is not met, the step is skipped."""
-    is_critical: bool = True
+    is_critical: bool = Field(default=True, strict=True)
     """Whether a failure ends the run."""
-    retry: RetryPolicy | int | None = None
+    retry: RetryPolicy | StrictInt | None = None
     """How often the step is tried again when it fails: the most attempts, or how many and how patiently."""
-    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
     """The longest that one attempt may take, in seconds."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Arguments of a registered step type."""
@@ -108,11 +108,11 @@ class WorkflowStepDefinition(StepDefinition):
     """Of `type: for_each`: the list: a reference such as `${steps.letters}`, a name, or the items themselves."""
     item: str = Field(default="item", min_length=1)
     """Of `type: for_each`: what the steps inside call the item."""
-    concurrency: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=None, ge=1, strict=True)
     """Of `type: parallel`: how many run at a time, default all; of `type: for_each`: how many items, default 8."""
-    max_items: int = Field(default=1000, ge=1)
+    max_items: int = Field(default=1000, ge=1, strict=True)
     """Of `type: for_each`: the longest list; a longer one is an error."""
-    continue_on_error: bool = False
+    continue_on_error: bool = Field(default=False, strict=True)
     """Of `type: for_each`: whether a failure leaves the other items alone."""
 
 
@@ -126,9 +126,9 @@ class WorkflowDefinition(Value):
     input: dict[str, Any] | None = None
     """What a run must be given: names to types, or to JSON Schemas with `default` or `required: false`; default is any
     input at all."""
-    concurrency: int = Field(default=8, ge=1)
+    concurrency: int = Field(default=8, ge=1, strict=True)
     """How many runs of `run_many` go on at once."""
-    continue_on_error: bool = True
+    continue_on_error: bool = Field(default=True, strict=True)
     """Whether `run_many` goes on with the next input after a run that failed."""
     system_prompt: str | None = None
     """For steps that have none of their own; in any form that a prompt may have."""
@@ -136,7 +136,7 @@ class WorkflowDefinition(Value):
     """The name of a registered provider."""
     params: SharedParams = SharedParams()
     """For steps that have none of their own."""
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
     """The longest run, in seconds."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """Names for prompts; the input of a run wins over them."""

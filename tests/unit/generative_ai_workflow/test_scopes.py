@@ -170,6 +170,23 @@ TREES = st.recursive(
 )
 
 
+def without_names(tree: Any, number: Iterator[int]) -> WorkflowStep:
+    kind, name = tree[0], f"s{next(number)}"
+    if kind == "ask":
+        return work(name)
+    groups = tree[1] if kind == "both" else tree[1:]
+    inside = [[without_names(inner, number) for inner in group] for group in groups]
+    if kind == "if":
+        return ConditionalStep(name, "flag", *inside)
+    return ParallelStep(name, inside) if kind == "both" else ForEachStep(name, "xs", inside[0], item=f"{name}_item")
+
+
+@given(st.lists(TREES, min_size=1, max_size=5))
+def test_steps_with_names_of_their_own_that_mention_nothing_are_accepted(trees: list[Any]) -> None:
+    number = itertools.count()
+    Workflow([without_names(tree, number) for tree in trees])
+
+
 def built(tree: Any, number: Iterator[int], model: MockLLMProvider, *, guarded: bool = False) -> WorkflowStep:
     kind, name = tree[0], f"s{next(number)}"
 

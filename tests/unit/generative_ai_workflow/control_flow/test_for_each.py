@@ -219,3 +219,33 @@ def test_a_loop_can_be_tried_out_alone() -> None:
 def test_what_is_refused_when_it_is_defined(make: Any) -> None:
     with pytest.raises(ConfigurationError):
         make()
+
+
+def test_attempts_of_the_whole_loop_are_all_counted() -> None:
+    model = MockLLMProvider("one two")
+    tries: list[int] = []
+
+    def flaky(names: dict[str, Any]) -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return 1
+
+    steps = [LLMStep("ask", "say {item} now", provider=model), TransformStep("flaky", flaky)]
+    result = Workflow([ForEachStep("each", ["x", "y"], steps, concurrency=1, retry=5)]).execute()
+    assert result.status is WorkflowStatus.COMPLETED
+    assert result.output["each"] == [1, 1]
+    assert result.metrics.token_usage_total.total_tokens == 5 * model.call_count == 20
+    assert set(result.steps) == {"each", "ask[0]", "ask[1]", "flaky[0]", "flaky[1]"}
+
+
+def test_a_time_limit_of_the_loop_ends_its_items_and_nothing_else() -> None:
+    async def work(names: dict[str, Any]) -> None:
+        await asyncio.sleep(30)
+
+    loop = ForEachStep("each", [1, 2], TransformStep("work", work), timeout=0.1, is_critical=False)
+    result = Workflow([loop, TransformStep("after", lambda names: 1)]).execute()
+    assert result.status is WorkflowStatus.COMPLETED
+    assert result.output["after"] == 1
+    assert "timed out" in result.steps["each"].error
+    assert result.steps["work[0]"].status is StepStatus.FAILED

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from fmf_core.yaml_text import load_yaml
 from generative_ai_workflow import Workflow
-from generative_ai_workflow.definition import workflow_schema
+from generative_ai_workflow.definition import WorkflowStepDefinition, workflow_schema
 from generative_ai_workflow.exceptions import ConfigurationError
 
 A = "{id: a, prompt: 'inline: x'}"
@@ -91,3 +95,64 @@ def test_every_key_of_this_room_is_described(schema: dict[str, Any]) -> None:
         if not told.get("description") and name != "OutputSpec"
     ]
     assert bare == []
+
+
+LEAF: dict[str, Any] = {"id": "a", "prompt": "inline: x {{ item }}"}
+PLAIN = [None, True, 0, 1, 2.5, -1, "", "a", "b", "true", "xs", "${input.xs}", "${steps.a}", "${", "inline: {{ a }}"]
+NESTED = [[], [1], {}, {"a": 1}, {"type": "string"}, {"max_attempts": 2}, {"name": "k"}, LEAF, [LEAF], [[LEAF]]]
+VALUES = st.sampled_from([*PLAIN, *NESTED])
+KEYS = st.sampled_from([*WorkflowStepDefinition.model_fields, "else", "unknown"])
+IDS = st.just("s")
+
+
+def step(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    several = st.lists(inner, min_size=1, max_size=2)
+    whole = st.one_of(
+        st.fixed_dictionaries({"id": IDS, "prompt": st.just("inline: x")}),
+        st.fixed_dictionaries(
+            {"id": IDS, "type": st.just("conditional"), "condition": st.just("xs"), "then": several},
+            optional={"else": several},
+        ),
+        st.fixed_dictionaries({"id": IDS, "type": st.just("parallel"), "steps": several}),
+        st.fixed_dictionaries(
+            {"id": IDS, "type": st.just("parallel"), "branches": st.lists(several, min_size=1, max_size=2)}
+        ),
+        st.fixed_dictionaries({"id": IDS, "type": st.just("for_each"), "items": st.just("xs"), "steps": several}),
+    )
+    return st.tuples(whole, st.dictionaries(KEYS, VALUES, max_size=1)).map(lambda parts: {**parts[0], **parts[1]})
+
+
+def named(data: Any, number: Iterator[int]) -> Any:
+    """`data` with a name of its own for every step."""
+    if isinstance(data, list):
+        return [named(item, number) for item in data]
+    if not isinstance(data, dict):
+        return data
+    made = {key: named(value, number) for key, value in data.items()}
+    if isinstance(made.get("id"), str) and made["id"]:
+        made["id"] = f"s{next(number)}"
+    return made
+
+
+FILES = st.fixed_dictionaries(
+    {"steps": st.lists(st.recursive(step(st.just(LEAF)), step, max_leaves=4), max_size=3)},
+    optional={"input": VALUES, "variables": VALUES, "params": VALUES, "timeout": VALUES, "system_prompt": VALUES},
+).map(lambda data: named(data, itertools.count()))
+
+
+@given(FILES)
+@example({"steps": [{"id": "a", "prompt": "inline: x", "timeout": 2.5, "retry": 1}], "input": {"type": "string"}})
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_is_a_workflow_or_one_clear_error_and_editors_flag_no_workflow(
+    schema: dict[str, Any], data: dict[str, Any]
+) -> None:
+    Path("w.yaml").write_text(json.dumps(data))
+    told = ""
+    try:
+        Workflow.from_yaml("w.yaml")
+    except ConfigurationError as error:
+        told = str(error)
+    if told:
+        assert "w.yaml:1:" in told
+    else:
+        jsonschema.validate(data, schema)
