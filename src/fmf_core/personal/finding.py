@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fmf_core.errors import ConfigurationError
 from fmf_core.personal.contacts import emails, ip_addresses, mac_addresses
-from fmf_core.personal.national_ids import national_ids, social_security
+from fmf_core.personal.national_ids import bare_social_security, national_ids, social_security
 from fmf_core.personal.payments import Span, cards, ibans
 from fmf_core.personal.phones import phones
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key
@@ -101,11 +101,12 @@ _FINDERS: tuple[tuple[str, Callable[[str], Iterator[Span]]], ...] = (
     ("credit_card", cards),
     ("ssn", social_security),
     ("national_id", national_ids),
+    ("ssn", bare_social_security),  # any nine digits, so what has check digits comes before
     ("mac_address", mac_addresses),
     ("ip_address", ip_addresses),
     ("phone", phones),
 )
-KINDS = tuple(kind for kind, _ in _FINDERS)
+KINDS = tuple(dict.fromkeys(kind for kind, _ in _FINDERS))
 """The kinds of personal data that are found."""
 
 _ESCAPE = re.compile(r"\\[nrtbf\"']")

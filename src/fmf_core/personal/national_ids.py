@@ -119,6 +119,10 @@ def social_security(text: str) -> Iterator[Span]:
     """Numbers of the Social Security of the United States, without those that it never gives out (20 CFR 422)."""
     for match in _SSN.finditer(text):
         yield *match.span(), "US"
+
+
+def bare_social_security(text: str) -> Iterator[Span]:
+    """The same without anything between the digits, with a word for it near them."""
     if _SSN_WORDS.any_in(text.lower()):
         for match in _BARE_SSN.finditer(text):
             start, end = match.span()

@@ -14,7 +14,7 @@ _ORDINARY = re.compile(
     r"(?i)(?<![^\W_])(?:orders?|invoices?|tickets?|ref|reference|items?|sku|serial|batch|lot|parts?|versions?|builds?"
     r"|releases?|isbn|issn|ean|gtin|upc|imei|doi|tracking|parcels?|shipments?|po|cases?|documents?|articles?|products?"
     r"|models?|receipts?|transactions?|quotes?|contracts?|bookings?|commits?|sections?|(?:bestell|auftrags?|rechnungs?"
-    r"|artikel|sendungs|vorgangs|serien|teile|chargen|kunden|vertrags|beleg)\w*|commandes?|factures?|colis|lote|série"
+    r"|artikel|sendungs|vorgangs|serien|teile|chargen|kunden|vertrag|beleg)\w*|commandes?|factures?|colis|lote|série"
     r"|pedidos?|facturas?|faturas?|ordin[ei]|fattur[ae]|ordre|faktura|bestelling|factuur|zamówieni\w*|faktur[aay])"
     r"[ _]{0,2}(?:no|nos|nr|num|number|numbers|nummer|numéro|número|numero|id|code|key|n[º°])?[\s.:#=º°\"'-]{0,6}"
     r"(?:(?:is|was|lautet|ist|est|es|è) )?\Z"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fmf_core.personal.nearby import is_ordinary
 from fmf_core.personal.payments import Span
 
-_INTERNATIONAL = re.compile(r"[+0](?<![\w+./=#-].)(?:(?<=\+) ?|(?<=0)0)[(]?[1-9](?:[)]?[ ./-]{0,2}[(]?[0-9]){6,16}[)]?")
+_INTERNATIONAL = re.compile(r"[+0](?<![\w+./=#-].)(?:(?<=\+) ?|(?<=0)0)[(]?[1-9](?:[)]?[ ./-]{0,3}[(]?[0-9]){6,16}[)]?")
 _ZERO = re.compile(r"[(0](?<![\w+./=#-].)(?<![0-9] .)(?:(?<=[(])0 ?|(?<=0))[1-9](?: ?[)]? ?[./-]? ?[0-9]){7,11}")
 _SHAPES = re.compile(
     r"(?<![\w.+/=#-])(?<![0-9] )(?:"
@@ -32,7 +32,7 @@ _WORD_BEFORE = re.compile(
 )
 _LONGEST_WORDS = 60
 _LONGEST_AREA = 9
-_BARE = re.compile(r"[(0-9](?<![\w./-].)(?:[)]?[ ./-]{0,2}[(]?[0-9]){6,13}[)]?")
+_BARE = re.compile(r"[(0-9](?<![\w./-].)(?:[)]?[ ./-]{0,3}[(]?[0-9]){6,13}[)]?")
 _END = re.compile(
     r"(?!\w|[/-][0-9A-Za-z]|[.,:][0-9]"
     r"| ?(?:[€$£¥%‰]|(?:EUR|USD|GBP|CHF|PLN|SEK|Euro|Mio|kg|km|Stück|units|votes|pcs|people|views)\b))"

@@ -14,7 +14,7 @@ from generative_ai_workflow.exceptions import AbortError
 from generative_ai_workflow.middleware.base import Middleware
 from generative_ai_workflow.state import WorkflowResult
 
-LONG = 20_000
+LONG = 4_000
 """Requests and answers of more characters than this are worked on in a thread."""
 
 # The tokens that each middleware sent with the call which this task is about: an answer may name no others.
@@ -79,7 +79,9 @@ class PseudonymMiddleware(Middleware):
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse:
         """The answer with personal data in the places of tokens."""
-        names = self._table(context)
+        names = self._tables.get(context["correlation_id"])
+        if names is None:  # the run has ended meanwhile
+            return response
         only = _sent.get().get(id(self))
         if len(response.content) > LONG:
             return await in_thread(_restored, names, response, only)

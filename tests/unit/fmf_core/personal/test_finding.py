@@ -131,6 +131,14 @@ def test_a_finding_says_where_and_whose_it_is_and_does_not_show_what_it_is():
     assert "86095742719" not in repr(found)
 
 
+def test_nine_digits_with_a_check_digit_of_their_own_are_not_taken_for_a_social_security_number():
+    assert [(one.kind, one.country) for one in find_pii("BSN 111222333, SSN 205-11-1111")] == [
+        ("national_id", "NL"),
+        ("ssn", "US"),
+    ]
+    assert [one.kind for one in find_pii("her SSN is 123456789")] == ["ssn"]
+
+
 def test_only_the_wanted_kinds_are_found_and_the_others_are_not_taken_for_them():
     text = "pay 4111 1111 1111 1111 from 10.0.0.1"
     assert [one.kind for one in find_pii(text, ["ip_address", "phone"])] == ["ip_address"]

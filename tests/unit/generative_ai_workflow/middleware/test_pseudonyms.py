@@ -180,6 +180,15 @@ def test_when_it_fails_nothing_is_sent_and_nothing_is_told(monkeypatch: pytest.M
     assert MAIL not in json.dumps(log_lines())
 
 
+def test_an_answer_that_comes_after_the_end_of_its_run_leaves_nothing_behind():
+    middleware = PseudonymMiddleware()
+    usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
+    answer = ChatResponse(content="[EMAIL_1]", model="m", usage=usage)
+    with asyncio.Runner() as runner:
+        assert runner.run(middleware.after_llm_call(answer, {"correlation_id": "gone"})) is answer
+    assert middleware._tables == {}
+
+
 def test_what_other_middleware_adds_before_is_hidden_too():
     class Adding(Middleware):
         async def before_llm_call(self, request: ChatRequest, context: dict) -> ChatRequest:
