@@ -205,7 +205,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         FrameworkError: none was closed in time.
     """
     deadline = time.monotonic() + MOST_WAIT_FOR_FILES_S
-    while not _has_descriptors():
+    while not has_descriptors():
         if time.monotonic() > deadline:
             raise FrameworkError(
                 f"no event loop: too many files are open, and none was closed within {MOST_WAIT_FOR_FILES_S:g} s",
@@ -217,7 +217,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def _has_descriptors() -> bool:
+def has_descriptors() -> bool:
     """Whether there are as many as a loop opens; one that cannot be made whole would leave some of them open."""
     held: list[int] = []
     try:

@@ -174,6 +174,37 @@ def test_under_trio_workflows_run_in_threads() -> None:
     assert told(program) is True
 
 
+def test_under_trio_what_cannot_be_awaited_says_what_to_write() -> None:
+    program = """
+        import trio
+        from generative_ai_workflow import FrameworkError
+
+        async def hint_of(await_it):
+            try:
+                await await_it()
+            except FrameworkError as error:
+                assert "no asyncio event loop" in str(error), error
+                return error.hint.partition(": ")[2].partition(";")[0]
+
+        async def main():
+            async def one_by_one():
+                async for result in engine.run_many(quick, [{"n": 1}]): pass
+            async def handle():
+                return await quick.start({"n": 1})
+            async def many():
+                return await engine.run_many(quick, [{"n": 1}])
+            limited = lambda: quick.execute_async({"n": 1}, timeout=5)
+            ways = (lambda: quick.execute_async({"n": 1}), limited, handle, many, one_by_one)
+            return [await hint_of(way) for way in ways]
+
+        print(json.dumps(trio.run(main)))
+    """
+    in_a_thread = "await trio.to_thread.run_sync({})".format
+    run_many = in_a_thread("list, engine.run_many(workflow, inputs)")
+    whole = in_a_thread("workflow.execute, data")
+    assert told(program) == [whole, whole, in_a_thread("handle.result"), run_many, run_many]
+
+
 # ------------------------------------------------------------------------------------------------- forks and the end
 
 

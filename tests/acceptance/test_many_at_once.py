@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from acceptance.outside import clean_environment
+from acceptance.outside import Project, clean_environment
 from peers.scripted_server import Reply, Request, ScriptedServer
 
 CROWD = Path(__file__).with_name("crowd.py")
@@ -93,3 +93,33 @@ def assert_threads_are_those_of_the_pools(rounds: list[list[str]]) -> None:
         assert counted["MainThread"] == 1
         assert counted["fmf-portal"] <= 1
         assert counted["fmf-thread-0-"] <= 128
+
+
+NO_FILES = """
+import json, os, resource, time
+from generative_ai_workflow import TransformStep, Workflow
+
+async def stuck(names):
+    time.sleep(1.5)  # keeps the event loop itself busy
+
+workflow = Workflow([TransformStep("first", lambda names: {"kept": 1}), TransformStep("stuck", stuck)])
+Workflow([TransformStep("warm", lambda names: 1)]).execute({})
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+began = time.monotonic()
+late = workflow.execute({}, timeout=0.2)
+took = time.monotonic() - began
+for number in held:
+    os.close(number)
+print(json.dumps([str(late.status), late.output, took < 1.2, "stuck" in late.error]))
+"""
+
+
+def test_a_time_limit_is_kept_on_a_stuck_loop_even_without_a_file_descriptor(project: Project) -> None:
+    status, output, on_time, named = project.python(NO_FILES)
+    assert (status, output["kept"], on_time, named) == ("timeout", 1, True, True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -90,10 +91,20 @@ def test_a_concurrency_that_makes_no_sense_is_refused(wrong: object) -> None:
         WorkflowEngine().run_many(Workflow([TransformStep("t", lambda n: 1)]), [], wrong)  # type: ignore[arg-type]
 
 
-def test_an_input_iterator_that_fails_is_an_error_of_the_caller() -> None:
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_inputs_that_fail_in_the_middle_are_the_callers_error_and_cost_no_run_that_has_begun(concurrency: int) -> None:
     def broken() -> Iterator[dict]:
-        yield {"i": 1}
+        yield from numbers(3)
         raise OSError("gone")
 
+    results = iter(WorkflowEngine().run_many(Workflow([TransformStep("t", Gauge())]), broken(), concurrency))
+    assert [next(results).output["i"] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="gone"):
-        list(WorkflowEngine().run_many(Workflow([TransformStep("t", Gauge())]), broken()))
+        next(results)
+
+
+@pytest.mark.parametrize("wrong", [5, None, "text", b"bytes"])
+def test_inputs_that_are_no_row_of_inputs_are_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        WorkflowEngine().run_many(Workflow([TransformStep("t", lambda names: 1)]), wrong)
+    assert type(wrong).__name__ in str(caught.value)
