@@ -841,6 +841,8 @@ def test_messages_that_tools_match():
         FrameworkConfig(default_execution_mode="parallel")
     with pytest.raises(ValidationError, match="Invalid log level"):
         FrameworkConfig(log_level="LOUD")
+    with pytest.raises(FrameworkError, match="Invalid log level"):
+        configure_logging("LOUD")
     assert "timed out" in Workflow([TransformStep("a", nap)]).execute({}, timeout=0.05).error
     missing = Workflow([LLMStep("greet", "Hello {name}", MockLLMProvider())]).execute({})
     assert "name" in missing.error

@@ -77,13 +77,14 @@ LIMIT = 0.5
 told = {}
 for kind, slow in SLOW.items():
     lateness = []
-    for attempt in range(3):                     # the machine may be busy once
+    for attempt in range(5):                     # the machine may be busy
         ended = Ended()
         engine = WorkflowEngine().use(ended)
         workflow = Workflow([LLMStep("first", "one", provider=model), slow(), TransformStep("never", lambda names: 1)])
         began = time.monotonic()
         result = engine.run(workflow, {}, timeout=LIMIT)
         lateness.append((time.monotonic() - began) / LIMIT)
+        lives_on = engine.run(Workflow([TransformStep("again", lambda names: 1)]), {}).succeeded
         if lateness[-1] <= 1.2:
             break
     told[kind] = {
@@ -91,8 +92,7 @@ for kind, slow in SLOW.items():
         "tokens": result.metrics.token_usage_total.total_tokens,
         "steps": {name: str(step.status) for name, step in result.steps.items()},
         "durations": sorted(result.metrics.step_durations[name] > 0 for name in ("first", "slow")),
-        "ended": [one is result for one in ended.results],
-        "lives_on": engine.run(Workflow([TransformStep("again", lambda names: 1)]), {}).succeeded,
+        "ended": [str(one.status) for one in ended.results], "lives_on": lives_on,
     }
 print(json.dumps(told))
 """
@@ -112,7 +112,7 @@ def test_a_timeout_comes_on_time_with_everything_done_so_far(project):
         assert one["tokens"] == 18
         assert one["steps"] == {"first": "completed", "slow": "failed", "never": "skipped"}
         assert one["durations"] == [True, True]
-        assert one["ended"] == [True]
+        assert one["ended"] == ["timeout", "completed"]
         assert one["lives_on"]
 
 

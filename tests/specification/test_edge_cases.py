@@ -178,7 +178,7 @@ class House(MockLLMProvider):
 
 class Watch(Middleware):
     async def on_workflow_end(self, result, context):
-        print(result.status, result.output["first"], flush=True)
+        print(result.status, result.output["first"], result.metrics.token_usage_total.total_tokens, flush=True)
 
 model = House(latency_s=20)
 def interrupt():
@@ -193,7 +193,7 @@ except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split("\n") == ["cancelled kept", "interrupted", "cleaned", ""], done.stderr
+    assert done.stdout.split("\n") == ["cancelled kept 2", "interrupted", "cleaned", ""], done.stderr
 
 
 DURABLE = """
