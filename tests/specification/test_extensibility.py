@@ -389,3 +389,35 @@ def test_a_failing_hook_costs_no_result_and_is_logged_by_its_name(way, log_lines
     told = [line for line in log_lines() if line["event"] == "middleware.failed"]
     assert [line["hook"] for line in told] == ["before_llm_call", "on_workflow_end"]
     assert {line["middleware"] for line in told} == {"Broken"}
+
+
+@pytest.mark.requirement("FR-026")
+@every_way
+@pytest.mark.parametrize("blocking", [True, False])
+def test_hooks_around_steps_and_failed_calls(way, blocking):
+    told: list[str] = []
+
+    class Blocking(Middleware):
+        def on_step_start(self, step_name, context):
+            told.append(f"start {step_name}")
+
+        def on_step_end(self, result, context):
+            told.append(f"end {result.name} {result.status}")
+
+        def on_llm_error(self, error, context):
+            told.append(f"call failed in {context['step']}: {error.code}")
+
+    class Awaited(Middleware):
+        async def on_step_start(self, step_name, context):
+            told.append(f"start {step_name}")
+
+        async def on_step_end(self, result, context):
+            told.append(f"end {result.name} {result.status}")
+
+        async def on_llm_error(self, error, context):
+            told.append(f"call failed in {context['step']}: {error.code}")
+
+    engine = WorkflowEngine().use(Blocking() if blocking else Awaited())
+    steps = [TransformStep("a", lambda n: 1), LLMStep("b", "x", MockLLMProvider(fail_with="auth"))]
+    run(way, Workflow(steps), engine=engine)
+    assert told == ["start a", "end a completed", "start b", "call failed in b: auth", "end b failed"]

@@ -10,6 +10,7 @@ import pytest
 from generative_ai_workflow import (
     CostTracker,
     LLMStep,
+    RunMetrics,
     StepContext,
     TokenUsageTracker,
     TransformStep,
@@ -146,3 +147,21 @@ def test_a_custom_step_takes_part_in_a_workflow_file(way, tmp_path):
     path.write_text("name: f\nsteps:\n  - {id: words, type: count, options: {least: 2}}\n")
     assert run(way, Workflow.from_yaml(path), {"text": "one two three"}).output["words"] == 3
     assert run(way, Workflow.from_yaml(path), {"text": "one"}).output["words"] == 2
+
+
+@pytest.mark.requirement("story 2.3", "FR-016", "FR-017")
+@every_way
+def test_runs_steps_and_models_over_many_runs(way, openai):
+    openai.add(*[Reply(text="x", usage={"prompt_tokens": 1_000_000, "completion_tokens": 0})] * 3, Reply(status=400))
+    metrics = RunMetrics()
+    engine = WorkflowEngine().use(metrics)
+    workflow = Workflow([LLMStep("ask", "x"), TransformStep("after", lambda names: 1)], name="asks")
+    statuses = [str(run(way, workflow, engine=engine).status) for _ in range(4)]
+    assert statuses == ["completed"] * 3 + ["failed"]
+    runs, step, model = metrics.workflows["asks"], metrics.steps["asks", "ask"], metrics.models["gpt-4o-mini"]
+    assert (runs.count, runs.by_status["completed"], runs.by_status["failed"]) == (4, 3, 1)
+    assert runs.durations.count == 4
+    assert 0 < runs.durations.p50_s <= runs.durations.longest_s
+    assert (step.by_status["completed"], step.by_status["failed"]) == (3, 1)
+    assert model.prompt_tokens == 3_000_000
+    assert model.cost_usd == pytest.approx(0.45)

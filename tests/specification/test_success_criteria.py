@@ -183,8 +183,6 @@ def test_without_any_provider_the_run_says_which_variable_to_set(way, monkeypatc
 class Together(LLMProvider):
     """Answers once so many calls are in flight."""
 
-    in_process = True
-
     def __init__(self, many: int) -> None:
         self.many = many
         self.waiting = 0
