@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fmf_core.errors import Code, FrameworkError
-from fmf_core.forks import Lock, in_forked_child
+from fmf_core.forks import Lock
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +22,8 @@ _PAUSE_S: Final = 0.02
 # Closing a file drops every lock that its process has on it, SQLite's too: so an existing one is never opened but by
 # SQLite, and a new one is not given to it before it is closed.
 _making = Lock()
-_left_to_the_parent: list[object] = []
+_FORK_WAIT_S: Final = 10.0
+"""How long a fork waits for the transactions of other threads, in seconds."""
 
 
 class SqliteFileError(FrameworkError):
@@ -54,6 +56,55 @@ SAFE: Final = ("synchronous = FULL", "fullfsync = ON")
 """With these, what has committed outlives a power failure; on macOS a plain sync stops at the disk's own memory."""
 
 
+class _Forks:
+    """What keeps the files of a process whole when it forks.
+
+    SQLite remembers the locks of its process, and a forked child remembers those of its parent, which it has not: what
+    both then write may be lost. So the child closes the connections of its parent before it opens its own, which does
+    nothing to the parent's. That takes connections that no thread was using when the process was forked.
+    """
+
+    def __init__(self) -> None:
+        self.files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
+        self.inherited: list[tuple[int, sqlite3.Connection]] = []
+        self.torn: list[tuple[int, sqlite3.Connection]] = []
+        """Those that another thread was using: nothing can be done with them, nor with their files."""
+        self._paused = threading.local()
+
+    def settle(self, path: Path) -> None:
+        """Make ready for opening `path`."""
+        import sqlite3
+
+        while self.inherited:
+            with suppress(sqlite3.Error):
+                self.inherited.pop()[1].close()
+        if self.torn and path.exists() and path.stat().st_ino in {inode for inode, _ in self.torn}:
+            raise SqliteFileError(
+                "this process was forked while another thread was writing to it",
+                hint="fork before the file is used, or start the process in another way (spawn)",
+            )
+
+    def before(self) -> None:
+        until = monotonic() + _FORK_WAIT_S
+        files = sorted(self.files, key=id)  # one order for all, so that two forks at a time do not wait for each other
+        self._paused.files = [file for file in files if file.pause(max(0.0, until - monotonic()))]
+
+    def in_parent(self) -> None:
+        for file in self._paused.files:
+            file.go_on()
+        self._paused.files = []
+
+    def in_child(self) -> None:
+        paused, self._paused.files = self._paused.files, []
+        for file in list(self.files):
+            file.leave_to_the_parent(paused=file in paused)
+
+
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(before=_forks.before, after_in_parent=_forks.in_parent, after_in_child=_forks.in_child)
+
+
 class SqliteFile:
     """One file with one connection, opened when it is first used; for one thread at a time.
 
@@ -69,8 +120,9 @@ class SqliteFile:
         self.path = path
         self.layout = layout
         self.busy_s = busy_s
+        self._in_use = threading.RLock()
         self._renew()
-        in_forked_child(self._abandon)
+        _forks.files.add(self)
 
     def _renew(self) -> None:
         self._connection: sqlite3.Connection | None = None
@@ -109,14 +161,15 @@ class SqliteFile:
         import sqlite3
 
         try:
-            connection = self._connection or self._open()
-            if not self._is_in_place():
-                self.close()
-                raise MovedFileError(
-                    "it was deleted or replaced while it was open",
-                    hint="delete it only when nobody uses it; it is made anew now",
-                )
-            yield connection
+            with self._in_use:
+                connection = self._connection or self._open()
+                if not self._is_in_place():
+                    self.close()
+                    raise MovedFileError(
+                        "it was deleted or replaced while it was open",
+                        hint="delete it only when nobody uses it; it is made anew now",
+                    )
+                yield connection
         except (sqlite3.Error, OSError) as error:
             told = fault_of(error, self.path)
             if not isinstance(told, BusyFileError):
@@ -127,16 +180,34 @@ class SqliteFile:
         """Take what was deleted out of the log beside the file too, unless somebody reads it right now."""
         import sqlite3
 
-        if self._connection is not None:
-            with suppress(sqlite3.Error):
+        with self._in_use, suppress(sqlite3.Error):
+            if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        closing = self._closing
+        with self._in_use:
+            closing = self._closing
+            self._renew()
+            if closing is not None:
+                closing()
+
+    def pause(self, limit_s: float) -> bool:
+        """Wait until no other thread uses the file, and keep it from them; false where that takes too long."""
+        return self._in_use.acquire(timeout=limit_s)
+
+    def go_on(self) -> None:
+        """Let other threads use the file again."""
+        self._in_use.release()
+
+    def leave_to_the_parent(self, *, paused: bool) -> None:
+        """Begin anew in a forked child."""
+        if self._closing is not None:
+            self._closing.detach()
+        if self._connection is not None:
+            (_forks.inherited if paused else _forks.torn).append((self._inode, self._connection))
+        self._in_use = threading.RLock()
         self._renew()
-        if closing is not None:
-            closing()
 
     def _is_in_place(self) -> bool:
         # What is written to a file without a name is gone when it is closed.
@@ -145,17 +216,11 @@ class SqliteFile:
         except FileNotFoundError:
             return False
 
-    def _abandon(self) -> None:
-        """Begin anew in a forked child: the connection is the parent's, and closing it here would drop its locks."""
-        if self._closing is not None:
-            self._closing.detach()
-        _left_to_the_parent.append(self._connection)
-        self._renew()
-
     def _open(self) -> sqlite3.Connection:
         import sqlite3
 
         with _making():
+            _forks.settle(self.path)
             _make(self.path)
             # It must be there by now: SQLite would make it as readable as the umask allows.
             address = f"{self.path.absolute().as_uri()}?mode=rw"

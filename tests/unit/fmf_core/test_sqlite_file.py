@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fmf_core import sqlite_file
 from fmf_core.errors import Code
 from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
 
@@ -154,3 +155,77 @@ def test_a_file_that_is_deleted_while_it_is_open_is_an_error_once(tmp_path):
         add(file, 2)
     add(file, 3)
     assert values(file) == [3]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_a_forked_child_writes_stays_when_its_parent_closes_the_file_meanwhile(tmp_path):
+    file = opened(tmp_path / "x.db")
+    add(file, "parent")
+    (written, wrote), (closed, close) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            add(file, "child")
+            os.write(wrote, b"x")
+            os.read(closed, 1)
+            add(file, "child again")
+        finally:
+            os._exit(0)
+    os.read(written, 1)
+    file.close()
+    os.write(close, b"x")
+    os.waitpid(child, 0)
+    for end in (written, wrote, closed, close):
+        os.close(end)
+    assert values(file) == ["parent", "child", "child again"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_waits_for_the_transactions_of_other_threads(tmp_path):
+    file = opened(tmp_path / "x.db")
+    begun, go = threading.Event(), threading.Event()
+
+    def write():
+        with file.transaction() as connection:
+            connection.execute("INSERT INTO t VALUES ('thread')")
+            begun.set()
+            go.wait(60)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert begun.wait(60)
+    threading.Timer(0.2, go.set).start()
+    child = os.fork()
+    if child == 0:
+        add(file, "child")
+        os._exit(0)
+    assert go.is_set()
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    assert values(file) == ["thread", "child"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_that_was_forked_in_the_middle_of_a_transaction_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_file, "_FORK_WAIT_S", 0.05)
+    file = opened(tmp_path / "x.db")
+    begun, go = threading.Event(), threading.Event()
+
+    def write():
+        with file.transaction():
+            begun.set()
+            go.wait(60)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert begun.wait(60)
+    child = os.fork()
+    if child == 0:
+        with pytest.raises(SqliteFileError, match="forked while another thread was writing"):
+            add(opened(tmp_path / "x.db"), "child")
+        add(opened(tmp_path / "y.db"), "child")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    go.set()
+    thread.join()
+    assert values(file) == []
