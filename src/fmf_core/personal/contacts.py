@@ -22,13 +22,13 @@ _FILES = frozenset((
 ))  # fmt: skip
 """Ends of file names: `icon@2x.png` is no address. Ends that are domains as well (`io`, `rs`) are not among them."""
 
-_IPV4 = re.compile(r"[0-9](?<![\w.].)(?<![0-9]-.)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9]|-[0-9])")
+_IPV4 = re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.[0-9]|-(?![0-9]{1,3}\.[0-9])\w)")
 _IPV6 = re.compile(
     r"[0-9A-Fa-f:](?<![\w:.].)(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{1,38}"
     r"(?:(?<=:)(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?:%\w{1,16})?(?![\w:]|\.[0-9])"
 )
 _NO_ADDRESS = re.compile(
-    r"(?i)(?:(?<![^\W_])(?:v|ver|version|versions|release|build|firmware|rev|revision|oid|section|sections|chapter|clause"
+    r"(?i)(?:(?<![^\W_])(?:v|ver|version|versions|release|build|bios|firmware|rev|revision|oid|section|sections|chapter|clause"
     r"|kapitel|abschnitt|ziffer|punkt|software|driver|sdk|schema|update)\.?[ :=]{0,2}|§ ?|[a-z]/)\Z"
 )
 _NOBODYS = ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("255.0.0.0/8"), ipaddress.ip_network("0.0.0.0/8")

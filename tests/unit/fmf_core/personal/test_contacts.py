@@ -52,6 +52,11 @@ def test_machines_are_found(address, around):
     assert found == address
 
 
+def test_both_ends_of_a_range_are_found_and_versions_are_not():
+    assert detect_pii("10.0.0.5-10.0.0.99") == {"ip_address": ["10.0.0.5", "10.0.0.99"]}
+    assert detect_pii("1.2.3.4-beta, BIOS 1.10.0.2, rev. 3.4.5.6") == {}
+
+
 def test_network_cards_are_found_and_fingerprints_are_not():
     cards = ["00:1A:2b:3C:4D:5E", "00-1A-2B-3C-4D-5F"]
     assert detect_pii(" and ".join(cards)) == {"mac_address": cards}
