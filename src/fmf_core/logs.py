@@ -8,18 +8,21 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from fmf_core.errors import ConfigurationError
 from fmf_core.forks import Lock
-from fmf_core.redact import redact, redact_value, suspicious
+from fmf_core.redact import harmless, redact, redact_value
 from fmf_core.secret_shapes import secret_key
 
 LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _NAMES = {number: name.lower() for name, number in LEVELS.items()}
 _RESERVED = frozenset({"event", "level", "timestamp", "logger"})
-_SIMPLE = frozenset({str, int, float, bool, type(None)})
+_SIMPLE = frozenset({int, float, bool, type(None), datetime})
+_JSON_OPTIONS = 128 | 1024
+"""Of orjson, which is imported late: timestamps end with Z, lines with a line feed."""
 _NO_FIELDS: Mapping[str, Any] = {}
 
 _context: ContextVar[Mapping[str, Any]] = ContextVar("fmf_core.logs.context", default=_NO_FIELDS)
@@ -212,19 +215,24 @@ def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{key}_" if key in _RESERVED else key: value for key, value in fields.items()}
 
 
+@lru_cache(maxsize=1024)
+def _no_secrets_under(keys: tuple[str, ...]) -> bool:
+    return not any(map(secret_key, keys))
+
+
 def _json_line(record: dict[str, Any]) -> str:
     import orjson
 
-    for key, value in record.items():
-        if type(value) not in _SIMPLE and type(value) is not datetime:
-            return _careful_line(record)
-        if secret_key(key):
+    if not _no_secrets_under(tuple(record)):
+        return _careful_line(record)
+    for value in record.values():
+        kind = type(value)
+        if not harmless(value) if kind is str else kind not in _SIMPLE:
             return _careful_line(record)
     try:
-        line = orjson.dumps(record, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE).decode()
+        return orjson.dumps(record, option=_JSON_OPTIONS).decode()
     except TypeError:  # a whole number beyond 64 bits, half a surrogate pair
         return _careful_line(record)
-    return _careful_line(record) if suspicious(line) else line
 
 
 def _careful_line(record: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -45,6 +45,8 @@ class _Known:
 
     def add(self, forms: set[str]) -> None:
         with self._lock():
+            if forms.issubset(self.forms):
+                return
             self.forms = tuple(sorted({*self.forms, *forms}, key=lambda form: (-len(form), form)))
 
 
@@ -211,6 +213,33 @@ def shortened(text: str, limit: int) -> str:
 def suspicious(text: str) -> bool:
     """Whether `redact` might change `text`; cheap, and never wrongly false."""
     return any(form in text for form in _known.forms) or marked(text.lower())
+
+
+class _Harmless:
+    """Short texts that `redact` leaves as they are, as long as the same secrets are known."""
+
+    texts: ClassVar[set[str]] = set()
+    forms: ClassVar[tuple[str, ...]] = ()
+
+
+_MOST_HARMLESS = 4096
+_SHORT = 100
+
+
+def harmless(text: str) -> bool:
+    """Whether `redact` leaves `text` as it is; for texts that come again and again, such as names and ids of a run."""
+    if _known.forms is not _Harmless.forms:
+        _Harmless.texts, _Harmless.forms = set(), _known.forms
+    known = _Harmless.texts
+    if text in known:
+        return True
+    if suspicious(text):
+        return redact(text) == text
+    if len(text) <= _SHORT:
+        if len(known) >= _MOST_HARMLESS:
+            known.clear()
+        known.add(text)
+    return True
 
 
 def redact_value(value: Any) -> Any:

@@ -16,6 +16,7 @@ from chatmodels.types import DEFAULT_MODEL
 from fmf_core.errors import ConfigurationError
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
+from generative_ai_workflow.input_rules import DEFAULT, InputLimits
 
 ENVIRONMENT: Mapping[str, str] = {
     "openai_api_key": "OPENAI_API_KEY",
@@ -161,6 +162,8 @@ class WorkflowConfig(Value):
     """How long model calls in flight may finish after a cancel, in seconds."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """Names for templates that every run knows; the input of a run wins over them."""
+    input_limits: InputLimits = DEFAULT
+    """How much a run may be given, and what happens to characters that no text needs."""
     concurrency: int = Field(default=8, ge=1)
     """How many runs of `run_many` go on at once."""
     continue_on_error: bool = True

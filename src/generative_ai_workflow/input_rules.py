@@ -18,7 +18,7 @@ class InputLimits(Value):
 
     max_characters: int = Field(default=10_000_000, ge=1)
     """Characters of all texts, keys included, together with the bytes of binary values."""
-    max_items: int = Field(default=100_000, ge=1)
+    max_items: int = Field(default=1_000_000, ge=1)
     """Values in all mappings and lists together."""
     max_depth: int = Field(default=32, ge=1, le=200)
     """How deep mappings and lists may stand inside each other."""
@@ -200,6 +200,8 @@ class _Walk:
         self.count(mapping, depth)
         for key in mapping:
             if not isinstance(key, str):
+                if depth:
+                    continue
                 raise _Refused(mapping, partial(_no_text_key, type(key).__name__))
             self.measure(len(key), mapping)
             place = _place(key)

@@ -12,7 +12,7 @@ from generative_ai_workflow.attempts import Work, with_attempts
 from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
 from generative_ai_workflow.context import StepContext
-from generative_ai_workflow.exceptions import ConfigurationError
+from generative_ai_workflow.input_rules import DEFAULT, checked_input
 from generative_ai_workflow.middleware.base import Hooks
 from generative_ai_workflow.observability.run_log import FailureLog, PromptLog, RunLog
 from generative_ai_workflow.outcome import output_of
@@ -69,6 +69,7 @@ class PlannedStep:
         "cleanup",
         "has_lifecycle",
         "initialize",
+        "inside",
         "is_critical",
         "made_of",
         "metadata",
@@ -100,6 +101,8 @@ class PlannedStep:
         self.cleanup = step.cleanup if kind.cleanup is not WorkflowStep.cleanup else None
         self.has_lifecycle = self.initialize is not None or self.cleanup is not None
         self.metadata = getattr(step, "metadata", None) or {}
+        self.inside: tuple[PlannedStep, ...] = ()
+        """The steps inside it, in their order."""
 
 
 def _outputs(outputs: Callable[[Any], dict[str, Any]], value: Any) -> tuple[dict[str, Any], None]:
@@ -163,8 +166,13 @@ class WorkflowPlan:
         # The defaults of sampling are meant for the provider of the configuration, not for a model that was handed in.
         self.config = workflow.config.merged(framework, sampling=models.default is None)
         self.models = models
+        limits = self.config.input_limits
         self.check: Callable[[Mapping[str, Any] | None], dict[str, Any]] = (
-            workflow.checked if workflow.input_schema is not None else checked_input
+            workflow.checked
+            if workflow.input_schema is not None
+            else partial(checked_input, limits=limits)
+            if limits != DEFAULT
+            else checked_input
         )
         self.store = store
         self.fingerprint = ""
@@ -172,10 +180,8 @@ class WorkflowPlan:
             from generative_ai_workflow.durable.fingerprint import fingerprint_of
 
             self.fingerprint = fingerprint_of(workflow.steps)
-        self.parts = tuple(PlannedStep(step) for step in workflow.steps)
         self.nested: dict[int, PlannedStep] = {}
-        for step in workflow.steps:
-            self._nest(step)
+        self.parts = tuple(self._planned(step) for step in workflow.steps)
         known = {part.name: (part.plugin, part.is_critical) for part in (*self.parts, *self.nested.values())}
         self.level = framework.log_level
         self.log = RunLog(self.level, known)
@@ -184,33 +190,14 @@ class WorkflowPlan:
         """Where nobody reads what goes well."""
         self.logged_hooks = Hooks([self.log, *middleware, *prompts])
 
-    def _nest(self, step: WorkflowStep) -> None:
-        for inner in step.parts:
-            self.nested[id(inner)] = PlannedStep(inner)
-            self._nest(inner)
+    def _planned(self, step: WorkflowStep) -> PlannedStep:
+        part = PlannedStep(step)
+        inner = step.parts
+        if inner:
+            part.inside = tuple(self._planned(one) for one in inner)
+            self.nested.update(zip(map(id, inner), part.inside, strict=True))
+        return part
 
     def part_of(self, step: WorkflowStep) -> PlannedStep:
         """`step`, which stands inside another one, ready to be run."""
         return self.nested.get(id(step)) or PlannedStep(step)
-
-
-def checked_input(data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a run gets of its caller.
-
-    Raises:
-        ConfigurationError: it is no mapping with text keys.
-    """
-    if data is None:
-        return {}
-    kind: type = type(data)
-    if kind is dict or issubclass(kind, Mapping):
-        for name in data:
-            if type(name) is not str:
-                break
-        else:
-            return dict(data)
-    raise ConfigurationError(
-        f"the input of a workflow is a dict with text keys, got {kind.__name__}",
-        op="workflow.run",
-        hint="give {'text': ...}; a template names the keys",
-    )

@@ -175,8 +175,9 @@ class Run(Host):
         for part in parts:
             if self.supervision is not None and self.supervision.stopping:
                 raise asyncio.CancelledError
-            if self.journal is not None and (end := self.journal.found(part, scope.label)) is not None:
-                self._take(end, scope)
+            if self.journal is not None and (found := self.journal.found(part, scope.label)):
+                for end in found:
+                    self._take_up(end, scope)
                 continue
             context = RunningContext(self, part, scope)
             opened.append(context)
@@ -221,6 +222,13 @@ class Run(Host):
         if end.status is StepStatus.SKIPPED:
             facts["reason"] = why_skipped
         await self.hooks.step_ended(record_of(end), facts)
+
+    def _take_up(self, end: Ended, scope: Scope) -> None:
+        """Take what was kept of a step of `scope`, or of one inside it that only the records know."""
+        if end.label == scope.label:
+            self._take(end, scope)
+        else:
+            self._keep_inside(end)
 
     def _take(self, end: Ended, scope: Scope) -> None:
         """Let a step that has ended be known in `scope`."""

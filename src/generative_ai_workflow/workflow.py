@@ -14,7 +14,7 @@ from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.handle import WorkflowHandle
-from generative_ai_workflow.plan import checked_input
+from generative_ai_workflow.input_rules import checked_input
 from generative_ai_workflow.scopes import Given, check_scopes
 from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id
 from generative_ai_workflow.workflow_step import WorkflowStep
@@ -79,7 +79,7 @@ class Workflow:
             ConfigurationError: it is no mapping with text keys, or does not fit what is declared; tells every name
                 that is wrong.
         """
-        data = checked_input(input_data)
+        data = checked_input(input_data, self.config.input_limits)
         return data if self._input is None else self._input.checked(data)
 
     @classmethod

@@ -19,6 +19,7 @@ from fmf_core.errors import Code, FrameworkError
 from fmf_core.faults import Fault, SettingsError
 from fmf_core.logs import get_logger
 from fmf_core.nearest import known_hint
+from generative_ai_workflow.input_rules import InputLimits
 from generative_ai_workflow.step import OutputSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ LLM = "llm"
 _ROOTS = frozenset({"chunk", "document", "row", "group", "steps", "all", "input", *RUN_NAMES})
 _PATH_IN_TEMPLATE = re.compile(r"\{\{\s*((?:chunk|document|row|group|steps|all)\.[\w.]+)\s*\}\}")
 _REFERENCE = re.compile(r"\S+#\S+\Z")
+# A document is not refused for a character; how much of it there may be is decided where it is read.
+_DOCUMENTS = InputLimits(max_characters=1_000_000_000, max_items=1_000_000_000, max_depth=200, clean=True)
 _WORKFLOW_NAMES = {Level.ITEM: "{chain}", Level.DOCUMENT: "{chain}/document", Level.ONCE: "{chain}/all"}
 
 
@@ -225,7 +228,7 @@ class _Compiler:
             self._fault(f"{draft.where}.output.schema", error.message, error.hint)
 
     def _workflows(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> dict[Level, Workflow]:
-        from generative_ai_workflow.workflow import Workflow
+        from generative_ai_workflow.workflow import Workflow, WorkflowConfig
 
         made: dict[Level, list[WorkflowStep]] = {}
         for draft in drafts:
@@ -238,7 +241,8 @@ class _Compiler:
         workflows: dict[Level, Workflow] = {}
         for level, steps in made.items():
             try:
-                workflows[level] = Workflow(steps, _WORKFLOW_NAMES[level].format(chain=self._spec.name))
+                name = _WORKFLOW_NAMES[level].format(chain=self._spec.name)
+                workflows[level] = Workflow(steps, name, WorkflowConfig(input_limits=_DOCUMENTS))
             except FrameworkError as error:
                 named = [draft.where for draft in drafts if draft.definition.id == error.fields.get("step")]
                 self._fault(named[-1] if named else "steps", error.message, error.hint)

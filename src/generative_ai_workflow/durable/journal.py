@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ class Journal:
         self._store = store
         self._run = run
         self._finished: dict[str, StepResult] = {}
+        self._places: dict[str, float] = {}
         self._open = False
         self.result: WorkflowResult | None = None
         """The result of a run that completed earlier."""
@@ -30,6 +32,7 @@ class Journal:
     async def __aenter__(self) -> Self:
         kept = await self._store.begin(self._run)
         self._finished = kept.steps
+        self._places = {name: float(place - len(kept.steps)) for place, name in enumerate(kept.steps)}
         if kept.result is not None and kept.result.status is WorkflowStatus.COMPLETED:
             self.result = kept.result
         return self
@@ -39,14 +42,34 @@ class Journal:
     ) -> None:
         await self._store.leave(self._run.run_id)
 
-    def found(self, part: Any, label: str) -> Ended | None:
-        """What was kept of a step, where it was finished before."""
-        result = self._finished.get(f"{part.name}{label}")
+    def found(self, part: Any, label: str) -> list[Ended]:
+        """What was kept of a step that was finished before, behind what was kept of the steps inside it.
+
+        Nothing where it was not finished: then those inside it are found when it runs.
+        """
+        own = self._end(part, label)
+        return [] if own is None else [*self._inside(part, label), own]
+
+    def _inside(self, part: Any, label: str) -> Iterator[Ended]:
+        for inner in part.inside:
+            # Those of branches have the label of the step around them; those of loops one for each item.
+            loop = f"{inner.name}{label}["
+            labels = [label, *(name[len(inner.name) :] for name in self._finished if name.startswith(loop))]
+            yield from self._inside(inner, label)
+            for one in labels:
+                if (end := self._end(inner, one)) is not None:
+                    yield end
+
+    def _end(self, part: Any, label: str) -> Ended | None:
+        name = f"{part.name}{label}"
+        result = self._finished.get(name)
         if result is None:
             return None
         # The ids of steps are made anew in every process.
         result = result.model_copy(update={"step_id": part.step_id})
-        return Ended(part, label, result.status, result.output, 0.0, 0.0, result=result)
+        # Before all that happens from now on, in the order in which they were kept.
+        at = self._places[name]
+        return Ended(part, label, result.status, result.output, at, at, result=result)
 
     async def keep(self, end: Ended) -> None:
         """Keep a step that is finished.
