@@ -14,14 +14,17 @@ from generative_ai_workflow import (
     ExpressionError,
     FrameworkConfig,
     FrameworkError,
+    InputLimits,
     LLMStep,
     Middleware,
     MockLLMProvider,
     PseudonymMiddleware,
     TransformStep,
     Workflow,
+    WorkflowConfig,
     WorkflowEngine,
     WorkflowStatus,
+    clean_text,
     detect_pii,
     find_pii,
     redact_pii,
@@ -182,6 +185,47 @@ def test_ordinary_language_passes_whatever_it_says(way):
     model = MockLLMProvider(lambda request: request.prompt)
     for text in texts:
         assert run(way, Workflow([LLMStep("a", "{text}", model)]), {"text": text}).output["a"] == text
+
+
+@pytest.mark.requirement("FR-029")
+@every_way
+@pytest.mark.parametrize(
+    "text",
+    ["a\x00b", "\x1b[2J", "\u202egnp.exe", "\ud800", "\U000e0041\U000e0042"],
+    ids=["NUL", "terminal", "direction", "surrogate", "tags"],
+)
+def test_characters_that_only_hide_or_control_are_refused_with_their_place(way, text):
+    ran = []
+    for data in ({"text": f"hidden {text}"}, {"list": ["x", {"deep": text}]}, {f"key{text}": "x"}):
+        with pytest.raises(ConfigurationError) as caught:
+            run(way, Workflow([TransformStep("a", ran.append)]), data)
+        assert text not in str(caught.value)
+    assert ran == []
+
+
+@pytest.mark.requirement("FR-029")
+@every_way
+def test_an_input_beyond_all_measure_is_refused(way):
+    deep: dict = {}
+    for _ in range(100):
+        deep = {"in": deep}
+    ran = []
+    limits = InputLimits(max_characters=1000, max_items=100)
+    workflow = Workflow([TransformStep("a", ran.append)], config=WorkflowConfig(input_limits=limits))
+    for data in (deep, {"text": "x" * 1001}, {"many": list(range(101))}):
+        with pytest.raises(ConfigurationError):
+            run(way, workflow, data)
+    assert ran == []
+    assert run(way, workflow, {"text": "x" * 900, "many": list(range(90))}).succeeded
+
+
+@pytest.mark.requirement("FR-029")
+def test_an_input_may_be_cleaned_instead_of_refused():
+    assert clean_text("a\x00b \x1b[2Jc") == "ab c"
+    model = MockLLMProvider()
+    config = WorkflowConfig(input_limits=InputLimits(clean=True))
+    Workflow([LLMStep("a", "{text}", model)], config=config).execute({"text": "a\x00b \x1b[2Jc"})
+    assert model.call_log[0].prompt == "ab c"
 
 
 PERSONAL = {
