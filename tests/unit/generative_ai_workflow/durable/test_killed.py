@@ -168,4 +168,4 @@ class Killed(RuleBasedStateMachine):
 
 
 TestKilled = Killed.TestCase
-TestKilled.settings = settings(max_examples=12, stateful_step_count=30)
+TestKilled.settings = settings(max_examples=8, stateful_step_count=30)

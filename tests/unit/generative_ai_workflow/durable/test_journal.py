@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from generative_ai_workflow import (
+    ConditionalStep,
+    ForEachStep,
+    LLMStep,
+    Middleware,
+    MockLLMProvider,
+    ParallelStep,
+    SQLiteRunStore,
+    TransformStep,
+    Workflow,
+    WorkflowEngine,
+    WorkflowError,
+    WorkflowStatus,
+)
+from unit.generative_ai_workflow.durable.children import wait_for
+
+
+class Steps:
+    """Steps that note each execution, and fail once where they are told to."""
+
+    def __init__(self):
+        self.done = []
+        self.fails_at = None
+
+    def __call__(self, name, needs=(), **settings):
+        def work(names):
+            label = f"[{names['index']}]" if "index" in names else ""
+            self.note(f"{name}{label}")
+            return {name: [names[need] for need in needs] or name}
+
+        return TransformStep(name, work, **settings)
+
+    def note(self, name):
+        self.done.append(name)
+        if name == self.fails_at:
+            self.fails_at = None
+            raise RuntimeError("once")
+
+
+@pytest.fixture
+def steps():
+    return Steps()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = WorkflowEngine(store=tmp_path / "runs.db")
+    yield engine
+    wait_for(engine.store.close())
+
+
+def left(result):
+    """What a run left, but for times and ids."""
+    records = {name: (step.status, step.output, step.error, step.attempts) for name, step in result.steps.items()}
+    tokens = result.metrics.token_usage_total
+    return result.status, result.error, result.output, records, tokens, result.metrics.steps_completed
+
+
+def nested(step):
+    model = MockLLMProvider({"default": "yes"})
+    return Workflow(
+        [
+            step("a"),
+            LLMStep("ask", "About {a}", provider=model),
+            ForEachStep("loop", "${input.items}", [step("each", ["item"]), step("then", ["each"])], concurrency=1),
+            ParallelStep("both", [[step("l1"), step("l2", ["l1"])], ConditionalStep("in", "true", [step("r")])]),
+            step("b", ["l2", "r", "loop"]),
+            ConditionalStep("fork", "a == 'a'", [step("t", ["b"])], [step("f")]),
+            step("c", ["fork", "ask"]),
+        ],
+        name="nested",
+    )
+
+
+INPUT = {"items": [10, 20]}
+EVERY = ["a", "each[0]", "then[0]", "each[1]", "then[1]", "l1", "l2", "r", "b", "t", "c"]
+
+
+@pytest.mark.parametrize("place", EVERY)
+def test_a_run_that_failed_anywhere_goes_on_there_and_ends_as_if_it_had_not(engine, steps, place):
+    workflow = nested(steps)
+    whole = engine.run(workflow, INPUT)
+    assert whole.succeeded
+    assert sorted(steps.done) == sorted(EVERY)
+    steps.done.clear()
+    steps.fails_at = place
+    assert engine.run(workflow, INPUT, correlation_id="r").status is WorkflowStatus.FAILED
+    resumed = engine.run(workflow, INPUT, correlation_id="r")
+    assert left(resumed) == left(whole)
+    again = {name for name in steps.done if steps.done.count(name) > 1}
+    # Branches beside the one that failed may have been under way.
+    assert again - {"l1", "l2", "r"} <= {place}
+    assert steps.done.count(place) == 2
+
+
+def test_a_run_that_is_over_is_given_as_it_ended_and_nothing_is_done(engine, steps):
+    workflow = nested(steps)
+    first = engine.run(workflow, INPUT, correlation_id="r")
+    steps.done.clear()
+    assert left(engine.run(workflow, INPUT, correlation_id="r")) == left(first)
+    assert steps.done == []
+
+
+def test_steps_that_were_skipped_or_failed_without_being_critical_stay_so(engine, steps):
+    steps.fails_at = "b"
+    maybe = steps("b", is_critical=False)
+    workflow = Workflow([steps("a"), maybe, steps("c")], name="w")
+    first = engine.run(workflow, {}, correlation_id="r")
+    assert first.steps["b"].status == "failed"
+    assert left(engine.run(workflow, {}, correlation_id="r")) == left(first)
+    assert steps.done == ["a", "b", "c"]
+
+
+def test_an_output_that_would_not_come_back_fails_its_step_by_name(engine):
+    workflow = Workflow([TransformStep("t", lambda _: {"x": (1, 2)})], name="w")
+    result = engine.run(workflow, {})
+    assert result.status is WorkflowStatus.FAILED
+    assert "'t'.x is a tuple" in result.error
+    assert "list(value)" in result.error
+
+
+def test_an_input_that_would_not_come_back_is_refused(engine, steps):
+    with pytest.raises(WorkflowError, match=r"the input\.x is a set"):
+        engine.run(Workflow([steps("a")], name="w"), {"x": {1}})
+    assert steps.done == []
+
+
+def test_another_input_or_other_steps_are_refused_before_anything_is_done(engine, steps):
+    engine.run(Workflow([steps("a")], name="w"), {"x": 1}, correlation_id="r")
+    steps.done.clear()
+    for other, given in ((Workflow([steps("a")], name="w"), {"x": 2}), (Workflow([steps("b")], name="w"), {"x": 1})):
+        with pytest.raises(WorkflowError, match="run 'r' was begun"):
+            engine.run(other, given, correlation_id="r")
+    assert steps.done == []
+
+
+def test_interrupted_runs_are_resumed_by_the_name_of_their_workflow(engine, steps):
+    workflow = Workflow([steps("a"), steps("b")], name="w")
+
+    async def interrupt(number):
+        started = asyncio.Event()
+        slow = Workflow([steps("a"), TransformStep("b", lambda _: wait(started))], name="w")
+        task = asyncio.create_task(engine.run_async(slow, {"n": number}, correlation_id=f"r{number}"))
+        await started.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def wait(started):
+        started.set()
+        await asyncio.sleep(60)
+
+    async def work():
+        for number in range(3):
+            await interrupt(number)
+        await engine.run_async(workflow, {"n": 9}, correlation_id="over")
+        steps.done.clear()
+        results = await engine.resume(workflow)
+        assert {name: result.status for name, result in results.items()} == dict.fromkeys(
+            ("r0", "r1", "r2"), "completed"
+        )
+        assert steps.done == ["b"] * 3
+        assert await engine.resume(workflow) == {}
+
+    wait_for(work())
+
+
+def test_a_run_that_goes_on_is_not_begun_a_second_time(engine):
+    began, go = threading.Event(), threading.Event()
+
+    def work(_):
+        began.set()
+        assert go.wait(30)
+        return {"x": 1}
+
+    workflow = Workflow([TransformStep("t", work)], name="w")
+    handle = engine.start(workflow, {}, correlation_id="r")
+    assert began.wait(30)
+    with pytest.raises(WorkflowError, match="is being run by process"):
+        engine.run(workflow, {}, correlation_id="r")
+    go.set()
+    assert handle.result(30).succeeded
+
+
+def test_hooks_are_told_of_steps_that_are_run_and_not_of_those_that_were_finished_before(tmp_path, steps):
+    told = []
+
+    class Listening(Middleware):
+        def on_step_end(self, result, context):
+            told.append(result.name)
+
+    engine = WorkflowEngine(store=SQLiteRunStore(tmp_path / "runs.db")).use(Listening())
+    workflow = Workflow([steps("a"), steps("b")], name="w")
+    steps.fails_at = "b"
+    engine.run(workflow, {}, correlation_id="r")
+    told.clear()
+    engine.run(workflow, {}, correlation_id="r")
+    assert told == ["b"]
+
+
+def test_many_runs_at_once_are_kept_and_none_is_mixed_up(engine, steps):
+    workflow = Workflow([steps("a", ["n"]), steps("b", ["a"])], name="w")
+
+    async def work():
+        results = await engine.run_many(workflow, ({"n": n} for n in range(300)), concurrency=100)
+        assert [result.output["b"] for result in results] == [[[n]] for n in range(300)]
+        assert await engine.store.unfinished() == []
+
+    wait_for(work())
+
+
+def test_without_a_store_nothing_of_it_is_loaded():
+    script = (
+        "import sys\n"
+        "from generative_ai_workflow import TransformStep, Workflow\n"
+        "assert Workflow([TransformStep('t', lambda names: {'x': 1})]).execute({}).succeeded\n"
+        "loaded = [name for name in sys.modules if 'sqlite' in name]\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
