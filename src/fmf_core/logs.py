@@ -196,7 +196,7 @@ class Logger:
         self._host.log(level, "%s", text, extra={"event": redact(event), "fields": merged}, stacklevel=4)
 
 
-def get_logger(name: str) -> Logger:
+def get_logger(name: str = "generative_ai_workflow") -> Logger:
     """Return the logger called `name`; until `configure_logging`, its lines go to `logging.getLogger(name)`."""
     top = logging.getLogger(name.partition(".")[0])
     if not top.handlers:

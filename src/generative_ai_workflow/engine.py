@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from generative_ai_workflow.many import RunByKey, RunInOrder, RunMany, in_order,
 from generative_ai_workflow.middleware.base import HOOKS
 from generative_ai_workflow.plan import RunnableWorkflow, WorkflowPlan
 from generative_ai_workflow.run import Run
+from generative_ai_workflow.shutdown import Shutdown, on_signals
 from generative_ai_workflow.state import WorkflowResult
 from generative_ai_workflow.timed import run_timed
 
@@ -211,6 +213,26 @@ class WorkflowEngine:
             )
         at_once = _concurrency(concurrency, plan, "engine.resume")
         return RunByKey(plan, interrupted(self.store, plan.name), at_once, _limit(timeout, plan))
+
+    @contextmanager
+    def cancelled_by_signals(self) -> Iterator[Shutdown]:
+        """Let SIGINT, SIGTERM and SIGHUP cancel the runs of this engine within the block, in the main thread.
+
+        Model calls in flight may finish within each workflow's `cancel_grace_s` and are counted; the runs end as
+        CANCELLED, those of a store can be resumed, and runs that begin afterwards end at once. A second signal raises
+        `KeyboardInterrupt`.
+
+            with engine.cancelled_by_signals() as shutdown:
+                results = list(engine.run_many(workflow, inputs))
+            save(results)
+            sys.exit(130 if shutdown.requested else 0)
+        """
+        shutdown = self.models.shutdown = Shutdown()
+        try:
+            with on_signals(shutdown):
+                yield shutdown
+        finally:
+            self.models.shutdown = None
 
     def _plan(self, workflow: RunnableWorkflow) -> WorkflowPlan:
         plan = self._plans.get(workflow)

@@ -116,8 +116,12 @@ class Run(Host):
         correlation.set(self.correlation_id)
         self.status = WorkflowStatus.RUNNING
         status, reason = WorkflowStatus.COMPLETED, None
+        shutdown = self.plan.models.shutdown
         try:
             walk = self._from_the_start() if self.hooks.start else self._walk(self.plan.parts, self)
+            if shutdown is not None:
+                shutdown.begin(self)
+                stoppable = True
             if limit is None and not stoppable:
                 await walk
             else:
@@ -138,6 +142,8 @@ class Run(Host):
             return await self.conclude(WorkflowStatus.FAILED, _reason(error))
         finally:
             correlation.set(before)
+            if shutdown is not None:
+                shutdown.end(self)
 
     async def _from_the_start(self) -> None:
         await self.hooks.started(self.plan.workflow_id, self.facts(None) | {"input_data": self.input_data})
@@ -158,6 +164,12 @@ class Run(Host):
         """Cancel the run, to be called on its loop; unless `at_once`, calls in flight may finish within the grace."""
         if self.result is None:
             self.supervised().stop(0.0 if at_once else self.plan.config.cancel_grace_s)
+
+    def interrupt(self) -> None:
+        """Cancel the run because the program ends, to be called on its loop: a durable one can be taken up again."""
+        if self.journal is not None:
+            self.journal.leave_open()
+        self.stop()
 
     async def run_steps(self, context: StepContext, steps: Sequence[WorkflowStep]) -> dict[str, Any]:
         """Run `steps` in order as parts of another one; their outputs by name."""
@@ -203,10 +215,12 @@ class Run(Host):
                 let_pass(error, task, ending=self._ending())
                 await self._failed(context, part, as_error(error))
                 continue
-            if opened[-1] is context:
+            if opened and opened[-1] is context:
                 opened.pop()
-            else:
+            elif context in opened:
                 opened.remove(context)
+            else:  # the result was made meanwhile
+                return
             scope.ends.append(end)
             if scope is not self:
                 self._keep_inside(end)

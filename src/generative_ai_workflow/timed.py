@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 
+from fmf_core.background import has_descriptors
 from fmf_core.logs import correlation
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.run import Run
@@ -44,6 +45,8 @@ def _give_up(run: Run, handle: WorkflowHandle, limit: float) -> WorkflowResult:
 
     def conclude() -> None:
         correlation.set(run.correlation_id)
+        if not has_descriptors():
+            return
         with asyncio.Runner() as runner:
             runner.run(run.conclude(WorkflowStatus.TIMEOUT, run.lateness(limit), slack_of(limit)))
 

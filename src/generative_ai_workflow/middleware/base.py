@@ -18,14 +18,20 @@ T = TypeVar("T")
 _log = get_logger("generative_ai_workflow.middleware")
 
 
-class _Nothing:
-    """What a hook returns that was not overridden: awaited or not, it is nothing."""
+class _Given:
+    """What the hooks return that are not overridden: awaited or not, things stay as they are."""
 
-    def __await__(self) -> Generator[Any, None, None]:
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, None, Any]:
         yield from ()
+        return self._value
 
 
-_NOTHING: Awaitable[None] = _Nothing()
+_NOTHING: Awaitable[None] = _Given(None)
 
 
 class Middleware:
@@ -52,13 +58,13 @@ class Middleware:
         self, request: ChatRequest, context: dict[str, Any]
     ) -> Awaitable[ChatRequest | None] | ChatRequest | None:
         """Return a request to ask that instead."""
-        return _NOTHING
+        return _Given(request)
 
     def after_llm_call(
         self, response: ChatResponse, context: dict[str, Any]
     ) -> Awaitable[ChatResponse | None] | ChatResponse | None:
         """Return a response to go on with that instead; the tokens of the real one are counted all the same."""
-        return _NOTHING
+        return _Given(response)
 
     def on_llm_error(self, error: FrameworkError, context: dict[str, Any]) -> Awaitable[None] | None:
         """A call failed, its retries included; `error.fields` tells `usage` and `cost_usd` of what was charged."""
