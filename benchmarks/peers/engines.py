@@ -223,9 +223,8 @@ def ours_durable() -> Run:
     """Every finished step is in a SQLite file before the next one begins."""
     from generative_ai_workflow import SQLiteRunStore, WorkflowEngine
 
-    engine: Any = WorkflowEngine
     store = SQLiteRunStore(os.path.join(tempfile.mkdtemp(), "runs.sqlite"))
-    return _on(engine(store=store), _three_transforms())
+    return _on(WorkflowEngine(store=store), _three_transforms())
 
 
 def _graph(**compiled_with: Any) -> Any:
@@ -474,6 +473,7 @@ def with_newer_sqlite() -> None:
 def prefect() -> Run:
     """A flow of three tasks, with the server that it starts for itself."""
     os.environ["PREFECT_HOME"] = tempfile.mkdtemp()
+    os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
     from prefect import flow, task
 
     first, second, third = (task(function) for function in (pre, llm, post))
