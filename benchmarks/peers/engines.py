@@ -512,5 +512,5 @@ ENGINES = (
     Engine("pydantic-graph", pydantic_graph, "pydantic_ai", "pydantic-graph"),
     Engine("pydantic-ai, one agent run", pydantic_ai, "pydantic_ai", "pydantic-ai-slim"),
     Engine("DBOS (SQLite)", dbos, "dbos", "dbos", most=100, rounds=2),
-    Engine("Prefect", prefect, "prefect", "prefect", most=20, rounds=2),
+    Engine("Prefect", prefect, "prefect", "prefect", most=10, rounds=2),
 )
