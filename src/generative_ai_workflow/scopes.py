@@ -16,6 +16,8 @@ from generative_ai_workflow.template import Template
 from generative_ai_workflow.workflow_step import WorkflowStep
 
 _CONDITIONS = ("condition", "when")
+_STEPS = "steps."
+"""What keys begin with that stand for `${steps.NAME}`, and not for a name of templates."""
 _SHARED = "llm_response"
 """The key that every model step leaves: the last one's is what counts."""
 
@@ -61,7 +63,7 @@ class _Sight:
     """What is there at one place of a workflow."""
 
     made: dict[str, str] = field(default_factory=dict)
-    """Key, or name of a step, to the step that left it."""
+    """Key to the step that left it."""
     maybe: dict[str, str] = field(default_factory=dict)
     """Key to the conditional that left it if it took the right branch."""
     items: dict[str, str] = field(default_factory=dict)
@@ -219,21 +221,21 @@ class _Check:
             if path[0] == "input":
                 self._check_input(step, mention)
                 return
-            name = path[1]
+            key = f"{_STEPS}{path[1]}"
         else:
-            name = path[0]
-            if name in sight.items or name in self.provided:
+            key = path[0]
+            if key in sight.items or key in self.provided:
                 return
-        if name in sight.made:
+        if key in sight.made:
             return
-        if name in sight.maybe:
-            self._check_maybe(step, mention, sight.maybe[name], trail)
+        if key in sight.maybe:
+            self._check_maybe(step, mention, sight.maybe[key], trail)
             return
-        reason = self._reason(step, mention, name, trail)
+        reason = self._reason(step, key, trail)
         if reason is not None:
             complaint, hint = reason
-            raise _error(step, mention.place, f"it refers to {name!r}, which {complaint}", hint)
-        self._check_unknown(step, mention, name, sight)
+            raise _error(step, mention.place, f"it refers to {_shown(key)!r}, which {complaint}", hint)
+        self._check_unknown(step, mention, key, sight)
 
     def _check_input(self, step: WorkflowStep, mention: Mention) -> None:
         if self.given.closed and mention.path[1] not in (declared := list(self.given.declared or ())):
@@ -250,27 +252,31 @@ class _Check:
         hint = f"let both branches of {conditional!r} make it, or give this step a `when`"
         raise _error(step, mention.place, complaint, hint)
 
-    def _reason(self, step: WorkflowStep, mention: Mention, name: str, trail: Trail) -> tuple[str, str] | None:
+    def _reason(self, step: WorkflowStep, key: str, trail: Trail) -> tuple[str, str] | None:
         """Why a step's output is not there, where some step makes it at all."""
-        makers = self.makers.get(name)
+        makers = self.makers.get(key)
+        bare = not key.startswith(_STEPS)
         if not makers:
-            if len(mention.path) and mention.path[0] == name and name in self.loops:
-                loop = self.loops[name]
-                return f"is an item of {loop!r}", f"outside of it write ${{steps.{loop}}}, or declare it as input"
-            return None
-        maker = makers[0]
-        if maker.step is step:
+            if (loop := self.loops.get(key)) is None:
+                return None
+            return f"is an item of {loop!r}", f"outside of it write ${{steps.{loop}}}, or declare it as input"
+        if makers[0].step is step:
             # A step may work on the part of the input that has its name.
-            own = mention.path[0] == name and not self.given.closed
+            own = bare and not self.given.closed
             return None if own else ("comes only later: it makes it itself", "a step can use what earlier steps made")
-        return _why_not(maker, trail, self.position[id(step)])
+        complaint, hint = _why_not(makers[0], trail, self.position[id(step)])
+        if bare and self.given.declared is None:
+            hint = f"{hint}; if the input has {key!r}, declare it (input_schema), or rename the step"
+        return complaint, hint
 
-    def _check_unknown(self, step: WorkflowStep, mention: Mention, name: str, sight: _Sight) -> None:
-        if not self.given.closed or (sight.open and mention.path[0] != "steps"):
+    def _check_unknown(self, step: WorkflowStep, mention: Mention, key: str, sight: _Sight) -> None:
+        bare = not key.startswith(_STEPS)
+        if not self.given.closed or (sight.open and bare):
             return
-        known = [*sight.made, *([] if mention.path[0] == "steps" else [*self.provided, *sight.items])]
+        known = [_shown(made) for made in sight.made if made.startswith(_STEPS) is not bare]
+        known += [*self.provided, *sight.items] if bare else []
         complaint = f"it refers to {dotted(mention.path)!r}, which nothing provides"
-        raise _error(step, mention.place, complaint, known_hint(name, dict.fromkeys(known)))
+        raise _error(step, mention.place, complaint, known_hint(_shown(key), known))
 
 
 def _why_not(maker: _Maker, trail: Trail, position: int) -> tuple[str, str]:
@@ -302,18 +308,26 @@ def _branches(step: WorkflowStep) -> tuple[tuple[WorkflowStep, ...], ...]:
 
 
 def _keys(step: WorkflowStep) -> tuple[str, ...]:
-    """What a step is known to leave, and what `${steps...}` calls it."""
-    keys = [step.name, step.output_key or step.name]
+    """What a step is known to leave for templates, and what `${steps...}` calls it."""
+    answer = step.output_key or step.name
+    keys = [step.name] if isinstance(step, TransformStep) else [answer]
     if isinstance(step, LLMStep | TransformStep | ConditionalStep | ParallelStep | ForEachStep):
         keys.append(f"{step.name}_output")
     if isinstance(step, ForEachStep) and step.continue_on_error:
         keys.append(f"{step.name}_errors")
-    return tuple(dict.fromkeys(keys))
+    called = [step.name] if answer.endswith("_output") else [step.name, answer]
+    return tuple(dict.fromkeys([*keys, *(f"{_STEPS}{name}" for name in called)]))
+
+
+def _shown(key: str) -> str:
+    return key.removeprefix(_STEPS)
 
 
 def _twice(step: WorkflowStep, key: str, before: str, after: str) -> DefinitionError:
     hint = "give one of them another name, or another `output`"
-    return _error(step, "id", f"steps {before!r} and {after!r} both leave {key!r}, and one would hide the other", hint)
+    return _error(
+        step, "id", f"steps {before!r} and {after!r} both leave {_shown(key)!r}, and one would hide the other", hint
+    )
 
 
 def _error(step: WorkflowStep, place: str, complaint: str, hint: str) -> DefinitionError:

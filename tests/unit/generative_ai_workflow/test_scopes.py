@@ -123,6 +123,11 @@ CLOSED = {
     "a name in a condition": (skipped_unless(ask("a"), "len(txt) > 1"), "did you mean 'text'?"),
     "a name of a system prompt": (ask("a", system_prompt="In {langage}."), "did you mean 'language'?"),
     "its own name": (ask("a", "{a}"), "only later"),
+    "a step whose answer has another name": (ask("a", "{first}"), "which nothing provides"),
+    "a key that is no name of a step": (
+        ask("a", "{x}", inputs={"x": "${steps.said_output}"}),
+        "which nothing provides",
+    ),
 }
 
 
@@ -130,7 +135,9 @@ CLOSED = {
 def test_a_declared_input_makes_misspelt_names_errors(step: LLMStep, told: str) -> None:
     config = WorkflowConfig(variables={"language": "en"})
     with pytest.raises(ConfigurationError) as caught:
-        Workflow([ask("first", "{text} {language}"), step], config=config, input_schema={"text": "string"})
+        Workflow(
+            [ask("first", "{text} {language}", output="said"), step], config=config, input_schema={"text": "string"}
+        )
     assert told in str(caught.value)
 
 
@@ -142,6 +149,9 @@ def test_a_step_that_may_leave_any_key_leaves_the_question_open() -> None:
 
 
 def test_what_is_declared_may_be_called_like_a_later_step() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Workflow([ask("a", "{b}"), ask("b")])
+    assert "if the input has 'b', declare it" in caught.value.hint
     Workflow([ask("a", "{b}"), ask("b")], input_schema={"b": "string"})
     Workflow([ask("a", "{b}"), ask("b")], config={"variables": {"b": 1}})
     Workflow([ForEachStep("f", [1], work("x"), item="y"), ask("a", "{item}")], input_schema={"item": "string"})

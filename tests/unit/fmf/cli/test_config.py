@@ -117,6 +117,7 @@ def test_check_loads_the_chain_that_the_file_names(fmf, tmp_path):
         ("steps: [{id: s, prompt: 'inline: x {{ text }} {{ more }}', inputs: {text: '${chunk.text}'}}]", "more"),
         (STEPS + "\noutputs: [{save: r.jsonl, from: nobody}]", "nobody"),
         ("steps: [{id: s, prompt: 'nowhere#v1'}]", "nowhere"),
+        ("steps: [{id: s, type: parallel, steps: [{id: a}]}]", "steps[0].type: type 'parallel' holds steps"),
     ],
 )
 def test_check_and_doctor_refuse_the_chains_that_a_run_refuses(fmf, tmp_path, line, told):

@@ -170,6 +170,17 @@ def test_registered_step_types() -> None:
             load(f"steps: [{wrong}]")
 
 
+def test_registered_step_types_inside_others() -> None:
+    PluginRegistry.register_step("repeat", Repeat)
+    workflow = load(
+        "steps:\n  - id: f\n    type: for_each\n    items: xs\n    item: word\n    steps:\n"
+        "      - {id: r, type: repeat, options: {times: 3}, timeout: 60}"
+    )
+    assert workflow.execute({"xs": ["a", "b"]}).output["f"] == [{"said": "aaa"}, {"said": "bbb"}]
+    with pytest.raises(ConfigurationError, match=r"steps\[0\].steps\[0\]: step 'r' of type 'repeat' could not be made"):
+        load("steps: [{id: f, type: for_each, items: xs, steps: [{id: r, type: repeat, options: {tims: 3}}]}]")
+
+
 def test_a_step_from_python() -> None:
     definition = StepDefinition.model_validate({"id": "a", "output": "said", "params": {"temperature": 0}})
     step = build_step(definition, prompt="Hi {{ name }}", provider=MockLLMProvider({"Hi you": "hello"}))
