@@ -334,6 +334,13 @@ def test_run_many_takes_any_iterable_and_keeps_the_order(given):
     assert [result.output["a"] for result in results] == list(range(len(results)))
 
 
+def test_run_many_gives_results_by_key_where_inputs_have_keys():
+    workflow = Workflow([TransformStep("a", lambda names: names["n"])])
+    inputs = {"one": {"n": 1}, "two": {"n": 2}}
+    results = alone(_awaited(WorkflowEngine().run_many(workflow, inputs, concurrency=2)))
+    assert {key: result.output["a"] for key, result in results.items()} == {"one": 1, "two": 2}
+
+
 async def _awaited(work: Any) -> Any:
     return await work
 
@@ -749,6 +756,28 @@ def test_hooks_as_people_write_them(kind, blocking):
     for workflow in (good, bad):
         engine.run(workflow, {}) if blocking else alone(engine.run_async(workflow, {}))
     assert hooks.calls == ["start", "before", "after", "end completed", "start", "error bad", "end failed"]
+
+
+def test_a_hook_may_call_that_of_its_base():
+    class Calls(Middleware):
+        async def before_llm_call(self, request, context):
+            request = await super().before_llm_call(request, context)
+            return request.model_copy(update={"temperature": 0.0})
+
+        async def after_llm_call(self, response, context):
+            response = await super().after_llm_call(response, context)
+            return response.model_copy(update={"content": "changed"})
+
+        async def on_workflow_start(self, workflow_id, context):
+            await super().on_workflow_start(workflow_id, context)
+
+        def on_workflow_end(self, result, context):
+            return super().on_workflow_end(result, context)
+
+    model = MockLLMProvider()
+    result = WorkflowEngine().use(Calls()).run(Workflow([LLMStep("ask", "x", model)]), {})
+    assert result.output["ask"] == "changed"
+    assert model.call_log[0].temperature == 0.0
 
 
 @pytest.mark.parametrize("hook", ["before_llm_call", "after_llm_call", "on_workflow_start"])
