@@ -80,13 +80,14 @@ class Budget:
         self._spent = self._assumed = self._reserved = 0
         self._calls = self._refused = self._unknown = 0
         self._unpriced: set[str] = set()
-        self._waiting: list[Waiting] = []
+        self._waiting: dict[int, Waiting] = {}
+        self._least, self._most = math.inf, 0
         in_forked_child(self._let_go)
 
     def _let_go(self) -> None:
         """In a forked child: what is under way is under way in the parent, and is settled there."""
         self._reserved = 0
-        self._waiting = []
+        self._waiting = {}
 
     @property
     def spent_usd(self) -> float:
@@ -181,22 +182,28 @@ class Budget:
     def await_room(self, waiting: Waiting) -> None:
         """Call `waiting.wake` as soon as `take` may have another answer, until it is told to `stop_waiting`."""
         with self._lock():
-            self._waiting.append(waiting)
+            if not self._waiting:
+                self._least, self._most = math.inf, 0
+            self._waiting[id(waiting)] = waiting
+            self._least, self._most = min(self._least, waiting.units), max(self._most, waiting.units)
 
-    def stop_waiting(self, waiting: Waiting) -> None:
-        """No longer call it; whoever comes after it may have room now."""
+    def stop_waiting(self, waiting: Waiting, *, served: bool) -> None:
+        """No longer call it; unless it was served, whoever comes after it may have room now."""
         with self._lock():
-            self._waiting = [other for other in self._waiting if other is not waiting]
-            wakes = self._to_wake()
+            self._waiting.pop(id(waiting), None)
+            wakes = () if served else self._to_wake()
         for wake in wakes:
             wake()
 
-    def _to_wake(self) -> list[Callable[[], None]]:
+    def _to_wake(self) -> Sequence[Callable[[], None]]:
         """Those for whom there is room, first come first served, and those for whom there never will be."""
         ever = (self._limit or 0) - self._spent - self._assumed
         now = ever - self._reserved
-        woken = []
-        for units, wake in self._waiting:
+        all_may_fit = self._most <= ever and not self._unpriced
+        woken: list[Callable[[], None]] = []
+        for units, wake in self._waiting.values():
+            if all_may_fit and now < self._least:
+                break  # with many who wait, looking at each after every request would take longer than the requests
             if units <= now:
                 now -= units
                 woken.append(wake)

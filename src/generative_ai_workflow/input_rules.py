@@ -238,7 +238,7 @@ def _bad_character(text: str, path: tuple[Any, ...], place: int, what: str = "")
     return ConfigurationError(
         f"the input of the workflow holds {shown}, which no text needs, at position {place} of {where}",
         op="workflow.run",
-        hint="clean it: generative_ai_workflow.clean_text(text), or InputLimits(clean=True)",
+        hint="clean it: clean_text(text), or WorkflowConfig(input_limits=InputLimits(clean=True))",
         fields={"key": _path(path), "position": place, "code_point": point},
     )
 

@@ -109,7 +109,7 @@ async def _take(shares: Sequence[Share], model: str, of_call: Sequence[CallBudge
                     raise _refused(blocked.budget, model, why, hint, of_call)
                 await waiter.wait(min(left, LOOK_AGAIN_S))
         finally:
-            blocked.budget.stop_waiting(waiting)
+            blocked.budget.stop_waiting(waiting, served=same is None)
         blocked = same
 
 

@@ -118,7 +118,7 @@ def test_the_place_is_told_however_deep(data: dict[str, Any], where: str) -> Non
     assert f"of {where}" in caught.value.message
 
 
-@pytest.mark.parametrize("data", [5, "text", ["x"], {1: "x"}, {"a": {2: "x"}}, {"a": [{None: 1}]}])
+@pytest.mark.parametrize("data", [5, "text", ["x"], {1: "x"}, {None: 1}])
 def test_what_is_no_mapping_with_text_keys_is_refused(data: Any) -> None:
     with pytest.raises(ConfigurationError, match="a dict with text keys"):
         checked_input(data)
@@ -130,7 +130,7 @@ def test_nothing_is_an_empty_input_and_other_values_are_the_callers_matter() -> 
 
     thing = object()
     assert checked_input(None) == {}
-    data = {"thing": thing, Kind.A: 1, "bytes": b"\0", "set": {1}, "number": 10**100, "first-name": None}
+    data = {"thing": thing, "codes": {200: "fine", None: 1}, Kind.A: 1, "bytes": b"\0", "set": {1}, "number": 10**100, "first-name": None}
     assert checked_input(data) == data
     assert checked_input(data)["thing"] is thing
 
