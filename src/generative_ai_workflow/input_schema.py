@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +16,9 @@ from generative_ai_workflow.exceptions import ConfigurationError, DefinitionErro
 
 TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 """What a name may be declared as in short."""
+
+MOST_TOLD = 20
+"""How many faults of one input an error tells."""
 
 _PYTHON = {
     "str": "string",
@@ -91,8 +95,12 @@ class InputSchema:
             ConfigurationError: it does not fit; the message tells every name that is wrong.
         """
         given = {**copy.deepcopy({k: v for k, v in self._defaults.items() if k not in data}), **data}
-        faults = list(self._faults(given))
-        if not faults and (whole := self._whole(given)) is not None:
+        # A tuple is an array to whoever writes Python.
+        shown = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        faults = list(islice(self._faults(shown), MOST_TOLD + 1))
+        if len(faults) > MOST_TOLD:
+            faults[MOST_TOLD] = "and more"
+        if not faults and (whole := self._whole(shown)) is not None:
             faults = [whole]
         if faults:
             raise ConfigurationError(

@@ -85,10 +85,13 @@ def _refuse_chain(yaml: Yaml) -> None:
     data = yaml.data if isinstance(yaml.data, Mapping) else {}
     inputs = data.get("inputs")
     chain_like = isinstance(inputs, Mapping) and bool(inputs) and inputs.keys() <= _CHAIN_INPUTS
-    key = "inputs" if chain_like else "outputs" if "outputs" in data else None
+    key: KeyPath | None = ("inputs",) if chain_like else ("outputs",) if "outputs" in data else None
+    for number, step in enumerate(data["steps"] if isinstance(data.get("steps"), list) else ()):
+        if key is None and isinstance(step, Mapping) and step.get("mode") in ("text", "multimodal"):
+            key = ("steps", number, "mode")
     if key is not None:
         error = DefinitionError(
-            f"this is a chain file: it has {key!r}, which a workflow does not know",
+            f"this is a chain file: it has {key[-1]!r}, which a workflow does not know",
             op="workflow.load",
             hint="run it with `fmf run`; a workflow has neither inputs nor outputs, and declares what it is given under"
             " `input`",

@@ -46,6 +46,19 @@ def test_one_error_names_every_name_that_is_wrong() -> None:
     assert "count (integer, optional)" in caught.value.hint
 
 
+def test_an_error_does_not_grow_with_the_input() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        workflow().checked({f"k{number}": 1 for number in range(1000)})
+    assert len(caught.value.message) < 1_000
+    assert caught.value.message.endswith("and more")
+
+
+def test_a_tuple_is_an_array() -> None:
+    assert workflow().checked({"text": "a", "tags": ("x",)})["tags"] == ("x",)
+    with pytest.raises(ConfigurationError, match="'tags'"):
+        workflow().checked({"text": "a", "tags": (1,)})
+
+
 def test_what_is_no_mapping_is_refused_as_ever() -> None:
     with pytest.raises(ConfigurationError, match="dict with text keys"):
         workflow().checked([1])  # type: ignore[arg-type]

@@ -366,6 +366,7 @@ X = "{id: %s, prompt: 'inline: x'}"
         ),
         ("inputs: {connector: docs}\nsteps: [{id: a, prompt: 'inline: x'}]", "this is a chain file", "1:1"),
         ("steps: [{id: a, prompt: 'inline: x'}]\noutputs: [{save: a.jsonl, from: a}]", "this is a chain file", "2:1"),
+        ("steps: [{id: a, prompt: 'inline: x', mode: multimodal}]", "this is a chain file", "1:38"),
         ("inputs: {text: string}\nsteps: [{id: a, prompt: 'inline: x'}]", "did you mean 'input'", "1:1"),
     ],
 )
