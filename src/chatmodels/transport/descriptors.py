@@ -9,6 +9,8 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf_core.forks import Lock, in_forked_child
@@ -28,6 +30,10 @@ LOOK_AGAIN_S = 0.25
 FAIR_S = 1.0
 """How long who waits first lets those go before who can use the very connection that came free, in seconds."""
 OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+resource: Any = import_module("resource") if find_spec("resource") else None
+"""Where the system says how many files may be open; Windows has no such limit."""
 
 
 class Holder(Protocol):
@@ -221,9 +227,7 @@ def are_used_up() -> bool:
 
 def _most() -> int | None:
     """How many descriptors the process may have now; `None` where that has no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return None
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft

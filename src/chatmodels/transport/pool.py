@@ -216,6 +216,10 @@ class Pool:
 
     def make_room(self) -> bool:
         """Close a connection that nobody uses, from any thread; whether there is one."""
+        if self._loop.is_closed():
+            was_open = bool(self._open)
+            self.drop_closed()
+            return was_open
         if not any(list(self._idle.values())) or not self._loop.is_running():
             return False
         with suppress(RuntimeError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chatmodels.transport import descriptors as module
 from chatmodels.transport.address import Origin
 from chatmodels.transport.descriptors import (
     FAIR_S,
@@ -25,7 +27,6 @@ from chatmodels.transport.descriptors import (
 )
 from peers.raw_server import Peer, RawServer, ok
 
-resource = pytest.importorskip("resource")
 HERE = Origin("127.0.0.1", 80, False, None)
 THERE = Origin("127.0.0.2", 80, False, None)
 
@@ -282,6 +283,50 @@ def test_endpoints_and_loops_share_the_descriptors_and_leave_some_to_others() ->
     pause = threading.Event()
     with RawServer(echo) as one, RawServer(echo) as two:
         assert python(SHARED, one.url, two.url) == "400 [] True True"
+
+
+LEFT = """
+    import asyncio, os, resource, sys
+    from chatmodels.transport.address import Target
+    from chatmodels.transport.http import HttpTransport
+    from chatmodels.transport.seam import Outgoing, Timeouts
+
+    target = Target(sys.argv[1], {})
+    kept = []
+
+    def ask(count):
+        kept.append(HttpTransport(lambda: target, Timeouts(20.0)))
+        loop = asyncio.new_event_loop()
+        replies = loop.run_until_complete(all_of(kept[-1], count))
+        loop.close()  # and nobody has shut it down, so that its connections are still open
+        return len(replies)
+
+    async def all_of(transport, count):
+        return await asyncio.gather(*[transport.send(Outgoing("/chat", {"n": n})) for n in range(count)])
+
+    told = [ask(13) for _ in range(3)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    print(*told, ask(100))
+    os._exit(sys.stdout.flush() or 0)
+"""
+
+
+def test_connections_that_closed_loops_have_left_open_make_room() -> None:
+    def pause(peer: Peer) -> None:
+        while peer.request():
+            paced.wait(0.1)
+            peer.send(ok())
+
+    paced = threading.Event()
+    with RawServer(pause) as server:
+        assert python(LEFT, server.url) == "13 13 13 100"
+
+
+def test_a_system_without_such_limits_has_room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "resource", None)
+    descriptors, some = Descriptors(), Some(holds=True)
+    descriptors.add(some)
+    assert all(descriptors.enter() for _ in range(5000))
 
 
 NESTED = """
