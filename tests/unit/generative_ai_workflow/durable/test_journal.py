@@ -10,15 +10,21 @@ import pytest
 from generative_ai_workflow import (
     ConditionalStep,
     ForEachStep,
+    KeptRun,
     LLMStep,
     Middleware,
     MockLLMProvider,
     ParallelStep,
+    RunIdentity,
+    RunStore,
     SQLiteRunStore,
+    StepResult,
     TransformStep,
+    UnfinishedRun,
     Workflow,
     WorkflowEngine,
     WorkflowError,
+    WorkflowResult,
     WorkflowStatus,
 )
 from unit.generative_ai_workflow.durable.children import wait_for
@@ -226,3 +232,82 @@ def test_without_a_store_nothing_of_it_is_loaded():
         "assert not loaded, loaded\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+class InMemory:
+    """A store of one's own: any object with the methods of `RunStore`."""
+
+    def __init__(self):
+        self.steps, self.results, self.running = {}, {}, set()
+
+    async def begin(self, run: RunIdentity) -> KeptRun:
+        self.running.add(run.run_id)
+        return KeptRun(steps=self.steps.setdefault(run.run_id, {}), result=self.results.get(run.run_id))
+
+    async def keep(self, run_id: str, name: str, result: StepResult) -> None:
+        self.steps[run_id][name] = result
+
+    async def end(self, run_id: str, result: WorkflowResult) -> None:
+        self.results[run_id] = result
+
+    async def leave(self, run_id: str) -> None:
+        self.running.discard(run_id)
+
+    async def unfinished(self, workflow: str | None = None) -> list[UnfinishedRun]:
+        return []
+
+    async def forget(self, run_id: str) -> bool:
+        return self.steps.pop(run_id, None) is not None
+
+    async def forget_ended(self, older_than_s: float = 0.0) -> int:
+        return 0
+
+
+def test_a_store_may_be_of_ones_own(steps):
+    own: RunStore = InMemory()
+    engine = WorkflowEngine(store=own)
+    workflow = Workflow([steps("a"), steps("b")], name="w")
+    steps.fails_at = "b"
+    assert not engine.run(workflow, {}, correlation_id="r").succeeded
+    assert engine.run(workflow, {}, correlation_id="r").succeeded
+    assert steps.done == ["a", "b", "b"]
+    assert own.running == set()
+
+
+def test_a_store_that_fails_fails_the_step_and_says_why(tmp_path, steps):
+    class Full(InMemory):
+        async def keep(self, run_id, name, result):
+            raise WorkflowError("the disk is full", op="store.keep")
+
+    result = WorkflowEngine(store=Full()).run(Workflow([steps("a"), steps("b")], name="w"), {})
+    assert result.status is WorkflowStatus.FAILED
+    assert "step 'a' failed" in result.error
+    assert "the disk is full" in result.error
+    assert steps.done == ["a"]
+
+
+def test_an_item_that_failed_in_a_loop_that_goes_on_is_not_tried_again(engine, steps):
+    steps.fails_at = "each[1]"
+    loop = ForEachStep("loop", "${input.items}", steps("each", ["item"]), concurrency=1, continue_on_error=True)
+    workflow = Workflow([loop, steps("b")], name="w")
+    first = engine.run(workflow, INPUT, correlation_id="r")
+    assert first.output["loop"] == [{"each": [10]}, None]
+    steps.done.clear()
+    assert left(engine.run(workflow, INPUT, correlation_id="r")) == left(first)
+    assert steps.done == []
+
+
+def test_a_loop_that_went_on_after_a_failed_item_keeps_its_values_when_a_later_step_is_resumed(engine, steps):
+    def fails_for_10(names):
+        if names["item"] == 10:
+            raise ValueError("ten")
+        return {"each": names["item"]}
+
+    loop = ForEachStep("loop", "${input.items}", TransformStep("each", fails_for_10), continue_on_error=True)
+    workflow = Workflow([loop, steps("b")], name="w")
+    steps.fails_at = "b"
+    engine.run(workflow, INPUT, correlation_id="r")
+    resumed = engine.run(workflow, INPUT, correlation_id="r")
+    assert resumed.succeeded
+    assert resumed.output["loop"] == [None, {"each": 20}]
+    assert "ten" in resumed.output["loop_errors"]["0"]
