@@ -130,7 +130,16 @@ def test_nothing_is_an_empty_input_and_other_values_are_the_callers_matter() -> 
 
     thing = object()
     assert checked_input(None) == {}
-    data = {"thing": thing, "codes": {200: "fine", None: 1}, Kind.A: 1, "bytes": b"\0", "set": {1}, "number": 10**100, "first-name": None}
+    codes = {200: "fine", None: 1}
+    data = {
+        "thing": thing,
+        "codes": codes,
+        Kind.A: 1,
+        "bytes": b"\0",
+        "set": {1},
+        "number": 10**100,
+        "first-name": None,
+    }
     assert checked_input(data) == data
     assert checked_input(data)["thing"] is thing
 
