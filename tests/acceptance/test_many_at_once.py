@@ -80,10 +80,10 @@ def test_of_a_thousand_at_once_none_is_mixed_up_or_lost_and_nothing_is_left(mode
     assert told["left_open"] <= 0, "all connections were closed"
     if files:
         assert max(told["sockets"]) < files
-        assert server.most_in_flight > 8
+        assert server.most_in_flight > 2
         assert server.most_in_flight < files
     else:
-        assert max(told["sockets"]) <= server.most_in_flight + 8, "no more connections than there were calls at once"
+        assert max(told["sockets"]) <= RUNS // 2 + 8, "no more connections than calls"
 
 
 def assert_threads_are_those_of_the_pools(rounds: list[list[str]]) -> None:
