@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,7 +25,9 @@ def serve(do: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> None:
                 found = {"error": f"{type(error).__name__}: {error}"[:300]}
             answers.write(json.dumps(found) + "\n")
         answers.flush()
-        os._exit(0)  # some peers leave threads behind
+        if os.getpgrp() == os.getpid():  # some peers leave servers behind, and nobody is there to end them
+            os.killpg(0, signal.SIGKILL)
+        os._exit(0)  # some leave threads behind
 
 
 async def _one(do: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], order: dict[str, Any]) -> dict[str, Any]:
