@@ -43,7 +43,11 @@ class Concurrency(Value):
     adaptive: bool = True
     """Whether to learn at all; without it, requests start as soon as they are made."""
     start: int = Field(default=64, ge=1)
-    """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails."""
+    """How many may be under way as long as nothing is known; more when all goes well, fewer when the server fails.
+
+    Where nothing is known of a server either (`endpoint` of a model class is `None`), it counts only if it is given:
+    otherwise as many as `max` may, until something is refused or fails.
+    """
     max: int = Field(default=10_000, ge=1)
     """How many may be under way at most; it counts where `start`, left open, is more."""
     max_wait_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -197,8 +197,10 @@ class Together(LLMProvider):
         if self.waiting == self.many:
             self.all_here.set()
         # Less than the time after which calls that nobody answers are joined by more of them.
-        async with asyncio.timeout(0.8 * STALL_S):
-            await self.all_here.wait()
+        try:
+            await asyncio.wait_for(self.all_here.wait(), 0.8 * STALL_S)
+        except TimeoutError:
+            raise AssertionError(f"only {self.waiting} calls are in flight") from None
         used = TokenUsage(prompt_tokens=1, completion_tokens=1, model="t", provider="t")
         return LLMResponse(content=request.prompt, model="t", usage=used)
 

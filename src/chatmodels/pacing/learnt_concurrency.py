@@ -42,6 +42,8 @@ class LearntConcurrency:
     Args:
         first: how many requests may be in flight at first.
         largest: how many at most.
+        is_open: whether as many as `largest` may be until something is refused or fails under load. The window is then
+            as large as the most that were ever in flight, `first` at least.
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class LearntConcurrency:
         "_height",
         "_held_since",
         "_in_a_row",
+        "_is_open",
         "_largest",
         "_round_began",
         "_round_size",
@@ -65,7 +68,7 @@ class LearntConcurrency:
         "size",
     )
 
-    def __init__(self, first: int, largest: int) -> None:
+    def __init__(self, first: int, largest: int, *, is_open: bool = False) -> None:
         self.size = float(min(first, largest))
         """How many requests may be in flight."""
         self.in_flight = 0
@@ -74,6 +77,7 @@ class LearntConcurrency:
         self.is_guess = True
         """Whether the endpoint never refused anything, nor failed under load."""
         self._largest = float(largest)
+        self._is_open = is_open
         self._height = inf
         self._cut_at = -inf
         self._failing = False
@@ -88,9 +92,16 @@ class LearntConcurrency:
         self._full_at = -inf
         self._held_since = inf
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but `largest` limits the window, as nothing was refused yet, nor failed under load."""
+        return self._is_open and self.is_guess
+
     def is_full(self, now: float) -> bool:
         """Whether somebody who asks at `now` has to wait until a request ends."""
         if self.in_flight >= self.size and self.in_flight:
+            if self.is_open and self.in_flight < self._largest:
+                return False
             self._full_at = now
             if self._held_since == inf:
                 self._held_since = now
@@ -105,7 +116,10 @@ class LearntConcurrency:
 
     def lent(self, now: float) -> None:
         """Note that a request started for which there was no place."""
-        self._held_since = now
+        if self.is_open:
+            self.size = float(self.in_flight)
+        else:
+            self._held_since = now
 
     def count_begun(self, change: int) -> None:
         """Note that a stream's first piece has come (1), or that such a stream ended (-1)."""

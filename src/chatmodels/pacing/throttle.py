@@ -26,6 +26,11 @@ class Throttle:
 
     Every request that `start` lets go is ended by exactly one of `succeeded`, `refused`, `overloaded`, `passed`
     and `released`.
+
+    Args:
+        concurrency: how many requests may be under way.
+        has_server: whether a server is known to answer. Without one, nobody is slowed down until something is refused
+            or fails, unless `concurrency.start` was given.
     """
 
     __slots__ = (
@@ -40,8 +45,9 @@ class Throttle:
         "window",
     )
 
-    def __init__(self, concurrency: Concurrency) -> None:
-        self.window = LearntConcurrency(concurrency.start, concurrency.max)
+    def __init__(self, concurrency: Concurrency, *, has_server: bool = True) -> None:
+        is_open = not has_server and "start" not in concurrency.model_fields_set
+        self.window = LearntConcurrency(concurrency.start, concurrency.max, is_open=is_open)
         self.rate = LearntRate()
         self._answered = False
         self._paused_until = -inf
@@ -70,7 +76,7 @@ class Throttle:
             self._next = max(self._next, now) + self._gap_s
             if now >= self._spread_until:
                 self._gap_s = 0.0
-        elif not self._answered and window.in_flight >= FIRST_BURST:
+        elif not self._answered and window.in_flight >= FIRST_BURST and not window.is_open:
             # Nobody knows this endpoint yet: a small limit need not be hit with all at once.
             self._next = now + FIRST_GAP_S
 

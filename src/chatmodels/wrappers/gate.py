@@ -24,11 +24,14 @@ class Gate:
 
     Args:
         concurrency: how many requests may be under way.
+        has_server: whether a server is known to answer.
         clock: the time in seconds.
     """
 
-    def __init__(self, concurrency: Concurrency, *, clock: Callable[[], float] = monotonic) -> None:
-        self.throttle = Throttle(concurrency)
+    def __init__(
+        self, concurrency: Concurrency, *, has_server: bool = True, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.throttle = Throttle(concurrency, has_server=has_server)
         self._clock = clock
         self._queue = StartQueue(self.throttle, clock, self._held)
         self._crews: dict[AbstractEventLoop, Crew] = {}
@@ -172,5 +175,5 @@ class SparePlaces:
         return None if gate.start_now(crew) is None else partial(gate.release, crew)
 
 
-gates = StateTable(Gate)
+gates = StateTable(Gate, make_serverless=partial(Gate, has_server=False))
 """What is learnt in this process, one gate for each endpoint, model and setting."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from inspect import getattr_static
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
 from chatmodels.config import ENDPOINT_HOLDS_S
 from chatmodels.iface import ChatModel
+from chatmodels.wrappers.base import WrappedModel
 from fmf_core.forks import in_forked_child
 
 T = TypeVar("T")
@@ -33,11 +35,19 @@ class StateTable(Generic[T]):
 
     Args:
         make: makes the state of an endpoint that nobody has used yet, from the settings.
+        make_serverless: makes the state of a model whose class knows of no server; default is `make`.
         clock: the time in seconds.
     """
 
-    def __init__(self, make: Callable[[Any], T], *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        make: Callable[[Any], T],
+        *,
+        make_serverless: Callable[[Any], T] | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._make = make
+        self._make_serverless = make_serverless or make
         self._clock = clock
         self._lookups: WeakSet[StateLookup[T]] = WeakSet()
         self.forget()
@@ -70,7 +80,7 @@ class StateTable(Generic[T]):
             settings: users with other settings have a state of their own.
         """
         if model.endpoint is None:
-            return self._make(settings)
+            return (self._make if _has_server(model) else self._make_serverless)(settings)
         key = (model.provider_name, model.endpoint, model.credentials_id, name, settings)
         with self._lock:
             found = self._states.get(key)
@@ -138,6 +148,12 @@ class StateLookup(Generic[T]):
             self._held[model.endpoint, model.credentials_id, name] = found
         self._now[name] = found
         return found
+
+
+def _has_server(model: ChatModel) -> bool:
+    """Whether the class of the model inside knows of a server, even where its address cannot be told yet."""
+    inside = model.unwrapped if isinstance(model, WrappedModel) else model
+    return getattr_static(inside, "endpoint", None) is not None
 
 
 def forget_all() -> None:

@@ -52,6 +52,60 @@ def test_one_failure_among_many_successes_cuts_nothing():
     assert window.size == 64
 
 
+def begun(window, count, now=0.0):
+    """`window` with `count` more requests that started at `now`, none of which had to wait."""
+    for _ in range(count):
+        assert not window.is_full(now)
+        window.in_flight += 1
+        if window.in_flight > window.size:
+            window.lent(now)
+    return window
+
+
+def test_an_open_window_takes_as_many_as_the_largest():
+    window = begun(LearntConcurrency(4, 100, is_open=True), 100)
+    assert window.is_full(1000.0)
+    assert not window.is_stuck(1000.0 + STUCK_S - 1)
+    assert window.is_stuck(1000.0 + STUCK_S)
+
+
+def test_an_open_window_is_as_large_as_the_most_that_were_in_flight():
+    window = begun(LearntConcurrency(4, 100, is_open=True), 3)
+    assert window.size == 4
+    begun(window, 7)
+    for _ in range(10):
+        window.succeeded(0.0, 0.1, 0.1)
+        window.end()
+    assert (window.size, window.in_flight, window.is_open) == (10, 0, True)
+
+
+def test_a_window_that_was_open_learns_from_failures_as_any_other():
+    opened = begun(LearntConcurrency(64, 10_000, is_open=True), 300)
+    other = LearntConcurrency(300, 10_000)
+    other.in_flight = 300
+    for number in range(100):
+        for window in (opened, other):
+            window.failed(0.0, number / 100)
+            window.end()
+    assert opened.size == other.size == pytest.approx(0.7 * 299)
+    sizes = [[], []]
+    for window, seen in ((opened, sizes[0]), (other, sizes[1])):
+        now = 1.0
+        for _ in range(4):
+            now = a_round(window, now, 0.1)
+            seen.append(window.size)
+    assert sizes[0] == sizes[1]
+
+
+def test_one_accident_closes_no_window():
+    window = begun(LearntConcurrency(4, 100, is_open=True), 20)
+    window.failed(0.0, 0.1)
+    window.end()
+    begun(window, 50)
+    window.failed(0.0, 0.2)
+    assert window.is_full(0.3)
+
+
 def test_failures_at_once_cut_once():
     window = full(LearntConcurrency(64, 1000))
     for _ in range(64):

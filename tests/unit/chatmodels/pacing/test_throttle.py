@@ -47,6 +47,53 @@ def test_an_unknown_endpoint_gets_few_at_once_and_soon_the_rest():
     assert throttle.delay(now + 1) == inf
 
 
+def test_without_a_server_as_many_start_at_once_as_may():
+    assert starts(Throttle(Concurrency(max=500), has_server=False), 0.0) == 500
+
+
+@pytest.mark.parametrize("settings", [{"start": 64}, {"start": 20, "max": 500}])
+def test_a_start_that_was_given_holds_without_a_server_too(settings):
+    throttle = Throttle(Concurrency(**settings), has_server=False)
+    assert starts(throttle, 0.0) == FIRST_BURST
+    throttle.succeeded(0.0, 0.1, 0.1)
+    assert starts(throttle, 0.1) == settings["start"] - FIRST_BURST + 1
+
+
+def test_a_refusal_teaches_without_a_server_what_it_teaches_with_one():
+    alone, other = Throttle(Concurrency(), has_server=False), Throttle(Concurrency(start=200))
+    for throttle in (alone, other):
+        throttle.start(0.0)
+        throttle.succeeded(0.0, 0.1, 0.1)
+        for _ in range(200):
+            throttle.start(1.0)
+        assert throttle.window.in_flight == 200
+        throttle.refused(1.0, 1.1, None)
+    assert starts(alone, 1.1) == starts(other, 1.1) == 1
+    for _ in range(190):
+        alone.refused(1.0, 1.2, None)
+        other.refused(1.0, 1.2, None)
+    assert alone.rate.rate == other.rate.rate is not None
+    assert starts(alone, 2.0) == starts(other, 2.0) == 1
+
+
+def test_without_a_server_everybody_heeds_a_retry_after():
+    throttle = Throttle(Concurrency(), has_server=False)
+    assert starts(throttle, 0.0) == 10_000
+    throttle.refused(0.0, 0.1, 7.0)
+    for _ in range(9_999):
+        throttle.released()
+    assert throttle.delay(0.1) == pytest.approx(7.0)
+
+
+def test_who_failed_before_the_first_answer_starts_gently_without_a_server_too():
+    throttle = Throttle(Concurrency(), has_server=False)
+    for _ in range(20):
+        throttle.start(0.0)
+    for _ in range(20):
+        throttle.overloaded(0.0, 0.1, None)
+    assert starts(throttle, 1.0) == FIRST_BURST
+
+
 @pytest.mark.parametrize("end", ["succeeded", "refused", "overloaded", "passed", "released"])
 def test_every_end_gives_the_place_back(end):
     throttle = known(start=2)
@@ -138,9 +185,11 @@ def test_a_limit_of_one_is_believed():
         max_size=80,
     ),
     st.integers(1, 20),
+    st.booleans(),
 )
-def test_whatever_happens_the_next_start_comes(steps, largest):
-    throttle = Throttle(Concurrency(start=min(4, largest), max=largest))
+def test_whatever_happens_the_next_start_comes(steps, largest, has_server):
+    settings = {"start": min(4, largest)} if has_server else {}
+    throttle = Throttle(Concurrency(max=largest, **settings), has_server=has_server)
     now, running = 0.0, []
     for kind, passes, wait, left in steps:
         now += passes

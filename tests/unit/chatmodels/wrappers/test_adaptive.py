@@ -12,12 +12,14 @@ import pytest
 
 from chatmodels import (
     ChatModel,
+    ChatModelConfig,
     ChatModelError,
     Concurrency,
     ErrorCode,
     MockChatModel,
     create_chat_model,
 )
+from chatmodels.factory import wrap
 from chatmodels.testing import ChatModelExam
 from chatmodels.types import RateLimitStatus
 from chatmodels.wrappers.adaptive import AdaptiveModel
@@ -80,6 +82,51 @@ class TestPlaces:
             return model.inner.most
 
         assert in_own_loop(go()) == 3
+
+    def most_at_once(self, model, calls=300):
+        """How many of `calls` begin before the first one ends."""
+
+        async def go():
+            tasks = [asyncio.create_task(model.complete_async(REQUEST)) for _ in range(calls)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            most = model.unwrapped.inside
+            model.unwrapped.open.set()
+            await asyncio.wait_for(asyncio.gather(*tasks), 60)
+            return most
+
+        return in_own_loop(go())
+
+    @pytest.mark.parametrize(
+        ("concurrency", "begin"),
+        [({}, 300), ({"max": 200}, 200), ({"start": 64}, 8), ({"start": 3}, 3), ({"start": 300, "max": 300}, 8)],
+    )
+    def test_a_model_of_no_known_server_begins_with_the_most_unless_a_start_was_given(self, concurrency, begin):
+        assert self.most_at_once(wrap(Held(), ChatModelConfig(concurrency=concurrency))) == begin
+
+    def test_a_model_of_a_known_server_begins_with_few(self):
+        inner = Held()
+        inner.endpoint = "http://begins-with-few"
+        assert self.most_at_once(wrap(inner, ChatModelConfig())) == 8
+
+    def test_so_does_one_whose_address_cannot_be_told_yet(self):
+        class Later(Held):
+            @property
+            def endpoint(self):
+                return None
+
+        assert self.most_at_once(wrap(Later(), ChatModelConfig())) == 8
+
+    def test_what_is_refused_and_fails_is_learnt_from_without_a_server_too(self):
+        inner = Held()
+        model = adaptive(inner)
+        assert self.most_at_once(model) == 300
+        gate = model._gates.of(model, REQUEST.model)
+        for _ in range(2):
+            gate.failed(gate.start_now(), failure())
+        gate.failed(gate.start_now(), failure(ErrorCode.RATE_LIMIT, retry_after=5.0))
+        assert not gate.throttle.window.is_open
+        assert gate.start_now() is None
 
     def test_cancelled_calls_give_their_places_back(self):
         async def go():

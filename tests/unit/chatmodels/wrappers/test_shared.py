@@ -10,6 +10,7 @@ from chatmodels import MockChatModel
 from chatmodels.providers.azure_openai import AzureOpenAIChatModel
 from chatmodels.providers.openai import OpenAIChatModel
 from chatmodels.wrappers import shared as shared_states
+from chatmodels.wrappers.base import WrappedModel
 from chatmodels.wrappers.shared import KEPT_S, MOST_KEPT, MOST_NAMES, StateTable, forget_all
 
 
@@ -42,6 +43,27 @@ def clock(monkeypatch):
 @pytest.fixture
 def table(clock):
     return StateTable(State, clock=clock)
+
+
+class NotYet(MockChatModel):
+    @property
+    def endpoint(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_serverless"),
+    [
+        (model(), False),
+        (model(endpoint=None), True),
+        (NotYet(), False),
+        (WrappedModel(WrappedModel(model(endpoint=None))), True),
+        (WrappedModel(NotYet()), False),
+    ],
+)
+def test_models_whose_class_knows_of_no_server_may_have_another_kind_of_state(asked, is_serverless):
+    table = StateTable(State, make_serverless=lambda _: State("serverless"))
+    assert table.of(asked, "m", 1).settings == ("serverless" if is_serverless else 1)
 
 
 def test_models_of_one_endpoint_share(table):
