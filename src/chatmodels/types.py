@@ -16,7 +16,7 @@ from chatmodels.openai_values import turns_of
 from chatmodels.python_types import is_python_type, name_of, schema_of
 from chatmodels.tool_functions import check_choice, check_name, check_turns, described, tools_of
 from fmf_core.errors import ConfigurationError
-from fmf_core.value import Value
+from fmf_core.value import InOrder, Value
 
 Role = Literal["system", "user", "assistant", "tool"]
 DEFAULT_MODEL = "gpt-4o-mini"
@@ -354,9 +354,10 @@ class ChatResponse(Value):
         return Message(role="assistant", content=self.content, tool_calls=self.tool_calls)
 
 
-class ChatChunk(Value):
+class ChatChunk(InOrder):
     """A piece of a streamed answer; the last one carries `finish_reason` and `usage`."""
 
+    in_order = ("text", "finish_reason", "usage")
     text: str
     finish_reason: str | None = None
     usage: TokenUsage | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,6 +37,18 @@ class Value(BaseModel):
         if self.__pydantic_extra__ is not None:
             return super().__copy__()
         return record(type(self), self.__dict__.copy(), self.__pydantic_fields_set__.copy())
+
+
+class InOrder(Value):
+    """A record whose first fields may be given without their names, in the order of `in_order`."""
+
+    in_order: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *given: Any, **fields: Any) -> None:
+        if len(given) > len(self.in_order):
+            known = ", ".join(self.in_order)
+            raise TypeError(f"{type(self).__name__} takes {known} in this order, and everything else by name")
+        super().__init__(**dict(zip(self.in_order, given, strict=False)), **fields)
 
 
 _slots: Mapping[str, Any] = BaseModel.__dict__

@@ -605,9 +605,18 @@ def test_a_model_may_stream_itself():
     class Streams(OwnAsync):
         async def stream_async(self, request: ChatRequest):
             yield ChatChunk(text="a ")
-            yield ChatChunk(text="b", finish_reason="stop", usage=usage())
+            yield ChatChunk("b ")
+            yield ChatChunk("c", "stop", usage())
 
-    assert [chunk.text for chunk in Streams().stream("x")] == ["a ", "b"]
+    chunks = list(Streams().stream("x"))
+    assert [chunk.text for chunk in chunks] == ["a ", "b ", "c"]
+    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("stop", usage())
+    assert ChatChunk("c", finish_reason="stop") == ChatChunk(text="c", finish_reason="stop")
+    assert pickle.loads(pickle.dumps(chunks[-1])) == chunks[-1]
+    assert ChatChunk.model_validate_json(chunks[-1].model_dump_json()) == chunks[-1]
+    for wrong in ((), ("a", "stop", None, ())):
+        with pytest.raises((TypeError, ValidationError)):
+            ChatChunk(*wrong)
 
 
 def test_the_mock():

@@ -181,6 +181,8 @@ class Watch(Middleware):
         print(result.status, result.output["first"], result.metrics.token_usage_total.total_tokens, flush=True)
 
 model = House(latency_s=20)
+# Whoever is started in the background of a shell ignores this signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def interrupt():
     while not model.call_count:
         time.sleep(0.005)
@@ -344,6 +346,7 @@ def test_waiting_for_a_handle_on_the_thread_that_it_needs_is_an_error_and_no_dea
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_ends_a_sync_run():
     model = MockLLMProvider(latency_s=20)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         while not model.call_count:
@@ -352,8 +355,11 @@ def test_ctrl_c_ends_a_sync_run():
 
     threading.Thread(target=interrupt, daemon=True).start()
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        Workflow([LLMStep("ask", "x", model)]).execute()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Workflow([LLMStep("ask", "x", model)]).execute()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 10
 
 
