@@ -9,7 +9,7 @@ from pkgutil import walk_packages
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from fmf_core.value import Value
+from fmf_core.value import InOrder, Value
 
 
 def kinds(base: type[Value]) -> Iterator[type[Value]]:
@@ -82,3 +82,27 @@ def test_no_record_has_private_attributes():
     found = list(kinds(Value))
     assert len(found) > 50
     assert [kind for kind in found if kind.__private_attributes__] == []
+
+
+class Piece(InOrder):
+    in_order = ("text", "end")
+    text: str
+    end: str | None = None
+    more: int = 0
+
+
+def test_fields_may_be_given_in_their_order():
+    assert Piece("a") == Piece(text="a")
+    whole = {"text": "a", "end": "b", "more": 1}
+    assert Piece("a", "b", more=1) == Piece("a", end="b", more=1) == Piece.model_validate(whole)
+    assert Piece("a").model_fields_set == {"text"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(("a", "b", 1), {}), (("a",), {"text": "b"}), ((), {}), ((1,), {}), (("a",), {"x": 1})],
+    ids=["too many", "twice", "none", "wrong type", "unknown"],
+)
+def test_what_cannot_be_given_in_order_is_refused(given, named):
+    with pytest.raises((TypeError, ValidationError)):
+        Piece(*given, **named)
