@@ -146,33 +146,31 @@ class Logger:
 
     def enabled(self, level: str | int) -> bool:
         """Whether a line at `level` would be written; ask before building costly fields."""
-        return self._enabled(level if isinstance(level, int) else LEVELS[level.upper()])
+        number = level if isinstance(level, int) else LEVELS[level.upper()]
+        output = _state.output
+        if output is None:
+            return self._host.isEnabledFor(number)
+        return number >= output.threshold and (not output.least or number >= output.least.get(self._top, 0))
 
     def debug(self, event: str, /, **fields: Any) -> None:
         """Log what helps to find a fault."""
-        if self._enabled(10):
+        if self.enabled(10):
             self._log(10, event, fields)
 
     def info(self, event: str, /, **fields: Any) -> None:
         """Log what happened as it should."""
-        if self._enabled(20):
+        if self.enabled(20):
             self._log(20, event, fields)
 
     def warning(self, event: str, /, **fields: Any) -> None:
         """Log what went on in spite of something."""
-        if self._enabled(30):
+        if self.enabled(30):
             self._log(30, event, fields)
 
     def error(self, event: str, /, **fields: Any) -> None:
         """Log what failed; a field may hold the exception."""
-        if self._enabled(40):
+        if self.enabled(40):
             self._log(40, event, fields)
-
-    def _enabled(self, level: int) -> bool:
-        output = _state.output
-        if output is None:
-            return self._host.isEnabledFor(level)
-        return level >= output.threshold and (not output.least or level >= output.least.get(self._top, 0))
 
     def _log(self, level: int, event: str, fields: dict[str, Any]) -> None:
         output = _state.output

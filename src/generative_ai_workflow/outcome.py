@@ -10,7 +10,7 @@ from typing import Any
 from fmf_core.value import record
 from generative_ai_workflow.charges import Charges
 from generative_ai_workflow.ended import Ended
-from generative_ai_workflow.exceptions import StepError
+from generative_ai_workflow.exceptions import AbortError, StepError
 from generative_ai_workflow.state import ErrorInfo, ExecutionMetrics, StepResult, StepStatus, reason_of, said
 
 
@@ -72,6 +72,13 @@ def let_pass(raised: BaseException, task: asyncio.Task[Any] | None, *, ending: b
 
 def _holds(raised: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(raised, kind) or (isinstance(raised, BaseExceptionGroup) and raised.subgroup(kind) is not None)
+
+
+def why_failed(error: Exception) -> str:
+    """What a run says that `error` has ended."""
+    if isinstance(error, AbortError):
+        return f"aborted: {reason_of(error)}"
+    return error.message if isinstance(error, StepError) else reason_of(error)
 
 
 def task_here() -> asyncio.Task[Any] | None:

@@ -15,8 +15,6 @@ from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.input_rules import DEFAULT, checked_input
 from generative_ai_workflow.middleware.base import Hooks
 from generative_ai_workflow.observability.run_log import FailureLog, PromptLog, RunLog
-from generative_ai_workflow.outcome import output_of
-from generative_ai_workflow.state import StepResult
 from generative_ai_workflow.workflow_step import (
     BuiltInStep,
     WorkflowStep,
@@ -71,10 +69,10 @@ class PlannedStep:
         "initialize",
         "inside",
         "is_critical",
-        "made_of",
         "metadata",
         "name",
         "output_key",
+        "outputs",
         "plugin",
         "step_id",
         "when",
@@ -92,9 +90,8 @@ class PlannedStep:
             None if step.retry is None else as_retry(self.name, step.retry),
             None if step.timeout is None else as_timeout(self.name, step.timeout),
         )
-        self.made_of: Callable[[Any], tuple[dict[str, Any], StepResult | None]] = (
-            partial(_outputs, step.outputs) if isinstance(step, BuiltInStep) else partial(output_of, self.plugin)
-        )
+        self.outputs: Callable[[Any], dict[str, Any]] | None = step.outputs if isinstance(step, BuiltInStep) else None
+        """Makes its output of what its work came to, where it is a step of the house."""
         self.when = step.when
         self.output_key = step.output_key
         self.initialize = step.initialize if kind.initialize is not WorkflowStep.initialize else None
@@ -103,10 +100,6 @@ class PlannedStep:
         self.metadata = getattr(step, "metadata", None) or {}
         self.inside: tuple[PlannedStep, ...] = ()
         """The steps inside it, in their order."""
-
-
-def _outputs(outputs: Callable[[Any], dict[str, Any]], value: Any) -> tuple[dict[str, Any], None]:
-    return outputs(value), None
 
 
 def _work_of(step: WorkflowStep) -> Work:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from time import perf_counter, time
 from types import CoroutineType
@@ -25,9 +24,11 @@ from generative_ai_workflow.outcome import (
     failed,
     kept,
     let_pass,
+    output_of,
     record_of,
     records_of,
     task_here,
+    why_failed,
 )
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.state import StepStatus, WorkflowResult, WorkflowStatus, reason_of
@@ -139,7 +140,7 @@ class Run(Host):
             await self.conclude(WorkflowStatus.CANCELLED, "the run was cancelled")
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a result
-            return await self.conclude(WorkflowStatus.FAILED, _reason(error))
+            return await self.conclude(WorkflowStatus.FAILED, why_failed(error))
         finally:
             correlation.set(before)
             if shutdown is not None:
@@ -202,16 +203,20 @@ class Run(Host):
                     value = self._work(part, context) if self._traced or part.has_lifecycle else part.work(context)
                     if type(value) is CoroutineType or (type(value) is not dict and inspect.isawaitable(value)):
                         value = await value
-                    output, given = part.made_of(value)
-                    end = context.end(_COMPLETED, output)
-                    if given is not None:
-                        end = kept(end, given)
+                    if part.outputs is not None:
+                        end = context.end(_COMPLETED, part.outputs(value))
+                    else:
+                        output, given = output_of(part.plugin, value)
+                        end = context.end(_COMPLETED, output)
+                        end = end if given is None else kept(end, given)
                 if self.journal is not None:
                     await self.journal.keep(end)
             except BaseException as error:  # noqa: BLE001 - it fails the step and nothing else
                 if parts is not self.plan.parts and isinstance(error, asyncio.CancelledError):
                     # The run may go on without these steps: after a failure beside them, or a time limit around them.
-                    self._close_step(context, failed(context.end(StepStatus.FAILED, None), _cancelled()))
+                    self._close_step(
+                        context, failed(context.end(StepStatus.FAILED, None), StepError("it was cancelled"))
+                    )
                 let_pass(error, task, ending=self._ending())
                 await self._failed(context, part, as_error(error))
                 continue
@@ -317,7 +322,7 @@ class Run(Host):
         result, settled = self._closed(status, reason)
         if settled is None:
             return result
-        if settled or self.journal is not None or self._lifecycles is not None or self.hooks.ends(status):
+        if settled or self.hooks.ends(status) or self.journal is not None or self._lifecycles is not None:
             await at_most(self._after_the_end(result, settled), slack)
         return result
 
@@ -327,13 +332,15 @@ class Run(Host):
 
     def _closed(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended] | None]:
         """The result, and the steps that were not settled before it; `None` where it was there already."""
-        # Two may want to conclude where the event loop is stuck; such a run is supervised.
-        with self.supervision.conclusion if self.supervision is not None else _nobody_else:
-            if self.result is not None:
-                return self.result, None
-            return self._make_result(status, reason)
+        if self.supervision is None:
+            return self._made(status, reason)
+        # Two may want to conclude where the event loop is stuck.
+        with self.supervision.conclusion:
+            return self._made(status, reason)
 
-    def _make_result(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended]]:
+    def _made(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended] | None]:
+        if self.result is not None:
+            return self.result, None
         settled = self._settled(status) if status is not WorkflowStatus.COMPLETED else []
         output: dict[str, Any] = {}
         for end in self.ends:
@@ -382,18 +389,7 @@ class Run(Host):
                 self.plan.log.cleanup_failed(part.name, self.facts(part), reason_of(failure))
 
 
-def _cancelled() -> StepError:
-    return StepError("it was cancelled")
-
-
 _EMPTY: Mapping[str, Any] = {}
-_nobody_else = nullcontext()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, AbortError):
-        return f"aborted: {reason_of(error)}"
-    return error.message if isinstance(error, StepError) else reason_of(error)
 
 
 def _by_time(end: Ended) -> float:

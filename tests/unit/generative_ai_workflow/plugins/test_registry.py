@@ -50,7 +50,7 @@ def test_providers_by_class_and_by_instance(registry: type[PluginRegistry]) -> N
 def test_steps() -> None:
     PluginRegistry.register_step("count", Count)
     assert PluginRegistry.get_step("count") is Count
-    assert PluginRegistry.list_steps() == ["conditional", "count", "llm", "transform"]
+    assert PluginRegistry.list_steps() == ["conditional", "count", "for_each", "llm", "parallel", "transform"]
     assert PluginRegistry.get_step("llm") is LLMStep
     PluginRegistry.unregister_step("count")
     with pytest.raises(PluginNotFoundError) as caught:
