@@ -215,7 +215,7 @@ async def _call(hook: Hook, *arguments: Any) -> Any:
             answer = hook.function(*arguments)
         else:
             answer = await in_thread(hook.function, *arguments)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await answer if answer is not None and inspect.isawaitable(answer) else answer
     except AbortError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook must never cost a result
