@@ -265,8 +265,20 @@ class RunningContext(StepContext):
         """What is kept of the step, which ends now."""
         scope = self._scope
         # Not Ended(...): a named tuple is made by a function in Python, which takes five times as long.
-        fields = (self._part, scope.label, status, output, self._began, perf_counter(), self._calls, self._failed_calls)
-        end: Ended = _new_tuple(Ended, (*fields, None))
+        end: Ended = _new_tuple(
+            Ended,
+            (
+                self._part,
+                scope.label,
+                status,
+                output,
+                self._began,
+                perf_counter(),
+                self._calls,
+                self._failed_calls,
+                None,
+            ),
+        )
         return end
 
 

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fmf_core.errors import FrameworkError
-from fmf_core.portal import iterate_sync, need_loop
+from fmf_core.portal import iterate_sync, need_loop, run_sync
 from generative_ai_workflow.durable.store import RunStore
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.plan import WorkflowPlan
@@ -35,7 +35,8 @@ class Due(NamedTuple):
 class RunMany(ABC, Generic[Item, All]):
     """The results of many runs: await it for all of them, or iterate over it, in a coroutine or in blocking code.
 
-    Made by `WorkflowEngine.run_many`. Every iteration takes what is left of the inputs.
+    Made by `WorkflowEngine.run_many`. Every iteration takes what is left of the inputs. In blocking code, `results[0]`
+    or `results["key"]` waits for all runs and keeps their results.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RunMany(ABC, Generic[Item, All]):
         self._concurrency = concurrency
         self._limit = limit
         self._broken: Exception | None = None
+        self._kept: All | None = None
 
     @abstractmethod
     def _item(self, key: Any, result: WorkflowResult) -> Item:
@@ -65,6 +67,13 @@ class RunMany(ABC, Generic[Item, All]):
     def __aiter__(self) -> AsyncIterator[Item]:
         self._need_loop()
         return self._results()
+
+    def __getitem__(self, place: Any) -> WorkflowResult:
+        if self._kept is None:
+            self._kept = run_sync(self._all())
+        kept: Any = self._kept
+        result: WorkflowResult = kept[place]
+        return result
 
     def _need_loop(self) -> None:
         need_loop("engine.run_many", "await trio.to_thread.run_sync(list, engine.run_many(workflow, inputs))")

@@ -15,7 +15,6 @@ from chatmodels.structured.telling import RefusedFormats
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.faults import faults_text
 from fmf_core.portal import in_thread
-from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value, record
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.context import StepContext
@@ -23,7 +22,7 @@ from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Path, ReferenceText, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepResult, StepStatus
 from generative_ai_workflow.template import Syntax, Template
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name, without_generator_exit
+from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name, without_generator_exit
 
 __all__ = [
     "Example",
@@ -63,7 +62,7 @@ class TransformStep(BuiltInStep):
         is_critical: bool = True,
         *,
         inline: bool = False,
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)
@@ -173,7 +172,7 @@ class LLMStep(BuiltInStep):
         syntax: Syntax = "both",
         metadata: Mapping[str, Any] | None = None,
         images: str | Sequence[ImagePart] = (),
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)

@@ -21,6 +21,8 @@ from generative_ai_workflow.state import StepResult, StepStatus, new_id
 A = TypeVar("A")
 T = TypeVar("T")
 
+Retry = RetryPolicy | Mapping[str, Any] | int
+"""A policy, its keys, or the most attempts."""
 Decision = Callable[[Mapping[str, Any]], Any]
 """Decides from all names (see `StepContext.roots`); what it returns counts as true or false."""
 
@@ -41,8 +43,8 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
     Args:
         name: how the step is called in its workflow; default is the class's `name`, or the class's own name.
         is_critical: whether its failure ends the run.
-        retry: how often and how patiently the step is tried again when it fails; a number is the most attempts.
-            Default is once only. Model calls have retries of their own (see `FrameworkConfig`).
+        retry: how often and how patiently the step is tried again when it fails: the most attempts, or the keys of a
+            `RetryPolicy`. Default is once only. Model calls have retries of their own (see `FrameworkConfig`).
         timeout: the longest that one attempt may take, in seconds; default is no limit.
 
     Raises:
@@ -51,7 +53,7 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
 
     name: str = ""
     is_critical: bool = True
-    retry: RetryPolicy | int | None = None
+    retry: Retry | None = None
     timeout: float | None = None
     when: Decision | None = None
     """Decides whether the step runs; where it says no, the step is SKIPPED."""
@@ -63,7 +65,7 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
         name: str | None = None,
         is_critical: bool | None = None,
         *,
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         if name is not None:
@@ -169,7 +171,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def as_retry(name: str, retry: RetryPolicy | int) -> RetryPolicy:
+def as_retry(name: str, retry: Retry) -> RetryPolicy:
     """`retry` as a policy.
 
     Raises:

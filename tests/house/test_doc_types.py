@@ -33,7 +33,6 @@ REASONS = {
     ("workflows", "index", "None"): WORKFLOW,
     ("workflows", "operator", "None"): WORKFLOW,
     ("workflows", "union-attr", "None"): WORKFLOW,
-    ("workflows", "override", "supertype"): "a hook may be plain or async, and one signature cannot say both",
     ("readme", "index", "None"): WORKFLOW,
 }
 """Page, code of mypy and words of its message, to why the page is right all the same."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fmf_core.retry import RetryPolicy
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow.branches import as_branch, at_least_one
 from generative_ai_workflow.reference import Path
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
 
 class ConditionalStep(BuiltInStep):
@@ -44,7 +43,7 @@ class ConditionalStep(BuiltInStep):
         false_steps: WorkflowStep | Iterable[WorkflowStep] | None = None,
         is_critical: bool = True,
         *,
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from fmf_core.retry import RetryPolicy
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow.branches import as_branch, at_least_one, positive, side_by_side, value_of
 from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path, compile_value, evaluate, references
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
 INDEX = "index"
 """The name of an item's number, from 0."""
@@ -58,7 +57,7 @@ class ForEachStep(BuiltInStep):
         concurrency: int = 8,
         max_items: int = 1000,
         continue_on_error: bool = False,
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)

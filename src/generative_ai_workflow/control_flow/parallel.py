@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fmf_core.retry import RetryPolicy
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow.branches import as_branch, at_least_one, positive, side_by_side, value_of
-from generative_ai_workflow.workflow_step import BuiltInStep, WorkflowStep, check_name
+from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
 
 class ParallelStep(BuiltInStep):
@@ -40,7 +39,7 @@ class ParallelStep(BuiltInStep):
         is_critical: bool = True,
         *,
         concurrency: int | None = None,
-        retry: RetryPolicy | int | None = None,
+        retry: Retry | None = None,
         timeout: float | None = None,
     ) -> None:
         super().__init__(check_name(name), is_critical, retry=retry, timeout=timeout)

@@ -108,3 +108,31 @@ def test_inputs_that_are_no_row_of_inputs_are_refused_at_once(wrong: Any) -> Non
     with pytest.raises(ConfigurationError) as caught:
         WorkflowEngine().run_many(Workflow([TransformStep("t", lambda names: 1)]), wrong)
     assert type(wrong).__name__ in str(caught.value)
+
+
+def test_results_are_found_by_place_and_by_key_in_blocking_code() -> None:
+    seen: list[int] = []
+
+    def double(names: dict[str, int]) -> int:
+        seen.append(names["n"])
+        return 2 * names["n"]
+
+    workflow = Workflow([TransformStep("double", double)])
+    engine = WorkflowEngine()
+    in_order = engine.run_many(workflow, [{"n": 1}, {"n": 2}, {"n": 3}])
+    assert [in_order[place].output["double"] for place in (2, 0, -1)] == [6, 2, 6]
+    by_key = engine.run_many(workflow, {"a": {"n": 4}, "b": {"n": 5}}, concurrency=1)
+    assert by_key["b"].output["double"] == 10
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+def test_inputs_by_key_give_results_by_key() -> None:
+    workflow = Workflow([TransformStep("double", lambda names: 2 * names["n"])])
+    engine = WorkflowEngine()
+
+    async def awaited() -> dict[str, int]:
+        results = await engine.run_many(workflow, {"a": {"n": 1}, "b": {"n": 2}})
+        return {key: result.output["double"] for key, result in results.items()}
+
+    assert run_alone(awaited()) == {"a": 2, "b": 4}
+    assert [(key, result.output["double"]) for key, result in engine.run_many(workflow, {"z": {"n": 3}})] == [("z", 6)]
