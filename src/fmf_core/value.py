@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from fmf_core.forks import Lock
 
 V = TypeVar("V", bound="Value")
 
@@ -51,6 +53,57 @@ class InOrder(Value):
         super().__init__(**dict(zip(self.in_order, given, strict=False)), **fields)
 
 
+class LateValue(Value):
+    """A record whose fields in `late` are made when somebody looks at them, which most callers never do."""
+
+    __slots__ = ("_later",)
+    late: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def written_later(cls, fields: dict[str, Any], later: Callable[[], Mapping[str, Any]]) -> Self:
+        """The record of `fields`.
+
+        Args:
+            fields: all fields but the late ones, in the declared order.
+            later: gives the late ones; called once at most.
+        """
+        made = record(cls, fields, set(cls.model_fields))
+        _put_later(made, later)
+        return made
+
+    # Whatever pydantic does with a record (dumping, comparing, copying, pickling) begins with its `__dict__`.
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            try:
+                if _later_of(self) is not None:
+                    self._fill()
+            except AttributeError:  # made by pydantic, with all its fields
+                pass
+            return _fields_of(self)
+
+        @__dict__.setter
+        def __dict__(self, fields: dict[str, Any]) -> None:
+            _put_later(self, None)
+            _put_fields(self, fields)
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).late:
+                return self.__dict__[name]
+            return super().__getattr__(name)
+
+    def _fill(self) -> None:
+        with _filling():
+            later = _later_of(self)
+            if later is not None:
+                _fields_of(self).update(later())
+                _put_later(self, None)
+
+
+_filling = Lock(reentrant=True)
+_later_of, _put_later = LateValue.__dict__["_later"].__get__, LateValue.__dict__["_later"].__set__
+_fields_of = BaseModel.__dict__["__dict__"].__get__
 _slots: Mapping[str, Any] = BaseModel.__dict__
 _put_fields, _put_given = _slots["__dict__"].__set__, _slots["__pydantic_fields_set__"].__set__
 _put_extra, _put_private = _slots["__pydantic_extra__"].__set__, _slots["__pydantic_private__"].__set__

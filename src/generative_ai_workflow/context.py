@@ -233,9 +233,7 @@ class StepContext:
     def adopt(self, inner: StepContext) -> None:
         """Let later steps of the workflow see what the steps left that ran in `inner`."""
         for end in inner.scope.ends:
-            self._scope.ends.append(end)
-            if end.status is StepStatus.COMPLETED and end.output is not None:
-                self._scope.names.update(end.output)
+            self._scope.take(end)
 
     def __repr__(self) -> str:
         return f"StepContext(step_name={self.step_name!r}, correlation_id={self.correlation_id!r})"
@@ -349,7 +347,6 @@ class _Alone:
             if isinstance(result, StepResult) and result.status is StepStatus.FAILED:
                 raise StepError(f"step {step.name!r} failed: {result.error}")
             output = dict((result.output if isinstance(result, StepResult) else result) or {})
-            scope.ends.append(Ended(place, scope.label, StepStatus.COMPLETED, output, 0.0, 0.0))
-            scope.names.update(output)
+            scope.take(Ended(place, scope.label, StepStatus.COMPLETED, output, 0.0, 0.0))
             outputs[step.name] = output
         return outputs

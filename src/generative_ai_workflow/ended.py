@@ -66,6 +66,12 @@ class Scope:
         self.label = label
         self.ends: list[Ended] = []
 
+    def take(self, end: Ended) -> None:
+        """Let the steps that come later see what a step left."""
+        self.ends.append(end)
+        if end.status is StepStatus.COMPLETED and end.output:
+            self.names.update(end.output)
+
     def outputs(self) -> dict[str, Any]:
         """What the steps left that completed, by name."""
         found = self.outer.outputs() if self.outer is not None else {}

@@ -11,16 +11,16 @@ from typing import Any, Self
 from chatmodels.iface import ChatModel
 from fmf_core.forks import Lock
 from fmf_core.portal import need_loop, run_sync
-from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, default_config
 from generative_ai_workflow.durable.store import RunStore
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.many import RunByKey, RunInOrder, RunMany, in_order, interrupted, keyed
-from generative_ai_workflow.middleware.base import HOOKS
+from generative_ai_workflow.middleware.base import check_middleware
+from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.plan import RunnableWorkflow, WorkflowPlan
 from generative_ai_workflow.run import Run
-from generative_ai_workflow.shutdown import Shutdown, on_signals
+from generative_ai_workflow.shutdown import Shutdown, ShutdownSlot, on_signals
 from generative_ai_workflow.state import WorkflowResult
 from generative_ai_workflow.timed import run_timed
 
@@ -55,6 +55,7 @@ class WorkflowEngine:
         self.config = config if config is not None else default_config()
         self.models = ModelRack(self.config, model)
         self.store = _as_store(store)
+        self._shutdown = ShutdownSlot()
         self._middleware: tuple[Any, ...] = ()
         self._plans: weakref.WeakKeyDictionary[Any, WorkflowPlan] = weakref.WeakKeyDictionary()
         self._lock = Lock()
@@ -71,16 +72,9 @@ class WorkflowEngine:
             middleware: a `Middleware`, or any object that has some of its hooks.
 
         Raises:
-            ConfigurationError: it has no hook at all.
+            ConfigurationError: it has no hook at all, or one that is misspelt or takes other arguments.
         """
-        if not any(callable(getattr(middleware, name, None)) for name in HOOKS):
-            raise ConfigurationError(
-                f"{middleware!r} is no middleware", op="engine.use", hint=f"it needs one of {', '.join(HOOKS)}"
-            )
-        if isinstance(middleware, type):
-            raise ConfigurationError(
-                f"middleware {middleware.__name__} is a class", op="engine.use", hint=f"use {middleware.__name__}()"
-            )
+        check_middleware(middleware)
         with self._lock():
             self._middleware = (*self._middleware, middleware)
             self._plans = weakref.WeakKeyDictionary()
@@ -170,7 +164,8 @@ class WorkflowEngine:
         Args:
             workflow: what to run.
             inputs: one dict for each run; or a mapping of such dicts, whose keys are those of the results: awaiting
-                gives a dict of results, iterating gives pairs of key and result.
+                gives a dict of results, iterating gives pairs of key and result. Keys that are texts are the
+                correlation ids of their runs as well, by which a store finds them again.
             concurrency: how many runs may go on at once, from 1; default is the workflow's, which is 8 unless set.
             timeout: the longest single run, in seconds.
 
@@ -227,19 +222,22 @@ class WorkflowEngine:
             save(results)
             sys.exit(130 if shutdown.requested else 0)
         """
-        shutdown = self.models.shutdown = Shutdown()
+        shutdown = Shutdown()
+        before, self._shutdown.current = self._shutdown.current, shutdown
         try:
             with on_signals(shutdown):
                 yield shutdown
         finally:
-            self.models.shutdown = None
+            self._shutdown.current = before
 
     def _plan(self, workflow: RunnableWorkflow) -> WorkflowPlan:
         plan = self._plans.get(workflow)
         if plan is None:
             with self._lock():
                 plans, middleware = self._plans, self._middleware
-            plan = WorkflowPlan(workflow, self.config, middleware, self.models, self.store)
+            plan = WorkflowPlan(
+                workflow, self.config, middleware, self.models, shutdown=self._shutdown, store=self.store
+            )
             with self._lock():
                 plan = plans.setdefault(workflow, plan)
         return plan

@@ -114,7 +114,8 @@ class Host(Scope):
         supervision = self.supervision
         if supervision is not None and supervision.stopping:
             raise asyncio.CancelledError("the run was stopped")
-        flight = supervision.take_off() if supervision is not None else None
+        if supervision is not None:
+            supervision.take_off(context)
         try:
             chosen = self.plan.models.pick(model, self.plan.config.provider, request)
             if self.plan.models.to_initialize:
@@ -128,9 +129,7 @@ class Host(Scope):
             raise
         finally:
             if supervision is not None:
-                supervision.land(flight)
-        if supervision is not None and supervision.stopping:
-            raise asyncio.CancelledError("the run was stopped")
+                supervision.land(context)
         return response
 
     async def _get_ready(self, model: ChatModel) -> None:

@@ -1,4 +1,4 @@
-"""The steps of one run that have to get ready before their work, and to put things away after it."""
+"""Steps that have to get ready before their work and put things away after it, shared by the runs under way."""
 
 from __future__ import annotations
 
@@ -6,55 +6,92 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from generative_ai_workflow.outcome import let_pass, task_here
-from generative_ai_workflow.plan import PlannedStep
 
 
-class Lifecycles:
-    """Calls `initialize` of each step once in a run, however often its work is done, and `cleanup` at the end."""
+class Readiness:
+    """Whether one step is ready on one event loop, and how many runs there need it."""
 
-    __slots__ = ("_due", "_ready", "_turn")
+    __slots__ = ("cleanup", "initialize", "is_ready", "runs", "turn")
 
-    def __init__(self) -> None:
-        self._ready: set[PlannedStep] = set()
-        self._due: dict[PlannedStep, None] = {}
-        self._turn = asyncio.Lock()
+    def __init__(self, initialize: Callable[[], Any] | None, cleanup: Callable[[], Any] | None) -> None:
+        self.initialize = initialize
+        self.cleanup = cleanup
+        self.is_ready = False
+        self.runs = 0
+        self.turn = asyncio.Lock()
 
-    async def begin(self, part: PlannedStep) -> None:
-        """Get `part` ready.
 
-        What its `initialize` raises is raised; its `cleanup` is due all the same, and whoever comes next tries again.
-        """
-        if part in self._ready:
-            return
-        async with self._turn:
-            if part not in self._ready:
-                self._due[part] = None
-                if part.initialize is not None:
-                    await _called(part.initialize)
-                self._ready.add(part)
+class Lifecycle:
+    """Calls `initialize` of one step before the first of the runs that overlap, and `cleanup` after the last of them.
 
-    async def end(self, *, ending: Callable[[], bool]) -> list[tuple[PlannedStep, BaseException]]:
-        """Let all clean up, the last that got ready first.
+    Each event loop has runs of its own: what was made on one can seldom be used on another.
+
+    Args:
+        initialize: of the step, where it has one.
+        cleanup: of the step, where it has one.
+    """
+
+    __slots__ = ("_by_loop", "_cleanup", "_initialize")
+
+    def __init__(self, initialize: Callable[[], Any] | None, cleanup: Callable[[], Any] | None) -> None:
+        self._initialize = initialize
+        self._cleanup = cleanup
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Readiness] = WeakKeyDictionary()
+
+    async def begin(self, due: dict[Lifecycle, Readiness]) -> None:
+        """Get the step ready for a run.
+
+        What `initialize` raises is raised; its `cleanup` is due all the same, and whoever comes next tries again.
 
         Args:
-            ending: whether the run is being ended from outside.
-
-        Returns:
-            The steps whose clean-up failed, and how.
+            due: what the run has to end; this one is put in.
         """
-        failures = []
-        while self._due:
-            part, _ = self._due.popitem()
-            task = task_here()
-            try:
-                if part.cleanup is not None:
-                    await _called(part.cleanup)
-            except BaseException as error:  # noqa: BLE001 - the result stands
-                let_pass(error, task, ending=ending())
-                failures.append((part, error))
-        return failures
+        readiness = due.get(self)
+        if readiness is not None and readiness.is_ready:
+            return
+        readiness = self._by_loop.setdefault(
+            asyncio.get_running_loop(), readiness or Readiness(self._initialize, self._cleanup)
+        )
+        async with readiness.turn:
+            if self not in due:
+                due[self] = readiness
+                readiness.runs += 1
+            if not readiness.is_ready:
+                if readiness.initialize is not None:
+                    await _called(readiness.initialize)
+                readiness.is_ready = True
+
+
+async def end_all(
+    due: dict[Lifecycle, Readiness], *, ending: Callable[[], bool]
+) -> list[tuple[Lifecycle, BaseException]]:
+    """Let a run end what it began, the last first.
+
+    Args:
+        due: what it has begun.
+        ending: whether the run is being ended from outside.
+
+    Returns:
+        Whose clean-up failed, and how.
+    """
+    failures = []
+    while due:
+        lifecycle, readiness = due.popitem()
+        task = task_here()
+        try:
+            async with readiness.turn:
+                readiness.runs -= 1
+                if readiness.runs == 0:
+                    readiness.is_ready = False
+                    if readiness.cleanup is not None:
+                        await _called(readiness.cleanup)
+        except BaseException as error:  # noqa: BLE001 - the result stands
+            let_pass(error, task, ending=ending())
+            failures.append((lifecycle, error))
+    return failures
 
 
 async def _called(function: Callable[[], Any]) -> None:

@@ -176,7 +176,7 @@ def keyed(inputs: Mapping[Any, Any]) -> Iterator[Due]:
     strange = [value for value in inputs.values() if not isinstance(value, Mapping)]
     if strange:
         raise _wrong(inputs, "one input alone goes to run_async or run")
-    return (Due(key, input_data) for key, input_data in inputs.items())
+    return (Due(key, input_data, key if isinstance(key, str) else None) for key, input_data in inputs.items())
 
 
 async def interrupted(store: RunStore, workflow: str) -> AsyncIterator[Due]:

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf_core.portal import in_thread
 from generative_ai_workflow.attempts import Work, with_attempts
-from generative_ai_workflow.calls import ModelRack
 from generative_ai_workflow.config import FrameworkConfig, WorkflowConfig
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.input_rules import DEFAULT, checked_input
+from generative_ai_workflow.lifecycles import Lifecycle
 from generative_ai_workflow.middleware.base import Hooks
+from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.observability.run_log import FailureLog, PromptLog, RunLog
+from generative_ai_workflow.shutdown import ShutdownSlot
 from generative_ai_workflow.workflow_step import (
     BuiltInStep,
     WorkflowStep,
     as_retry,
     as_timeout,
-    without_generator_exit,
 )
 
 if TYPE_CHECKING:
@@ -64,11 +65,9 @@ class PlannedStep:
     """One step, ready to be run."""
 
     __slots__ = (
-        "cleanup",
-        "has_lifecycle",
-        "initialize",
         "inside",
         "is_critical",
+        "lifecycle",
         "metadata",
         "name",
         "output_key",
@@ -94,9 +93,9 @@ class PlannedStep:
         """Makes its output of what its work came to, where it is a step of the house."""
         self.when = step.when
         self.output_key = step.output_key
-        self.initialize = step.initialize if kind.initialize is not WorkflowStep.initialize else None
-        self.cleanup = step.cleanup if kind.cleanup is not WorkflowStep.cleanup else None
-        self.has_lifecycle = self.initialize is not None or self.cleanup is not None
+        initialize = step.initialize if kind.initialize is not WorkflowStep.initialize else None
+        cleanup = step.cleanup if kind.cleanup is not WorkflowStep.cleanup else None
+        self.lifecycle = Lifecycle(initialize, cleanup) if initialize is not None or cleanup is not None else None
         self.metadata = getattr(step, "metadata", None) or {}
         self.inside: tuple[PlannedStep, ...] = ()
         """The steps inside it, in their order."""
@@ -114,7 +113,7 @@ def _work_of(step: WorkflowStep) -> Work:
 
 def _in_thread(execute: Callable[[StepContext], Any]) -> Callable[[StepContext], Awaitable[Any]]:
     def work(context: StepContext) -> Awaitable[Any]:
-        return in_thread(without_generator_exit, execute, context)
+        return in_thread(execute, context)
 
     return work
 
@@ -127,6 +126,7 @@ class WorkflowPlan:
         framework: the engine's settings.
         middleware: the engine's middleware.
         models: where the engine keeps its chat models.
+        shutdown: what ends its runs when the program is asked to end.
         store: where its runs are kept; `None` keeps none.
     """
 
@@ -142,6 +142,7 @@ class WorkflowPlan:
         "name",
         "nested",
         "parts",
+        "shutdown",
         "store",
         "workflow_id",
     )
@@ -152,6 +153,8 @@ class WorkflowPlan:
         framework: FrameworkConfig,
         middleware: Sequence[Any],
         models: ModelRack,
+        *,
+        shutdown: ShutdownSlot,
         store: RunStore | None = None,
     ) -> None:
         self.workflow_id = workflow.workflow_id
@@ -167,6 +170,7 @@ class WorkflowPlan:
             if limits != DEFAULT
             else checked_input
         )
+        self.shutdown = shutdown
         self.store = store
         self.fingerprint = ""
         if store is not None:
@@ -175,7 +179,7 @@ class WorkflowPlan:
             self.fingerprint = fingerprint_of(workflow.steps)
         self.nested: dict[int, PlannedStep] = {}
         self.parts = tuple(self._planned(step) for step in workflow.steps)
-        known = {part.name: (part.plugin, part.is_critical) for part in (*self.parts, *self.nested.values())}
+        known = {part.name: (part.plugin, part.is_critical) for part in self.all_parts}
         self.level = framework.log_level
         self.log = RunLog(self.level, known)
         prompts = [PromptLog()] if framework.log_prompts else []
@@ -190,6 +194,11 @@ class WorkflowPlan:
             part.inside = tuple(self._planned(one) for one in inner)
             self.nested.update(zip(map(id, inner), part.inside, strict=True))
         return part
+
+    @property
+    def all_parts(self) -> tuple[PlannedStep, ...]:
+        """The steps, and those inside them."""
+        return (*self.parts, *self.nested.values())
 
     def part_of(self, step: WorkflowStep) -> PlannedStep:
         """`step`, which stands inside another one, ready to be run."""

@@ -17,7 +17,7 @@ from generative_ai_workflow.context import RunningContext, StepContext
 from generative_ai_workflow.ended import Ended, Scope
 from generative_ai_workflow.exceptions import AbortError, FrameworkError, StepError
 from generative_ai_workflow.hosting import Host
-from generative_ai_workflow.lifecycles import Lifecycles
+from generative_ai_workflow.lifecycles import Lifecycle, Readiness, end_all
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import (
     as_error,
@@ -54,7 +54,7 @@ class Run(Host):
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    __slots__ = ("_began", "_inside", "_lifecycles", "_open", "_traced", "journal", "result", "status")
+    __slots__ = ("_began", "_due", "_inside", "_open", "_traced", "journal", "result", "status")
 
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
@@ -64,7 +64,7 @@ class Run(Host):
         self.result: WorkflowResult | None = None
         self._inside: list[Ended] | None = None
         self._open: list[RunningContext] = []
-        self._lifecycles: Lifecycles | None = None
+        self._due: dict[Lifecycle, Readiness] | None = None
         self.journal: Journal | None = None
         self._began = perf_counter()
         self._traced = recording()
@@ -117,7 +117,7 @@ class Run(Host):
         correlation.set(self.correlation_id)
         self.status = WorkflowStatus.RUNNING
         status, reason = WorkflowStatus.COMPLETED, None
-        shutdown = self.plan.models.shutdown
+        shutdown = self.plan.shutdown.current
         try:
             walk = self._from_the_start() if self.hooks.start else self._walk(self.plan.parts, self)
             if shutdown is not None:
@@ -200,7 +200,7 @@ class Run(Host):
                 if part.when is not None and not part.when(context.roots):
                     end = context.end(StepStatus.SKIPPED, None)
                 else:
-                    value = self._work(part, context) if self._traced or part.has_lifecycle else part.work(context)
+                    value = self._work(part, context) if self._traced or part.lifecycle else part.work(context)
                     if type(value) is CoroutineType or (type(value) is not dict and inspect.isawaitable(value)):
                         value = await value
                     if part.outputs is not None:
@@ -226,11 +226,11 @@ class Run(Host):
                 opened.remove(context)
             else:  # the result was made meanwhile
                 return
-            scope.ends.append(end)
+            scope.take(end)
             if scope is not self:
                 self._keep_inside(end)
-            if end.status is _COMPLETED:
-                scope.names.update(end.output or _EMPTY)
+            if self.supervision is not None and self.supervision.stopping:
+                self.supervision.ended(context)
             if ended:
                 await self._tell_end(end, "its condition is not met")
             if self.abort is not None:
@@ -251,20 +251,22 @@ class Run(Host):
 
     def _take(self, end: Ended, scope: Scope) -> None:
         """Let a step that has ended be known in `scope`."""
-        scope.ends.append(end)
+        scope.take(end)
         if scope is not self:
             self._keep_inside(end)
-        if end.status is _COMPLETED:
-            scope.names.update(end.output or _EMPTY)
 
     def _close_step(self, context: RunningContext, end: Ended) -> None:
         if context in self._open:
             self._open.remove(context)
             self._take(end, context.scope)
+        if self.supervision is not None and self.supervision.stopping:
+            self.supervision.ended(context)
 
     async def _work(self, part: PlannedStep, context: StepContext) -> Any:
-        if part.has_lifecycle:
-            await self._get_ready_for(part)
+        if part.lifecycle is not None:
+            if self._due is None:
+                self._due = {}
+            await part.lifecycle.begin(self._due)
         if not self._traced:
             value = part.work(context)
             return await value if inspect.isawaitable(value) else value
@@ -276,12 +278,6 @@ class Run(Host):
         with telemetry_context(**prompt), span(f"step {part.name}", attributes=attributes):
             value = part.work(context)
             return await value if inspect.isawaitable(value) else value
-
-    async def _get_ready_for(self, part: PlannedStep) -> None:
-        """Call the step's `initialize`, once for all its items in a loop."""
-        if self._lifecycles is None:
-            self._lifecycles = Lifecycles()
-        await self._lifecycles.begin(part)
 
     async def _failed(self, context: RunningContext, part: PlannedStep, error: Exception) -> None:
         end = failed(context.end(StepStatus.FAILED, None), error)
@@ -322,7 +318,7 @@ class Run(Host):
         result, settled = self._closed(status, reason)
         if settled is None:
             return result
-        if settled or self.hooks.ends(status) or self.journal is not None or self._lifecycles is not None:
+        if settled or self.hooks.ends(status) or self.journal is not None or self._due is not None:
             await at_most(self._after_the_end(result, settled), slack)
         return result
 
@@ -384,12 +380,10 @@ class Run(Host):
                 await self._tell_end(end, "an earlier step ended the run")
         if hooks.ends(result.status):
             await hooks.ended(result, self.facts(None))
-        if self._lifecycles is not None:
-            for part, failure in await self._lifecycles.end(ending=self._ending):
+        if self._due is not None:
+            for lifecycle, failure in await end_all(self._due, ending=self._ending):
+                part = next(part for part in self.plan.all_parts if part.lifecycle is lifecycle)
                 self.plan.log.cleanup_failed(part.name, self.facts(part), reason_of(failure))
-
-
-_EMPTY: Mapping[str, Any] = {}
 
 
 def _by_time(end: Ended) -> float:

@@ -64,6 +64,15 @@ class Shutdown:
                 loop.call_soon_threadsafe(run.interrupt)
 
 
+class ShutdownSlot:
+    """What ends the runs of an engine when the program is asked to end, while somebody wants that."""
+
+    __slots__ = ("current",)
+
+    def __init__(self) -> None:
+        self.current: Shutdown | None = None
+
+
 @contextmanager
 def on_signals(shutdown: Shutdown) -> Iterator[None]:
     """Let the signals request `shutdown` within the block; in other threads than the main one nothing is changed."""

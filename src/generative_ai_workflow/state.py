@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from chatmodels.types import ChatResponse, TokenUsage
 from fmf_core.errors import FrameworkError
 from fmf_core.forks import in_forked_child
 from fmf_core.redact import redact
-from fmf_core.value import Value, record
+from fmf_core.value import LateValue, Value, record
 from generative_ai_workflow.by_step import ByStep
-from generative_ai_workflow.exceptions import StepError
+from generative_ai_workflow.exceptions import Code, StepError, WorkflowError
 
 
 class WorkflowStatus(StrEnum):
@@ -95,13 +96,15 @@ class ErrorInfo(Value):
     retryable: bool = False
     attempts: int | None = None
     """How many requests were made before the failure was final, where it was a model call."""
+    where: str = ""
+    """The file and the line that raised it, where that was code of the program."""
 
     @classmethod
     def of(cls, error: BaseException) -> ErrorInfo:
         """The facts of `error`, every known secret blanked."""
         kind = type(error).__name__
         if not _is_whole(error):
-            return cls(kind=kind, message=redact(said(error) or kind))
+            return cls(kind=kind, message=redact(said(error) or kind), where=_place_of(error))
         attempts = error.fields.get("attempts")
         return cls(
             kind=kind,
@@ -112,6 +115,13 @@ class ErrorInfo(Value):
             retryable=error.retryable,
             attempts=attempts if isinstance(attempts, int) else None,
         )
+
+
+def _place_of(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"  # noqa: PTH119 - no path is looked up
 
 
 def reason_of(error: BaseException) -> str:
@@ -158,6 +168,8 @@ class ExecutionMetrics(Value):
     """Milliseconds by step."""
     token_usage_total: TokenUsage | None = None
     step_token_usage: dict[str, TokenUsage] = Field(default_factory=ByStep)
+    cost_usd: float | None = None
+    """What all model calls cost together, in US dollars; `None` where one price is unknown, and without any call."""
     steps_completed: int = 0
     steps_failed: int = 0
     steps_skipped: int = 0
@@ -170,6 +182,7 @@ class ExecutionMetrics(Value):
         ids: dict[str, str] = {}
         statuses: dict[str, StepStatus] = {}
         total: TokenUsage | None = None
+        costs: list[float | None] = []
         for result in results:
             step_id, usage = result.step_id, result.token_usage
             ids[result.name] = step_id
@@ -179,6 +192,8 @@ class ExecutionMetrics(Value):
             if usage is not None:
                 usages[step_id] = usages[step_id] + usage if step_id in usages else usage
                 total = usage if total is None else total + usage
+                costs.append(result.cost_usd)
+        known = [cost for cost in costs if cost is not None]
         counts = Counter(statuses.values())
         return record(
             cls,
@@ -187,6 +202,7 @@ class ExecutionMetrics(Value):
                 "step_durations": ByStep(durations, ids),
                 "token_usage_total": total,
                 "step_token_usage": ByStep(usages, ids),
+                "cost_usd": sum(known) if known and len(known) == len(costs) else None,
                 "steps_completed": counts[StepStatus.COMPLETED],
                 "steps_failed": counts[StepStatus.FAILED],
                 "steps_skipped": counts[StepStatus.SKIPPED],
@@ -194,10 +210,10 @@ class ExecutionMetrics(Value):
         )
 
 
-class WorkflowResult(Value):
+class WorkflowResult(LateValue):
     """What a run leaves behind, however it ended."""
 
-    __slots__ = ("_later",)
+    late = frozenset({"metrics", "created_at", "completed_at", "steps"})
 
     workflow_id: str
     correlation_id: str
@@ -217,46 +233,20 @@ class WorkflowResult(Value):
         """Whether the run completed."""
         return self.status is WorkflowStatus.COMPLETED
 
-    @classmethod
-    def written_later(cls, fields: dict[str, Any], later: Callable[[], dict[str, Any]]) -> WorkflowResult:
-        """The result of a run whose records are made when somebody looks at them, which most callers never do.
+    def raise_for_status(self) -> Self:
+        """This result, when the run completed.
 
-        Args:
-            fields: `workflow_id`, `correlation_id`, `status`, `output` and `error`.
-            later: gives the other fields; called once at most.
+        Raises:
+            WorkflowError: it did not; says how it ended and why.
         """
-        made = record(cls, fields, _RESULT_FIELDS)
-        _put_later(made, later)
-        return made
-
-    # Everything that pydantic does with a record (dumping, comparing, copying, pickling) begins with its `__dict__`.
-    if not TYPE_CHECKING:
-
-        @property
-        def __dict__(self) -> dict[str, Any]:
-            fields = _fields_of(self)
-            try:
-                later = _later_of(self)
-            except AttributeError:  # made by pydantic, with all its fields
-                return fields
-            if later is not None:
-                fields.update(later())
-                _put_later(self, None)
-            return fields
-
-        @__dict__.setter
-        def __dict__(self, fields: dict[str, Any]) -> None:
-            _put_later(self, None)
-            _put_fields(self, fields)
-
-        def __getattr__(self, name: str) -> Any:
-            if name in _LATER:
-                return self.__dict__[name]
-            return super().__getattr__(name)
+        if self.succeeded:
+            return self
+        raise WorkflowError(
+            self.error or f"the run ended as {self.status}",
+            op="workflow.result",
+            code=_CODES.get(self.status, Code.INTERNAL),
+            fields={"status": str(self.status), "correlation_id": self.correlation_id},
+        )
 
 
-_LATER = frozenset({"metrics", "created_at", "completed_at", "steps"})
-_RESULT_FIELDS = set(WorkflowResult.model_fields)
-_slots: Any = {**BaseModel.__dict__, **WorkflowResult.__dict__}
-_later_of, _put_later = _slots["_later"].__get__, _slots["_later"].__set__
-_fields_of, _put_fields = BaseModel.__dict__["__dict__"].__get__, BaseModel.__dict__["__dict__"].__set__
+_CODES = {WorkflowStatus.TIMEOUT: Code.TIMEOUT, WorkflowStatus.CANCELLED: Code.CANCELLED}

@@ -14,6 +14,7 @@ from chatmodels.structured.asking import Answerer, Effort, answer_json
 from chatmodels.structured.telling import RefusedFormats
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.faults import faults_text
+from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from fmf_core.value import Value, record
 from generative_ai_workflow.config import WorkflowConfig
@@ -22,7 +23,7 @@ from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Path, ReferenceText, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepResult, StepStatus
 from generative_ai_workflow.template import Syntax, Template
-from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name, without_generator_exit
+from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
 __all__ = [
     "Example",
@@ -34,6 +35,8 @@ __all__ = [
     "TransformStep",
     "WorkflowStep",
 ]
+
+_log = get_logger("generative_ai_workflow")
 
 
 class TransformStep(BuiltInStep):
@@ -80,7 +83,7 @@ class TransformStep(BuiltInStep):
         return self.transform(names) if self._on_loop else self._in_thread(names)
 
     async def _in_thread(self, names: dict[str, Any]) -> Any:
-        value = await in_thread(without_generator_exit, self.transform, names)
+        value = await in_thread(self.transform, names)
         return await value if inspect.isawaitable(value) else value
 
     def outputs(self, value: Any) -> dict[str, Any]:
@@ -129,7 +132,8 @@ class LLMStep(BuiltInStep):
 
     Args:
         name: the step's name.
-        prompt: a template; `{name}` and `{{ name }}` are filled from input, variables and earlier outputs.
+        prompt: a template; `{name}` and `{{ name }}` are filled from input, variables and earlier outputs. Other braces
+            stay as they are; `{{ a.b }}` and its like are told in a log line, `template.unfilled`.
         provider: the name of a registered provider, or a chat model; default is the workflow's, then the engine's, then
             `openai`.
         model: the model to ask for.
@@ -182,6 +186,7 @@ class LLMStep(BuiltInStep):
             name, {"model": model, "temperature": temperature, "max_tokens": max_tokens, "seed": seed, "stop": stop}
         )
         self.system = None if system_prompt is None else Template(system_prompt, syntax)
+        _warn_of_suspects(name, self.template, self.system)
         self.inputs = {key: compile_value(value) for key, value in (inputs or {}).items()}
         self.examples = tuple(turn for example in examples for turn in self._turns(example))
         self.images = _as_images(name, images)
@@ -347,6 +352,13 @@ def _as_template(name: str, prompt: str | Template, syntax: Syntax) -> Template:
             f"step {name!r}: the prompt must be a non-empty text, got {prompt!r}", op="llm_step.define"
         )
     return Template(prompt, syntax)
+
+
+def _warn_of_suspects(name: str, *templates: Template | None) -> None:
+    found = [suspect for template in templates if template is not None for suspect in template.suspects]
+    if found:
+        text = ", ".join(suspect.text for suspect in found)
+        _log.warning("template.unfilled", step=name, text=text, hint="; ".join(dict.fromkeys(s.hint for s in found)))
 
 
 def _as_provider(name: str, provider: str | ChatModel | None) -> str | ChatModel | None:

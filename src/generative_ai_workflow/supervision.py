@@ -30,7 +30,7 @@ class Interruption(Enum):
 class Supervision(Generic[T]):
     """Watches one walk; nothing is paid for it until `watch` or `stop` is called."""
 
-    __slots__ = ("_given_up", "_in_flight", "_late", "_loop", "_task", "conclusion", "stopping")
+    __slots__ = ("_calls", "_finishing", "_given_up", "_late", "_loop", "_task", "conclusion", "stopping")
 
     def __init__(self) -> None:
         self.conclusion = threading.Lock()
@@ -38,32 +38,44 @@ class Supervision(Generic[T]):
         self.stopping = False
         """Whether the walk is to end: nothing new may begin."""
         self._late = False
-        self._in_flight: set[object] = set()
+        self._calls: dict[object, int] = {}
+        self._finishing: set[object] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[T] | None = None
         self._given_up: asyncio.Future[None] | None = None
 
-    def take_off(self) -> object:
-        """Say that a model call begins; what is returned goes to `land`."""
-        flight = object()
-        self._in_flight.add(flight)
-        return flight
+    def take_off(self, step: object) -> None:
+        """Say that a model call of `step` begins."""
+        self._calls[step] = self._calls.get(step, 0) + 1
 
-    def land(self, flight: object) -> None:
-        """Say that a model call has ended and is counted."""
-        self._in_flight.discard(flight)
-        if self.stopping and not self._in_flight and self._loop is not None:
+    def land(self, step: object) -> None:
+        """Say that a model call of `step` has ended and is counted; what is left of the grace is for the step."""
+        left = self._calls.pop(step, 1) - 1
+        if left:
+            self._calls[step] = left
+        if self.stopping:
+            self._finishing.add(step)
+
+    def ended(self, step: object) -> None:
+        """Say that `step` has ended, while the walk is to end."""
+        self._calls.pop(step, None)
+        self._finishing.discard(step)
+        if not self._calls and not self._finishing and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nothing waits there any more
                 self._loop.call_soon_threadsafe(self._cancel)
 
     def stop(self, grace_s: float) -> None:
-        """End the walk once no call is in flight, after `grace_s` seconds at the latest; to be called on its loop."""
+        """End the walk once the steps have ended whose calls are in flight; to be called on its loop.
+
+        Args:
+            grace_s: how long they may take, in seconds.
+        """
         if self.stopping:
             return
         self.stopping = True
         if self._loop is None:
             return
-        if self._in_flight:
+        if self._calls:
             self._loop.call_later(grace_s, self._cancel)
         else:
             self._cancel()
@@ -89,10 +101,12 @@ class Supervision(Generic[T]):
         try:
             either: set[asyncio.Future[Any]] = {task, self._given_up}
             await asyncio.wait(either, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and not task.cancelled():
-                return task.result()
             if self._stopped():
+                if task.done() and not task.cancelled():
+                    task.exception()
                 return Interruption.LATE if self._late else Interruption.STOPPED
+            if task.done():
+                return Interruption.STOPPED if task.cancelled() else task.result()
             self.expire()
             task.cancel()
             await asyncio.wait({task}, timeout=slack_of(limit))

@@ -15,7 +15,7 @@ from generative_ai_workflow.engine import default_engine
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.input_rules import checked_input
-from generative_ai_workflow.scopes import Given, check_scopes
+from generative_ai_workflow.name_check import Given, check_scopes
 from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id
 from generative_ai_workflow.workflow_step import WorkflowStep
 

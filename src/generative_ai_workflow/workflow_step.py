@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,12 +14,9 @@ from fmf_core.portal import in_thread, run_sync
 from fmf_core.retry import RetryPolicy
 from generative_ai_workflow.charges import Charges
 from generative_ai_workflow.context import StepContext
-from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.state import StepResult, StepStatus, new_id
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 Retry = RetryPolicy | Mapping[str, Any] | int
 """A policy, its keys, or the most attempts."""
@@ -105,17 +102,24 @@ class WorkflowStep(ABC):  # noqa: B024 - one of two methods has to be written, n
 
     async def execute_async(self, context: StepContext) -> StepResult | dict[str, Any]:
         """Do the work."""
-        return await in_thread(without_generator_exit, self.execute, context)
+        return await in_thread(self.execute, context)
 
     def execute(self, context: StepContext) -> StepResult | dict[str, Any]:
         """Do the work, blocking."""
         return run_sync(self.execute_async(context))
 
     def initialize(self) -> Any:  # noqa: B027 - nothing to do unless it is written
-        """Get ready: called before the step's work in every run; may be a coroutine function."""
+        """Get ready: called before the step's work; may be a coroutine function.
+
+        One step serves all runs of its workflow. Of those that are under way at the same time, only the first calls it.
+        """
 
     def cleanup(self) -> Any:  # noqa: B027 - nothing to do unless it is written
-        """Put away what `initialize` got ready, at the end of every run that began it; may be a coroutine function."""
+        """Put away what `initialize` got ready, at the end of the last run that used it; may be a coroutine function.
+
+        Called also where `initialize` failed, and where the run was cancelled or ran out of time; a blocking `execute`
+        may then still be at work in its thread.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -146,18 +150,6 @@ class BuiltInStep(WorkflowStep, ABC):
             response=context.calls[-1] if context.calls else None,
             **Charges.of(context.calls, context.failed_calls)._asdict(),
         )
-
-
-def without_generator_exit(function: Callable[[A], T], argument: A) -> T:
-    """What `function` makes of `argument`, in a thread.
-
-    Raises:
-        StepError: it raised a GeneratorExit, which on its way to the event loop would end the task that awaits it.
-    """
-    try:
-        return function(argument)
-    except GeneratorExit as error:
-        raise StepError("GeneratorExit") from error
 
 
 def check_name(name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from chatmodels.types import ChatRequest, ChatResponse
-from fmf_core.errors import FrameworkError
+from fmf_core.errors import ConfigurationError, FrameworkError
 from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from generative_ai_workflow.exceptions import AbortError
@@ -51,6 +52,8 @@ class Middleware:
     inline: bool = False
     """Whether plain functions run on the event loop instead of in a thread, which saves some 50 microseconds; only for
     hooks that return at once."""
+    is_critical: bool = False
+    """Whether a failure of one of its hooks ends the run as `AbortError` does, for one that must never be passed by."""
     failures_only: bool = False
     """Whether `on_step_end` is told only of steps that failed, and `on_workflow_end` of runs that did not complete."""
 
@@ -103,12 +106,52 @@ HOOKS = (
 )
 
 
+def check_middleware(middleware: Any) -> None:
+    """Refuse what is no middleware.
+
+    Raises:
+        ConfigurationError: it is a class, has no hook at all, or has a hook that is misspelt or takes something else.
+    """
+    kind = type(middleware).__name__
+    if isinstance(middleware, type):
+        raise ConfigurationError(
+            f"middleware {middleware.__name__} is a class", op="engine.use", hint=f"use {middleware.__name__}()"
+        )
+    for name in dir(type(middleware)) if isinstance(middleware, Middleware) else ():
+        meant = get_close_matches(name, HOOKS, n=1, cutoff=0.9)
+        if meant and name not in HOOKS:
+            raise ConfigurationError(f"{kind} has no hook {name!r}", op="engine.use", hint=f"did you mean {meant[0]}?")
+    given = [name for name in HOOKS if callable(getattr(middleware, name, None))]
+    if not given:
+        raise ConfigurationError(
+            f"{middleware!r} is no middleware", op="engine.use", hint=f"it needs one of {', '.join(HOOKS)}"
+        )
+    for name in given:
+        _check_arguments(kind, name, getattr(middleware, name))
+
+
+def _check_arguments(kind: str, name: str, hook: Any) -> None:
+    takes = [parameter for parameter in inspect.signature(getattr(Middleware, name)).parameters if parameter != "self"]
+    try:
+        inspect.signature(hook).bind(*takes)
+    except ValueError:  # written in C
+        return
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{kind}.{name} cannot be called with ({', '.join(takes)}): {error}",
+            op="engine.use",
+            hint=f"write def {name}(self, {', '.join(takes)})",
+        ) from None
+
+
 class Hook(NamedTuple):
     """One hook of one middleware."""
 
     function: Callable[..., Any]
     way: Literal["await", "call", "thread"]
     """How it is called."""
+    is_critical: bool
+    """Whether its failure ends the run."""
 
 
 class Hooks:
@@ -203,7 +246,8 @@ def _hooks(middleware: Sequence[Any], name: str) -> tuple[Hook, ...]:
         if function is not None and getattr(type(one), name, None) is not getattr(Middleware, name):
             inline = getattr(one, "inline", False)
             awaited = inspect.iscoroutinefunction(function)
-            found.append(Hook(function, "await" if awaited else "call" if inline else "thread"))
+            way: Literal["await", "call", "thread"] = "await" if awaited else "call" if inline else "thread"
+            found.append(Hook(function, way, bool(getattr(one, "is_critical", False))))
     return tuple(found)
 
 
@@ -218,8 +262,10 @@ async def _call(hook: Hook, *arguments: Any) -> Any:
         return await answer if answer is not None and inspect.isawaitable(answer) else answer
     except AbortError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook must never cost a result
+    except (Exception, SystemExit) as error:
         _complain(hook, error)
+        if hook.is_critical:
+            raise AbortError(f"{_owner(hook)} failed: {reason_of(error)}", op="middleware.call") from error
         return None
 
 
@@ -233,8 +279,10 @@ def _replaced(current: T, answer: Any, hook: Hook) -> T:
 
 
 def _complain(hook: Hook, error: BaseException) -> None:
-    owner = getattr(hook.function, "__self__", None)
     name = getattr(hook.function, "__name__", "hook")
-    _log.error(
-        "middleware.failed", middleware=type(owner).__name__ if owner else name, hook=name, error=reason_of(error)
-    )
+    _log.error("middleware.failed", middleware=_owner(hook), hook=name, error=reason_of(error))
+
+
+def _owner(hook: Hook) -> str:
+    owner = getattr(hook.function, "__self__", None)
+    return type(owner).__name__ if owner is not None else getattr(hook.function, "__name__", "hook")

@@ -48,6 +48,7 @@ class FailureLog(Middleware):
                 critical=critical,
                 duration_ms=round(result.duration_ms, 3),
                 error=result.error,
+                where=result.error_info.where or None if result.error_info is not None else None,
             )
 
     def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:
@@ -60,9 +61,9 @@ class FailureLog(Middleware):
         }
         if result.status is WorkflowStatus.COMPLETED:
             _log.info("workflow.completed", **fields)
-        elif result.status is WorkflowStatus.CANCELLED:
+        elif result.status is WorkflowStatus.CANCELLED and self._threshold <= 30:
             _log.warning("workflow.cancelled", **fields, error=result.error)
-        elif self._threshold <= 40:
+        elif result.status is not WorkflowStatus.CANCELLED and self._threshold <= 40:
             _log.error(f"workflow.{result.status}", **fields, error=result.error)
 
     def not_kept(self, context: dict[str, Any], reason: str) -> None:

@@ -41,20 +41,21 @@ def test_a_clock_elsewhere_makes_it_late_too() -> None:
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
-def test_stopping_waits_for_flights_within_the_grace(grace: float) -> None:
+def test_stopping_waits_for_steps_with_calls_in_flight_within_the_grace(grace: float) -> None:
     async def go() -> tuple[object, float]:
         supervision = Supervision[str]()
-        flight = supervision.take_off()
+        supervision.take_off("step")
         loop = asyncio.get_running_loop()
         loop.call_later(0.01, supervision.stop, grace)
-        loop.call_later(0.5, supervision.land, flight)
+        loop.call_later(0.3, supervision.land, "step")
+        loop.call_later(0.6, supervision.ended, "step")
         began = time.monotonic()
-        return await supervision.watch(walk(5), None), time.monotonic() - began
+        return await supervision.watch(walk(30), None), time.monotonic() - began
 
     ending, elapsed = run_alone(go())
     assert ending is Interruption.STOPPED
     assert elapsed < 4
-    assert (elapsed > 0.45) is (grace > 0)
+    assert (elapsed > 0.55) is (grace > 0)
 
 
 def test_stopped_before_it_began() -> None:

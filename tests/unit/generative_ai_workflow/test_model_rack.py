@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from generative_ai_workflow import FrameworkConfig, LLMStep, MockLLMProvider, Workflow, WorkflowConfig, WorkflowEngine
-from generative_ai_workflow.calls import ModelRack
+from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.providers.base import LLMRequest
 from generative_ai_workflow.providers.openai import OpenAIProvider
 from peers.scripted_server import Reply, ScriptedServer

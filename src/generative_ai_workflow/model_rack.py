@@ -12,7 +12,6 @@ from chatmodels.wrappers.base import WrappedModel
 from fmf_core.forks import Lock
 from fmf_core.redact import add_secret
 from generative_ai_workflow.config import DEFAULT_PROVIDER, FrameworkConfig
-from generative_ai_workflow.shutdown import Shutdown
 
 _REMEMBERED = 256
 
@@ -30,8 +29,6 @@ class ModelRack:
         self.default = default
         self.to_initialize: set[int] = set()
         """The ids of those models that want to get ready before the first request of a run."""
-        self.shutdown: Shutdown | None = None
-        """What ends the engine's runs when the program is asked to end, while somebody wants that."""
         self._lock = Lock()
         # Keyed by what was registered and not only by its name: a name may come to stand for something else.
         self._named: dict[tuple[str, int, str | None], tuple[Any, ChatModel]] = {}
