@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from chatmodels.json_values import written
-from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_of
+from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_from
 from generative_ai_workflow.exceptions import Code, WorkflowError
 from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowResult
 
@@ -36,16 +36,29 @@ def load_step(name: str, text: str) -> StepResult:
     Raises:
         WorkflowError: another version wrote it.
     """
-    kept = value_of(text)
+    kept = value_from(text)
     return _made(StepResult, {**kept["record"], "output": kept["output"]}, f"the record of step {name!r}")
 
 
-def dump_result(result: WorkflowResult, kept: Mapping[str, str]) -> str:
-    """The end of a run as text.
+class DumpedResult(NamedTuple):
+    """The end of a run as texts."""
 
-    Args:
-        result: what the run left.
-        kept: the texts of the steps that are kept by themselves; those are not written twice.
+    output: str
+    facts: dict[str, Any]
+    steps: dict[str, str]
+
+    def text(self, kept: Mapping[str, str]) -> str:
+        """All of it as one text.
+
+        Args:
+            kept: the texts of the steps that are kept by themselves; those are not written twice.
+        """
+        steps = [[name, None if kept.get(name) == text else text] for name, text in self.steps.items()]
+        return f'{{"output":{self.output},"result":{written({**self.facts, "steps": steps})}}}'
+
+
+def dump_result(result: WorkflowResult) -> DumpedResult:
+    """The end of a run as texts.
 
     Raises:
         WorkflowError: an output would not come back as it is, or holds a known secret.
@@ -53,26 +66,21 @@ def dump_result(result: WorkflowResult, kept: Mapping[str, str]) -> str:
     output = text_of(result.output, what="the output of the run", op="store.end")
     facts = result.model_dump(mode="json", exclude={"output", "steps", "metrics"})
     facts["total_duration_ms"] = result.metrics.total_duration_ms
-    facts["steps"] = []
-    for name, step in result.steps.items():
-        text = dump_step(name, step)
-        facts["steps"].append([name, None if kept.get(name) == text else text])
-    rest = written(facts)
-    refuse_secrets(rest, facts, what="the result of the run", op="store.end")
-    return f'{{"output":{output},"result":{rest}}}'
+    refuse_secrets(written(facts), facts, what="the result of the run", op="store.end")
+    return DumpedResult(output, facts, {name: dump_step(name, step) for name, step in result.steps.items()})
 
 
 def load_result(text: str, kept: Mapping[str, StepResult]) -> WorkflowResult:
     """The end that `dump_result` was given.
 
     Args:
-        text: what it made.
+        text: the text that it made.
         kept: the records of the steps that are kept by themselves.
 
     Raises:
         WorkflowError: another version wrote it.
     """
-    parts = value_of(text)
+    parts = value_from(text)
     facts = parts["result"]
     steps = {name: kept[name] if rest is None else load_step(name, rest) for name, rest in facts.pop("steps")}
     facts |= {

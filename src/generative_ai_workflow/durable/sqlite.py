@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,13 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fmf_core.forks import in_forked_child
+from fmf_core.portal import in_thread
 from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
 from generative_ai_workflow.durable import locks
 from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step
 from generative_ai_workflow.durable.store import KeptRun, RunIdentity, UnfinishedRun, parts_that_differ
-from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_of
-from generative_ai_workflow.durable.writer import Change, Writer
+from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_from
+from generative_ai_workflow.durable.writer import Change, Later, Writer
 from generative_ai_workflow.exceptions import Code, ConfigurationError, WorkflowError
 from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
 
@@ -136,15 +138,21 @@ class SQLiteRunStore:
 
         A run that has completed is given as it is, and needs no end. One that ended otherwise is begun again.
         """
-        text = text_of(run.input_data, what="the input", op="store.begin")
         names = [run.run_id, run.workflow, run.fingerprint]
         refuse_secrets("\n".join(names), names, what="the name of the run or of its workflow", op="store.begin")
         begun = _Begun(run.run_id)
-        change = Change(partial(self._begin, run, text, begun), undo=begun.free, after=partial(self._note, begun))
+        text = Later(partial(text_of, run.input_data, what="the input", op="store.begin"))
+        change = Change(
+            partial(self._begin, run, text, begun),
+            before=text.make,
+            undo=begun.free,
+            after=partial(self._note, begun),
+        )
         try:
             rows, ended = await self._made(change, "begin")
-            steps = {name: load_step(name, record) for name, record in rows}
-            return KeptRun.trusted(steps=steps, result=None if ended is None else load_result(ended, steps))
+            if rows or ended is not None:
+                return await in_thread(_loaded, rows, ended)
+            return KeptRun.trusted(steps={}, result=None)
         except BaseException:
             begun.abandoned = True
             self._drop(begun)
@@ -152,14 +160,14 @@ class SQLiteRunStore:
 
     async def keep(self, run_id: str, name: str, result: StepResult) -> None:
         """Keep the record of a finished step; see `RunStore.keep`. A later one of the same name takes its place."""
-        record = dump_step(name, result)
         begun = self._known(run_id, "keep")
+        record = Later(partial(dump_step, name, result))
 
         def keep(connection: sqlite3.Connection) -> None:
-            if not begun.held or not connection.execute(_KEEP, (name, time(), record, *begun.place)).rowcount:
+            if not begun.held or not connection.execute(_KEEP, (name, time(), record.made, *begun.place)).rowcount:
                 raise _not_begun(run_id, "keep")
 
-        await self._made(Change(keep), "keep")
+        await self._made(Change(keep, before=record.make), "keep")
 
     async def end(self, run_id: str, result: WorkflowResult) -> None:
         """Keep the end of a run and leave it; see `RunStore.end`."""
@@ -171,14 +179,15 @@ class SQLiteRunStore:
                 hint="leave it, and it can be taken up again",
             )
         begun = self._known(run_id, "end")
+        dumped = Later(partial(dump_result, result))
 
         def end(connection: sqlite3.Connection) -> None:
             kept = dict(connection.execute(_STEPS, (begun.number,)).fetchall())
-            facts = (result.status.value, time(), dump_result(result, kept), *begun.place)
+            facts = (result.status.value, time(), dumped.made.text(kept), *begun.place)
             if not begun.held or not connection.execute(_END, facts).rowcount:
                 raise _not_begun(run_id, "end")
 
-        await self._made(Change(end, after=partial(self._drop, begun)), "end")
+        await self._made(Change(end, before=dumped.make, after=partial(self._drop, begun)), "end")
 
     async def leave(self, run_id: str) -> None:
         """Let others take the run up as far as it is kept; nothing happens where it is not begun here."""
@@ -193,20 +202,7 @@ class SQLiteRunStore:
             rows = connection.execute(_UNFINISHED, (workflow,)).fetchall()
             return [(*row, self._lock_file().is_taken(row[0])) for row in rows]
 
-        found = await self._made(Change(look), "list")
-        return [
-            UnfinishedRun.trusted(
-                run_id=run_id,
-                workflow=name,
-                fingerprint=fingerprint,
-                input_data=value_of(text),
-                steps_kept=steps_kept,
-                begun_at=datetime.fromtimestamp(begun, UTC),
-                changed_at=datetime.fromtimestamp(kept or begun, UTC),
-                pid=pid if taken else None,
-            )
-            for _, run_id, name, fingerprint, text, pid, begun, steps_kept, kept, taken in found
-        ]
+        return await in_thread(_listed, await self._made(Change(look), "list"))
 
     async def forget(self, run_id: str) -> bool:
         """Forget a run and all that is kept of it; whether there was one. See `RunStore.forget`."""
@@ -242,11 +238,11 @@ class SQLiteRunStore:
         await self._writer.call(self._close)
 
     def _begin(
-        self, run: RunIdentity, text: str, begun: _Begun, connection: sqlite3.Connection
+        self, run: RunIdentity, text: Later[str], begun: _Begun, connection: sqlite3.Connection
     ) -> tuple[list[tuple[str, str]], str | None]:
         row = connection.execute(_FIND, (run.run_id,)).fetchone()
         if row is None:
-            facts = (run.run_id, run.workflow, run.fingerprint, os.getpid(), time(), text)
+            facts = (run.run_id, run.workflow, run.fingerprint, os.getpid(), time(), text.made)
             number = connection.execute(_BEGIN, facts).lastrowid
             if number is None or not begun.take(self._lock_file(), number):
                 raise _in_use(run.run_id, None, "begin")
@@ -310,6 +306,27 @@ class SQLiteRunStore:
             ) from error
 
 
+def _loaded(rows: Sequence[tuple[str, str]], ended: str | None) -> KeptRun:
+    steps = {name: load_step(name, record) for name, record in rows}
+    return KeptRun.trusted(steps=steps, result=None if ended is None else load_result(ended, steps))
+
+
+def _listed(found: Sequence[tuple[Any, ...]]) -> list[UnfinishedRun]:
+    return [
+        UnfinishedRun.trusted(
+            run_id=run_id,
+            workflow=name,
+            fingerprint=fingerprint,
+            input_data=value_from(text),
+            steps_kept=steps_kept,
+            begun_at=datetime.fromtimestamp(begun, UTC),
+            changed_at=datetime.fromtimestamp(kept or begun, UTC),
+            pid=pid if taken else None,
+        )
+        for _, run_id, name, fingerprint, text, pid, begun, steps_kept, kept, taken in found
+    ]
+
+
 def _let_go(file: locks.LockFile, begun: dict[str, _Begun]) -> None:
     for run in list(begun.values()):
         run.free()
@@ -328,7 +345,7 @@ def _check_identity(run: RunIdentity, workflow: str, fingerprint: str, input_tex
         told = f"was begun by workflow {workflow!r}, not by {run.workflow!r}"
     elif fingerprint != run.fingerprint:
         told = f"was begun when workflow {workflow!r} had other steps"
-    elif names := parts_that_differ(value_of(input_text), run.input_data):
+    elif names := parts_that_differ(value_from(input_text), run.input_data):
         told = f"was begun with another input; not the same: {', '.join(map(repr, names))}"
     else:
         return

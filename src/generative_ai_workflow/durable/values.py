@@ -32,7 +32,7 @@ _INSTEAD: Final = {
 
 
 def text_of(value: Any, *, what: str, op: str) -> str:
-    """`value` as JSON from which `value_of` makes the very same value again.
+    """`value` as JSON from which `value_from` makes the very same value again.
 
     Args:
         value: text, numbers, `True`, `False`, `None`, and lists and dicts of these, the dicts with text keys.
@@ -49,7 +49,7 @@ def text_of(value: Any, *, what: str, op: str) -> str:
     return text
 
 
-def value_of(text: str) -> Any:
+def value_from(text: str) -> Any:
     """The value that `text_of` was given."""
     try:
         return exact(text)

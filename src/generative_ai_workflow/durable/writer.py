@@ -28,6 +28,7 @@ class Change(Generic[T]):
     Args:
         work: gets the connection.
         undo: takes back what `work` did beside the file, where the transaction is taken back.
+        before: called first, in the same thread and outside the transaction; when it raises, nothing is done.
         after: called once it is on the disk.
     """
 
@@ -35,14 +36,26 @@ class Change(Generic[T]):
         self,
         work: Callable[[sqlite3.Connection], T],
         undo: Callable[[], None] | None = None,
+        before: Callable[[], None] | None = None,
         after: Callable[[], None] | None = None,
     ) -> None:
         self.work = work
         self.undo = undo
+        self.before = before
         self.after = after
         self.done = False
         self.result: T | None = None
         self.error: Exception | None = None
+
+    def prepare(self) -> bool:
+        """Do what comes before the transaction; whether it can be begun."""
+        if self.before is not None:
+            try:
+                self.before()
+            except Exception as error:  # noqa: BLE001 - it belongs to who asked for the change
+                self.settle(error)
+                return False
+        return True
 
     def attempt(self, connection: sqlite3.Connection) -> bool:
         """Do it; whether the transaction is still there."""
@@ -70,6 +83,18 @@ class Change(Generic[T]):
         if self.error is None and self.after is not None:
             self.after()
         self.done = True
+
+
+class Later(Generic[T]):
+    """What a change needs, made in the thread that makes the changes."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self.made: T
+
+    def make(self) -> None:
+        """Make it, before the transaction."""
+        self.made = self._function()
 
 
 class Writer:
@@ -119,7 +144,9 @@ class Writer:
                 del self._waiting[:MOST_TOGETHER]
             if not together:
                 return
-            self._commit(together)
+            ready = [one for one in together if one.prepare()]
+            if ready:
+                self._commit(ready)
 
     def _commit(self, changes: list[Change[Any]]) -> None:
         begun: list[Change[Any]] = []

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import weakref
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from time import sleep
 
@@ -26,6 +27,7 @@ from generative_ai_workflow import (
     WorkflowError,
     WorkflowStatus,
 )
+from generative_ai_workflow.durable import sqlite
 from unit.generative_ai_workflow.durable.children import Child, ended, identity, step, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -99,6 +101,28 @@ class TestRuns:
                 await store.keep("r", "b", step("b"))
 
         wait_for(work())
+
+    def test_records_are_written_and_read_in_other_threads_than_that_of_the_event_loop(self, store, monkeypatch):
+        threads = {}
+        for name in ("text_of", "dump_step", "dump_result", "load_step", "load_result", "value_from"):
+
+            def watched(name, real, *args, **more):
+                threads[name] = threading.get_ident()
+                return real(*args, **more)
+
+            monkeypatch.setattr(sqlite, name, partial(watched, name, getattr(sqlite, name)))
+
+        async def work():
+            await store.begin(identity("other"))
+            await store.begin(identity("r"))
+            await store.keep("r", "a", step("a", x=1))
+            await store.end("r", ended("r", DONE, {"a": step("a", x=1)}, x=1))
+            await store.begin(identity("r"))
+            await store.unfinished()
+            return threading.get_ident()
+
+        assert wait_for(work()) not in threads.values()
+        assert len(threads) == 6
 
     @pytest.mark.parametrize("status", ["failed", "cancelled", "timeout"])
     def test_a_run_that_ended_otherwise_goes_on_with_what_was_kept(self, store, status):

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from fmf_core.redact import add_secret
 from generative_ai_workflow import WorkflowError
-from generative_ai_workflow.durable.values import MOST_DIGITS, text_of, value_of
+from generative_ai_workflow.durable.values import MOST_DIGITS, text_of, value_from
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 LEAVES = (
@@ -44,7 +44,7 @@ ODD = st.recursive(
 
 
 def kept(value):
-    return value_of(text_of(value, what="output", op="store.keep"))
+    return value_from(text_of(value, what="output", op="store.keep"))
 
 
 def refused(value):
@@ -66,7 +66,7 @@ def test_whatever_it_is_it_comes_back_as_it_was_or_is_refused(value):
         text = text_of(value, what="output", op="store.keep")
     except WorkflowError:
         return
-    assert repr(value_of(text)) == repr(value)
+    assert repr(value_from(text)) == repr(value)
 
 
 @pytest.mark.parametrize(
