@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakValueDictionary
 
 from chatmodels.types import ChatRequest, ChatResponse, Message, Part, TextPart, ToolCall
 from fmf_core.errors import ConfigurationError
+from fmf_core.forks import Lock
 from fmf_core.portal import in_thread
 from fmf_core.pseudonyms import Pseudonyms, hide_values, restore_values
 from generative_ai_workflow.exceptions import AbortError
@@ -21,13 +23,28 @@ LONG = 4_000
 _sent: ContextVar[Mapping[int, frozenset[str]]] = ContextVar("generative_ai_workflow.pseudonyms", default={})  # noqa: B039
 
 
+# The tables of the runs that began in this context.
+_kept: ContextVar[tuple[_Table, ...]] = ContextVar("generative_ai_workflow.pseudonyms.tables", default=())
+
+
+class _Table:
+    """The pseudonyms of a run, or of several that share an id."""
+
+    __slots__ = ("__weakref__", "names", "runs")
+
+    def __init__(self, names: Pseudonyms) -> None:
+        self.names = names
+        self.runs = 0
+
+
 class PseudonymMiddleware(Middleware):
     """Models get `[EMAIL_1]` instead of an address; steps get answers with the address in its place.
 
     Prompt, system prompt, all messages and the arguments of tool calls are searched as by `find_pii`. What an answer
     says, and the arguments of the tools that it asks for, are restored; only tokens that were in its own request count.
-    Each run has a table of its own, which lives in memory until the run has ended. When anything fails here nothing is
-    sent: the run ends as FAILED.
+    Each run has a table of its own, which lives in memory until the run has ended; runs that share a `correlation_id`
+    at the same time share one. When anything fails here the run ends as FAILED: nothing is sent, and no answer goes on
+    with tokens in it.
 
     Use it last, so that what other middleware adds to a request is seen too. Pictures, addresses of pictures, schemas
     and descriptions of tools go out as they are.
@@ -52,7 +69,9 @@ class PseudonymMiddleware(Middleware):
         self._kinds = kinds
         self._known = {kind: tuple(values) for kind, values in (known or {}).items()}
         self._inputs = dict(inputs or {})
-        self._tables: dict[str, Pseudonyms] = {}
+        self._lock = Lock()
+        # A run's own context keeps its table: where nobody says that it has ended, the table goes with it.
+        self._tables: WeakValueDictionary[str, _Table] = WeakValueDictionary()
         made = self._made()
         for kind in self._inputs.values():
             made.add(kind)
@@ -60,7 +79,7 @@ class PseudonymMiddleware(Middleware):
     async def on_workflow_start(self, workflow_id: str, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Take what the inputs of the run say is personal."""
         try:
-            names = self._table(context)
+            names = self._begun(context["correlation_id"]).names
             for name, kind in self._inputs.items():
                 names.add(kind, *_texts(context.get("input_data", {}).get(name)))
         except Exception as error:
@@ -69,32 +88,49 @@ class PseudonymMiddleware(Middleware):
     async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> ChatRequest:
         """The request with tokens in the places of personal data."""
         try:
-            names = self._table(context)
+            names = self._names(context)
             long = sum(len(message.text) for message in request.messages) > LONG
             hidden = await in_thread(_hidden, names, request) if long else _hidden(names, request)
             _sent.set({**_sent.get(), id(self): _tokens(names, hidden)})
+        except AbortError:
+            raise
         except Exception as error:
             raise self._refusal("personal data could not be replaced, so nothing was sent", error) from error
         return hidden
 
     async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse:
         """The answer with personal data in the places of tokens."""
-        names = self._tables.get(context["correlation_id"])
-        if names is None:  # the run has ended meanwhile
-            return response
+        names = self._names(context)
         only = _sent.get().get(id(self))
         if len(response.content) > LONG:
             return await in_thread(_restored, names, response, only)
         return _restored(names, response, only)
 
     async def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:  # noqa: ARG002
-        """Forget the table of the run."""
-        self._tables.pop(context["correlation_id"], None)
+        """Forget the table of the run, unless another run of that id still uses it."""
+        with self._lock():
+            table = self._tables.get(context["correlation_id"])
+            if table is None:
+                return
+            table.runs -= 1
+            if table.runs <= 0:
+                del self._tables[context["correlation_id"]]
+        _kept.set(tuple(other for other in _kept.get() if other is not table))
 
-    def _table(self, context: dict[str, Any]) -> Pseudonyms:
-        # `setdefault` is atomic: two calls at once get the same table.
-        run = context["correlation_id"]
-        return self._tables.get(run) or self._tables.setdefault(run, self._made())
+    def _begun(self, run: str) -> _Table:
+        with self._lock():
+            table = self._tables.get(run)
+            if table is None:
+                self._tables[run] = table = _Table(self._made())
+            table.runs += 1
+        _kept.set((*_kept.get(), table))
+        return table
+
+    def _names(self, context: dict[str, Any]) -> Pseudonyms:
+        table = self._tables.get(context["correlation_id"])
+        if table is None:
+            raise AbortError("pseudonyms: the table of the run is gone: the run, or one of the same id, has ended")
+        return table.names
 
     def _made(self) -> Pseudonyms:
         return Pseudonyms(self._kinds, self._known)

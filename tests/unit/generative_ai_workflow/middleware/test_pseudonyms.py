@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, TextPart, ToolCall
 from generative_ai_workflow import (
+    AbortError,
     ConfigurationError,
     LLMProvider,
     LLMStep,
@@ -20,6 +23,7 @@ from generative_ai_workflow import (
     WorkflowStep,
 )
 
+T = TypeVar("T")
 MAIL, OTHER = "ann@example.org", "bob@example.org"
 
 
@@ -51,6 +55,11 @@ class Asking(WorkflowStep):
     async def execute_async(self, context: StepContext) -> dict[str, object]:
         answers = await asyncio.gather(*(context.ask(request, self.model) for request in self.requests))
         return {"answers": answers}
+
+
+def run_alone(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner() as runner:
+        return runner.run(work)
 
 
 def run(workflow: Workflow, data: dict | None = None, **settings: object):
@@ -131,7 +140,7 @@ def test_all_calls_of_a_run_share_a_table_and_runs_do_not():
     assert [request.prompt for request in model.requests] == ["[EMAIL_1] [EMAIL_2]", "[EMAIL_2]"]
     assert engine.run(workflow, {"x": OTHER, "y": OTHER}).output["a"] == f"{OTHER} {OTHER}"
     assert model.requests[-1].prompt == "[EMAIL_1]"
-    assert middleware._tables == {}
+    assert dict(middleware._tables) == {}
 
 
 def test_many_runs_at_once_mix_nothing_up():
@@ -184,9 +193,9 @@ def test_an_answer_that_comes_after_the_end_of_its_run_leaves_nothing_behind():
     middleware = PseudonymMiddleware()
     usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model="m", provider="p")
     answer = ChatResponse(content="[EMAIL_1]", model="m", usage=usage)
-    with asyncio.Runner() as runner:
-        assert runner.run(middleware.after_llm_call(answer, {"correlation_id": "gone"})) is answer
-    assert middleware._tables == {}
+    with pytest.raises(AbortError, match="has ended"):
+        run_alone(middleware.after_llm_call(answer, {"correlation_id": "gone"}))
+    assert dict(middleware._tables) == {}
 
 
 def test_what_other_middleware_adds_before_is_hidden_too():
@@ -208,3 +217,58 @@ def test_two_of_them_do_not_confuse_each_other():
     assert engine.run(Workflow([LLMStep("a", "{x}", provider=model)]), {"x": text}).output["a"] == text
     assert "2671" not in model.sent
     assert MAIL not in model.sent
+
+
+class Meeting(WorkflowStep):
+    """Waits until as many runs as it was told of are in it, and longer where the input says so."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__("meet")
+        self.together, self.go_on = asyncio.Barrier(runs), asyncio.Event()
+
+    async def execute_async(self, context: StepContext) -> dict[str, object]:
+        await self.together.wait()
+        if context.input_data.get("late"):
+            await self.go_on.wait()
+        return {}
+
+
+def test_of_two_runs_at_once_under_one_id_the_later_one_keeps_its_table():
+    async def go() -> tuple[str, str, dict]:
+        meeting, middleware = Meeting(2), PseudonymMiddleware()
+        engine = WorkflowEngine().use(middleware)
+        workflow = Workflow([meeting, LLMStep("a", "to {x}", provider=Echo())])
+        late = asyncio.create_task(engine.run_async(workflow, {"x": MAIL, "late": True}, correlation_id="same"))
+        first = await engine.run_async(workflow, {"x": OTHER}, correlation_id="same")
+        meeting.go_on.set()
+        return first.output["a"], (await late).output["a"], dict(middleware._tables)
+
+    assert run_alone(go()) == (f"to {OTHER}", f"to {MAIL}", {})
+
+
+def test_an_answer_never_goes_on_with_tokens_whose_table_is_gone():
+    middleware = PseudonymMiddleware()
+
+    def answer(request: ChatRequest) -> str:
+        middleware._tables.clear()
+        return request.prompt
+
+    workflow = Workflow([LLMStep("a", "to {x}", provider=Echo(answer))])
+    result = WorkflowEngine().use(middleware).run(workflow, {"x": MAIL})
+    assert result.status == "failed"
+    assert "the table of the run is gone" in result.error
+
+
+def test_a_table_goes_with_its_run_where_nobody_says_that_it_has_ended():
+    async def begin(middleware: PseudonymMiddleware) -> None:
+        await middleware.on_workflow_start("w", {"correlation_id": "r", "input_data": {}})
+        assert len(middleware._tables) == 1
+
+    async def go() -> int:
+        middleware = PseudonymMiddleware()
+        await asyncio.create_task(begin(middleware))
+        await asyncio.sleep(0)  # the event loop holds a task until the one that waited for it has gone on
+        gc.collect()
+        return len(middleware._tables)
+
+    assert run_alone(go()) == 0
