@@ -6,8 +6,6 @@ import asyncio
 import atexit
 import concurrent.futures.thread as _needed_in_the_end  # noqa: F401 - cannot be imported once the main thread has ended
 import contextlib
-import errno
-import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,6 +15,7 @@ from typing import Any
 
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
+from fmf_core.open_files import can_open
 from fmf_core.threads import ThreadPool
 
 THREADS = 128
@@ -31,7 +30,7 @@ INTERRUPT_GRACE_S = 5.0
 MOST_WAIT_FOR_FILES_S = 10.0
 """How long the first call waits for the descriptors of the loop, in seconds."""
 LOOP_FILES = 3
-"""The descriptors of an event loop: its selector and its wake-up pipe."""
+"""The descriptors of an event loop: its selector and its wake-up pipe. One that lacks some leaves the others open."""
 
 
 class Background:
@@ -205,7 +204,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         FrameworkError: none was closed in time.
     """
     deadline = time.monotonic() + MOST_WAIT_FOR_FILES_S
-    while not has_descriptors():
+    while not can_open(LOOP_FILES):
         if time.monotonic() > deadline:
             raise FrameworkError(
                 f"no event loop: too many files are open, and none was closed within {MOST_WAIT_FOR_FILES_S:g} s",
@@ -215,20 +214,6 @@ def _new_loop() -> asyncio.AbstractEventLoop:
             )
         time.sleep(0.02)
     return asyncio.new_event_loop()
-
-
-def has_descriptors() -> bool:
-    """Whether there are as many as a loop opens; one that cannot be made whole would leave some of them open."""
-    held: list[int] = []
-    try:
-        while len(held) < LOOP_FILES:
-            held.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno not in (errno.EMFILE, errno.ENFILE)
-    finally:
-        for number in held:
-            os.close(number)
-    return True
 
 
 async def _limited(outcome: Awaitable[Any], limit_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What a forked child must not take over from its parent begins anew there: one hook for the whole house."""
+"""What a forked child must not take over from its parent begins anew there: one hook for all but SQLite files."""
 
 from __future__ import annotations
 

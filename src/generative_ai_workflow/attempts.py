@@ -15,8 +15,8 @@ from generative_ai_workflow.state import StepResult, StepStatus
 
 Work = Callable[[StepContext], Any]
 
-FINAL = frozenset({Code.AUTH, Code.BUDGET, Code.CANCELLED})
-"""What another attempt cannot mend."""
+# What another attempt cannot mend.
+_FINAL = frozenset({Code.AUTH, Code.BUDGET, Code.CANCELLED})
 
 
 def with_attempts(work: Work, retry: RetryPolicy | None, timeout: float | None) -> Work:
@@ -64,4 +64,4 @@ async def _once(work: Work, context: StepContext, timeout: float | None) -> Any:
 def _is_final(error: Exception) -> bool:
     if isinstance(error, AbortError | ConfigurationError):
         return True
-    return isinstance(error, FrameworkError) and error.code in FINAL
+    return isinstance(error, FrameworkError) and error.code in _FINAL

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import threading
 
-from fmf_core.background import has_descriptors
+from fmf_core.background import LOOP_FILES
 from fmf_core.logs import correlation
+from fmf_core.open_files import can_open
 from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
@@ -45,7 +46,7 @@ def _give_up(run: Run, handle: WorkflowHandle, limit: float) -> WorkflowResult:
 
     def conclude() -> None:
         correlation.set(run.correlation_id)
-        if not has_descriptors():
+        if not can_open(LOOP_FILES):
             return
         with asyncio.Runner() as runner:
             runner.run(run.conclude(WorkflowStatus.TIMEOUT, run.lateness(limit), slack_of(limit)))

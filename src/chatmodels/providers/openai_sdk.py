@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from chatmodels.transport.descriptors import LOOK_AGAIN_S, come_from_lack
+from chatmodels.transport.descriptors import PROBE_S, come_from_lack
 from chatmodels.transport.seam import (
     MAX_REPLY_BYTES,
     OpenReply,
@@ -110,7 +110,7 @@ class SdkTransport:
             except openai.APIConnectionError as error:
                 if not come_from_lack(error):
                     raise
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(PROBE_S)
 
     def _opening(self, outgoing: Outgoing) -> Any:
         if outgoing.body is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import time
 import weakref
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf_core.forks import Lock, in_forked_child
+from fmf_core.open_files import OUT_OF_FILES, can_open
 
 if TYPE_CHECKING:
     from chatmodels.transport.address import Origin
@@ -25,11 +25,10 @@ MOST_KEPT = 4
 """Of a small limit one part in this many is left to everything else."""
 STALLED_S = 1.0
 """After this time in which nothing came free, half of what is left to everything else may be used."""
-LOOK_AGAIN_S = 0.25
+PROBE_S = 0.25
 """How often who waits looks by itself, in seconds: nobody says when other code closes a file."""
 FAIR_S = 1.0
 """How long who waits first lets those go before who can use the very connection that came free, in seconds."""
-OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 resource: Any = import_module("resource") if find_spec("resource") else None
@@ -49,7 +48,7 @@ class Holder(Protocol):
         ...
 
 
-class Waiting:
+class QueuedCall:
     """One call that waits for a descriptor, or for a connection to its server."""
 
     __slots__ = ("future", "holder", "loop", "origin", "since")
@@ -87,7 +86,7 @@ class Descriptors:
         in_forked_child(self._renew)
 
     def _renew(self) -> None:
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: deque[QueuedCall] = deque()
         """Who waits, the first one first."""
         self._holders: weakref.WeakSet[Holder] = weakref.WeakSet()
         self._opening = 0
@@ -115,7 +114,7 @@ class Descriptors:
         with self._lock():
             self._opening = max(0, self._opening - 1)
 
-    def wait(self, waiting: Waiting, *, again: bool) -> None:
+    def wait(self, waiting: QueuedCall, *, again: bool) -> None:
         """Put a call into the queue; `again`: it has waited before, and takes its old place."""
         with self._lock():
             later = (place for place, other in enumerate(self.waiting) if other.since > waiting.since)
@@ -125,7 +124,7 @@ class Descriptors:
             if holder.make_room():
                 break
 
-    def forget(self, waiting: Waiting) -> None:
+    def forget(self, waiting: QueuedCall) -> None:
         """Take a call out of the queue."""
         with self._lock(), suppress(ValueError):
             self.waiting.remove(waiting)
@@ -148,7 +147,7 @@ class Descriptors:
                 self.waiting.remove(found)
         return found is not None and (found.call() or self.call_one_of(holder))
 
-    def heir(self, holder: Holder, origin: Origin) -> Waiting | None:
+    def heir(self, holder: Holder, origin: Origin) -> QueuedCall | None:
         """Who gets a connection of `holder` to `origin`; nobody when others have waited too long for one of theirs."""
         now = time.monotonic()
         with self._lock():
@@ -197,7 +196,7 @@ def lacks_descriptors(error: BaseException) -> bool:
     if error.errno in OUT_OF_FILES or any(f"[Errno {number}]" in str(error) for number in OUT_OF_FILES):
         return True
     # Name look-ups and OpenSSL open files and do not say why they could not; a refused connection says so.
-    return type(error) is not OSError and not isinstance(error, ConnectionError | TimeoutError) and are_used_up()
+    return type(error) is not OSError and not isinstance(error, ConnectionError | TimeoutError) and not can_open()
 
 
 def come_from_lack(error: BaseException) -> bool:
@@ -213,15 +212,6 @@ def come_from_lack(error: BaseException) -> bool:
         seen.append(one)
         found += [one.__cause__, one.__context__, *one.args, getattr(one, "reason", None)]
         found += getattr(one, "exceptions", ())
-    return False
-
-
-def are_used_up() -> bool:
-    """Whether no file can be opened now."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno in OUT_OF_FILES
     return False
 
 

@@ -12,12 +12,12 @@ from functools import cache, partial
 
 from chatmodels.transport.address import Target
 from chatmodels.transport.connection import Connection
-from chatmodels.transport.descriptors import OUT_OF_FILES
 from chatmodels.transport.exchange import Exchange, OpenExchange, WholeExchange
 from chatmodels.transport.pool import Pool
 from chatmodels.transport.seam import OpenReply, Outgoing, Reply, Timeouts, UnsentFault, unwritable
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
+from fmf_core.open_files import OUT_OF_FILES
 
 
 class HttpTransport:

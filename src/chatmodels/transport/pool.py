@@ -13,7 +13,7 @@ from math import inf
 
 from chatmodels.transport.address import Origin
 from chatmodels.transport.connection import Connection
-from chatmodels.transport.descriptors import LOOK_AGAIN_S, Waiting, descriptors, lacks_descriptors
+from chatmodels.transport.descriptors import PROBE_S, QueuedCall, descriptors, lacks_descriptors
 from chatmodels.transport.dial import dial, no_descriptors, unreachable
 from chatmodels.transport.seam import Timeouts, late
 from fmf_core.portal import in_thread
@@ -187,10 +187,10 @@ class Pool:
         if patience is not None and descriptors.stalled_s(since) > patience:
             descriptors.call_next()
             raise no_descriptors(origin, patience)
-        waiting = Waiting(self._loop, self, origin, since)
+        waiting = QueuedCall(self._loop, self, origin, since)
         descriptors.wait(waiting, again=again)
         if self._look is None:
-            self._look = self._loop.call_later(LOOK_AGAIN_S, self._look_again)
+            self._look = self._loop.call_later(PROBE_S, self._look_again)
         try:
             connection = await waiting.future
         except BaseException:
@@ -201,7 +201,7 @@ class Pool:
             return None
         return connection
 
-    def _give_up(self, waiting: Waiting) -> None:
+    def _give_up(self, waiting: QueuedCall) -> None:
         """What the call gives up, or was about to get, is somebody else's."""
         descriptors.forget(waiting)
         connection = None if waiting.future.cancelled() else waiting.future.result()
@@ -212,7 +212,7 @@ class Pool:
     def _look_again(self) -> None:
         self._look = None
         if descriptors.call_one_of(self):
-            self._look = self._loop.call_later(LOOK_AGAIN_S, self._look_again)
+            self._look = self._loop.call_later(PROBE_S, self._look_again)
 
     def make_room(self) -> bool:
         """Close a connection that nobody uses, from any thread; whether there is one."""

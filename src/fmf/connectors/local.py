@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ from fmf.connectors.globs import GlobSet
 from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
+from fmf_core.open_files import OUT_OF_FILES
 
 LINK_OUTSIDE = "links that leave the root"
 LINK_NOWHERE = "links that lead nowhere"
@@ -119,7 +119,7 @@ class LocalConnector:
         return path
 
     def _fail(self, ref: ResourceRef, error: OSError) -> NoReturn:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
+        if error.errno in OUT_OF_FILES:
             raise ConnectorError(
                 f"{ref.uri} cannot be opened: the process has as many files open as it may",
                 op="local.open",

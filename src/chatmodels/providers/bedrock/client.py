@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from chatmodels.json_values import is_too_deep
 from chatmodels.providers.bedrock.errors import LateError, UnusableError
 from chatmodels.providers.bedrock.line import Line, make_cuttable, using
-from chatmodels.transport.descriptors import LOOK_AGAIN_S, come_from_lack
+from chatmodels.transport.descriptors import PROBE_S, come_from_lack
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import OwnThreads
 from fmf_core.redact import add_secret
@@ -280,7 +280,7 @@ def _is_to_wait(line: Line, error: Exception) -> bool:
     """Whether a call failed because too many files are open, and is still wanted; waits a little in that case."""
     if line.is_cut or not come_from_lack(error):
         return False
-    time.sleep(LOOK_AGAIN_S)
+    time.sleep(PROBE_S)
     return not line.is_cut
 
 

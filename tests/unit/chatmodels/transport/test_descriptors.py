@@ -21,7 +21,7 @@ from chatmodels.transport.descriptors import (
     FAIR_S,
     KEPT,
     Descriptors,
-    Waiting,
+    QueuedCall,
     come_from_lack,
     lacks_descriptors,
 )
@@ -94,7 +94,7 @@ def test_who_came_first_goes_first_and_who_gave_up_is_passed_over() -> None:
         descriptors, some = Descriptors(), Some(holds=True)
         descriptors.add(some)
         loop = asyncio.get_running_loop()
-        calls = [Waiting(loop, some, HERE, 0.0) for _ in range(4)]
+        calls = [QueuedCall(loop, some, HERE, 0.0) for _ in range(4)]
         for waiting in calls:
             descriptors.wait(waiting, again=False)
         assert some.asked == 4
@@ -112,10 +112,10 @@ def test_who_came_first_goes_first_and_who_gave_up_is_passed_over() -> None:
 
 
 def test_a_call_whose_loop_was_closed_keeps_nobody_waiting() -> None:
-    async def make(some: Some) -> Waiting:
-        return Waiting(asyncio.get_running_loop(), some, HERE, 0.0)
+    async def make(some: Some) -> QueuedCall:
+        return QueuedCall(asyncio.get_running_loop(), some, HERE, 0.0)
 
-    async def go(gone: Waiting, some: Some) -> None:
+    async def go(gone: QueuedCall, some: Some) -> None:
         descriptors = Descriptors()
         mine = await make(some)
         descriptors.wait(gone, again=False)
@@ -135,8 +135,8 @@ def test_a_connection_goes_to_who_can_use_it_unless_others_have_waited_long() ->
 
         descriptors, some = Descriptors(), Some()
         loop, now = asyncio.get_running_loop(), time.monotonic()
-        first = Waiting(loop, Some(), THERE, now)
-        second, third = Waiting(loop, some, HERE, now), Waiting(loop, some, HERE, now)
+        first = QueuedCall(loop, Some(), THERE, now)
+        second, third = QueuedCall(loop, some, HERE, now), QueuedCall(loop, some, HERE, now)
         for waiting in (first, second, third):
             descriptors.wait(waiting, again=False)
         assert descriptors.heir(some, HERE) is second
@@ -366,7 +366,7 @@ def test_after_a_fork_nobody_waits_and_nothing_is_ours(limit: list[int]) -> None
     async def go() -> Any:
         descriptors, some = Descriptors(), Some(holds=True)
         descriptors.add(some)
-        descriptors.wait(Waiting(asyncio.get_running_loop(), some, HERE, 0.0), again=False)
+        descriptors.wait(QueuedCall(asyncio.get_running_loop(), some, HERE, 0.0), again=False)
         descriptors.enter()
         child = os.fork()
         if child == 0:
