@@ -161,7 +161,7 @@ class StepResult(Value):
 
 
 class ExecutionMetrics(Value):
-    """A run in numbers; what is kept by step is found by the step's id and by its name."""
+    """A run in numbers; what is kept by step is found by its id, summed over all items of a loop, and by each name."""
 
     total_duration_ms: float = 0.0
     step_durations: dict[str, float] = Field(default_factory=ByStep)
@@ -177,20 +177,17 @@ class ExecutionMetrics(Value):
     @classmethod
     def of(cls, results: Iterable[StepResult], total_duration_ms: float = 0.0) -> ExecutionMetrics:
         """Add up `results`; of several under one name, the last says how the step ended."""
-        durations: dict[str, float] = {}
-        usages: dict[str, TokenUsage] = {}
-        ids: dict[str, str] = {}
+        durations, usages = ByStep(), ByStep()
         statuses: dict[str, StepStatus] = {}
         total: TokenUsage | None = None
         costs: list[float | None] = []
         for result in results:
-            step_id, usage = result.step_id, result.token_usage
-            ids[result.name] = step_id
+            usage = result.token_usage
             statuses[result.name] = result.status
             if result.status is not StepStatus.SKIPPED:
-                durations[step_id] = durations.get(step_id, 0.0) + result.duration_ms
+                durations.add(result.step_id, result.name, result.duration_ms)
             if usage is not None:
-                usages[step_id] = usages[step_id] + usage if step_id in usages else usage
+                usages.add(result.step_id, result.name, usage)
                 total = usage if total is None else total + usage
                 costs.append(result.cost_usd)
         known = [cost for cost in costs if cost is not None]
@@ -199,9 +196,9 @@ class ExecutionMetrics(Value):
             cls,
             {
                 "total_duration_ms": total_duration_ms,
-                "step_durations": ByStep(durations, ids),
+                "step_durations": durations,
                 "token_usage_total": total,
-                "step_token_usage": ByStep(usages, ids),
+                "step_token_usage": usages,
                 "cost_usd": sum(known) if known and len(known) == len(costs) else None,
                 "steps_completed": counts[StepStatus.COMPLETED],
                 "steps_failed": counts[StepStatus.FAILED],
