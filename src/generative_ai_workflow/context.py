@@ -108,6 +108,11 @@ class StepContext:
         return self._part
 
     @property
+    def is_over(self) -> bool:
+        """Whether the step has ended, so that nothing may be asked for it any more."""
+        return False
+
+    @property
     def scope(self) -> Scope:
         """What the step sees, and where the steps inside it leave what they make."""
         return self._scope
@@ -248,10 +253,11 @@ class RunningContext(StepContext):
         scope: what it sees.
     """
 
-    __slots__ = ("_began",)
+    __slots__ = ("_began", "_is_over")
 
     def __init__(self, host: StepHost, part: Place, scope: Scope) -> None:
         self._began = perf_counter()
+        self._is_over = False
         self._host = host
         self._part = part
         self._scope = scope
@@ -259,9 +265,15 @@ class RunningContext(StepContext):
         self._failed_calls = None
         self._outputs = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the step has ended."""
+        return self._is_over
+
     def end(self, status: StepStatus, output: dict[str, Any] | None) -> Ended:
         """What is kept of the step, which ends now."""
         scope = self._scope
+        self._is_over = True
         # Not Ended(...): a named tuple is made by a function in Python, which takes five times as long.
         end: Ended = _new_tuple(
             Ended,

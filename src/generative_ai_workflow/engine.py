@@ -261,10 +261,13 @@ def _concurrency(given: int | None, plan: WorkflowPlan, op: str) -> int:
 def _limit(timeout: float | None, plan: WorkflowPlan) -> float | None:
     if timeout is None:
         return plan.config.timeout
-    if type(timeout) not in (int, float) or not timeout > 0:
+    if type(timeout) not in (int, float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(f"timeout must be a positive number of seconds, got {timeout!r}", op="workflow.run")
-    return float(timeout)
+    return float(timeout) if timeout < LONGEST_LIMIT_S else None
 
+
+LONGEST_LIMIT_S = 1e8
+"""A time limit beyond this, which is three years, is none: the system cannot wait so long."""
 
 _engines: dict[int, WorkflowEngine] = {}
 _REMEMBERED = 32

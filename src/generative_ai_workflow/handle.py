@@ -129,8 +129,10 @@ class WorkflowHandle:
             if self._run.result is not None:
                 self.settle(self._run.result)
             elif not self._future.done():
+                self._run.status = WorkflowStatus.FAILED
                 self._future.set_exception(error)
-            raise
+            if not isinstance(error, Exception):
+                raise
 
     def settle(self, result: WorkflowResult) -> None:
         """Give the waiting ones their result; done by the engine."""

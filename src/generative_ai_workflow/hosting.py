@@ -8,7 +8,7 @@ from typing import Any
 
 from chatmodels.iface import ChatModel
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
-from fmf_core.errors import FrameworkError
+from fmf_core.errors import ConfigurationError, FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.context import StepContext
@@ -18,6 +18,19 @@ from generative_ai_workflow.observability.run_log import reads
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.state import new_id
 from generative_ai_workflow.supervision import Supervision
+
+
+def checked_id(correlation_id: Any) -> str:
+    """The id of a run that a caller gave.
+
+    Raises:
+        ConfigurationError: it is no text, or one that cannot be written down.
+    """
+    if isinstance(correlation_id, str) and correlation_id.isprintable():
+        return correlation_id
+    raise ConfigurationError(
+        f"correlation_id must be a printable text, got {correlation_id!r}", op="workflow.run", hint="or leave it out"
+    )
 
 
 class Host(Scope):
@@ -32,7 +45,7 @@ class Host(Scope):
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    __slots__ = ("_ready", "abort", "correlation_id", "hooks", "input_data", "plan", "supervision")
+    __slots__ = ("_ready", "abort", "correlation_id", "hooks", "input_data", "is_over", "plan", "supervision")
 
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
@@ -40,11 +53,13 @@ class Host(Scope):
         self.plan = plan
         self.input_data = plan.check(input_data)
         super().__init__({**plan.config.variables, **self.input_data})
-        self.correlation_id = correlation_id or new_id()
+        self.correlation_id = checked_id(correlation_id) if correlation_id else new_id()
         self.supervision: Supervision[None] | None = None
         self.abort: AbortError | None = None
         """What a hook ended the run with; a step that catches everything must not undo it."""
-        self._ready: set[int] | None = None
+        self._ready: dict[int, asyncio.Future[None]] | None = None
+        self.is_over = False
+        """Whether there is a result, so that nothing may be asked any more."""
         if reads(plan.level):
             self.hooks = plan.logged_hooks
             plan.log.pending(self.facts(None))
@@ -80,7 +95,7 @@ class Host(Scope):
         }
         if place is not None:
             facts.update(step=place.name, step_id=place.step_id)
-            facts["metadata"] = place.metadata if isinstance(place, PlannedStep) else {}
+            facts["metadata"] = dict(place.metadata) if isinstance(place, PlannedStep) else {}
         return facts
 
     def model_info(self, request: ChatRequest, model: ChatModel | str | None = None) -> ModelInfo:
@@ -112,8 +127,8 @@ class Host(Scope):
 
     async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:
         supervision = self.supervision
-        if supervision is not None and supervision.stopping:
-            raise asyncio.CancelledError("the run was stopped")
+        if self.is_over or context.is_over or (supervision is not None and supervision.stopping):
+            raise asyncio.CancelledError("the step, or its run, has ended")
         if supervision is not None:
             supervision.take_off(context)
         try:
@@ -125,18 +140,32 @@ class Host(Scope):
         except FrameworkError as error:
             context.failed_calls.append(FailedCall.of(error))
             if self.hooks.call_error:
-                await self.hooks.call_failed(error, self.facts(context.place))
+                await self._tell_failure(context, error)
             raise
         finally:
             if supervision is not None:
                 supervision.land(context)
         return response
 
+    async def _tell_failure(self, context: StepContext, error: FrameworkError) -> None:
+        try:
+            await self.hooks.call_failed(error, self.facts(context.place))
+        except AbortError as abort:
+            self.abort = abort
+            raise
+
     async def _get_ready(self, model: ChatModel) -> None:
         if id(model) not in self.plan.models.to_initialize:
             return
         if self._ready is None:
-            self._ready = set()
-        if id(model) not in self._ready:
-            self._ready.add(id(model))
-            await model.initialize()
+            self._ready = {}
+        begun = self._ready.get(id(model))
+        if begun is None:
+            begun = self._ready[id(model)] = asyncio.ensure_future(model.initialize())
+        try:
+            # Shielded: others wait for it as well.
+            await asyncio.shield(begun)
+        except BaseException:
+            if begun.done() and self._ready.get(id(model)) is begun:
+                del self._ready[id(model)]
+            raise

@@ -95,7 +95,7 @@ class RunMany(ABC, Generic[Item, All]):
                         break
                 if pending:
                     key, task = pending.popleft()
-                    result = await task
+                    result = await self._result_of(task)
                     more = more and (result.succeeded or self._plan.config.continue_on_error)
                     yield self._item(key, result)
             if self._broken is not None:
@@ -105,6 +105,10 @@ class RunMany(ABC, Generic[Item, All]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _result_of(self, task: asyncio.Task[WorkflowResult]) -> WorkflowResult:
+        await asyncio.wait({task})
+        return self._lost(None, "the run cancelled its own task") if task.cancelled() else task.result()
 
     async def _begin_one(
         self, pending: deque[tuple[Any, asyncio.Task[WorkflowResult]]], turn: asyncio.Semaphore
@@ -127,13 +131,16 @@ class RunMany(ABC, Generic[Item, All]):
         try:
             return await Run(self._plan, due.input_data, due.correlation_id).go(self._limit)
         except FrameworkError as error:
-            return WorkflowResult(
-                workflow_id=self._plan.workflow_id,
-                correlation_id=due.correlation_id or new_id(),
-                status=WorkflowStatus.FAILED,
-                error=reason_of(error),
-                metrics=ExecutionMetrics(),
-            )
+            return self._lost(due.correlation_id, reason_of(error))
+
+    def _lost(self, correlation_id: str | None, reason: str) -> WorkflowResult:
+        return WorkflowResult(
+            workflow_id=self._plan.workflow_id,
+            correlation_id=correlation_id or new_id(),
+            status=WorkflowStatus.FAILED,
+            error=reason,
+            metrics=ExecutionMetrics(),
+        )
 
 
 class RunInOrder(RunMany[WorkflowResult, list[WorkflowResult]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +26,8 @@ def output_of(plugin: str, returned: Any) -> tuple[dict[str, Any], StepResult | 
         StepError: it returned something else, or a record that says FAILED.
     """
     if type(returned) is dict:
-        return returned, None
+        # A copy: what the step goes on to do with its own is not its output.
+        return returned.copy(), None
     if isinstance(returned, StepResult):
         if returned.status in (StepStatus.COMPLETED, StepStatus.SKIPPED):
             return dict(returned.output or {}), returned
@@ -72,6 +74,11 @@ def let_pass(raised: BaseException, task: asyncio.Task[Any] | None, *, ending: b
 
 def _holds(raised: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(raised, kind) or (isinstance(raised, BaseExceptionGroup) and raised.subgroup(kind) is not None)
+
+
+async def is_met(decision: Any) -> bool:
+    """Whether a condition holds; a function that decides may be a coroutine function."""
+    return bool(await decision if inspect.isawaitable(decision) else decision)
 
 
 def why_failed(error: Exception) -> str:
@@ -135,6 +142,7 @@ _NOTHING: Mapping[str, Any] = {
     "attempts": 0,
     "cost_usd": None,
     "error_info": None,
+    "kept": False,
 }
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 from fmf_core.portal import in_thread
 from generative_ai_workflow.attempts import Work, with_attempts
@@ -118,6 +119,12 @@ def _in_thread(execute: Callable[[StepContext], Any]) -> Callable[[StepContext],
     return work
 
 
+def _checked_by(workflow: ref[RunnableWorkflow], data: Mapping[str, Any] | None) -> dict[str, Any]:
+    known = workflow()
+    assert known is not None  # noqa: S101 - whoever begins a run has the workflow in hand
+    return known.checked(data)
+
+
 class WorkflowPlan:
     """What all runs of one workflow on one engine have in common.
 
@@ -164,7 +171,8 @@ class WorkflowPlan:
         self.models = models
         limits = self.config.input_limits
         self.check: Callable[[Mapping[str, Any] | None], dict[str, Any]] = (
-            workflow.checked
+            # Not the method itself: an engine keeps a plan for no longer than its workflow lives.
+            partial(_checked_by, ref(workflow))
             if workflow.input_schema is not None
             else partial(checked_input, limits=limits)
             if limits != DEFAULT

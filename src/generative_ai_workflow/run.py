@@ -15,13 +15,14 @@ from fmf_core.logs import correlation
 from fmf_core.telemetry import recording, span
 from generative_ai_workflow.context import RunningContext, StepContext
 from generative_ai_workflow.ended import Ended, Scope
-from generative_ai_workflow.exceptions import AbortError, FrameworkError, StepError
+from generative_ai_workflow.exceptions import AbortError, StepError
 from generative_ai_workflow.hosting import Host
 from generative_ai_workflow.lifecycles import Lifecycle, Readiness, end_all
 from generative_ai_workflow.observability.metrics import publish
 from generative_ai_workflow.outcome import (
     as_error,
     failed,
+    is_met,
     kept,
     let_pass,
     output_of,
@@ -32,7 +33,7 @@ from generative_ai_workflow.outcome import (
 )
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.state import StepStatus, WorkflowResult, WorkflowStatus, reason_of
-from generative_ai_workflow.supervision import Interruption, Supervision, at_most, slack_of
+from generative_ai_workflow.supervision import LONGEST_SLACK_S, Interruption, Supervision, at_most, slack_of
 from generative_ai_workflow.workflow_step import WorkflowStep
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Run(Host):
                     status, reason = WorkflowStatus.CANCELLED, "the run was cancelled"
                 elif ending is Interruption.LATE:
                     status, reason = WorkflowStatus.TIMEOUT, self.lateness(limit)
-            return await self.conclude(status, reason, slack_of(limit) if status is WorkflowStatus.TIMEOUT else None)
+            return await self.conclude(status, reason, self._slack(status, limit))
         except asyncio.CancelledError:
             # The program around us cancels: it wants to go on, so calls in flight get no grace.
             self.supervised().stopping = True
@@ -145,6 +146,14 @@ class Run(Host):
             correlation.set(before)
             if shutdown is not None:
                 shutdown.end(self)
+
+    def _slack(self, status: WorkflowStatus, limit: float | None) -> float | None:
+        """How long hooks and clean-up may take after the end."""
+        if status is WorkflowStatus.CANCELLED:
+            return max(self.supervised().grace_s, LONGEST_SLACK_S)
+        if limit is None:
+            return None
+        return max(slack_of(limit) or 0.0, limit - (perf_counter() - self._began))
 
     async def _from_the_start(self) -> None:
         await self.hooks.started(self.plan.workflow_id, self.facts(None) | {"input_data": self.input_data})
@@ -197,7 +206,7 @@ class Run(Host):
             if began:
                 await self.hooks.step_began(f"{part.name}{scope.label}", self.facts(part))
             try:
-                if part.when is not None and not part.when(context.roots):
+                if part.when is not None and not await is_met(part.when(context.roots)):
                     end = context.end(StepStatus.SKIPPED, None)
                 else:
                     value = self._work(part, context) if self._traced or part.lifecycle else part.work(context)
@@ -236,11 +245,11 @@ class Run(Host):
             if self.abort is not None:
                 raise self.abort
 
-    async def _tell_end(self, end: Ended, why_skipped: str) -> None:
+    async def _tell_end(self, end: Ended, why_skipped: str, *, over: bool = False) -> None:
         facts = self.facts(end.part)
         if end.status is StepStatus.SKIPPED:
             facts["reason"] = why_skipped
-        await self.hooks.step_ended(record_of(end), facts)
+        await self.hooks.step_ended(record_of(end), facts, over=over)
 
     def _take_up(self, end: Ended, scope: Scope) -> None:
         """Take what was kept of a step of `scope`, or of one inside it that only the records know."""
@@ -337,6 +346,7 @@ class Run(Host):
     def _made(self, status: WorkflowStatus, reason: str | None) -> tuple[WorkflowResult, list[Ended] | None]:
         if self.result is not None:
             return self.result, None
+        self.is_over = True
         settled = self._settled(status) if status is not WorkflowStatus.COMPLETED else []
         output: dict[str, Any] = {}
         for end in self.ends:
@@ -373,11 +383,11 @@ class Run(Host):
         if self.journal is not None:
             try:
                 await self.journal.end(result)
-            except FrameworkError as error:
+            except Exception as error:  # noqa: BLE001 - the result stands, whatever a store of somebody else raises
                 self.plan.log.not_kept(self.facts(None), reason_of(error))
         if hooks.failed_step_end:
             for end in settled:
-                await self._tell_end(end, "an earlier step ended the run")
+                await self._tell_end(end, "an earlier step ended the run", over=True)
         if hooks.ends(result.status):
             await hooks.ended(result, self.facts(None))
         if self._due is not None:

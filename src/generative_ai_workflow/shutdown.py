@@ -73,18 +73,29 @@ class ShutdownSlot:
         self.current: Shutdown | None = None
 
 
+class _Handler:
+    """Requests a shutdown, and those of the blocks around it: other engines may run in them."""
+
+    def __init__(self, shutdown: Shutdown, outer: _Handler | None) -> None:
+        self.shutdown = shutdown
+        self._outer = outer
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._outer is not None and not self._outer.shutdown.requested:
+            self._outer(number, frame)
+        self.shutdown.request(number)
+
+
 @contextmanager
 def on_signals(shutdown: Shutdown) -> Iterator[None]:
     """Let the signals request `shutdown` within the block; in other threads than the main one nothing is changed."""
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is Python's
-        shutdown.request(number)
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heard}
+    before = {number: signal.getsignal(number) for number in heard}
+    for number, outer in before.items():
+        signal.signal(number, _Handler(shutdown, outer if isinstance(outer, _Handler) else None))
     try:
         yield
     finally:

@@ -158,6 +158,8 @@ class StepResult(Value):
     cost_usd: float | None = None
     """What its model calls cost together, failed ones included, in US dollars; `None` where a price is unknown."""
     error_info: ErrorInfo | None = None
+    kept: bool = False
+    """Whether an earlier process had finished it, so that a durable run only took it up."""
 
 
 class ExecutionMetrics(Value):

@@ -30,13 +30,15 @@ class Interruption(Enum):
 class Supervision(Generic[T]):
     """Watches one walk; nothing is paid for it until `watch` or `stop` is called."""
 
-    __slots__ = ("_calls", "_finishing", "_given_up", "_late", "_loop", "_task", "conclusion", "stopping")
+    __slots__ = ("_calls", "_finishing", "_given_up", "_late", "_loop", "_task", "conclusion", "grace_s", "stopping")
 
     def __init__(self) -> None:
         self.conclusion = threading.Lock()
         """Held by who makes the result: two may want to when the event loop is stuck."""
         self.stopping = False
         """Whether the walk is to end: nothing new may begin."""
+        self.grace_s = 0.0
+        """How long calls in flight may take, once it is stopping."""
         self._late = False
         self._calls: dict[object, int] = {}
         self._finishing: set[object] = set()
@@ -73,6 +75,7 @@ class Supervision(Generic[T]):
         if self.stopping:
             return
         self.stopping = True
+        self.grace_s = grace_s
         if self._loop is None:
             return
         if self._calls:

@@ -8,6 +8,7 @@ from typing import Any
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow.branches import as_branch, at_least_one
+from generative_ai_workflow.outcome import is_met
 from generative_ai_workflow.reference import Path
 from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
@@ -23,7 +24,7 @@ class ConditionalStep(BuiltInStep):
     Args:
         name: the step's name.
         condition: a text in the language of `Condition`, over input, variables and the keys of earlier outputs, and
-            `input.NAME` and `steps.NAME`; or a function of a dict of these.
+            `input.NAME` and `steps.NAME`; or a function of a dict of these, plain or async.
         true_steps: run when the condition is met.
         false_steps: run when it is not.
         is_critical: whether a failure inside ends the run.
@@ -65,7 +66,7 @@ class ConditionalStep(BuiltInStep):
 
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """Decide, and run the branch."""
-        met = bool(self.condition(context.roots))
+        met = await is_met(self.condition(context.roots))
         await context.run_steps(self.true_steps if met else self.false_steps)
         branch = "true" if met else "false"
         return {self.name: branch, f"{self.name}_output": branch}

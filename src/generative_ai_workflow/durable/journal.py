@@ -66,7 +66,7 @@ class Journal:
         if result is None:
             return None
         # The ids of steps are made anew in every process.
-        result = result.model_copy(update={"step_id": part.step_id})
+        result = result.model_copy(update={"step_id": part.step_id, "kept": True})
         # Before all that happens from now on, in the order in which they were kept.
         at = self._places[name]
         return Ended(part, label, result.status, result.output, at, at, result=result)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from difflib import get_close_matches
@@ -227,10 +228,21 @@ class Hooks:
         for hook in self.step_start:
             await _call(hook, step_name, context)
 
-    async def step_ended(self, result: StepResult, context: dict[str, Any]) -> None:
-        """Tell that a step has ended."""
+    async def step_ended(self, result: StepResult, context: dict[str, Any], *, over: bool = False) -> None:
+        """Tell that a step has ended.
+
+        Args:
+            result: what it left.
+            context: where it was.
+            over: whether the run has ended as well, so that nothing can stop it any more.
+        """
         for hook in self.failed_step_end if result.status is StepStatus.FAILED else self.step_end:
-            await _call(hook, result, context)
+            try:
+                await _call(hook, result, context)
+            except AbortError as error:
+                if not over:
+                    raise
+                _complain(hook, error)
 
     async def step_failed(self, error: BaseException, step_name: str, context: dict[str, Any]) -> None:
         """Tell that a step failed."""
@@ -262,11 +274,19 @@ async def _call(hook: Hook, *arguments: Any) -> Any:
         return await answer if answer is not None and inspect.isawaitable(answer) else answer
     except AbortError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_being_cancelled():
+            raise
         _complain(hook, error)
         if hook.is_critical:
             raise AbortError(f"{_owner(hook)} failed: {reason_of(error)}", op="middleware.call") from error
         return None
+
+
+def _is_being_cancelled() -> bool:
+    """Whether it is this very task that is to end, and not something that a hook waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _replaced(current: T, answer: Any, hook: Hook) -> T:
