@@ -10,9 +10,10 @@ from typing import NamedTuple
 from chatmodels.config import Price
 from chatmodels.errors import is_free
 from chatmodels.iface import ChatModel
+from chatmodels.ledger import UNITS_PER_USD, BlockedRequest, Ledger, units_of
 from chatmodels.pacing.waiter import LOOK_AGAIN_S, Waiter
 from chatmodels.pricing import most_of, price_of
-from chatmodels.spending import UNITS_PER_USD, UNPRICED_HINT, Budget, CallBudget, Waiting, budgets_in_force, units_of
+from chatmodels.spending import UNPRICED_HINT, Budget, CallBudget, budgets_in_force, ledger_of, refuse
 from chatmodels.types import ChatRequest, TokenUsage
 from chatmodels.worst_case import most_prompt_tokens
 from fmf_core.errors import FrameworkError
@@ -48,6 +49,11 @@ class Share(NamedTuple):
     budget: Budget
     units: int
 
+    @property
+    def ledger(self) -> Ledger:
+        """The budget's books."""
+        return ledger_of(self.budget)
+
 
 class Asked(NamedTuple):
     """A request, and who may be charged for it."""
@@ -62,7 +68,7 @@ class Asked(NamedTuple):
         Raises:
             OverBudgetError: nobody can say.
         """
-        if not budget.is_limited:
+        if ledger_of(budget).limit is None:
             return 0
         prompt = max(most_prompt_tokens(self.request, name) for name in self.names)
         ours = {**prices, **budget.prices}
@@ -96,8 +102,8 @@ async def _take(shares: Sequence[Share], model: str, of_call: Sequence[CallBudge
     began = monotonic()
     while blocked is not None:
         waiter = Waiter()
-        waiting = Waiting(blocked.units, waiter.wake)
-        blocked.budget.await_room(waiting)
+        waiting = BlockedRequest(blocked.units, waiter.wake)
+        blocked.ledger.await_room(waiting)
         same: Share | None = blocked
         try:
             # Looked at again before the first wait: somebody may have made room meanwhile.
@@ -109,7 +115,7 @@ async def _take(shares: Sequence[Share], model: str, of_call: Sequence[CallBudge
                     raise _refused(blocked.budget, model, why, hint, of_call)
                 await waiter.wait(min(left, LOOK_AGAIN_S))
         finally:
-            blocked.budget.stop_waiting(waiting, served=same is None)
+            blocked.ledger.stop_waiting(waiting, served=same is None)
         blocked = same
 
 
@@ -120,11 +126,11 @@ def _try(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> 
         OverBudgetError: one of them will never have room.
     """
     for number, share in enumerate(shares):
-        took = share.budget.take(share.units)
+        took = share.ledger.take(share.units)
         if took:
             continue
         for taken in shares[:number]:
-            taken.budget.give_back(taken.units)
+            taken.ledger.give_back(taken.units)
         if took is None:
             why = ""
             if not share.budget.unpriced_models:
@@ -135,7 +141,7 @@ def _try(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> 
 
 
 def _refused(budget: Budget, model: str, why: str, hint: str, of_call: Sequence[CallBudget]) -> Exception:
-    error = budget.refusal(model, why, hint)
+    error = refuse(budget, model, why, hint)
     for watched in of_call:
         if watched.budget is budget:
             watched.refusal = error
@@ -168,7 +174,7 @@ class Reservation:
         self._settled = True
         for budget, units in self._shares:
             if cached or not usages:
-                budget.give_back(units)
+                ledger_of(budget).give_back(units)
                 continue
             whole = told if len(usages) == 1 else None
             costs = [budget.cost_of(usage, whole, self._prices) for usage in usages]
@@ -176,7 +182,8 @@ class Reservation:
             spent = sum(units_of(cost) for cost in costs if cost is not None)
             # Tokens that nobody counted, and prices that nobody knows, may come to the most that was thought possible.
             more = unsure or unpriced is not None or any(usage.estimated for usage in usages)
-            budget.give_back(units, spent=spent, assumed=max(0, units - spent) if more else 0, unpriced=unpriced)
+            assumed = max(0, units - spent) if more else 0
+            ledger_of(budget).give_back(units, spent=spent, assumed=assumed, unpriced=unpriced)
 
     def fail(self, error: BaseException, *, begun: bool) -> None:
         """The request failed with `error`, or was given up; `begun` when a piece of an answer had come."""
@@ -194,4 +201,4 @@ class Reservation:
         if not self._settled:
             self._settled = True
             for budget, units in self._shares:
-                budget.give_back(units, assumed=units)
+                ledger_of(budget).give_back(units, assumed=units)
