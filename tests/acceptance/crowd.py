@@ -375,7 +375,7 @@ async def awaited_rounds(house: House, mode: str, told: dict[str, Any], judge: C
 
 def main(mode: str, url: str, files: str) -> dict[str, Any]:
     told: dict[str, Any] = {
-        name: [] for name in ("wrong", "runs", "statuses", "tasks", "threads", "sockets", "objects", "seconds")
+        name: [] for name in ("wrong", "runs", "statuses", "tasks", "threads", "sockets", "objects")
     }
     stream = io.StringIO()
     configure_logging("INFO", stream=stream)
@@ -401,7 +401,6 @@ def main(mode: str, url: str, files: str) -> dict[str, Any]:
         told["objects"].append(len(gc.get_objects()))
         told["threads"].append(sorted(thread.name.rstrip("0123456789") for thread in threading.enumerate()))
 
-    began = time.monotonic()
     if mode != "loop":
         run = house.run_in_threads if mode == "threads" else house.run_on_loops
         for turn in range(ROUNDS):
@@ -412,8 +411,7 @@ def main(mode: str, url: str, files: str) -> dict[str, Any]:
     else:
         with asyncio.Runner() as runner:
             runner.run(awaited_rounds(house, mode, told, judge))
-    told["seconds"] = round(time.monotonic() - began, 1)
-    told["cleaned"] = next(Own.ready) == next(Own.clean)
+    told["ready"], told["cleaned"] = next(Own.ready), next(Own.clean)
     spare = 0 if portal.background.loop is None else 3
     wait_until(lambda: descriptors_in_use() <= before + spare, 15)
     told["left_open"] = descriptors_in_use() - before - spare

@@ -74,14 +74,13 @@ def test_of_a_thousand_at_once_none_is_mixed_up_or_lost_and_nothing_is_left(mode
         assert sum(statuses.values()) == RUNS
         assert {"completed", "failed"} <= set(statuses) <= {"completed", "failed", "cancelled"}
     assert told["tasks"] == [[], []]
-    assert told["cleaned"], "steps that got ready were cleaned up"
+    assert told["ready"] == told["cleaned"], "steps that got ready were cleaned up"
+    assert told["ready"] > 0
     assert_threads_are_those_of_the_pools(told["threads"])
     assert told["objects"][1] < told["objects"][0] + 4000, "less than four objects a run, so no run is kept"
     assert told["left_open"] <= 0, "all connections were closed"
     if files:
-        assert max(told["sockets"]) < files
-        assert server.most_in_flight > 2
-        assert server.most_in_flight < files
+        assert server.most_in_flight > 2, "with few files some are asked at a time all the same"
     else:
         assert max(told["sockets"]) <= RUNS // 2 + 8, "no more connections than calls"
 

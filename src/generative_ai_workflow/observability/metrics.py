@@ -12,6 +12,7 @@ from generative_ai_workflow.state import ExecutionMetrics, StepResult, WorkflowR
 
 __all__ = ["ExecutionMetrics", "StepResult", "StepTimer", "publish"]
 
+# As the conventions give them. `RunMetrics` has finer ones: a run whose steps ask no model takes milliseconds.
 _BUCKETS = (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _duration = histogram(
     "gen_ai.invoke_workflow.duration", unit="s", description="How long a workflow ran", buckets=_BUCKETS
