@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from chatmodels.iface import ChatModel
+from chatmodels.spending import CallBudget, budgets_in_force
 from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.errors import ConfigurationError, FrameworkError
 from generative_ai_workflow.charges import FailedCall
@@ -114,6 +115,7 @@ class Host(Scope):
         self, context: StepContext, request: ChatRequest, model: ChatModel | str | None
     ) -> ChatResponse:
         hooks = self.hooks
+        _, before = budgets_in_force()
         try:
             if hooks.before:
                 request = await hooks.before_call(request, self.facts(context.place))
@@ -123,6 +125,11 @@ class Host(Scope):
         except AbortError as error:
             self.abort = error
             raise
+        finally:
+            # Where the call was cancelled or stopped, no hook has ended what was in force for it alone.
+            for left in budgets_in_force()[1]:
+                if left not in before:
+                    CallBudget.end(left.budget)
         return response
 
     async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:

@@ -154,12 +154,23 @@ def records_of(ends: list[Ended], created: float, seconds: float) -> dict[str, A
         created: when the run began, in seconds since the epoch.
         seconds: how long it took.
     """
-    # What a branch left stands among the outer steps as well, and a step that was tried again has left two records.
-    results = list(map(record_of, {id(end): end for end in ends}.values()))
+    steps: dict[str, StepResult] = {}
+    # What a branch left stands among the outer steps as well.
+    for result in map(record_of, {id(end): end for end in ends}.values()):
+        earlier = steps.get(result.name)
+        # The steps inside one that was tried again have left a record for each time.
+        steps[result.name] = result if earlier is None or result.kept else _together(earlier, result)
     began = datetime.fromtimestamp(created, UTC)
     return {
-        "metrics": ExecutionMetrics.of(results, 1000 * seconds),
+        "metrics": ExecutionMetrics.of(steps.values(), 1000 * seconds),
         "created_at": began,
         "completed_at": began + timedelta(seconds=seconds),
-        "steps": {result.name: result for result in results},
+        "steps": steps,
     }
+
+
+def _together(earlier: StepResult, last: StepResult) -> StepResult:
+    """The record `last`, with what `earlier` took as well, which the same step left before it was tried again."""
+    took = [Charges(one.token_usage, one.cost_usd, one.attempts) for one in (earlier, last)]
+    update = took[0].plus(took[1])._asdict() | {"duration_ms": earlier.duration_ms + last.duration_ms}
+    return last.model_copy(update=update)

@@ -34,7 +34,8 @@ class Journal:
         self._finished = kept.steps
         self._places = {name: float(place - len(kept.steps)) for place, name in enumerate(kept.steps)}
         if kept.result is not None and kept.result.status is WorkflowStatus.COMPLETED:
-            self.result = kept.result
+            steps = {name: step.model_copy(update={"kept": True}) for name, step in kept.result.steps.items()}
+            self.result = kept.result.model_copy(update={"steps": steps})
         return self
 
     async def __aexit__(

@@ -24,7 +24,7 @@ def dump_step(name: str, result: StepResult) -> str:
     """
     what = f"the output of step {name!r}"
     output = text_of(result.output, what=what, op=_OP)
-    facts = result.model_dump(mode="json", exclude={"output"})
+    facts = result.model_dump(mode="json", exclude={"output", "kept"})
     rest = written(facts)
     refuse_secrets(rest, facts, what=f"the record of step {name!r}", op=_OP)
     return f'{{"output":{output},"record":{rest}}}'

@@ -55,6 +55,8 @@ class Middleware:
     hooks that return at once."""
     is_critical: bool = False
     """Whether a failure of one of its hooks ends the run as `AbortError` does, for one that must never be passed by."""
+    accounting: bool = False
+    """Whether it only counts: it hears of each answer before all others, as the model gave it."""
     failures_only: bool = False
     """Whether `on_step_end` is told only of steps that failed, and `on_workflow_end` of runs that did not complete."""
 
@@ -178,8 +180,10 @@ class Hooks:
     def __init__(self, middleware: Sequence[Any] = ()) -> None:
         backwards = tuple(reversed(middleware))
         self.before = _hooks(middleware, "before_llm_call")
-        self.after = _hooks(backwards, "after_llm_call")
-        self.call_error = _hooks(backwards, "on_llm_error")
+        # Those that count come first: another one may replace the answer, or end the run because of it.
+        counting_first = sorted(backwards, key=lambda one: not getattr(one, "accounting", False))
+        self.after = _hooks(counting_first, "after_llm_call")
+        self.call_error = _hooks(counting_first, "on_llm_error")
         self.start = _hooks(middleware, "on_workflow_start")
         told_of_all = tuple(one for one in backwards if not getattr(one, "failures_only", False))
         self.end = _hooks(told_of_all, "on_workflow_end")
@@ -202,9 +206,15 @@ class Hooks:
         return response
 
     async def call_failed(self, error: FrameworkError, context: dict[str, Any]) -> None:
-        """Tell that a call failed."""
+        """Tell that a call failed; all hear of it, also where the first of them ends the run."""
+        abort: AbortError | None = None
         for hook in self.call_error:
-            await _call(hook, error, context)
+            try:
+                await _call(hook, error, context)
+            except AbortError as raised:
+                abort = abort or raised
+        if abort is not None:
+            raise abort
 
     async def started(self, workflow_id: str, context: dict[str, Any]) -> None:
         """Tell that a run begins."""
