@@ -16,6 +16,10 @@ from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowSte
 INDEX = "index"
 """The name of an item's number, from 0."""
 
+CONCURRENCY = 8
+"""How many items at a time, unless set otherwise."""
+MAX_ITEMS = 1000
+"""The longest list, unless set otherwise."""
 _TAKEN = frozenset({INDEX, "input", "steps"})
 
 
@@ -54,8 +58,8 @@ class ForEachStep(BuiltInStep):
         is_critical: bool = True,
         *,
         item: str = "item",
-        concurrency: int = 8,
-        max_items: int = 1000,
+        concurrency: int = CONCURRENCY,
+        max_items: int = MAX_ITEMS,
         continue_on_error: bool = False,
         retry: Retry | None = None,
         timeout: float | None = None,

@@ -13,6 +13,7 @@ from generative_ai_workflow.definition.grammar import (
     LLM,
     LLM_WORDS,
     WORDS,
+from generative_ai_workflow.control_flow.for_each import CONCURRENCY
     ResolvedPrompt,
     StepDefinition,
     WorkflowStepDefinition,
@@ -20,6 +21,7 @@ from generative_ai_workflow.definition.grammar import (
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.plugins.registry import steps as step_types
 from generative_ai_workflow.step import LLMStep, WorkflowStep
+    key_of,
 from generative_ai_workflow.workflow_step import as_retry
 
 Resolve = Callable[[str], ResolvedPrompt]
@@ -197,7 +199,7 @@ class _Builder:
             foreign += [(word, (LLM,)) for word in LLM_WORDS] + [("options", ("a registered name",))]
         for word, types in sorted(foreign):
             if word in definition.model_fields_set:
-                key = "else" if word == "otherwise" else word
+                key = key_of(word)
                 error = DefinitionError(
                     f"step {definition.id!r} is of type {kind!r}, and {key!r} belongs to {' and '.join(types)}",
                     op="step.build",
@@ -265,7 +267,7 @@ def _for_each(definition: WorkflowStepDefinition, inside: list[WorkflowStep]) ->
         inside,
         definition.is_critical,
         item=definition.item,
-        concurrency=definition.concurrency or 8,
+        concurrency=definition.concurrency or CONCURRENCY,
         max_items=definition.max_items,
         continue_on_error=definition.continue_on_error,
     )

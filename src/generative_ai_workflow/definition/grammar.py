@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictInt, field_validator
 
 from fmf_core.retry import RetryPolicy
 from fmf_core.value import Value
+from generative_ai_workflow.control_flow.for_each import MAX_ITEMS
 from generative_ai_workflow.step import OutputSpec
 
 LLM: Final = "llm"
@@ -22,25 +23,31 @@ LLM_WORDS: Final = frozenset({"prompt", "inputs", "output", "params", "system_pr
 """The fields that steps which hold steps do not have."""
 
 
+ModelName = Annotated[str, Field(min_length=1)]
+Temperature = Annotated[float, Field(ge=0.0, le=2.0, strict=True)]
+MaxTokens = Annotated[int, Field(ge=1, le=128_000, strict=True)]
+
+
 class SharedParams(Value):
     """Sampling settings of all steps of a workflow."""
 
-    model: str | None = Field(default=None, min_length=1)
+    model: ModelName | None = None
     """The model to ask for."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, strict=True)
+    temperature: Temperature | None = None
     """Written as `null`, it is left out of the requests altogether."""
-    max_tokens: int | None = Field(default=None, ge=1, le=128_000, strict=True)
+    max_tokens: MaxTokens | None = None
     """The longest answer, in tokens; written as `null`, it is left out of the requests."""
 
 
+# Not one of `SharedParams` with more fields: here `null` is the workflow's value, there it is none at all.
 class StepParams(Value):
     """Sampling settings of one step; what is not given is the workflow's."""
 
-    model: str | None = Field(default=None, min_length=1)
+    model: ModelName | None = None
     """The model to ask for."""
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0, strict=True)
+    temperature: Temperature | None = None
     """From 0.0 to 2.0."""
-    max_tokens: int | None = Field(default=None, ge=1, le=128_000, strict=True)
+    max_tokens: MaxTokens | None = None
     """The longest answer, in tokens."""
     seed: int | None = Field(default=None, strict=True)
     """For repeatable answers where the provider knows them."""
@@ -110,10 +117,15 @@ class WorkflowStepDefinition(StepDefinition):
     """Of `type: for_each`: what the steps inside call the item."""
     concurrency: int | None = Field(default=None, ge=1, strict=True)
     """Of `type: parallel`: how many run at a time, default all; of `type: for_each`: how many items, default 8."""
-    max_items: int = Field(default=1000, ge=1, strict=True)
+    max_items: int = Field(default=MAX_ITEMS, ge=1, strict=True)
     """Of `type: for_each`: the longest list; a longer one is an error."""
     continue_on_error: bool = Field(default=False, strict=True)
     """Of `type: for_each`: whether a failure leaves the other items alone."""
+
+
+def key_of(field: str) -> str:
+    """What a field of `WorkflowStepDefinition` is called in a file."""
+    return WorkflowStepDefinition.model_fields[field].alias or field
 
 
 class WorkflowDefinition(Value):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from fmf_core.described import described_schema
-from generative_ai_workflow.definition.grammar import LLM, LLM_WORDS, WORDS, WorkflowDefinition
+from generative_ai_workflow.definition.grammar import LLM, LLM_WORDS, WORDS, WorkflowDefinition, key_of
 from generative_ai_workflow.input_schema import TYPES
 
 _NEEDS: dict[str, dict[str, Any]] = {
     "conditional": {
         "allOf": [
             {"anyOf": [{"required": ["condition"]}, {"required": ["when"]}]},
-            {"anyOf": [{"required": ["then"]}, {"required": ["else"]}]},
+            {"anyOf": [{"required": ["then"]}, {"required": [key_of("otherwise")]}]},
         ]
     },
     "parallel": {"oneOf": [{"required": ["steps"]}, {"required": ["branches"]}]},
@@ -62,4 +62,4 @@ def _foreign(kind: str) -> frozenset[str]:
 
 
 def _without(words: frozenset[str]) -> dict[str, Any]:
-    return {"else" if word == "otherwise" else word: False for word in sorted(words)}
+    return {key_of(word): False for word in sorted(words)}

@@ -4,6 +4,7 @@ import pytest
 
 from fmf.chains.spec import load_chain
 from fmf.errors import ConfigError, exit_status
+from generative_ai_workflow.definition.grammar import WORDS
 
 GOOD = """
 name: summarise
@@ -79,7 +80,7 @@ def test_an_empty_file_misses_everything(tmp_path):
         load_chain(write(tmp_path, ""))
 
 
-@pytest.mark.parametrize("kind", ["conditional", "parallel", "for_each"])
+@pytest.mark.parametrize("kind", WORDS)
 def test_steps_that_hold_steps_are_told_apart_from_misspelt_ones(tmp_path, kind):
     text = f"{GOOD.strip()}\n".replace(
         "outputs:", f"  - id: two\n    type: {kind}\n    then: []\n    steps: []\noutputs:"
