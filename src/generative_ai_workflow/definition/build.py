@@ -9,19 +9,19 @@ from chatmodels.iface import ChatModel
 from fmf_core.errors import FrameworkError
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.control_flow import ConditionalStep, ForEachStep, ParallelStep
+from generative_ai_workflow.control_flow.for_each import CONCURRENCY
 from generative_ai_workflow.definition.grammar import (
     LLM,
     LLM_WORDS,
     WORDS,
-from generative_ai_workflow.control_flow.for_each import CONCURRENCY
     ResolvedPrompt,
     StepDefinition,
     WorkflowStepDefinition,
+    key_of,
 )
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.plugins.registry import steps as step_types
 from generative_ai_workflow.step import LLMStep, WorkflowStep
-    key_of,
 from generative_ai_workflow.workflow_step import as_retry
 
 Resolve = Callable[[str], ResolvedPrompt]
@@ -209,7 +209,7 @@ class _Builder:
 
     def _holder(self, definition: WorkflowStepDefinition, path: str, before: int) -> WorkflowStep | None:
         then = self.steps(definition.then, f"{path}.then")
-        otherwise = self.steps(definition.otherwise, f"{path}.else")
+        otherwise = self.steps(definition.otherwise, f"{path}.{key_of('otherwise')}")
         inside = self.steps(definition.steps, f"{path}.steps")
         branches = [
             self.steps(branch, f"{path}.branches[{number}]") for number, branch in enumerate(definition.branches)
