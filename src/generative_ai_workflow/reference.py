@@ -59,13 +59,23 @@ def look_up(path: Path, names: Mapping[str, Any]) -> Any:
         try:
             value = value[part]
         except KeyError:
-            raise TemplateError(
-                f"{dotted(path)!r} is not there: nothing is called {part!r}"
-                + (f" in {dotted(path[:depth])!r}" if depth else ""),
-                op="template.look_up",
-                hint=known_hint(part, sorted(map(str, value))),
-            ) from None
+            raise _missing(path, depth, value) from None
     return value
+
+
+def _missing(path: Path, depth: int, value: Mapping[str, Any]) -> TemplateError:
+    part = path[depth]
+    hint = known_hint(part, sorted(map(str, value)))
+    if path[:depth] == ("steps",):
+        complaint = f"no step {part!r} has left anything"
+        asked = json.dumps(part, ensure_ascii=False)
+        hint = (
+            f"one that was skipped or has failed leaves nothing: ask `{asked} in steps` first, in a condition or a"
+            f" `when`; {hint}"
+        )
+    else:
+        complaint = f"nothing is called {part!r}" + (f" in {dotted(path[:depth])!r}" if depth else "")
+    return TemplateError(f"{dotted(path)!r} is not there: {complaint}", op="template.look_up", hint=hint)
 
 
 def dotted(path: Path) -> str:

@@ -14,7 +14,6 @@ from chatmodels.structured.asking import Answerer, Effort, answer_json
 from chatmodels.structured.telling import RefusedFormats
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, ResponseFormat, TextPart
 from fmf_core.faults import faults_text
-from fmf_core.logs import get_logger
 from fmf_core.portal import in_thread
 from fmf_core.value import Value, record
 from generative_ai_workflow.config import WorkflowConfig
@@ -22,7 +21,7 @@ from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Path, ReferenceText, compile_value, evaluate, references, text_of
 from generative_ai_workflow.state import StepResult, StepStatus
-from generative_ai_workflow.template import Syntax, Template
+from generative_ai_workflow.template import Syntax, Template, warn_of_suspects
 from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
 __all__ = [
@@ -35,8 +34,6 @@ __all__ = [
     "TransformStep",
     "WorkflowStep",
 ]
-
-_log = get_logger("generative_ai_workflow")
 
 
 class TransformStep(BuiltInStep):
@@ -186,7 +183,8 @@ class LLMStep(BuiltInStep):
             name, {"model": model, "temperature": temperature, "max_tokens": max_tokens, "seed": seed, "stop": stop}
         )
         self.system = None if system_prompt is None else Template(system_prompt, syntax)
-        _warn_of_suspects(name, self.template, self.system)
+        if syntax == "both":
+            warn_of_suspects(name, self.template, self.system)
         self.inputs = {key: compile_value(value) for key, value in (inputs or {}).items()}
         self.examples = tuple(turn for example in examples for turn in self._turns(example))
         self.images = _as_images(name, images)
@@ -352,13 +350,6 @@ def _as_template(name: str, prompt: str | Template, syntax: Syntax) -> Template:
             f"step {name!r}: the prompt must be a non-empty text, got {prompt!r}", op="llm_step.define"
         )
     return Template(prompt, syntax)
-
-
-def _warn_of_suspects(name: str, *templates: Template | None) -> None:
-    found = [suspect for template in templates if template is not None for suspect in template.suspects]
-    if found:
-        text = ", ".join(suspect.text for suspect in found)
-        _log.warning("template.unfilled", step=name, text=text, hint="; ".join(dict.fromkeys(s.hint for s in found)))
 
 
 def _as_provider(name: str, provider: str | ChatModel | None) -> str | ChatModel | None:

@@ -4,19 +4,55 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from fmf_core.logs import get_logger
 from fmf_core.nearest import known_hint
 from generative_ai_workflow.exceptions import DefinitionError, TemplateError
 from generative_ai_workflow.reference import ReferenceText, text_of
 
-__all__ = ["ReferenceText", "Syntax", "Template"]
+__all__ = ["ReferenceText", "Suspect", "Syntax", "Template", "suspects_in", "warn_of_suspects"]
+
+_log = get_logger("generative_ai_workflow")
 
 Syntax = Literal["both", "double"]
 
 _IDENTIFIER = r"[^\W\d]\w*"
 _DOUBLE = re.compile(r"\{\{[ \t\r\n]{0,32}(" + _IDENTIFIER + r")[ \t\r\n]{0,32}\}\}")
 _BOTH = re.compile(_DOUBLE.pattern + r"|\{(" + _IDENTIFIER + r")\}")
+_SUSPECT = re.compile(r"\{\{[ \t\r\n]{0,32}(" + _IDENTIFIER + r"[ \t\r\n]{0,32}[.|\[][^{}]{0,200})\}\}")
+
+
+class Suspect(NamedTuple):
+    """What looks like a place and is none, such as `{{ user.name }}`: the model reads it as it stands."""
+
+    text: str
+    """What was written."""
+    hint: str
+    """What to write instead."""
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with it."""
+        return f"{self.text} would reach the model as it stands, for a place is one name"
+
+
+def suspects_in(text: str) -> tuple[Suspect, ...]:
+    """What in the template `text` looks like a place with a path, a filter or an index, each once."""
+    if "{{" not in text:
+        return ()
+    return tuple(dict.fromkeys(Suspect(match[0], _instead(match[1].strip())) for match in _SUSPECT.finditer(text)))
+
+
+def _instead(inside: str) -> str:
+    try:
+        [path] = ReferenceText(f"${{{inside}}}").references
+    except DefinitionError:
+        path = ()
+    if not path or "|" in inside or any(part.isdecimal() for part in path):
+        return "it has no filters and no indexes: let an earlier step make the value"
+    name = path[-1] if path[-1].isidentifier() else path[0]
+    return f"write {{{{ {name} }}}}, and inputs: {{{name}: '${{{inside}}}'}}"
 
 
 class Template:
@@ -24,8 +60,9 @@ class Template:
 
         Template("Sum up: {{ text }}").render({"text": "a {b} c"})   # "Sum up: a {b} c"
 
-    Only identifiers in braces are places; all other braces, such as those of JSON, stay as they are. What is filled in
-    is never scanned again, and no attribute of a value can be reached.
+    Only identifiers in braces are places; all other braces, such as those of JSON, stay as they are; `suspects` has
+    those that may be meant otherwise. What is filled in is never scanned again, and no attribute of a value can be
+    reached.
 
     Args:
         text: the template.
@@ -46,6 +83,11 @@ class Template:
         self._parts = (*parts, text[end:])
         self.names: tuple[str, ...] = tuple(dict.fromkeys(self._parts[1::2]))
         """The names that the template mentions, each once, in the order of their first place."""
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """What looks like a place and stays as it is: `{{ user.name }}`, `{{ text|upper }}`, `{{ rows[0] }}`."""
+        return suspects_in(self.text)
 
     def render(self, names: Mapping[str, Any]) -> str:
         """The text with every place filled from `names`.
@@ -77,6 +119,15 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"
+
+
+def warn_of_suspects(step: str, *templates: Template | None) -> None:
+    """Log one line about everything in the templates of `step` that looks like a place and is none."""
+    found = [suspect for template in templates if template is not None for suspect in template.suspects]
+    if found:
+        text = ", ".join(suspect.text for suspect in found)
+        hint = "; ".join(dict.fromkeys(suspect.hint for suspect in found))
+        _log.warning("template.unfilled", step=step, text=text, hint=hint)
 
 
 def _pattern(syntax: Syntax) -> re.Pattern[str]:

@@ -17,7 +17,6 @@ from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.faults import Fault, SettingsError
-from fmf_core.logs import get_logger
 from fmf_core.nearest import known_hint
 from generative_ai_workflow.input_rules import InputLimits
 from generative_ai_workflow.step import OutputSpec
@@ -26,11 +25,8 @@ if TYPE_CHECKING:
     from generative_ai_workflow.step import WorkflowStep
     from generative_ai_workflow.workflow import Workflow
 
-log = get_logger("fmf.chains")
-
 LLM = "llm"
 _ROOTS = frozenset({"chunk", "document", "row", "group", "steps", "all", "input", *RUN_NAMES})
-_PATH_IN_TEMPLATE = re.compile(r"\{\{\s*((?:chunk|document|row|group|steps|all)\.[\w.]+)\s*\}\}")
 _REFERENCE = re.compile(r"\S+#\S+\Z")
 # A document is not refused for a character; how much of it there may be is decided where it is read.
 _DOCUMENTS = InputLimits(max_characters=1_000_000_000, max_items=1_000_000_000, max_depth=200, clean=True)
@@ -178,10 +174,14 @@ class _Compiler:
         draft.mentions = tuple(mentions)
 
     def _check_template(self, draft: _Draft) -> None:
-        from generative_ai_workflow.template import Template
+        from generative_ai_workflow.template import Template, suspects_in
 
         if draft.prompt is None:
             return
+        for text, place in ((draft.template, "prompt"), (draft.system or "", "system_prompt")):
+            for suspect in suspects_in(text):
+                message = f"prompt {draft.prompt.ref!r} of step {draft.definition.id!r}: {suspect.complaint}"
+                self._fault(f"{draft.where}.{place}", message, suspect.hint)
         names = [*Template(draft.template, "double").names, *draft.prompt.required]
         names += Template(draft.system, "double").names if draft.system else ()
         missing = [name for name in dict.fromkeys(names) if name not in draft.inputs]
@@ -192,15 +192,6 @@ class _Compiler:
                 f"prompt {draft.prompt.ref!r} of step {draft.definition.id!r} needs "
                 f"{', '.join(map(repr, missing))}, which nothing provides; provided: {given}",
                 f"write {missing[0]}: '${{...}}' under inputs of the step",
-            )
-        if path := _PATH_IN_TEMPLATE.search(draft.template):
-            # Not a fault: a prompt about templates may mean it so.
-            log.warning(
-                "template.path_stays_as_it_is",
-                prompt=draft.prompt.ref,
-                step=draft.definition.id,
-                text=path[0],
-                instead=f"inputs: {{NAME: '${{{path[1]}}}'}} and {{{{ NAME }}}}",
             )
 
     def _check_modes(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow.branches import as_branch, at_least_one, positive, side_by_side, value_of
-from generative_ai_workflow.exceptions import DefinitionError, StepError
+from generative_ai_workflow.exceptions import Code, DefinitionError, StepError
 from generative_ai_workflow.reference import Path, compile_value, evaluate, references
 from generative_ai_workflow.workflow_step import BuiltInStep, Retry, WorkflowStep, check_name
 
@@ -111,6 +111,7 @@ class ForEachStep(BuiltInStep):
             raise StepError(
                 f"its items should be a list, and are {kind}",
                 op="for_each.items",
+                code=Code.INVALID,
                 hint="let the step before make a list; a set has no order, a mapping has keys and values",
             )
         items = list(islice(found, self.max_items + 1))
@@ -119,6 +120,7 @@ class ForEachStep(BuiltInStep):
             raise StepError(
                 f"it has {count} items, and max_items is {self.max_items:,}",
                 op="for_each.items",
+                code=Code.INVALID,
                 hint="raise max_items, or give it a shorter list",
             )
         return items
@@ -127,17 +129,26 @@ class ForEachStep(BuiltInStep):
 def _as_items(name: str, items: Any) -> Any:
     if callable(items):
         return items
+    fields = {"step": name, "place": "items"}
     if isinstance(items, str):
         written = items if "${" in items else f"${{{items}}}"
-        compiled = compile_value(written)
+        try:
+            compiled = compile_value(written)
+        except DefinitionError as error:
+            if written is items:
+                complaint = f"step {name!r}: items: {error.message}"
+                raise DefinitionError(complaint, op="for_each.define", hint=error.hint, fields=fields) from None
+            compiled = None
         if len(references(compiled)) == 1 and written.startswith("${") and written.endswith("}"):
             return compiled
     elif isinstance(items, list | tuple):
         return compile_value(list(items))
+    bare = items.strip("{} \t\n") if isinstance(items, str) else ""
     raise DefinitionError(
         f"step {name!r}: items must be one reference, a name, a function or a list, got {items!r}",
         op="for_each.define",
-        hint="write ${steps.letters}",
+        hint=f"write ${{{bare if bare.replace('.', '').isidentifier() else 'steps.letters'}}}",
+        fields=fields,
     )
 
 

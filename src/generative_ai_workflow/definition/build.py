@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from chatmodels.iface import ChatModel
 from fmf_core.errors import FrameworkError
+from fmf_core.nearest import known_hint, nearest
+from fmf_core.yaml_text import path_text
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.control_flow import ConditionalStep, ForEachStep, ParallelStep
 from generative_ai_workflow.control_flow.for_each import CONCURRENCY
@@ -19,15 +23,19 @@ from generative_ai_workflow.definition.grammar import (
     WorkflowStepDefinition,
     key_of,
 )
-from generative_ai_workflow.exceptions import DefinitionError
+from generative_ai_workflow.exceptions import DefinitionError, PluginNotFoundError
 from generative_ai_workflow.plugins.registry import steps as step_types
+from generative_ai_workflow.reference import compile_value
 from generative_ai_workflow.step import LLMStep, WorkflowStep
+from generative_ai_workflow.template import suspects_in
 from generative_ai_workflow.workflow_step import as_retry
 
 Resolve = Callable[[str], ResolvedPrompt]
 """Finds the prompt that a reference names; raises a `FrameworkError` when there is none."""
 Complain = Callable[[str, FrameworkError], None]
 """Is told of a fault, and of the key path of its place."""
+TRANSFORM = "transform"
+"""A step type that takes a function, which no file can write."""
 
 
 def build_step(
@@ -103,6 +111,7 @@ def _llm_step(
 
 
 def _plugin_step(definition: StepDefinition) -> WorkflowStep:
+    _check_type(definition.type)
     kind = step_types.get(definition.type)
     if isinstance(kind, WorkflowStep):
         if definition.options:
@@ -133,6 +142,24 @@ def _plugin_step(definition: StepDefinition) -> WorkflowStep:
     return step
 
 
+def _check_type(kind: str, *, holders: bool = False) -> None:
+    """Refuse what is no step type of a file; `holders` are those that hold steps."""
+    if kind == TRANSFORM:
+        raise DefinitionError(
+            f"type {TRANSFORM!r} applies a function, and a file cannot write one",
+            op="step.build",
+            hint="register a step of your own with PluginRegistry.register_step, and give its name as the type",
+        )
+    known = _known_types(holders=holders)
+    if kind not in known:
+        raise PluginNotFoundError(f"unknown step type {kind!r}", op="step.build", hint=known_hint(kind, known))
+
+
+def _known_types(*, holders: bool) -> list[str]:
+    left_out = {TRANSFORM} if holders else {TRANSFORM, *WORDS}
+    return [name for name in step_types.names() if name not in left_out]
+
+
 def _settled(step: WorkflowStep, definition: StepDefinition, *, when: str | None = None) -> WorkflowStep:
     """`step` with the settings that every type has."""
     condition = definition.when if when is None else when
@@ -145,50 +172,147 @@ def _settled(step: WorkflowStep, definition: StepDefinition, *, when: str | None
     return step
 
 
+class Unmade(WorkflowStep):
+    """Stands for a step that could not be made, so that the rest of its workflow can be checked.
+
+    Args:
+        definition: what was written.
+    """
+
+    def __init__(self, definition: WorkflowStepDefinition) -> None:
+        super().__init__(definition.id)
+        self.output_key = (definition.output and definition.output.name) or definition.id
+        inside = (definition.then, definition.otherwise, definition.steps, definition.branches)
+        self.hides = definition.type in WORDS or any(inside)
+        """Whether steps are inside, of which nobody knows when they would run."""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Refuse.
+
+        Raises:
+            DefinitionError: always.
+        """
+        raise DefinitionError(f"step {context.step_name!r} could not be made", op="step.build")
+
+
 def build_steps(
-    definitions: Sequence[WorkflowStepDefinition], resolve: Resolve, complain: Complain
+    definitions: Sequence[WorkflowStepDefinition],
+    resolve: Resolve,
+    complain: Complain,
+    *,
+    spoilt: frozenset[str] = frozenset(),
 ) -> list[WorkflowStep]:
     """Make the steps of a workflow file, those inside others included.
 
     Args:
         definitions: what was written under `steps`.
         resolve: finds prompts.
-        complain: is told of every fault with the key path of its place, such as `steps[0].then[1].prompt`; a step that
-            has one is left out.
+        complain: is told of every fault with the key path of its place, such as `steps[0].then[1].prompt`; what is
+            returned then is for further checks only: a setting with a fault is left out, and where the step needs it,
+            an `Unmade` stands in its place.
+        spoilt: key paths of steps of which something is missing; only what they hold is looked at.
     """
-    return _Builder(resolve, complain).steps(definitions, "steps")
+    return _Builder(resolve, complain, spoilt).steps(definitions, "steps")
+
+
+class _Inside(NamedTuple):
+    """The steps that a step holds."""
+
+    then: list[WorkflowStep]
+    otherwise: list[WorkflowStep]
+    steps: list[WorkflowStep]
+    branches: list[list[WorkflowStep]]
 
 
 class _Builder:
-    def __init__(self, resolve: Resolve, complain: Complain) -> None:
+    def __init__(self, resolve: Resolve, complain: Complain, spoilt: frozenset[str]) -> None:
         self._resolve = resolve
         self._complain = complain
-        self._faults = 0
+        self._spoilt = spoilt
 
     def steps(self, definitions: Sequence[WorkflowStepDefinition], path: str) -> list[WorkflowStep]:
-        made = (self._step(definition, f"{path}[{number}]") for number, definition in enumerate(definitions))
-        return [step for step in made if step is not None]
+        return [self._step(definition, f"{path}[{number}]") for number, definition in enumerate(definitions)]
 
-    def _fault(self, path: str, error: FrameworkError) -> None:
-        self._faults += 1
-        self._complain(path, error)
+    def _step(self, definition: WorkflowStepDefinition, path: str) -> WorkflowStep:
+        if path in self._spoilt:
+            self._inside(definition, path)
+            return Unmade(definition)
+        definition = self._typed(definition, path)
+        if definition.type in WORDS or definition.type == LLM or definition.type in step_types.names():
+            self._check_words(definition, path)
+        definition = self._readable(definition, path)
+        return self._made(definition, self._inside(definition, path), path)
 
-    def _step(self, definition: WorkflowStepDefinition, path: str) -> WorkflowStep | None:
-        before = self._faults
-        self._check_words(definition, path)
-        if definition.type in WORDS:
-            return self._holder(definition, path, before)
-        place = path
+    def _made(self, definition: WorkflowStepDefinition, inside: _Inside, path: str) -> WorkflowStep:
         try:
-            place = f"{path}.prompt"
-            prompt = None if definition.prompt is None else self._resolve(definition.prompt)
-            place = f"{path}.system_prompt"
-            system = None if definition.system_prompt is None else self._resolve(definition.system_prompt).template
-            place = path
-            return build_step(definition, prompt=prompt, system_prompt=system)
+            if definition.type in WORDS:
+                return _holder(definition, inside)
+            prompt = self._prompt(definition, "prompt", path)
+            system = self._prompt(definition, "system_prompt", path)
+            if (prompt is None and definition.prompt) or definition.type not in _known_types(holders=True):
+                return Unmade(definition)
+            return build_step(definition, prompt=prompt, system_prompt=system.template if system else None)
         except FrameworkError as error:
-            self._fault(place, error)
-        return None
+            place = error.fields.get("place")
+            self._complain(f"{path}.{place}" if place else path, error)
+        if place == "items":
+            return self._made(definition.model_copy(update={"items": ()}), inside, path)
+        return Unmade(definition)
+
+    def _typed(self, definition: WorkflowStepDefinition, path: str) -> WorkflowStepDefinition:
+        """Complain of a type that there is not, and take it for the one that was probably meant."""
+        try:
+            _check_type(definition.type, holders=True)
+        except FrameworkError as error:
+            self._complain(f"{path}.type", error)
+            meant = nearest(definition.type, WORDS)
+            return definition.model_copy(update={"type": meant}) if meant else definition
+        return definition
+
+    def _readable(self, definition: WorkflowStepDefinition, path: str) -> WorkflowStepDefinition:
+        """`definition` without conditions and inputs that cannot be read."""
+        changed: dict[str, Any] = {}
+        for key in ("when", "condition"):
+            if (written := getattr(definition, key)) and not self._reads(f"{path}.{key}", partial(Condition, written)):
+                changed[key] = "true"
+        unread = [
+            name
+            for name, value in definition.inputs.items()
+            if not self._reads(f"{path}.{path_text(('inputs', name))}", partial(compile_value, value))
+        ]
+        if unread:
+            changed["inputs"] = {**definition.inputs, **dict.fromkeys(unread)}
+        return definition.model_copy(update=changed) if changed else definition
+
+    def _reads(self, place: str, read: Callable[[], Any]) -> bool:
+        try:
+            read()
+        except FrameworkError as error:
+            self._complain(place, error)
+            return False
+        return True
+
+    def _prompt(self, definition: WorkflowStepDefinition, key: str, path: str) -> ResolvedPrompt | None:
+        written: str | None = getattr(definition, key)
+        if written is None:
+            return None
+        try:
+            found = self._resolve(written)
+        except FrameworkError as error:
+            self._complain(f"{path}.{key}", error)
+            return None
+        for text in (found.template, found.system if key == "prompt" else None):
+            for fault in suspect_faults(text, f"step {definition.id!r}: "):
+                self._complain(f"{path}.{key}", fault)
+        return found
+
+    def _inside(self, definition: WorkflowStepDefinition, path: str) -> _Inside:
+        return _Inside(
+            self.steps(definition.then, f"{path}.then"),
+            self.steps(definition.otherwise, f"{path}.{key_of('otherwise')}"),
+            self.steps(definition.steps, f"{path}.steps"),
+            [self.steps(branch, f"{path}.branches[{number}]") for number, branch in enumerate(definition.branches)],
+        )
 
     def _check_words(self, definition: WorkflowStepDefinition, path: str) -> None:
         """Complain of every field that another type of step has."""
@@ -205,26 +329,26 @@ class _Builder:
                     op="step.build",
                     hint="remove it, or change the type",
                 )
-                self._fault(f"{path}.{key}", error)
+                self._complain(f"{path}.{key}", error)
 
-    def _holder(self, definition: WorkflowStepDefinition, path: str, before: int) -> WorkflowStep | None:
-        then = self.steps(definition.then, f"{path}.then")
-        otherwise = self.steps(definition.otherwise, f"{path}.{key_of('otherwise')}")
-        inside = self.steps(definition.steps, f"{path}.steps")
-        branches = [
-            self.steps(branch, f"{path}.branches[{number}]") for number, branch in enumerate(definition.branches)
-        ]
-        if self._faults > before:
-            return None
-        try:
-            if definition.type == "conditional":
-                return _conditional(definition, then, otherwise)
-            if definition.type == "parallel":
-                return _settled(_parallel(definition, inside, branches), definition)
-            return _settled(_for_each(definition, inside), definition)
-        except FrameworkError as error:
-            self._fault(path, error)
-        return None
+
+def suspect_faults(text: str | None, where: str = "") -> Iterator[DefinitionError]:
+    """One fault for everything in a template that looks like a place and is none.
+
+    Args:
+        text: the template.
+        where: what the messages begin with.
+    """
+    for suspect in suspects_in(text or ""):
+        yield DefinitionError(f"{where}{suspect.complaint}", op="step.build", hint=suspect.hint)
+
+
+def _holder(definition: WorkflowStepDefinition, inside: _Inside) -> WorkflowStep:
+    if definition.type == "conditional":
+        return _conditional(definition, inside.then, inside.otherwise)
+    if definition.type == "parallel":
+        return _settled(_parallel(definition, inside.steps, inside.branches), definition)
+    return _settled(_for_each(definition, inside.steps), definition)
 
 
 _TYPES_OF: Mapping[str, tuple[str, ...]] = {

@@ -10,14 +10,15 @@ from typing import Any
 from chatmodels.iface import ChatModel
 from fmf_core.errors import FrameworkError
 from fmf_core.faults import Fault, SettingsError
-from fmf_core.settings import validate
 from fmf_core.yaml_text import KeyPath, Yaml, load_yaml_file, parse_path, path_text
 from generative_ai_workflow.config import WorkflowConfig
-from generative_ai_workflow.definition.build import Resolve, build_steps
+from generative_ai_workflow.definition.build import Complain, Resolve, Unmade, build_steps, suspect_faults
 from generative_ai_workflow.definition.grammar import WorkflowDefinition, WorkflowStepDefinition
+from generative_ai_workflow.definition.lenient import read_definition
 from generative_ai_workflow.definition.prompts import PromptFiles
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.input_schema import InputSchema
+from generative_ai_workflow.name_check import Given, check_scopes
 from generative_ai_workflow.step import WorkflowStep
 
 _CHAIN_INPUTS = frozenset({"connector", "select", "mode", "images"})
@@ -55,29 +56,89 @@ def load_workflow(
     """
     yaml = load_yaml_file(path)
     _refuse_chain(yaml)
-    definition = validate(WorkflowDefinition, yaml.data, source=str(path), yaml=yaml)
-    faults: list[Fault] = []
+    reading = read_definition(yaml, str(path))
+    definition = reading.definition
+    if definition is None:
+        raise SettingsError.of(reading.faults)
+    faults = list(reading.faults)
 
     def complain(place: str | KeyPath, error: FrameworkError) -> None:
         faults.append(_fault(yaml, place, error))
 
     find = resolve or PromptFiles(Path(path).parent)
-    steps = build_steps(definition.steps, find, complain)
-    system = None
-    if definition.system_prompt is not None:
-        try:
-            system = find(definition.system_prompt).template
-        except FrameworkError as error:
-            complain("system_prompt", error)
-    if definition.input is not None:
-        try:
-            InputSchema.of(definition.input)
-        except FrameworkError as error:
-            complain(("input", *([error.fields["input"]] if error.fields.get("input") else [])), error)
+    steps = build_steps(definition.steps, find, complain, spoilt=reading.spoilt)
+    system = _system_prompt(definition, find, complain)
+    given = _given(definition, system, complain)
+    if given is not None and reading.names_known:
+        for error in _wrong_names(definition, steps, given):
+            complain(_guilty(definition, yaml, error), error)
     if faults:
         raise SettingsError.of(faults)
     config = _settings(definition, system, provider)
     return Draft(tuple(steps), definition.name, config, definition.input, definition, yaml)
+
+
+def _system_prompt(definition: WorkflowDefinition, find: Resolve, complain: Complain) -> str | None:
+    if definition.system_prompt is None:
+        return None
+    try:
+        system = find(definition.system_prompt).template
+    except FrameworkError as error:
+        complain("system_prompt", error)
+        return None
+    for fault in suspect_faults(system):
+        complain("system_prompt", fault)
+    return system
+
+
+def _given(definition: WorkflowDefinition, system: str | None, complain: Complain) -> Given | None:
+    """What is known before the first step; `None` where the declared input is too wrong to tell."""
+    if definition.input is None:
+        return Given(definition.variables, system_prompt=system)
+    declared = dict(definition.input)
+    wrong: set[str] = set()
+    while True:
+        try:
+            schema = InputSchema.of(declared)
+        except FrameworkError as error:
+            name = error.fields.get("input")
+            complain(path_text(("input", *([name] if name else []))), error)
+            if name not in declared or name in wrong:
+                return None
+            # Its name still counts for the steps that mention it.
+            declared[name] = {}
+            wrong.add(name)
+        else:
+            return Given(definition.variables, tuple(schema.properties), schema.closed, system)
+
+
+def _wrong_names(
+    definition: WorkflowDefinition, steps: Sequence[WorkflowStep], given: Given
+) -> Iterator[DefinitionError]:
+    """What is wrong with the names of steps, and with those that they mention."""
+    seen: set[str] = set()
+    for step, _ in _walk(definition.steps, ("steps",)):
+        if step.id in seen:
+            yield DefinitionError(
+                f"Duplicate step name {step.id!r}",
+                op="workflow.define",
+                hint="every step needs a name of its own",
+                fields={"step": step.id, "place": "id"},
+            )
+        seen.add(step.id)
+    if any(isinstance(step, Unmade) and step.hides for step in _all_of(steps)):
+        return
+    try:
+        check_scopes(steps, given)
+    except DefinitionError as error:
+        if len(seen) == len(list(_walk(definition.steps, ("steps",)))) or error.fields.get("place") != "id":
+            yield error
+
+
+def _all_of(steps: Sequence[WorkflowStep]) -> Iterator[WorkflowStep]:
+    for step in steps:
+        yield step
+        yield from _all_of(step.parts)
 
 
 def _refuse_chain(yaml: Yaml) -> None:

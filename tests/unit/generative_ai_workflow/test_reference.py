@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generative_ai_workflow.exceptions import ConfigurationError, TemplateError
-from generative_ai_workflow.reference import compile_value, evaluate, references
+from generative_ai_workflow.reference import compile_value, evaluate, look_up, references
 from generative_ai_workflow.template import ReferenceText
 
 NAMES = {
@@ -123,3 +123,13 @@ def test_plain_values_stay_what_they_are() -> None:
     assert compile_value(plain) is plain
     assert evaluate(plain, {}) is plain
     assert references(plain) == ()
+
+
+def test_a_step_that_left_nothing_is_told_from_a_wrong_name() -> None:
+    with pytest.raises(TemplateError, match=r"'steps\.a\.b' is not there: no step 'a' has left anything") as caught:
+        look_up(("steps", "a", "b"), {"steps": {"c": 1}})
+    assert '`"a" in steps`' in caught.value.hint
+    assert "skipped" in caught.value.hint
+    assert "known: c" in caught.value.hint
+    with pytest.raises(TemplateError, match="nothing is called 'a' in 'row'"):
+        look_up(("row", "a"), {"row": {}})

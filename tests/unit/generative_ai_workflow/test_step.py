@@ -4,6 +4,7 @@ import asyncio
 import functools
 import threading
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -482,3 +483,18 @@ def test_a_step_knows_what_its_calls_cost_together(costs, together) -> None:
             return {"done": True}
 
     assert WorkflowEngine().run(Workflow([Twice("twice")])).steps["twice"].cost_usd == together
+
+
+def test_a_prompt_with_what_looks_like_a_place_is_told_once_and_sent_as_it_is(log_lines: Callable) -> None:
+    model = MockLLMProvider("ok")
+    step = LLMStep("greet", 'Dear {{ user.name }} {name} {{"a": 1}}', model, system_prompt="Be {{ tone|upper }}.")
+    for _ in range(2):
+        assert Workflow([step]).execute({"name": "Ann"}).succeeded
+    [line] = [line for line in log_lines() if line["event"] == "template.unfilled"]
+    assert (line["level"], line["step"]) == ("warning", "greet")
+    assert line["text"] == "{{ user.name }}, {{ tone|upper }}"
+    assert "inputs: {name: '${user.name}'}" in line["hint"]
+    assert [message.text for message in model.call_log[0].messages] == [
+        "Be {{ tone|upper }}.",
+        'Dear {{ user.name }} Ann {{"a": 1}}',
+    ]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generative_ai_workflow.exceptions import ConfigurationError, TemplateError
-from generative_ai_workflow.template import Template
+from generative_ai_workflow.template import Syntax, Template
 
 names = st.text(string.ascii_lowercase, min_size=1, max_size=8)
 wild = st.text(st.sampled_from(list("{}$ab_. \n\"':\\x")) | st.characters(), max_size=60)
@@ -123,3 +123,70 @@ def test_filling_with_the_places_themselves_changes_nothing(parts: list[tuple[st
 def test_a_long_run_of_braces_is_read_in_no_time() -> None:
     text = "{" * 50_000 + " " * 50_000 + "{{ " * 20_000
     assert Template(text).render({}) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{{ user.name }}", "write {{ name }}, and inputs: {name: '${user.name}'}"),
+        ("{{input.letters}}", "write {{ letters }}, and inputs: {letters: '${input.letters}'}"),
+        ("{{ a . b.c }}", "inputs: {c: '${a . b.c}'}"),
+        ('{{ row["unit price"] }}', "inputs: {row: '${row[\"unit price\"]}'}"),
+        ("{{ x.__class__ }}", "inputs: {__class__: '${x.__class__}'}"),
+        ("{{ x|upper }}", "no filters and no indexes"),
+        ("{{ x | default('a.b') }}", "no filters and no indexes"),
+        ("{{ items[0] }}", "no filters and no indexes"),
+        ("{{ items.0 }}", "no filters and no indexes"),
+        ("{{ x.upper() }}", "no filters and no indexes"),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["both", "double"])
+def test_what_looks_like_a_place_stays_and_is_suspect(text: str, hint: str, syntax: Syntax) -> None:
+    template = Template(f"Dear {text}, {{{{ x }}}} {text}", syntax)
+    assert template.render({"x": "Ann"}) == f"Dear {text}, Ann {text}"
+    [suspect] = template.suspects
+    assert suspect.text == text
+    assert hint in suspect.hint
+    assert text in suspect.complaint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{{"a": 1}}',
+        '{"a": {"b": [1]}}',
+        "{x.__class__}",
+        "{x[0]}",
+        "{{ x }}",
+        "{{}}",
+        "{{ 1.5 }}",
+        "{{ .x }}",
+        "${a.b}",
+        "{{ x.y }",
+        "{ { x.y } }",
+        "{% if x.y %}",
+        "{{ x y.z }}",
+        "{{ a: b.c }}",
+    ],
+)
+def test_other_braces_are_not_suspect(text: str) -> None:
+    assert Template(text).suspects == ()
+
+
+@given(text=wild)
+def test_every_suspect_stands_in_the_text_and_is_no_place(text: str) -> None:
+    template = Template(text, "double")
+    for suspect in template.suspects:
+        assert suspect.text in text
+        assert Template(suspect.text, "double").names == ()
+
+
+def test_long_texts_of_braces_are_looked_through_quickly() -> None:
+    for text in (
+        "{{" * 100_000,
+        "{{ a" * 50_000,
+        "{{ a." * 50_000,
+        "{{" + "a" * 200_000 + ".",
+        "{{ a" + " " * 200_000 + ".b }}",
+    ):
+        assert Template(text, "double").suspects == ()

@@ -80,6 +80,7 @@ def test_what_is_no_list_fails_the_step(items: object) -> None:
     result = Workflow([ForEachStep("each", "items", double())]).execute({"items": items})
     assert result.status is WorkflowStatus.FAILED
     assert "should be a list" in result.error
+    assert result.steps["each"].error_info.code == "invalid"
 
 
 def test_too_many_items_are_an_error_and_never_a_cut() -> None:
@@ -88,6 +89,7 @@ def test_too_many_items_are_an_error_and_never_a_cut() -> None:
     result = workflow.execute({"items": [1, 2, 3, 4]})
     assert result.status is WorkflowStatus.FAILED
     assert "4 items, and max_items is 3" in result.error
+    assert result.steps["each"].error_info.code == "invalid"
     assert set(result.steps) == {"each"}
     endless = Workflow([ForEachStep("each", lambda names: itertools.count(), double(), max_items=5)]).execute()
     assert "more than 5" in endless.error
@@ -249,3 +251,27 @@ def test_a_time_limit_of_the_loop_ends_its_items_and_nothing_else() -> None:
     assert result.output["after"] == 1
     assert "timed out" in result.steps["each"].error
     assert result.steps["work[0]"].status is StepStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("items", "hint"),
+    [
+        ("{{ letters }}", "write ${letters}"),
+        ("{letters}", "write ${letters}"),
+        ("{{ input.letters }}", "write ${input.letters}"),
+        ("a, b", "write ${steps.letters}"),
+        ("", "write ${steps.letters}"),
+    ],
+)
+def test_items_that_cannot_be_read_are_quoted_as_they_were_written(items: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ForEachStep("each", items, double())
+    assert (
+        caught.value.message == f"step 'each': items must be one reference, a name, a function or a list, got {items!r}"
+    )
+    assert caught.value.hint == hint
+
+
+def test_a_malformed_reference_of_items_says_where() -> None:
+    with pytest.raises(ConfigurationError, match=r"items: the reference '\$\{x' cannot be read at character 4"):
+        ForEachStep("each", "${x", double())

@@ -308,15 +308,15 @@ X = "{id: %s, prompt: 'inline: x'}"
         ),
         (
             "steps:\n  - id: p\n    type: parallel\n    branches:\n      - - {id: a, type: nope}",
-            "unknown step type 'nope'",
-            "5:11",
+            "unknown step type 'nope' (known: conditional, for_each, llm, parallel)",
+            "5:25",
         ),
         (f"steps:\n  - id: c\n    type: conditional\n    then: [{X % 'a'}]", "no condition", "2:5"),
         ("steps:\n  - {id: c, type: conditional, condition: 'true'}", "at least one step", "2:5"),
         (
             f"steps:\n  - id: c\n    type: conditional\n    condition: 'a ='\n    then: [{X % 'a'}]",
             "cannot be read",
-            "2:5",
+            "4:16",
         ),
         (f"steps:\n  - {{id: f, type: for_each, steps: [{X % 'a'}]}}", "no items", "2:5"),
         ("steps:\n  - {id: f, type: for_each, items: xs}", "at least one step", "2:5"),
@@ -389,3 +389,121 @@ def test_all_faults_of_nested_steps_are_told_at_once() -> None:
 def test_other_files_do_not_write_steps_that_hold_steps() -> None:
     with pytest.raises(ConfigurationError, match="only workflow files"):
         build_step(StepDefinition(id="a", type="parallel"))
+
+
+MISTAKES = """\
+input:
+  letters: {type: list}
+  lang: {type: strin}
+system_prompt: 'inline: {{ who.is }}'
+steps:
+  - id: notes
+    type: foreach
+    items: '{{ letters }}'
+    concurrency: two
+    steps:
+      - {id: note, prompt: 'inline: {{ item }} {{ item.body }} {{ x|upper }} {{"a": 1}}', output: said}
+  - id: gate
+    type: conditional
+    condition: len(steps.notes) = 1
+    then:
+      - {id: a, prompt: 'inline: {{ notes }}', when: '{{ x }}'}
+  - {id: t, type: transform}
+  - {id: u, promt: 'inline: x'}
+  - {id: v, prompt: 'inline: {{ w }}', inputs: {w: '${open', 'a b.c': '${'}}
+  - {id: v, prompt: 'lost#v1'}
+  - {prompt: 'inline: {{ letters }} {{ lang }} {{ notes }}'}
+  - {id: x, prompt: 'inline: {{ letters }} {{ lang }} {{ notes }} {{ a }}', when: '"a" in steps'}
+"""
+
+
+def test_every_fault_of_every_kind_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(MISTAKES)
+    lines = caught.value.message.splitlines()
+    told = [
+        "2:12: input.letters: the input 'letters': there is no type 'list'",
+        "3:9: input.lang: the input 'lang': there is no type 'strin'",
+        "4:16: system_prompt: {{ who.is }} would reach the model as it stands",
+        "7:11: steps[0].type: unknown step type 'foreach' (did you mean 'for_each'?",
+        "8:12: steps[0].items: step 'notes': items must be one reference",
+        "9:18: steps[0].concurrency: is 'two'",
+        "11:28: steps[0].steps[0].prompt: step 'note': {{ item.body }} would reach the model",
+        "11:28: steps[0].steps[0].prompt: step 'note': {{ x|upper }} would reach the model",
+        "14:16: steps[1].condition: the condition 'len(steps.notes) = 1' cannot be read",
+        "16:54: steps[1].then[0].when: the condition '{{ x }}' cannot be read",
+        "17:19: steps[2].type: type 'transform' applies a function, and a file cannot write one",
+        "18:13: steps[3].promt: unknown key",
+        "19:52: steps[4].inputs.w: the reference '${open' cannot be read",
+        "19:",
+        "20:10: steps[5].id: Duplicate step name 'v'",
+        "20:21: steps[5].prompt: 'lost#v1' is no prompt",
+        "21:5: steps[6].id: is missing",
+    ]
+    assert lines[0] == f"{len(told)} faults in w.yaml"
+    for line, says in zip(lines[1:], told, strict=True):
+        assert line.startswith(f"  w.yaml:{says}")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "steps:\n  - {id: a, prompt: 'inline: {{ txt }}', when: 'x ='}\n  - {id: b, type: nope}",
+            ["'x =' cannot be read", "type 'nope'", "'txt', which nothing provides"],
+        ),
+        # What the step of an unknown type leaves is unknown, too.
+        ("steps: [{id: b, type: nope}, {id: a, prompt: 'inline: {{ x }} {{ b }}'}]", ["type 'nope'"]),
+        (
+            (
+                "steps:\n  - {id: b, type: nope, output: y}\n"
+                "  - {id: a, prompt: 'inline: {{ z }}', inputs: {z: '${steps.y}'}}"
+            ),
+            ["type 'nope'"],
+        ),
+        # Nobody knows when the steps inside would run.
+        (
+            (
+                "steps:\n  - id: p\n    type: parallel\n    steps: [{id: a, prompt: 'inline: x'}]\n"
+                "    branches: [[{id: b}]]\n"
+                "  - {id: c, prompt: 'inline: {{ d }}', inputs: {d: '${steps.a}'}}"
+            ),
+            ["both steps and branches", "'b' has no prompt"],
+        ),
+        ("variables: 5\nsteps: [{id: a, prompt: 'inline: {{ x }}'}]", ["variables"]),
+        (
+            (
+                "steps:\n  - {id: c, type: conditional, condition: x, then: {id: d}}\n"
+                "  - {id: a, prompt: 'inline: {{ txt }}', inputs: {t: '${steps.d}'}}"
+            ),
+            ["steps[0].then: "],
+        ),
+        (
+            "steps:\n  - {id: c, type: conditional, condition: 'true', then: [5]}\n  - {id: e, prompt: lost}",
+            ["then[0]", "'lost' is no prompt"],
+        ),
+        ("steps: []", ["steps"]),
+        ("steps: [{id: a, prompt: 'inline: x', params: {stop: [[1]]}}]", ["stop"]),
+    ],
+)
+def test_one_fault_makes_no_others_up(text: str, told: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(f"input: {{text: string}}\n{text}")
+    lines = caught.value.message.splitlines()[1:]
+    assert len(lines) == len(told), lines
+    for says in told:
+        assert any(says in line for line in lines), (says, lines)
+
+
+def test_templates_of_prompt_files_are_looked_at_too() -> None:
+    Path("prompts/mood.yaml").write_text(PROMPT.replace("You judge.", "You judge {{ a.b }}."))
+    with pytest.raises(ConfigurationError, match=r"2:21: steps\[0\]\.prompt: step 'm': \{\{ a\.b \}\}"):
+        load("steps:\n  - {id: m, prompt: 'prompts/mood.yaml#v2'}")
+
+
+def test_what_should_stay_literal_goes_in_as_a_value() -> None:
+    workflow = load(
+        "provider: mock\nsteps: [{id: a, prompt: 'inline: Explain {{ it }}', inputs: {it: '{{ user.name|upper }}'}}]"
+    )
+    model = MockLLMProvider({"Explain {{ user.name|upper }}": "done"})
+    assert Workflow(workflow.steps, config={"provider": model}).execute().output["a"] == "done"
