@@ -52,8 +52,20 @@ class Charges(NamedTuple):
             if call.usage is not None:
                 usages.append(call.usage)
                 costs.append(call.cost_usd)
-        known = [cost for cost in costs if cost is not None]
-        return cls(sum_of(usages), sum(known) if known and len(known) == len(costs) else None, attempts)
+        return cls(sum_of(usages), cost_of_all(costs), attempts)
+
+    def plus(self, other: Charges) -> Charges:
+        """Both together."""
+        charged = [one for one in (self, other) if one.token_usage is not None or one.cost_usd is not None]
+        usages = [one.token_usage for one in charged if one.token_usage is not None]
+        costs = [one.cost_usd for one in charged]
+        return Charges(sum_of(usages), cost_of_all(costs), self.attempts + other.attempts)
+
+
+def cost_of_all(costs: Sequence[float | None]) -> float | None:
+    """What `costs` come to; `None` without any, and where one of them is unknown."""
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known and len(known) == len(costs) else None
 
 
 def sum_of(usages: Sequence[TokenUsage]) -> TokenUsage | None:

@@ -163,13 +163,15 @@ class RunMetrics(Middleware):
         print(metrics.workflows["triage"].durations.p95_s, metrics.models["gpt-4o-mini"].cost_usd)
 
     What is counted under names (of workflows, steps and models) goes to `"(others)"` once there are `max_names` of a
-    kind. The numbered parts of a step, `each[0]`, count as one.
+    kind. The numbered parts of a step, `each[0]`, count as one. A step inside one that was tried again counts once,
+    with what all attempts used. A durable run counts each time that it is taken up, each of its steps where it ran.
 
     Args:
         max_names: how many names of each kind are told apart.
     """
 
     inline = True
+    accounting = True
 
     def __init__(self, *, max_names: int = 512) -> None:
         if max_names < 1:
@@ -224,7 +226,8 @@ class RunMetrics(Middleware):
             sums, name = self._sums(self._workflows, workflow or UNNAMED, OTHERS, RunSums)
             sums.add(str(result.status), result.metrics.total_duration_ms / 1000)
             for step in result.steps.values():
-                self._count(sums, name, step)
+                if not step.kept:
+                    self._count(sums, name, step)
 
     def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:
         """Count a run."""

@@ -18,7 +18,7 @@ from generative_ai_workflow.middleware.base import Middleware
 from generative_ai_workflow.state import WorkflowResult
 
 Countable = TokenUsage | ChatResponse | FrameworkError | WorkflowResult
-"""What has used tokens: one call, its answer or its error, or a whole run."""
+"""What has used tokens: one call, its answer or its error, or a run (without the steps that it found finished)."""
 
 
 class TokenUsageTracker(Middleware):
@@ -28,7 +28,11 @@ class TokenUsageTracker(Middleware):
     engine = WorkflowEngine().use(tracker)
     ...
     print(tracker.total_tokens, tracker.by_model)
+
+    Of a durable run that was taken up again only what was asked from then on counts, so that each step counts once.
     """
+
+    accounting = True
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -123,6 +127,8 @@ class CostTracker(Middleware):
         prices: model name to `Price` or its keys; looked at before the shipped table.
     """
 
+    accounting = True
+
     def __init__(
         self, limit_usd: float | None = None, prices: Mapping[str, Price | Mapping[str, Any]] | None = None
     ) -> None:
@@ -138,11 +144,13 @@ class CostTracker(Middleware):
         """Count what was used: a `TokenUsage`, a response, an error, or the result of a run; `None` counts nothing.
 
         An answer from a cache or a recording costs nothing. What a response or a step says of its own cost counts, but
-        for models that have a price in `prices`. Models without a known price are kept in `unpriced_models`.
+        for models that have a price in `prices`. Models without a known price are kept in `unpriced_models`. Steps
+        that a durable run found finished when it was taken up again cost nothing: they were paid for before.
         """
-        for (*failed, usage), told in charges_of(used):
-            priced = told and any(has_price(each.model, self._prices) for each in (*failed, usage))
-            self._budget.count(usage, None if priced else told, failed)
+        for usages, told in charges_of(used):
+            priced = told and any(has_price(usage.model, self._prices) for usage in usages)
+            last = usages[-1] if usages else None
+            self._budget.count(last, None if priced else told, usages[:-1])
 
     async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Put the budget in force for one call."""
@@ -198,7 +206,10 @@ class CostTracker(Middleware):
 
 
 def charges_of(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], float | None]]:
-    """What was used, call by call: the tokens of all its requests, and the cost that is told along."""
+    """What was used, call by call or step by step: the tokens of all its requests, and the cost that is told along.
+
+    Of a run the steps count that this process ran, and not those that were kept of it from before.
+    """
     if used is None:
         return []
     if isinstance(used, TokenUsage):
@@ -208,5 +219,8 @@ def charges_of(used: Countable | None) -> list[tuple[tuple[TokenUsage, ...], flo
     if isinstance(used, FrameworkError):
         charged = charges_in(used)
         return [(charged, FailedCall.of(used).cost_usd)] if charged else []
-    told = {step.step_id: step.cost_usd for step in used.steps.values()}
-    return [((usage,), told.get(step_id)) for step_id, usage in used.metrics.step_token_usage.items()]
+    return [
+        (() if step.token_usage is None else (step.token_usage,), step.cost_usd)
+        for step in used.steps.values()
+        if not step.kept and (step.token_usage is not None or step.cost_usd is not None)
+    ]

@@ -61,3 +61,21 @@ def test_a_step_that_is_tried_out_alone_is_charged_as_well() -> None:
         run_alone(ConditionalStep("which", "a", steps).execute_async(context))
     assert len(context.calls) == 1
     assert context.failed_calls == [FailedCall(1, usage(3), None)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (Charges(usage(1), 0.5, 1), Charges(usage(2), 0.25, 2), (3, 0.75, 3)),
+        (Charges(usage(1), 0.5, 1), Charges(None, None, 2), (1, 0.5, 3)),
+        (Charges(usage(1), 0.5, 1), Charges(usage(2), None, 1), (3, None, 2)),
+        (Charges(None, 0.5, 0), Charges(usage(2), 0.25, 1), (2, 0.75, 1)),
+        (Charges(None, None, 0), Charges(None, None, 0), (None, None, 0)),
+    ],
+)
+def test_charges_add_up_and_an_unknown_price_makes_the_sum_unknown(
+    one: Charges, other: Charges, expected: tuple
+) -> None:
+    for together in (one.plus(other), other.plus(one)):
+        tokens = together.token_usage and together.token_usage.total_tokens
+        assert (tokens, together.cost_usd, together.attempts) == expected
