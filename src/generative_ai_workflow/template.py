@@ -41,7 +41,9 @@ def suspects_in(text: str) -> tuple[Suspect, ...]:
     """What in the template `text` looks like a place with a path, a filter or an index, each once."""
     if "{{" not in text:
         return ()
-    return tuple(dict.fromkeys(Suspect(match[0], _instead(match[1].strip())) for match in _SUSPECT.finditer(text)))
+    # Whoever writes of `__class__` means the words: there is nothing of that kind to refer to.
+    found = [match for match in _SUSPECT.finditer(text) if "__" not in match[1]]
+    return tuple(dict.fromkeys(Suspect(match[0], _instead(match[1].strip())) for match in found))
 
 
 def _instead(inside: str) -> str:

@@ -149,15 +149,18 @@ def test_templates_reach_no_attributes(braces):
     assert braces["class_text"]["sent"] == [["{x.__class__.__mro__}"]]
 
 
+
+
 @pytest.mark.behaviour(68)
 def test_prompts_of_chains_keep_their_braces_too(project, scripted_server):
-    """Behaviour 68: in a chain JSON braces and `{name}` stay as they are; `{{ x.__class__ }}` is refused."""
-    prompt = 'inline: Like {"a": {"n": 1}} or {{"b": 2}} or {text} or {text.__class__}: {{ text }}'
+    """Behaviour 68: in a chain JSON braces and `{name}` stay as they are; `{{ x.__class__ }}` reaches nothing."""
+    prompt = 'inline: Like {"a": {"n": 1}} or {{"b": 2}} or {text} or {{ text.__class__ }}: {{ text }}'
     step = {"id": "one", "prompt": prompt, "inputs": {"text": "${chunk.text}"}}
     project.write({"fmf.yaml": fmf_yaml(scripted_server.base_url), "data/a.md": "T", "chain.yaml": chain_yaml(step)})
     project.fmf("run", "--chain", "chain.yaml").well()
-    assert scripted_server.chats[0].prompt == 'Like {"a": {"n": 1}} or {{"b": 2}} or {text} or {text.__class__}: T'
-    project.write({"chain.yaml": chain_yaml({**step, "prompt": "inline: {{ text.__class__ }}: {{ text }}"})})
-    told = project.fmf("run", "--chain", "chain.yaml").refused(2)
-    assert "{{ text.__class__ }} would reach the model as it stands" in told
+    assert scripted_server.chats[0].prompt == 'Like {"a": {"n": 1}} or {{"b": 2}} or {text} or {{ text.__class__ }}: T'
+    project.write({"chain.yaml": chain_yaml({**step, "prompt": "inline: {{ text.title }}: {{ text }}"})})
+    refused = project.fmf("run", "--chain", "chain.yaml")
+    assert refused.status == 2
+    assert "{{ text.title }} would reach the model as it stands" in refused.stderr
     assert len(scripted_server.chats) == 1
