@@ -155,7 +155,6 @@ def test_what_looks_like_a_place_stays_and_is_suspect(text: str, hint: str, synt
         '{{"a": 1}}',
         '{"a": {"b": [1]}}',
         "{x.__class__}",
-        "{x.__class__}",
         "{{ x.__class__ }}",
         "{{ x }}",
         "{{}}",
