@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from generative_ai_workflow.durable.store import KeptRun as KeptRun
     from generative_ai_workflow.durable.store import RunIdentity as RunIdentity
     from generative_ai_workflow.durable.store import RunStore as RunStore
-    from generative_ai_workflow.durable.store import UnfinishedRun as UnfinishedRun
+    from generative_ai_workflow.durable.store import StoredRun as StoredRun
     from generative_ai_workflow.engine import WorkflowEngine as WorkflowEngine
     from generative_ai_workflow.exceptions import AbortError as AbortError
     from generative_ai_workflow.exceptions import BudgetExceededError as BudgetExceededError
@@ -77,7 +77,7 @@ facade(
         "generative_ai_workflow.context": "StepContext",
         "generative_ai_workflow.control_flow": "ConditionalStep ForEachStep ParallelStep",
         "generative_ai_workflow.durable.sqlite": "SQLiteRunStore",
-        "generative_ai_workflow.durable.store": "KeptRun RunIdentity RunStore UnfinishedRun",
+        "generative_ai_workflow.durable.store": "KeptRun RunIdentity RunStore StoredRun",
         "generative_ai_workflow.engine": "WorkflowEngine",
         "generative_ai_workflow.exceptions": (
             "AbortError BudgetExceededError ConfigurationError DefinitionError ExpressionError FrameworkError "

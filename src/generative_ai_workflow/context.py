@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,18 @@ from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.state import StepResult, StepStatus
 
 _new_tuple: Any = tuple.__new__
+
+
+class Decisions(Protocol):
+    """What keeps the decisions of a durable run."""
+
+    def decided(self, name: str) -> Any:
+        """What an earlier process decided for the step `name`; `None` where it did not."""
+        ...
+
+    async def keep_decision(self, name: str, decision: Any) -> None:
+        """Keep what is decided for the step `name`, which has not finished."""
+        ...
 
 
 class StepHost(Protocol):
@@ -44,6 +56,11 @@ class StepHost(Protocol):
     @property
     def variables(self) -> dict[str, Any]:
         """The names that were there before the first step."""
+        ...
+
+    @property
+    def journal(self) -> Decisions | None:
+        """What keeps the decisions of a durable run; `None` where nothing is kept."""
         ...
 
     def ask(
@@ -221,6 +238,22 @@ class StepContext:
         """
         return await self._host.run_steps(self, steps)
 
+    async def decide_once(self, decide: Callable[[], Awaitable[Any]]) -> Any:
+        """What `decide` gives; a durable run that is resumed in this step goes on with what it gave before.
+
+        Args:
+            decide: called at most once; gives a JSON value other than `None`.
+        """
+        journal = self._host.journal
+        if journal is None:
+            return await decide()
+        name = f"{self._part.name}{self._scope.label}"
+        decision = journal.decided(name)
+        if decision is None:
+            decision = await decide()
+            await journal.keep_decision(name, decision)
+        return decision
+
     def inner(self, names: Mapping[str, Any] | None = None, label: str = "") -> StepContext:
         """A context for steps inside this one that keep to themselves: nobody outside sees what they leave.
 
@@ -311,6 +344,8 @@ def _scope_of(host: StepHost, outputs: Mapping[str, Any]) -> Scope:
 
 class _Alone:
     """Stands for the run around a step that is tried out alone."""
+
+    journal = None
 
     def __init__(
         self,

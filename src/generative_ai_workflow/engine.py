@@ -12,16 +12,16 @@ from chatmodels.iface import ChatModel
 from fmf_core.forks import Lock
 from fmf_core.portal import need_loop, run_sync
 from generative_ai_workflow.config import FrameworkConfig, default_config
-from generative_ai_workflow.durable.store import RunStore
+from generative_ai_workflow.durable.store import RESUMABLE, RunStore, as_statuses
 from generative_ai_workflow.exceptions import ConfigurationError
 from generative_ai_workflow.handle import WorkflowHandle
-from generative_ai_workflow.many import RunByKey, RunInOrder, RunMany, in_order, interrupted, keyed
+from generative_ai_workflow.many import RunByKey, RunInOrder, RunMany, in_order, keyed, resumable
 from generative_ai_workflow.middleware.base import check_middleware
 from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.plan import RunnableWorkflow, WorkflowPlan
 from generative_ai_workflow.run import Run
 from generative_ai_workflow.shutdown import Shutdown, ShutdownSlot, on_signals
-from generative_ai_workflow.state import WorkflowResult
+from generative_ai_workflow.state import WorkflowResult, WorkflowStatus
 from generative_ai_workflow.timed import run_timed
 
 Input = Mapping[str, Any]
@@ -179,23 +179,30 @@ class WorkflowEngine:
         return RunInOrder(plan, in_order(inputs), at_once, _limit(timeout, plan))
 
     def resume(
-        self, workflow: RunnableWorkflow, concurrency: int | None = None, *, timeout: float | None = None
+        self,
+        workflow: RunnableWorkflow,
+        concurrency: int | None = None,
+        *,
+        timeout: float | None = None,
+        statuses: str | Iterable[str] = WorkflowStatus.RUNNING,
     ) -> RunMany[Any, Any]:
-        """Let the interrupted runs of `workflow` go on behind their last finished step, as `run_many` with their ids.
+        """Let runs of `workflow` that did not complete go on behind their last finished step, as `run_many` would.
 
-        Interrupted are runs of a workflow of this name that have no end: their process was killed, or the program
+        Without `statuses` these are the interrupted ones, which have no end: their process was killed, or the program
         around them stopped. Runs that another process is running right now are left alone.
 
             results = await engine.resume(workflow)    # {correlation id: result}
+            results = await engine.resume(workflow, statuses=["failed", "timeout"])
 
         Args:
             workflow: what to run; named as it was.
             concurrency: how many runs may go on at once, from 1; default is the workflow's.
             timeout: the longest single run from now on, in seconds.
+            statuses: which ones, one or several of `running` (the interrupted ones), `failed`, `timeout`, `cancelled`.
 
         Raises:
-            ConfigurationError: the engine has no store, the workflow has no name, or `concurrency` is no positive whole
-                number.
+            ConfigurationError: the engine has no store, the workflow has no name, `concurrency` is no positive whole
+                number, or a status is none of these.
         """
         plan = self._plan(workflow)
         if self.store is None or not plan.name:
@@ -207,7 +214,8 @@ class WorkflowEngine:
                 hint="WorkflowEngine(store='runs.sqlite') and Workflow(steps, name='...')",
             )
         at_once = _concurrency(concurrency, plan, "engine.resume")
-        return RunByKey(plan, interrupted(self.store, plan.name), at_once, _limit(timeout, plan))
+        wanted = as_statuses(statuses, op="engine.resume", known=RESUMABLE)
+        return RunByKey(plan, resumable(self.store, plan.name, wanted), at_once, _limit(timeout, plan))
 
     @contextmanager
     def cancelled_by_signals(self) -> Iterator[Shutdown]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -186,10 +186,12 @@ def keyed(inputs: Mapping[Any, Any]) -> Iterator[Due]:
     return (Due(key, input_data, key if isinstance(key, str) else None) for key, input_data in inputs.items())
 
 
-async def interrupted(store: RunStore, workflow: str) -> AsyncIterator[Due]:
-    """The runs of `workflow` that have no end and that nobody is running."""
-    for run in await store.unfinished(workflow):
-        if run.pid is None:
+async def resumable(store: RunStore, workflow: str, statuses: Sequence[WorkflowStatus]) -> AsyncIterator[Due]:
+    """The runs of `workflow` with one of `statuses` that nobody is running, each once."""
+    given: set[str] = set()  # one that is resumed may get a status that is still to be listed
+    async for run in store.runs(workflow, statuses):
+        if run.pid is None and run.run_id not in given:
+            given.add(run.run_id)
             yield Due(run.run_id, run.input_data, run.run_id)
 
 

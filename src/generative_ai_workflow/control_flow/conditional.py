@@ -17,7 +17,8 @@ class ConditionalStep(BuiltInStep):
     """Runs one list of steps or the other.
 
     The steps inside see what came before and leave their outputs like any others; the steps of the branch that was not
-    taken leave nothing. The conditional's own output says which branch it was: `{name: "true"}` or `{name: "false"}`.
+    taken leave nothing. The conditional's own output says which branch it was: `{name: "true"}` or `{name: "false"}`. A
+    durable run that is resumed inside a branch stays in it.
 
         ConditionalStep("length", "len(text) > 4000", [LLMStep("short", "Shorten: {text}")])
 
@@ -66,7 +67,10 @@ class ConditionalStep(BuiltInStep):
 
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """Decide, and run the branch."""
-        met = await is_met(self.condition(context.roots))
-        await context.run_steps(self.true_steps if met else self.false_steps)
-        branch = "true" if met else "false"
+
+        async def decide() -> str:
+            return "true" if await is_met(self.condition(context.roots)) else "false"
+
+        branch = await context.decide_once(decide)
+        await context.run_steps(self.true_steps if branch == "true" else self.false_steps)
         return {self.name: branch, f"{self.name}_output": branch}

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from generative_ai_workflow.durable.store import RunIdentity, RunStore
+from generative_ai_workflow.durable.store import DECISION, RunIdentity, RunStore
 from generative_ai_workflow.ended import Ended
 from generative_ai_workflow.outcome import record_of
 from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
+
+_DECIDED = "decided"
 
 
 class Journal:
@@ -24,6 +26,7 @@ class Journal:
         self._store = store
         self._run = run
         self._finished: dict[str, StepResult] = {}
+        self._decided: dict[str, Any] = {}
         self._places: dict[str, float] = {}
         self._open = False
         self.result: WorkflowResult | None = None
@@ -31,7 +34,12 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         kept = await self._store.begin(self._run)
-        self._finished = kept.steps
+        self._finished = {name: record for name, record in kept.steps.items() if not name.endswith(DECISION)}
+        self._decided = {
+            name.removesuffix(DECISION): (record.output or {}).get(_DECIDED)
+            for name, record in kept.steps.items()
+            if name.endswith(DECISION)
+        }
         self._places = {name: float(place - len(kept.steps)) for place, name in enumerate(kept.steps)}
         if kept.result is not None and kept.result.status is WorkflowStatus.COMPLETED:
             steps = {name: step.model_copy(update={"kept": True}) for name, step in kept.result.steps.items()}
@@ -79,6 +87,20 @@ class Journal:
             WorkflowError: its output would not come back as it is, or holds a known secret; or the store fails.
         """
         await self._store.keep(self._run.run_id, end.name, record_of(end))
+
+    def decided(self, name: str) -> Any:
+        """What an earlier process decided for the step `name`; `None` where it did not."""
+        return self._decided.get(name)
+
+    async def keep_decision(self, name: str, decision: Any) -> None:
+        """Keep what is decided for the step `name`, which has not finished.
+
+        Raises:
+            WorkflowError: it would not come back as it is, or holds a known secret; or the store fails.
+        """
+        await self._store.keep(
+            self._run.run_id, f"{name}{DECISION}", StepResult(name=name, output={_DECIDED: decision})
+        )
 
     def leave_open(self) -> None:
         """Let the run have no end here, so that it counts as interrupted."""

@@ -46,6 +46,8 @@ class DumpedResult(NamedTuple):
     output: str
     facts: dict[str, Any]
     steps: dict[str, str]
+    taken_up: frozenset[str]
+    """The steps that an earlier process had finished and kept."""
 
     def text(self, kept: Mapping[str, str]) -> str:
         """All of it as one text.
@@ -53,7 +55,10 @@ class DumpedResult(NamedTuple):
         Args:
             kept: the texts of the steps that are kept by themselves; those are not written twice.
         """
-        steps = [[name, None if kept.get(name) == text else text] for name, text in self.steps.items()]
+        steps = [
+            [name, None if name in kept and (name in self.taken_up or kept[name] == text) else text]
+            for name, text in self.steps.items()
+        ]
         return f'{{"output":{self.output},"result":{written({**self.facts, "steps": steps})}}}'
 
 
@@ -67,7 +72,8 @@ def dump_result(result: WorkflowResult) -> DumpedResult:
     facts = result.model_dump(mode="json", exclude={"output", "steps", "metrics"})
     facts["total_duration_ms"] = result.metrics.total_duration_ms
     refuse_secrets(written(facts), facts, what="the result of the run", op="store.end")
-    return DumpedResult(output, facts, {name: dump_step(name, step) for name, step in result.steps.items()})
+    steps = {name: dump_step(name, step) for name, step in result.steps.items()}
+    return DumpedResult(output, facts, steps, frozenset(name for name, step in result.steps.items() if step.kept))
 
 
 def load_result(text: str, kept: Mapping[str, StepResult]) -> WorkflowResult:

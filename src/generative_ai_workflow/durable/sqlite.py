@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import in_thread
 from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
 from generative_ai_workflow.durable import locks
+from generative_ai_workflow.durable.identity import check_identity
+from generative_ai_workflow.durable.listing import Listing, stored_runs
 from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step
-from generative_ai_workflow.durable.store import KeptRun, RunIdentity, UnfinishedRun, parts_that_differ
+from generative_ai_workflow.durable.store import KeptRun, RunIdentity, StoredRun
 from generative_ai_workflow.durable.values import refuse_secrets, text_of, value_from
 from generative_ai_workflow.durable.writer import Change, Later, Writer
 from generative_ai_workflow.exceptions import Code, ConfigurationError, WorkflowError
@@ -35,7 +36,7 @@ _RUNS: Final = """
 CREATE TABLE IF NOT EXISTS runs
 (number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL,
 fingerprint TEXT NOT NULL, status TEXT NOT NULL, pid INTEGER NOT NULL, begun REAL NOT NULL, ended REAL,
-input TEXT NOT NULL, result TEXT)
+reason TEXT, input TEXT NOT NULL, result TEXT)
 """
 _RUNS_BY_STATUS: Final = "CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, workflow)"
 _STEP_RECORDS: Final = """
@@ -43,25 +44,21 @@ CREATE TABLE IF NOT EXISTS steps
 (number INTEGER PRIMARY KEY, run INTEGER NOT NULL, name TEXT NOT NULL, kept REAL NOT NULL, record TEXT NOT NULL,
 UNIQUE (run, name))
 """
-_LAYOUT: Final = Layout(0x666D6672, 1, (_RUNS, _RUNS_BY_STATUS, _STEP_RECORDS), (*SAFE, "secure_delete = ON"))
+_LAYOUT: Final = Layout(0x666D6672, 2, (_RUNS, _RUNS_BY_STATUS, _STEP_RECORDS), (*SAFE, "secure_delete = ON"))
 _FIND: Final = "SELECT number, workflow, fingerprint, status, pid, input, result FROM runs WHERE run_id = ?"
 _BEGIN: Final = (
     "INSERT INTO runs (run_id, workflow, fingerprint, status, pid, begun, input) VALUES (?, ?, ?, 'running', ?, ?, ?)"
 )
-_BEGIN_AGAIN: Final = "UPDATE runs SET status = 'running', pid = ?, ended = NULL, result = NULL WHERE number = ?"
+_BEGIN_AGAIN: Final = (
+    "UPDATE runs SET status = 'running', pid = ?, ended = NULL, reason = NULL, result = NULL WHERE number = ?"
+)
 # With the id as well: should somebody have put another file in its place, the number may be another run's.
 _KEEP: Final = (
     "INSERT OR REPLACE INTO steps (run, name, kept, record) "
     "SELECT number, ?, ?, ? FROM runs WHERE number = ? AND run_id = ?"
 )
 _STEPS: Final = "SELECT name, record FROM steps WHERE run = ? ORDER BY number"
-_END: Final = "UPDATE runs SET status = ?, ended = ?, result = ? WHERE number = ? AND run_id = ?"
-_UNFINISHED: Final = (
-    "SELECT number, run_id, workflow, fingerprint, input, pid, begun, "
-    "(SELECT count(*) FROM steps WHERE run = runs.number), "
-    "(SELECT max(kept) FROM steps WHERE run = runs.number) "
-    "FROM runs WHERE status = 'running' AND workflow = coalesce(?, workflow) ORDER BY number"
-)
+_END: Final = "UPDATE runs SET status = ?, ended = ?, reason = ?, result = ? WHERE number = ? AND run_id = ?"
 _ENDED: Final = "SELECT number FROM runs WHERE status != 'running' AND ended <= ?"
 
 
@@ -183,7 +180,7 @@ class SQLiteRunStore:
 
         def end(connection: sqlite3.Connection) -> None:
             kept = dict(connection.execute(_STEPS, (begun.number,)).fetchall())
-            facts = (result.status.value, time(), dumped.made.text(kept), *begun.place)
+            facts = (result.status.value, time(), result.error, dumped.made.text(kept), *begun.place)
             if not begun.held or not connection.execute(_END, facts).rowcount:
                 raise _not_begun(run_id, "end")
 
@@ -195,14 +192,20 @@ class SQLiteRunStore:
         if begun is not None:
             self._drop(begun)
 
-    async def unfinished(self, workflow: str | None = None) -> list[UnfinishedRun]:
-        """The runs that have no end, of one workflow or of all, the oldest first."""
+    async def runs(
+        self, workflow: str | None = None, status: str | Iterable[str] | None = None
+    ) -> AsyncIterator[StoredRun]:
+        """The runs that are kept, read as they are needed, by status, then workflow, the oldest first.
 
-        def look(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            rows = connection.execute(_UNFINISHED, (workflow,)).fetchall()
-            return [(*row, self._lock_file().is_taken(row[0])) for row in rows]
-
-        return await in_thread(_listed, await self._made(Change(look), "list"))
+        See `RunStore.runs`. A run that ends meanwhile may be given under both statuses, or under neither.
+        """
+        listing = Listing(workflow, status)
+        while not listing.is_over:
+            look = partial(listing.page, is_taken=self._is_run)
+            rows = await self._made(Change(look), "runs")
+            listing.turn(rows)
+            for run in await in_thread(stored_runs, rows):
+                yield run
 
     async def forget(self, run_id: str) -> bool:
         """Forget a run and all that is kept of it; whether there was one. See `RunStore.forget`."""
@@ -248,7 +251,7 @@ class SQLiteRunStore:
                 raise _in_use(run.run_id, None, "begin")
             return [], None
         number, workflow, fingerprint, status, pid, input_text, ended = row
-        _check_identity(run, workflow, fingerprint, input_text)
+        check_identity(_identity(run.run_id, workflow, fingerprint, input_text), run)
         if status != WorkflowStatus.COMPLETED:
             if not begun.take(self._lock_file(), number):
                 raise _in_use(run.run_id, pid, "begin")
@@ -277,6 +280,9 @@ class SQLiteRunStore:
             self._locks = locks.shared(Path(f"{self.path}-lock"))
             self._closing = weakref.finalize(self, _let_go, self._locks, self._begun)
         return self._locks
+
+    def _is_run(self, number: int) -> bool:
+        return self._lock_file().is_taken(number)
 
     def _close(self) -> None:
         closing = self._closing
@@ -311,20 +317,8 @@ def _loaded(rows: Sequence[tuple[str, str]], ended: str | None) -> KeptRun:
     return KeptRun.trusted(steps=steps, result=None if ended is None else load_result(ended, steps))
 
 
-def _listed(found: Sequence[tuple[Any, ...]]) -> list[UnfinishedRun]:
-    return [
-        UnfinishedRun.trusted(
-            run_id=run_id,
-            workflow=name,
-            fingerprint=fingerprint,
-            input_data=value_from(text),
-            steps_kept=steps_kept,
-            begun_at=datetime.fromtimestamp(begun, UTC),
-            changed_at=datetime.fromtimestamp(kept or begun, UTC),
-            pid=pid if taken else None,
-        )
-        for _, run_id, name, fingerprint, text, pid, begun, steps_kept, kept, taken in found
-    ]
+def _identity(run_id: str, workflow: str, fingerprint: str, text: str) -> RunIdentity:
+    return RunIdentity.trusted(run_id=run_id, workflow=workflow, fingerprint=fingerprint, input_data=value_from(text))
 
 
 def _let_go(file: locks.LockFile, begun: dict[str, _Begun]) -> None:
@@ -337,24 +331,6 @@ def _let_go(file: locks.LockFile, begun: dict[str, _Begun]) -> None:
 def _delete(connection: sqlite3.Connection, numbers: list[tuple[int]]) -> None:
     connection.executemany("DELETE FROM steps WHERE run = ?", numbers)
     connection.executemany("DELETE FROM runs WHERE number = ?", numbers)
-
-
-def _check_identity(run: RunIdentity, workflow: str, fingerprint: str, input_text: str) -> None:
-    """Refuse to go on with a run that was begun as another one."""
-    if workflow != run.workflow:
-        told = f"was begun by workflow {workflow!r}, not by {run.workflow!r}"
-    elif fingerprint != run.fingerprint:
-        told = f"was begun when workflow {workflow!r} had other steps"
-    elif names := parts_that_differ(value_from(input_text), run.input_data):
-        told = f"was begun with another input; not the same: {', '.join(map(repr, names))}"
-    else:
-        return
-    raise WorkflowError(
-        f"run {run.run_id!r} {told}",
-        op="store.begin",
-        code=Code.CONFLICT,
-        hint="resume it as it was begun, give a new run an id of its own, or forget the old one",
-    )
 
 
 def _in_use(run_id: str, pid: int | None, verb: str) -> WorkflowError:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fmf_core.value import Value
-from generative_ai_workflow.state import StepResult, WorkflowResult
+from generative_ai_workflow.exceptions import ConfigurationError
+from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
+
+DECISION: Final = "\ndecision"
+"""What the name of a record ends with that says how a step decided, and not that it is finished."""
+RESUMABLE: Final = (
+    WorkflowStatus.RUNNING,
+    WorkflowStatus.FAILED,
+    WorkflowStatus.TIMEOUT,
+    WorkflowStatus.CANCELLED,
+)
+"""The statuses of runs that can go on."""
+KNOWN: Final = (*RESUMABLE, WorkflowStatus.COMPLETED)
+"""The statuses that a run has in a store."""
 
 
 class RunIdentity(Value):
@@ -31,19 +44,26 @@ class KeptRun(Value):
     """How the run ended last, if it did. Where it completed, it is over, and nothing more can be kept of it."""
 
 
-class UnfinishedRun(Value):
-    """A run that was begun and has no end."""
+class StoredRun(Value):
+    """A run as a store lists it."""
 
     run_id: str
     workflow: str
+    """The workflow's name."""
     fingerprint: str
     input_data: dict[str, Any]
+    status: WorkflowStatus
+    """How it ended; RUNNING where it has no end: it is being run right now, or was interrupted."""
+    reason: str | None
+    """Why it did not complete."""
     steps_kept: int
+    """How many steps are finished, those inside others included."""
     begun_at: datetime
     changed_at: datetime
     """When something of it was kept last."""
+    ended_at: datetime | None
     pid: int | None
-    """The process that is running it right now; `None` where none is, so that it can be resumed."""
+    """The process that is running it right now; `None` where none is."""
 
 
 class RunStore(Protocol):
@@ -64,6 +84,8 @@ class RunStore(Protocol):
     async def keep(self, run_id: str, name: str, result: StepResult) -> None:
         """Keep the record of a finished step under `name`; it is safe once this returns.
 
+        What a step decided before the steps inside it ran is kept so as well, under a name that no step has.
+
         Raises:
             WorkflowError: its output would not come back as it is, or holds a known secret; or the run is not begun.
         """
@@ -81,8 +103,16 @@ class RunStore(Protocol):
         """Let others take the run up as far as it is kept; nothing happens where it is not begun here."""
         ...
 
-    async def unfinished(self, workflow: str | None = None) -> list[UnfinishedRun]:
-        """The runs that have no end, of one workflow or of all, the oldest first."""
+    def runs(self, workflow: str | None = None, status: str | Iterable[str] | None = None) -> AsyncIterator[StoredRun]:
+        """The runs that are kept, read as they are needed, by status, then workflow, the oldest first.
+
+        Args:
+            workflow: the name of theirs; `None` is any.
+            status: one of `WorkflowStatus`, or several; `None` is any. RUNNING is those without an end.
+
+        Raises:
+            ConfigurationError: no run in a store has such a status.
+        """
         ...
 
     async def forget(self, run_id: str) -> bool:
@@ -98,17 +128,20 @@ class RunStore(Protocol):
         ...
 
 
-def parts_that_differ(kept: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """The names under which two inputs do not hold the same; 1, 1.0 and True are not the same."""
-    names = sorted({*kept, *given})
-    return [name for name in names if name not in kept or name not in given or not _same(kept[name], given[name])]
+def as_statuses(
+    status: str | Iterable[str] | None, *, op: str, known: Iterable[WorkflowStatus] = KNOWN
+) -> list[WorkflowStatus]:
+    """`status`, one or several, each once; `None` is all that are known.
 
-
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+    Raises:
+        ConfigurationError: one is none of `known`.
+    """
+    if status is None:
+        return list(known)
+    given = [status] if isinstance(status, str) else list(status)
+    for one in given:
+        if one not in list(known):
+            raise ConfigurationError(
+                f"status must be one of {', '.join(known)}, got {one!r}", op=op, hint="give one, or a list of them"
+            )
+    return [WorkflowStatus(one) for one in dict.fromkeys(given)]

@@ -29,6 +29,14 @@ def wait_for(work):
         return runner.run(work)
 
 
+async def listed(store, *args):
+    return [run async for run in store.runs(*args)]
+
+
+async def unfinished(store, workflow=None):
+    return await listed(store, workflow, "running")
+
+
 class Child:
     """A forked process with a store on `path`; `child(method, *args)` calls one of its methods."""
 
@@ -80,7 +88,8 @@ def _serve(pipe, path, before):
             except EOFError:
                 return
             try:
-                answer = (True, runner.run(getattr(store, method)(*args)))
+                work = unfinished(store) if method == "unfinished" else getattr(store, method)(*args)
+                answer = (True, runner.run(work))
             except Exception as error:
                 answer = (False, error)
             pipe.send(answer)

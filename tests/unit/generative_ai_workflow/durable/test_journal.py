@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from chatmodels import ChatModel, ChatResponse, TokenUsage
 from generative_ai_workflow import (
     ConditionalStep,
+    ConfigurationError,
     ForEachStep,
     KeptRun,
     LLMStep,
@@ -19,15 +24,16 @@ from generative_ai_workflow import (
     RunStore,
     SQLiteRunStore,
     StepResult,
+    StoredRun,
     TransformStep,
-    UnfinishedRun,
     Workflow,
+    WorkflowConfig,
     WorkflowEngine,
     WorkflowError,
     WorkflowResult,
     WorkflowStatus,
 )
-from unit.generative_ai_workflow.durable.children import wait_for
+from unit.generative_ai_workflow.durable.children import listed, unfinished, wait_for
 
 
 class Steps:
@@ -87,6 +93,7 @@ def nested(step):
     )
 
 
+USAGE = TokenUsage(prompt_tokens=3, completion_tokens=4, model="slow", provider="own")
 INPUT = {"items": [10, 20]}
 EVERY = ["a", "each[0]", "then[0]", "each[1]", "then[1]", "l1", "l2", "r", "b", "t", "c"]
 
@@ -179,6 +186,157 @@ def test_interrupted_runs_are_resumed_by_the_name_of_their_workflow(engine, step
     wait_for(work())
 
 
+@pytest.mark.parametrize("statuses", ["failed", ["running", "failed", "timeout"]])
+def test_runs_that_failed_are_resumed_when_they_are_asked_for_and_each_once(engine, steps, statuses):
+    workflow = Workflow([steps("a"), steps("b", ["n"])], name="w")
+
+    async def work():
+        for number in range(3):
+            steps.fails_at = "b"
+            await engine.run_async(workflow, {"n": number}, correlation_id=f"r{number}")
+        assert await engine.resume(workflow) == {}
+        assert [run.reason for run in await listed(engine.store, "w", "failed")] == [
+            "step 'b' failed: RuntimeError: once"
+        ] * 3
+        steps.done.clear()
+        steps.fails_at = "b"
+        results = await engine.resume(workflow, 1, statuses=statuses)
+        assert [(key, str(result.status)) for key, result in results.items()] == [
+            ("r0", "failed"),
+            ("r1", "completed"),
+            ("r2", "completed"),
+        ]
+        assert steps.done == ["b"] * 3
+        assert list(await engine.resume(workflow, statuses=statuses)) == ["r0"]
+        assert await engine.resume(workflow, statuses=statuses) == {}
+
+    wait_for(work())
+
+
+def test_a_status_that_cannot_be_resumed_is_refused(engine, steps):
+    workflow = Workflow([steps("a")], name="w")
+    for odd in ("completed", ["failed", "pending"], "broken"):
+        with pytest.raises(ConfigurationError, match="status must be one of running, failed, timeout, cancelled"):
+            engine.resume(workflow, statuses=odd)
+
+
+def test_a_condition_that_was_decided_stays_decided_when_its_branch_is_resumed(engine, steps):
+    """Those in the items of a loop by themselves."""
+    decided = {0: True, 1: False}
+    asked = []
+
+    def decide(names):
+        asked.append(names["index"])
+        return decided[names["index"]]
+
+    fork = ConditionalStep("fork", decide, [steps("yes"), steps("then")], [steps("no")])
+    workflow = Workflow([ForEachStep("loop", "${input.items}", fork, concurrency=1), steps("end")], name="w")
+    steps.fails_at = "then[0]"
+    assert not engine.run(workflow, INPUT, correlation_id="r").succeeded
+    (kept,) = wait_for(listed(engine.store))
+    assert kept.steps_kept == 1
+    decided[0] = False
+    resumed = engine.run(workflow, INPUT, correlation_id="r")
+    assert resumed.output["loop"] == ["true", "false"]
+    assert asked == [0, 1]
+    assert steps.done == ["yes[0]", "then[0]", "then[0]", "no[1]", "end"]
+    assert not any("decision" in name for name in resumed.steps)
+
+
+def test_the_steps_that_were_not_run_this_time_are_told_as_kept(engine, steps):
+    workflow = Workflow([steps("a"), steps("b")], name="w")
+    steps.fails_at = "b"
+    first = engine.run(workflow, {}, correlation_id="r")
+    second = engine.run(workflow, {}, correlation_id="r")
+    third = engine.run(workflow, {}, correlation_id="r")
+    assert [[step.kept for step in result.steps.values()] for result in (first, second, third)] == [
+        [False, False],
+        [True, False],
+        [True, True],
+    ]
+
+
+def test_a_batch_that_was_killed_goes_on_where_it_was_when_it_is_run_again(tmp_path):
+    def batch(*, dies):
+        told = subprocess.run(
+            [sys.executable, "-c", BATCH, *(["die"] if dies else [])],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (told.returncode, told.stderr) == (9 if dies else 0, "")
+        return told.stdout.split()
+
+    before = batch(dies=True)
+    assert before[:4] == ["first:a", "second:a", "first:b", "second:b"]
+    whole = ["a:completed:AA", "b:completed:BB", "c:completed:CC", "d:completed:DD"]
+    after = batch(dies=False)
+    assert [line for line in after if line not in whole] == ["second:c", "first:d", "second:d"]
+    assert [line for line in after if line in whole] == whole
+    assert batch(dies=False) == whole
+
+
+BATCH = """
+import os, sys
+from generative_ai_workflow import TransformStep, Workflow, WorkflowEngine
+
+def first(names):
+    print(f"first:{names['letter']}", flush=True)
+    return {"twice": names["letter"] * 2}
+
+def second(names):
+    if names["letter"] == "c" and "die" in sys.argv:
+        os._exit(9)
+    print(f"second:{names['letter']}", flush=True)
+    return {"done": names["twice"].upper()}
+
+workflow = Workflow([TransformStep("first", first), TransformStep("second", second)], name="letters")
+engine = WorkflowEngine(store="runs.db")
+for key, result in engine.run_many(workflow, {letter: {"letter": letter} for letter in "abcd"}, 1):
+    if "die" not in sys.argv:
+        print(f"{key}:{result.status}:{result.output['done']}", flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["cancel", "signal"])
+def test_a_step_whose_call_was_in_flight_at_a_graceful_stop_is_kept_and_not_asked_again(engine, way):
+    asked = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(ChatModel):
+        async def complete_async(self, request):
+            asked.append(request.prompt)
+            begun.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+            return ChatResponse(content="answer", model="slow", usage=USAGE)
+
+    model = Slow()
+    workflow = Workflow(
+        [LLMStep("one", "first", provider=model), LLMStep("two", "second", provider=model)],
+        name="w",
+        config=WorkflowConfig(cancel_grace_s=60),
+    )
+    with engine.cancelled_by_signals() as shutdown:
+        handle = engine.start(workflow, {}, correlation_id="r")
+        assert begun.wait(60)
+        if way == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert shutdown.requested
+        else:
+            handle.cancel()
+        go_on.set()
+        stopped = handle.result(60)
+    assert stopped.status is WorkflowStatus.CANCELLED
+    assert asked == ["first"]
+    resumed = engine.resume(workflow)["r"] if way == "signal" else engine.run(workflow, {}, correlation_id="r")
+    assert resumed.succeeded
+    assert resumed.steps["one"].kept
+    assert asked == ["first", "second"]
+
+
 def test_a_run_that_goes_on_is_not_begun_a_second_time(engine):
     began, go = threading.Event(), threading.Event()
 
@@ -218,7 +376,7 @@ def test_many_runs_at_once_are_kept_and_none_is_mixed_up(engine, steps):
     async def work():
         results = await engine.run_many(workflow, ({"n": n} for n in range(300)), concurrency=100)
         assert [result.output["b"] for result in results] == [[[n]] for n in range(300)]
-        assert await engine.store.unfinished() == []
+        assert await unfinished(engine.store) == []
 
     wait_for(work())
 
@@ -253,8 +411,11 @@ class InMemory:
     async def leave(self, run_id: str) -> None:
         self.running.discard(run_id)
 
-    async def unfinished(self, workflow: str | None = None) -> list[UnfinishedRun]:
-        return []
+    async def runs(
+        self, workflow: str | None = None, status: str | Iterable[str] | None = None
+    ) -> AsyncIterator[StoredRun]:
+        for _ in ():
+            yield
 
     async def forget(self, run_id: str) -> bool:
         return self.steps.pop(run_id, None) is not None

@@ -87,6 +87,17 @@ def test_a_step_that_did_something_else_than_what_is_kept_keeps_its_own_record()
     assert load_result(dump_result(result).text({"ask": dump_step("ask", ASKED)}), {"ask": ASKED}) == result
 
 
+def test_a_step_that_was_taken_up_is_written_once_and_never_as_taken_up():
+    taken_up = ASKED.model_copy(update={"kept": True, "step_id": "another"})
+    assert load_step("ask", dump_step("ask", taken_up)).kept is False
+    result = WorkflowResult(
+        workflow_id="w", correlation_id="r", status=WorkflowStatus.COMPLETED, steps={"ask": taken_up}
+    )
+    text = dump_result(result).text({"ask": dump_step("ask", ASKED)})
+    assert "fell_back_from" not in text
+    assert load_result(text, {"ask": ASKED}).steps == {"ask": ASKED}
+
+
 def test_an_output_that_is_no_json_is_refused_by_the_name_of_its_step():
     with pytest.raises(WorkflowError, match=r"the output of step 'a'\.x\[0\] is a tuple"):
         dump_step("a", StepResult(name="a", output={"x": [()]}))

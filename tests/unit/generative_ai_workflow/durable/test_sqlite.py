@@ -27,8 +27,8 @@ from generative_ai_workflow import (
     WorkflowError,
     WorkflowStatus,
 )
-from generative_ai_workflow.durable import sqlite
-from unit.generative_ai_workflow.durable.children import Child, ended, identity, step, wait_for
+from generative_ai_workflow.durable import listing, sqlite
+from unit.generative_ai_workflow.durable.children import Child, ended, identity, listed, step, unfinished, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 DONE = WorkflowStatus.COMPLETED
@@ -104,7 +104,7 @@ class TestRuns:
 
     def test_records_are_written_and_read_in_other_threads_than_that_of_the_event_loop(self, store, monkeypatch):
         threads = {}
-        for name in ("text_of", "dump_step", "dump_result", "load_step", "load_result", "value_from"):
+        for name in ("text_of", "dump_step", "dump_result", "load_step", "load_result", "stored_runs"):
 
             def watched(name, real, *args, **more):
                 threads[name] = threading.get_ident()
@@ -118,7 +118,7 @@ class TestRuns:
             await store.keep("r", "a", step("a", x=1))
             await store.end("r", ended("r", DONE, {"a": step("a", x=1)}, x=1))
             await store.begin(identity("r"))
-            await store.unfinished()
+            await unfinished(store)
             return threading.get_ident()
 
         assert wait_for(work()) not in threads.values()
@@ -130,11 +130,11 @@ class TestRuns:
             await store.begin(identity("r"))
             await store.keep("r", "a", step("a", x=1))
             await store.end("r", ended("r", WorkflowStatus(status), {"a": step("a", x=1), "b": step("b")}))
-            assert await store.unfinished() == []
+            assert await unfinished(store) == []
             kept = await store.begin(identity("r"))
             assert names_kept(kept) == ["a"]
             assert (kept.result.status, list(kept.result.steps)) == (status, ["a", "b"])
-            assert [run.run_id for run in await store.unfinished()] == ["r"]
+            assert [run.run_id for run in await unfinished(store)] == ["r"]
             await store.keep("r", "b", step("b", y=2))
             await store.end("r", ended("r", DONE, y=2))
             assert (await store.begin(identity("r"))).result.output == {"y": 2}
@@ -217,7 +217,7 @@ class TestLists:
             await store.keep("left", "a", step("a"))
             await store.leave("left")
             await store.end("over", ended("over", DONE))
-            return await store.unfinished(), await store.unfinished("v"), await store.unfinished("none")
+            return await unfinished(store), await unfinished(store, "v"), await unfinished(store, "none")
 
         every, of_v, none = wait_for(work())
         assert [(run.run_id, run.steps_kept, run.pid) for run in every] == [
@@ -229,6 +229,61 @@ class TestLists:
         assert every[1].fingerprint == "f"
         assert every[1].begun_at <= every[1].changed_at
         assert ([run.run_id for run in of_v], none) == (["elsewhere"], [])
+
+    def test_runs_are_listed_by_workflow_and_status_with_why_they_ended(self, store):
+        async def work():
+            for name, workflow, status in (
+                ("b", "w", "failed"),
+                ("a", "w", "failed"),
+                ("c", "v", "failed"),
+                ("d", "w", "timeout"),
+                ("e", "w", "cancelled"),
+                ("f", "w", "completed"),
+                ("g", "w", None),
+            ):
+                await store.begin(identity(name, workflow=workflow, input_data={"n": name}))
+                await store.keep(name, "s", step("s"))
+                if status is None:
+                    await store.leave(name)
+                    continue
+                error = None if status == "completed" else f"why {name}"
+                await store.end(name, ended(name, status).model_copy(update={"error": error}))
+            every = await listed(store)
+            assert [run.run_id for run in every] == ["g", "c", "b", "a", "d", "e", "f"]
+            failed = await listed(store, "w", "failed")
+            assert [(run.run_id, run.status, run.reason, run.steps_kept) for run in failed] == [
+                ("b", WorkflowStatus.FAILED, "why b", 1),
+                ("a", WorkflowStatus.FAILED, "why a", 1),
+            ]
+            assert failed[0].begun_at <= failed[0].ended_at == failed[0].changed_at
+            assert (failed[0].input_data, failed[0].pid) == ({"n": "b"}, None)
+            some = await listed(store, None, ["timeout", WorkflowStatus.COMPLETED])
+            assert [(run.run_id, run.reason) for run in some] == [("d", "why d"), ("f", None)]
+            await store.begin(identity("b", input_data={"n": "b"}))
+            (again,) = [run for run in await listed(store, "w", "running") if run.run_id == "b"]
+            assert (again.reason, again.ended_at, again.pid) == (None, None, os.getpid())
+            with pytest.raises(ConfigurationError, match=r"status must be one of running, failed.*got 'broken'"):
+                await listed(store, None, "broken")
+
+        wait_for(work())
+
+    @pytest.mark.parametrize("workflow", [None, "w"])
+    def test_a_listing_goes_through_all_pages_and_each_run_is_in_it_once(self, store, monkeypatch, workflow):
+        monkeypatch.setattr(listing, "PAGE", 3)
+
+        async def work():
+            for number in range(10):
+                await store.begin(identity(f"{number}"))
+                await store.end(f"{number}", ended(f"{number}", "failed" if number < 6 else "completed"))
+            assert [run.run_id for run in await listed(store, workflow)] == list("0123456789")
+            seen = []
+            async for run in store.runs(workflow, "failed"):
+                seen.append(run.run_id)
+                # Runs that get another status meanwhile move no others.
+                await store.begin(identity(run.run_id))
+            assert seen == list("012345")
+
+        wait_for(work())
 
     def test_a_run_can_be_forgotten_unless_somebody_runs_it(self, store, path, child):
         marker = "a confidential sentence"
@@ -254,7 +309,7 @@ class TestLists:
                     await store.end(name, ended(name, status))
             assert await store.forget_ended(3600) == 0
             assert await store.forget_ended() == 2
-            assert [run.run_id for run in await store.unfinished()] == ["c"]
+            assert [run.run_id for run in await unfinished(store)] == ["c"]
             assert (await store.begin(identity("a"))).steps == {}
 
         wait_for(work())
@@ -338,7 +393,7 @@ class TestOneAtATime:
         wait_for(store.keep("r", "b", step("b")))
         with pytest.raises(WorkflowError, match=f"process {os.getpid()}"):
             child()("begin", identity("r"))
-        assert {run.run_id: run.steps_kept for run in wait_for(store.unfinished())} == {"r": 2, "own": 1}
+        assert {run.run_id: run.steps_kept for run in wait_for(unfinished(store))} == {"r": 2, "own": 1}
 
     def test_whoever_takes_up_a_run_that_was_left_sees_all_that_is_kept_of_it(self, store, path):
         """A record that was on its way when the run was left is either there before, or refused."""
@@ -417,7 +472,7 @@ class TestTogether:
             return commits_in(log) - before
 
         assert 1 <= wait_for(work()) <= 2
-        assert all(run.steps_kept == 1 for run in wait_for(store.unfinished()))
+        assert all(run.steps_kept == 1 for run in wait_for(unfinished(store)))
 
     def test_one_that_is_refused_takes_no_other_along(self, store):
         async def work():
@@ -425,7 +480,7 @@ class TestTogether:
             names = ["a", "taken", "b", "taken", "c"]
             results = await asyncio.gather(*(store.begin(identity(name)) for name in names), return_exceptions=True)
             assert [isinstance(result, WorkflowError) for result in results] == [False, True, False, True, False]
-            assert [run.run_id for run in await store.unfinished()] == ["taken", "a", "b", "c"]
+            assert [run.run_id for run in await unfinished(store)] == ["taken", "a", "b", "c"]
 
         wait_for(work())
 
@@ -461,7 +516,7 @@ class TestTogether:
         for thread in threads:
             thread.join()
         assert not failures
-        assert {run.steps_kept for run in wait_for(store.unfinished())} == {20}
+        assert {run.steps_kept for run in wait_for(unfinished(store))} == {20}
         with closing(sqlite3.connect(path)) as look:
             assert look.execute("SELECT count(*) FROM runs WHERE status = 'completed'").fetchone() == (80,)
             assert look.execute("SELECT count(*) FROM steps").fetchone() == (80 * 5 + 60,)
@@ -559,7 +614,8 @@ class TestFile:
             ("missing/runs.db", "not_found", "there is no folder"),
             ("text", "invalid", "it is no SQLite database"),
             ("foreign.db", "invalid", "the tables of another program"),
-            ("newer.db", "unsupported", "its format is 2, and this version knows 1"),
+            ("newer.db", "unsupported", "its format is 3, and this version knows 2"),
+            ("older.db", "unsupported", "its format is 1, and this version knows 2"),
             ("text/runs.db", "not_found", "there is no folder"),
         ],
     )
@@ -568,10 +624,11 @@ class TestFile:
         (tmp_path / "text").write_text("not a database " * 100)
         with closing(sqlite3.connect(tmp_path / "foreign.db")) as other:
             other.execute("CREATE TABLE t (x)")
-        with closing(sqlite3.connect(tmp_path / "newer.db")) as other:
-            other.execute("CREATE TABLE runs (x)")
-            other.execute("PRAGMA application_id = 0x666D6672")
-            other.execute("PRAGMA user_version = 2")
+        for file, version in (("older.db", 1), ("newer.db", 3)):
+            with closing(sqlite3.connect(tmp_path / file)) as other:
+                other.execute("CREATE TABLE runs (x)")
+                other.execute("PRAGMA application_id = 0x666D6672")
+                other.execute(f"PRAGMA user_version = {version}")
         before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
         store = SQLiteRunStore(tmp_path / name)
         for _ in range(2):
