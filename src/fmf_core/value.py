@@ -67,7 +67,11 @@ class LateValue(Value):
             fields: all fields but the late ones, in the declared order.
             later: gives the late ones; called once at most.
         """
-        made = record(cls, fields, set(cls.model_fields))
+        given = _all_fields.get(cls)
+        if given is None:
+            given = _all_fields[cls] = set(cls.model_fields)
+        # One set for all: whoever copies a record copies it.
+        made = record(cls, fields, given)
         _put_later(made, later)
         return made
 
@@ -101,6 +105,7 @@ class LateValue(Value):
                 _put_later(self, None)
 
 
+_all_fields: dict[type, set[str]] = {}
 _filling = Lock(reentrant=True)
 _later_of, _put_later = LateValue.__dict__["_later"].__get__, LateValue.__dict__["_later"].__set__
 _fields_of = BaseModel.__dict__["__dict__"].__get__
