@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import time
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -192,3 +194,141 @@ def test_whatever_is_hidden_comes_back_in_every_order_of_texts(lists):
 def test_any_text_comes_back(text):
     names = Pseudonyms()
     assert names.restore(names.hide(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hidden"),
+    [
+        ("李雷", "请回复李雷的邮件", "请回复[PERSON_1]的邮件"),
+        ("李雷", "李\n雷和李 雷", "[PERSON_1]和[PERSON_2]"),
+        ("田中 太郎", "田中太郎さんに", "[PERSON_1]さんに"),
+        ("김철수", "김철수는 기다립니다", "[PERSON_1]는 기다립니다"),
+        ("김철수", unicodedata.normalize("NFD", "김철수는"), unicodedata.normalize("NFD", "[PERSON_1]는")),
+        ("สมชาย", "เรียนสมชายครับ", "เรียน[PERSON_1]ครับ"),
+        ("محمد", "كتب لمحمد", "كتب ل[PERSON_1]"),
+        ("राम", "श्रीराम को", "श्री[PERSON_1] को"),
+        ("Ann", "请回复Ann的邮件", "请回复[PERSON_1]的邮件"),
+    ],
+)
+def test_a_name_is_found_where_words_are_not_set_apart(name, text, hidden):
+    names = Pseudonyms(known={"person": [name]})
+    assert names.hide(text) == hidden
+    assert names.restore(hidden) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("Ann Example", "Ann\nExample"),
+        ("Ann Example", "Ann  \t Example"),
+        ("Ann Example", "Ann\u00a0Example"),
+        ("Ann Example", "Ann_Example"),
+        ("Ann Example", "Ann** Example"),
+        ("Ann Example", "Ann\\nExample"),
+        ("Ann Example", "Ann\u200bExample"),
+        ("Ann Example", "A\u200dnn Ex\u00adam\ufeffple"),
+        ("Ann Example", "\uff21\uff4e\uff4e\u3000\uff25\uff58\uff41\uff4d\uff50\uff4c\uff45"),
+        ("Ann\nExample", "Ann Example"),
+        ("Müller", unicodedata.normalize("NFD", "Müller")),
+        (unicodedata.normalize("NFD", "Müller"), "MÜLLER"),
+        ("Müller", "M\\u00fcller"),
+        ("Groß", "GROSS"),
+        ("O'Neil", "O\u2019Neil"),
+        ("O\u2019Neil", "o'neil"),
+        ("O'Neil", "O`Neil"),
+        ("Anna-Lena", "Anna\u2011Lena"),
+        ('Ann "the boss"', 'Ann \\"the boss\\"'),
+        ("Nguyễn Thị", unicodedata.normalize("NFD", "Nguyễn Thị")),
+        ("ệ", "e\u0302\u0323"),
+        ("K-4711", "K-\u0664\u0667\u0661\u0661"),
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "(dear {}, ü)", "_{}_ and **{}**", "é {}\\n{}", "x\\n{}, CORP\\{}", "请{}的"])
+def test_a_name_is_found_however_it_is_spelt_and_comes_back_as_it_was(name, written, around):
+    names = Pseudonyms(known={"person": [name]})
+    text = around.replace("{}", written)
+    hidden = names.hide(text)
+    assert hidden == around.replace("{}", "[PERSON_1]")
+    assert names.restore(hidden) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Ann", "Annual, Joann, Änn, Ann\u0308, éann, 2Ann, Ann\u200bual"),
+        ("Mu", "Müller and Mü"),
+        ("Gros", "Groß"),
+        ("か", "が か\u3099"),
+        ("이수", "이순"),
+        ("Ян", "Янка"),
+        ("Ann Example", "Ann, Example; Ann. Example"),
+    ],
+)
+def test_part_of_another_word_is_no_name(name, text):
+    assert Pseudonyms(known={"person": [name]}).hide(text) == text
+
+
+def test_names_of_nothing_that_can_be_seen_are_ignored():
+    names = Pseudonyms(known={"person": ["\u200b", " \u00ad ", ""]})
+    assert names.hide("a\u200bb \u00ad") == "a\u200bb \u00ad"
+
+
+def test_the_longest_name_counts_across_kinds_and_endings():
+    names = Pseudonyms(known={"place": ["Ann"], "person": ["Ann (boss)", "Ann", "Ann Example"]})
+    assert names.hide("Ann (boss) and Ann Example") == "[PERSON_1] and [PERSON_2]"
+
+
+def test_bare_tokens_are_known_again_beside_writing_without_spaces():
+    names = Pseudonyms(known={"person": ["李雷"]})
+    names.hide("李雷")
+    assert names.restore("【PERSON_1】是PERSON_1的") == "【李雷】是李雷的"
+
+
+def test_a_thousand_names_cost_little_more_than_the_length_of_the_text():
+    names = Pseudonyms(known={"person": [f"Vorname{n} Name{n}" for n in range(1_000)]})
+    text = "Über Vorname7  Name7 steht dort: name name7 vorname. " * 4_000
+    before = time.process_time()
+    assert names.hide(text).count("[PERSON_1]") == 4_000
+    names.hide(("Vorname7" + " " * 50) * 4_000)
+    assert time.process_time() - before < 10
+
+
+SPELT = [
+    "Ann",
+    " ",
+    "\u00a0",
+    "Example",
+    "e",
+    "\u0301",
+    "é",
+    "ß",
+    "ss",
+    "\u200b",
+    "李",
+    "雷",
+    "\n",
+    "_",
+    "\\",
+    "\\u00e9",
+]
+SPELT += ["n", "'", "\u2019", "\ufb01", "\u00bd", "ﷺ", "한", "\u1112", "\u1161", "\u11ab", '"', "[PERSON_1]", "\ud83d"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(SPELT), max_size=5), min_size=1, max_size=4),
+    st.lists(st.sampled_from(SPELT), max_size=30),
+)
+def test_whatever_names_there_are_the_text_comes_back(known, pieces):
+    names = Pseudonyms(known={"person": ["".join(one) for one in known]})
+    text = "".join(pieces)
+    assert names.restore(names.hide(text)) == text
+
+
+@given(st.text(min_size=1, max_size=8), st.text(max_size=20), st.text(max_size=20))
+@settings(deadline=None, max_examples=3000)
+def test_a_name_that_stands_alone_is_always_found(name, before, behind):
+    names = Pseudonyms([], known={"person": [name]})
+    seen = [one for one in name if not one.isspace() and unicodedata.category(one) not in ("Cf", "Mn", "Cc", "Lm")]
+    if seen:
+        assert name.strip() not in names.hide(f"{before} . {name} . {behind}").split(" . ")[1:-1]
