@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakValueDictionary
@@ -54,11 +54,14 @@ class PseudonymMiddleware(Middleware):
     Args:
         kinds: which kinds of personal data are replaced; default is all of them.
         known: what no shape can tell, by kind, in every run: `{"person": ["Ann Example"]}`.
-        inputs: the same for inputs of a run: their names to their kinds. The input is a text or a list of texts.
+        inputs: the same for inputs of a run: their names to their kinds. The input is a text, a number, or a list or
+            dict of such, however deep; the values of a dict count, its keys do not. With anything else the run fails.
 
     Raises:
         ConfigurationError: a kind is not known, or no word.
     """
+
+    is_critical = True
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class PseudonymMiddleware(Middleware):
         try:
             names = self._begun(context["correlation_id"]).names
             for name, kind in self._inputs.items():
-                names.add(kind, *_texts(context.get("input_data", {}).get(name)))
+                names.add(kind, *_texts(context.get("input_data", {}).get(name), name))
         except Exception as error:
             raise self._refusal("the inputs could not be read", error) from error
 
@@ -102,9 +105,12 @@ class PseudonymMiddleware(Middleware):
         """The answer with personal data in the places of tokens."""
         names = self._names(context)
         only = _sent.get().get(id(self))
-        if len(response.content) > LONG:
-            return await in_thread(_restored, names, response, only)
-        return _restored(names, response, only)
+        try:
+            if len(response.content) > LONG:
+                return await in_thread(_restored, names, response, only)
+            return _restored(names, response, only)
+        except Exception as error:
+            raise self._refusal("the answer could not be restored", error) from error
 
     async def on_workflow_end(self, result: WorkflowResult, context: dict[str, Any]) -> None:  # noqa: ARG002
         """Forget the table of the run, unless another run of that id still uses it."""
@@ -115,7 +121,11 @@ class PseudonymMiddleware(Middleware):
             table.runs -= 1
             if table.runs <= 0:
                 del self._tables[context["correlation_id"]]
-        _kept.set(tuple(other for other in _kept.get() if other is not table))
+        # A run inside another one of the same id began in the same context: only its own entry goes.
+        kept = list(_kept.get())
+        if table in kept:
+            kept.remove(table)
+        _kept.set(tuple(kept))
 
     def _begun(self, run: str) -> _Table:
         with self._lock():
@@ -182,7 +192,20 @@ def _last(messages: tuple[Message, ...], role: str) -> str | None:
     return next((message.text for message in reversed(messages) if message.role == role), None)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: Any, name: str) -> Iterator[str]:
     if isinstance(value, str):
-        return (value,)
-    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple | set) else ()
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item, name)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _texts(item, name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+    elif value is not None and not isinstance(value, bool):
+        raise ConfigurationError(
+            f"input {name!r} holds a {type(value).__name__}, in which nothing can be looked for",
+            op="pseudonyms.inputs",
+            hint="give a text, a number, or a list or dict of such",
+        )

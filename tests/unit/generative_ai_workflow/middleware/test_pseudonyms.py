@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -168,7 +169,7 @@ def test_known_names_and_inputs_are_hidden_and_bad_kinds_are_refused_at_once():
         known={"place": ["lighthouse"]},
         inputs={"who": "person", "also": "person"},
     )
-    assert model.requests[0].prompt == '[PERSON_1], ["[PERSON_2]",3] and the [PLACE_1]'
+    assert model.requests[0].prompt == '[PERSON_1], ["[PERSON_2]",[PERSON_3]] and the [PLACE_1]'
     assert result.output["a"] == 'Ann Example, ["Bob",3] and the Lighthouse'
     with pytest.raises(ConfigurationError, match="'e-mail'"):
         PseudonymMiddleware(["e-mail"])
@@ -272,3 +273,95 @@ def test_a_table_goes_with_its_run_where_nobody_says_that_it_has_ended():
         return len(middleware._tables)
 
     assert run_alone(go()) == 0
+
+
+class Nesting(WorkflowStep):
+    """Runs another workflow under the id of its own run."""
+
+    def __init__(self, engine: WorkflowEngine, inner: Workflow, times: int = 1) -> None:
+        super().__init__("nest")
+        self.engine, self.inner, self.times = engine, inner, times
+
+    async def execute_async(self, context: StepContext) -> dict[str, object]:
+        for _ in range(self.times):
+            result = await self.engine.run_async(
+                self.inner, {"customer": context.input_data["customer"]}, correlation_id=context.correlation_id
+            )
+            assert result.status == "completed", result.error
+        return {}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_run_inside_a_step_under_the_same_id_leaves_the_table_to_the_run_around_it(times):
+    model, middleware = Echo(), PseudonymMiddleware(inputs={"customer": "person"})
+    engine = WorkflowEngine().use(middleware)
+    inner = Workflow([LLMStep("inner", "Inner {customer}", provider=model)], name="inner")
+    outer = Workflow(
+        [
+            LLMStep("one", "First {customer}", provider=model),
+            Nesting(engine, inner, times),
+            LLMStep("two", "Second {customer}", provider=model),
+        ]
+    )
+    result = engine.run(outer, {"customer": "Ann Example"}, correlation_id="same")
+    assert result.status == "completed", result.error
+    assert result.output["two"] == "Second Ann Example"
+    assert model.requests[-1].prompt == "Second [PERSON_1]"
+    assert "Ann" not in model.sent
+    assert dict(middleware._tables) == {}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Ann Example",
+        ["Ann Example"],
+        [["Ann Example"]],
+        {"name": "Ann Example"},
+        {"a": [{"b": ("Ann Example", None, True)}]},
+        {"name": "Ann \tExample"},
+        ['Ann "x" Example', "Ann Example", "Ann\nExample"],
+        4711,
+        {"number": 4711.5},
+    ],
+)
+def test_inputs_of_every_shape_are_hidden(given):
+    model = Echo()
+    workflow = Workflow([LLMStep("a", "About {who}", provider=model)])
+    result = run(workflow, {"who": given}, inputs={"who": "person"})
+    assert result.status == "completed", result.error
+    assert "[PERSON_1]" in model.sent
+    assert not {"Ann", "Example", "4711"} & set(re.findall(r"\w+", model.sent))
+
+
+def test_an_input_in_which_nothing_can_be_looked_for_ends_the_run_before_anything_is_sent():
+    model = Echo()
+    result = run(Workflow([LLMStep("a", "x", provider=model)]), {"who": [b"Ann"]}, inputs={"who": "person"})
+    assert result.status == "failed"
+    assert "'who' holds a bytes" in result.error
+    assert "Ann" not in result.error
+    assert model.requests == []
+
+
+def test_an_answer_that_cannot_be_restored_ends_the_run_and_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch, log_lines: Callable
+):
+    def broken(self: object, text: str, only: object) -> str:
+        raise ValueError(f"{text} {MAIL}")
+
+    monkeypatch.setattr("fmf_core.pseudonyms.Pseudonyms.restore", broken)
+    result = run(Workflow([LLMStep("a", "{x}", provider=Echo())]), {"x": MAIL})
+    assert result.status == "failed"
+    assert "the answer could not be restored (ValueError)" in result.error
+    assert MAIL not in json.dumps(log_lines())
+
+
+def test_a_failure_of_any_of_its_hooks_ends_the_run():
+    class Broken(PseudonymMiddleware):
+        async def on_step_start(self, step_name: str, context: dict[str, Any]) -> None:
+            raise KeyError(step_name)
+
+    model = Echo()
+    result = WorkflowEngine().use(Broken()).run(Workflow([LLMStep("a", "x", provider=model)]))
+    assert result.status == "failed"
+    assert model.requests == []
