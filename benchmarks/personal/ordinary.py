@@ -42,6 +42,8 @@ def tuned(r: Random) -> str:
         f"The account {_changed(r, iban(r, held=False))} does not exist.",
         f"Temperature {n(-20, 40)}.{n(0, 9)}, position {n(10, 89)}.{d(6)}, {n(10, 89)}.{d(6)}.",
         f"Es kamen {d(3)}.{d(3)} Besucher, {n(1, 99)} % mehr; +{d(2)} {d(3)} {d(3)} EUR.",
+        f"订单号{d(11)}、金额{n(1, 999)},{d(3)}元、20{n(10, 29)}年{n(1, 12)}月{n(1, 28)}日送达。",
+        f"バージョン{n(1, 9)}.{n(0, 20)}.{n(0, 99)}.{n(1, 99)}は{d(3)}円、在庫{d(8)}個。",
     ])  # fmt: skip
 
 
@@ -66,4 +68,6 @@ def held_out(r: Random) -> str:
         f"from utils@main import x; pip install thing=={n(1, 9)}.{n(0, 9)}.{n(0, 9)}.post{n(1, 9)}; user@localhost",
         f"12:{n(10, 59)}:{n(10, 59)} fingerprint {':'.join(f'{r.getrandbits(8):02x}' for _ in range(16))}",
         f"Customer {d(10)} bought {n(2, 99)} items, voucher {d(4)}-{d(4)}-{d(4)}-{d(4)}, points {d(6)}.",
+        f"发票号码{d(8)}共{d(5)}.{d(2)}元、第{d(9)}号箱、{n(10, 19)}:{n(10, 59)}到。",
+        f"재고 {d(10)}개, 금액 {d(3)},{d(3)}원, {n(1, 12)}월 {n(1, 28)}일, 품목{d(6)}-{d(4)}.",
     ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The labelled set: business texts in nine languages, made by a seeded generator, with the places of personal data."""
+"""The labelled set: business texts in twelve languages, made with a fixed seed, with the places of personal data."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ TUNED = {
         "Bitte antworten Sie an {}.",
         "Contactez {}, merci.",
         "<a href='mailto:{}'>mail</a>",
+        "请联系{}谢谢。",
+        "メールは{}です。",
     ),
     "phone": (
         "Please call {} before noon.",
@@ -28,12 +30,18 @@ TUNED = {
         "Tél. : {}",
         "Mi teléfono es {}.",
         "tel {}, fax no",
+        "私の電話番号は{}です。",
     ),
-    "credit_card": ("Charge card {} exp 12/27.", "Kreditkarte {}, gültig bis 03/28.", "La carte {} est refusée."),
-    "iban": ("Transfer it to {} today.", "Unsere IBAN: {}.", "Virement sur {}, merci."),
-    "ssn": ("Her SSN is {}.", "Social Security number: {}", "SSN {}, born 1980"),
-    "ip_address": ("Login from {} failed.", "client={} status=200", "Die Anfrage kam von {}."),
-    "mac_address": ("Device {} joined.", "MAC {}", "Das Gerät {} ist neu."),
+    "credit_card": (
+        "Charge card {} exp 12/27.",
+        "Kreditkarte {}, gültig bis 03/28.",
+        "La carte {} est refusée.",
+        "カード{}は無効です。",
+    ),
+    "iban": ("Transfer it to {} today.", "Unsere IBAN: {}.", "Virement sur {}, merci.", "账号{}已更改。"),
+    "ssn": ("Her SSN is {}.", "Social Security number: {}", "SSN {}, born 1980", "她的SSN是{}。"),
+    "ip_address": ("Login from {} failed.", "client={} status=200", "Die Anfrage kam von {}.", "来自{}的登录失败。"),
+    "mac_address": ("Device {} joined.", "MAC {}", "Das Gerät {} ist neu.", "设备{}已上线。"),
     "credential": ("Use {} for now.", "Der Zugang: {}", "config:\n{}\n"),
     "national_id": ("{}", "Her {}.", "Angaben: {}, ledig.", "({})"),
 }
@@ -44,6 +52,8 @@ HELD_OUT = {
         "Kontakt: {}\nDank",
         '{{"to": "{}"}}',
         "Skriv till {}!",
+        "이메일은 {}입니다.",
+        "副本发给{}即可",
     ),
     "phone": (
         "My new number: {}.",
@@ -52,12 +62,20 @@ HELD_OUT = {
         "Numer kontaktowy {}.",
         '{{"phone": "{}"}}',
         "WhatsApp {}",
+        "联络请用{}谢谢",
+        "{}로 연락 주세요",
     ),
-    "credit_card": ("Paid with {}, CVV 123.", '{{"pan": "{}"}}', "Número de tarjeta {}.", "kort {} spärrat"),
-    "iban": ("Bonifico su {}.", "konto {}\n", '{{"iban": "{}"}}', "Refund to account {} (private)."),
-    "ssn": ("employee {} (SSN)", '{{"ssn": "{}"}}', "W-2 for {}"),
-    "ip_address": ("X-Forwarded-For: {}", "[{}] connected", "L'adresse {} est bloquée.", "ping {} ok"),
-    "mac_address": ("lease for {} renewed", '{{"hw": "{}"}}', "carte réseau {}"),
+    "credit_card": (
+        "Paid with {}, CVV 123.",
+        '{{"pan": "{}"}}',
+        "Número de tarjeta {}.",
+        "kort {} spärrat",
+        "카드{}로 결제",
+    ),
+    "iban": ("Bonifico su {}.", "konto {}\n", '{{"iban": "{}"}}', "Refund to account {} (private).", "振込先{}まで"),
+    "ssn": ("employee {} (SSN)", '{{"ssn": "{}"}}', "W-2 for {}", "社員{}の記録"),
+    "ip_address": ("X-Forwarded-For: {}", "[{}] connected", "L'adresse {} est bloquée.", "ping {} ok", "主机{}离线"),
+    "mac_address": ("lease for {} renewed", '{{"hw": "{}"}}', "carte réseau {}", "アダプタ{}を交換"),
     "credential": ("export {}", "Rotate it: {}", "Leaked in the log: {} !"),
     "national_id": ("Employee file: {}.", "Klant met {} is verhuisd.", "dati: {}; residente a Roma", "- {}\n"),
 }
@@ -65,6 +83,7 @@ PLAIN = (
     "Thank you for your letter of last week.", "Die Lieferung ist vollständig.", "Nous restons à votre disposition.",
     "Quedamos a la espera de su respuesta.", "La riunione è stata spostata a martedì.", "De factuur is betaald.",
     "Zamówienie zostało wysłane.", "Obrigado pela sua paciência.", "Mötet är flyttat till torsdag.",
+    "感谢您的来信。", "ご連絡ありがとうございます。", "회의가 연기되었습니다.",
 )  # fmt: skip
 
 

@@ -29,7 +29,8 @@ _IPV6 = re.compile(
 )
 _NO_ADDRESS = re.compile(
     r"(?i)(?:(?<![^\W_])(?:v|ver|version|versions|release|build|bios|firmware|rev|revision|oid|section|sections|chapter|clause"
-    r"|kapitel|abschnitt|ziffer|punkt|software|driver|sdk|schema|update)\.?[ :=]{0,2}|§ ?|[a-z]/)\Z"
+    r"|kapitel|abschnitt|ziffer|punkt|software|driver|sdk|schema|update)\.?[ :=]{0,2}"
+    r"|(?:版本号?|バージョン|버전)[ :=は은는是为]{0,3}|§ ?|[a-z]/)\Z"
 )
 _NOBODYS = ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("255.0.0.0/8"), ipaddress.ip_network("0.0.0.0/8")
 _MAC = re.compile(

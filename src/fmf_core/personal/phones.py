@@ -23,10 +23,14 @@ _WORDS = (
     "tel|telephone|phone|mobile|mob|cell|cellphone|fax|call|ring|dial|text|whatsapp|sms|hotline|telefon|telefonnummer"
     "|tel-?nr|handy|handynummer|mobil|mobilnummer|mobiltelefon|rückruf|rufnummer|téléphone|portable|appelez|appeler"
     "|teléfono|móvil|llame|llamar|telefono|cellulare|telefoon|telefoonnummer|mobiel|gsm|bel|telefone|celular|telemóvel"
-    "|ligue|telefonu|komórka|telefonnr|mobilnr|puhelin|電話|手机|电话|телефон|тел"
+    "|ligue|telefonu|komórka|telefonnr|mobilnr|puhelin|телефон|тел"
+)
+_UNSPACED_WORDS = (
+    "(?:电话|電話|手机|手機|携帯|联系方式|致电|拨打|전화|휴대폰|연락처|โทรศัพท์|โทร)"
+    "(?:号码|號碼|号|番号|번호)?(?:は|是|为|為|는|은)?"
 )
 _WORD_BEFORE = re.compile(
-    rf"(?i)(?<![^\W_])(?:{_WORDS})(?![^\W\d_])[^\w\n(+]{{0,4}}"
+    rf"(?i)(?:(?<![^\W_])(?:{_WORDS})(?![^\W\d_])|(?:{_UNSPACED_WORDS}))[^\w\n(+]{{0,4}}"
     r"(?:(?:no|nr|number|num|nummer|numéro|número|numero|is|at|me|us|on|him|her|them|unter|ist|lautet|au|est|le|al|es|il"
     r"|op|é|under|på|er|or|text|in|bei)[^\w\n(+]{1,3}){0,3}\Z"
 )

@@ -202,3 +202,58 @@ def test_other_spaces_hyphens_and_digits_are_seen_and_given_back_as_they_were():
 )
 def test_ordinary_numbers_are_left_alone(text):
     assert detect_pii(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("请联系ann@example.org谢谢", {"email": ["ann@example.org"]}),
+        ("电话+49 30 901820谢谢", {"phone": ["+49 30 901820"]}),
+        ("电话13812345678", {"phone": ["13812345678"]}),
+        ("私の電話は090-1234-5678です", {"phone": ["090-1234-5678"]}),
+        ("カード4111 1111 1111 1111です", {"credit_card": ["4111 1111 1111 1111"]}),
+        ("카드4111111111111111로", {"credit_card": ["4111111111111111"]}),
+        ("IBANはDE89370400440532013000です", {"iban": ["DE89370400440532013000"]}),
+        ("SSN123-45-6789です", {"ssn": ["123-45-6789"]}),
+        ("IPは203.0.113.9です", {"ip_address": ["203.0.113.9"]}),
+        ("地址fe80::1在", {"ip_address": ["fe80::1"]}),
+        ("网卡00:1B:44:11:3A:B7坏了", {"mac_address": ["00:1B:44:11:3A:B7"]}),
+        ("身份证11010519491231002X有效", {"national_id": ["11010519491231002X"]}),
+        ("密码 password=秘密abc123秘密", {"credential": ["秘密abc123秘密"]}),
+        ("_ann@example.org_", {"email": ["ann@example.org"]}),
+        (
+            "__4111 1111 1111 1111__, _+49 30 901820_.",
+            {"credit_card": ["4111 1111 1111 1111"], "phone": ["+49 30 901820"]},
+        ),
+        ("ann_@example.org", {"email": ["ann_@example.org"]}),
+        ("a\u200bnn@exam\u00adple.org", {"email": ["a\u200bnn@exam\u00adple.org"]}),
+        ("\u202a+49 30\u200b 901820\u202c", {"phone": ["+49 30\u200b 901820"]}),
+        ("4111\u200b1111\u200b1111\u200b1111", {"credit_card": ["4111\u200b1111\u200b1111\u200b1111"]}),
+        ("电话\u200b13812345678", {"phone": ["13812345678"]}),
+        ("ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ", {"email": ["ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ"]}),
+    ],
+)
+def test_is_found_beside_writing_without_spaces_in_emphasis_and_among_what_nobody_sees(text, found):
+    assert detect_pii(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "订单号12345678，金额1,380元，2024年10月21日12:30",
+        "第4111111111111112条",
+        "版本1.2.3.4的",
+        "価格は12345678円です",
+    ],
+)
+def test_what_only_looks_alike_is_not_there_either(text):
+    assert detect_pii(text) == {}
+
+
+@given(st.lists(st.sampled_from([*PIECES, "电", "は", "\u200b", "_", "\u0301", "ann@example.org", "4111111111111111"])))
+def test_places_are_those_of_the_text_itself(pieces):
+    text = "".join(pieces)
+    for one in find_pii(text):
+        assert 0 <= one.start < one.end <= len(text)
+        assert not text[one.start].isspace()
+        assert not text[one.end - 1].isspace()
