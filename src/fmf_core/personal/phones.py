@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from fmf_core.personal.nearby import is_ordinary
 from fmf_core.personal.payments import Span
 
-_INTERNATIONAL = re.compile(r"[+0](?<![\w+./=#-].)(?:(?<=\+) ?|(?<=0)0)[(]?[1-9](?:[)]?[ ./-]{0,3}[(]?[0-9]){6,16}[)]?")
+_INTERNATIONAL = re.compile(
+    r"[+0](?<![\w+./#-].)(?<!=0)(?:(?<=\+) ?|(?<=0)0)[(]?[1-9](?:[)]?[ ./-]{0,3}[(]?[0-9]){6,16}[)]?"
+)
 _ZERO = re.compile(r"[(0](?<![\w+./=#-].)(?<![0-9] .)(?:(?<=[(])0 ?|(?<=0))[1-9](?: ?[)]? ?[./-]? ?[0-9]){7,11}")
 _SHAPES = re.compile(
     r"(?<![\w.+/=#-])(?<![0-9] )(?:"
