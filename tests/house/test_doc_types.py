@@ -23,17 +23,12 @@ ignore_missing_imports = true
 """The last ones are files that their page has written before."""
 
 ERROR = re.compile(r"^(\w+)__(\d+)\.py:\d+: error: (.*)  \[([\w-]+)\]$")
-WORKFLOW = "a run that failed has no output, and the page has just seen that this one did not"
 REASONS = {
     ("models", "call-arg", "temprature"): "the page shows what is said of this mistake",
     ("names", "attr-defined", "__all__"): "a module has it at run time only, as its names come when they are asked for",
     ("testing", "method-assign", "Cannot assign to a method"): "the page cuts the network off in the crudest way",
     ("testing", "no-untyped-def", "annotation"): "pytest gives tests what they name, and nobody annotates it",
     ("structured_output", "union-attr", "ResponseFormat"): "the format is there, for it was given the line before",
-    ("workflows", "index", "None"): WORKFLOW,
-    ("workflows", "operator", "None"): WORKFLOW,
-    ("workflows", "union-attr", "None"): WORKFLOW,
-    ("readme", "index", "None"): WORKFLOW,
 }
 """Page, code of mypy and words of its message, to why the page is right all the same."""
 
