@@ -23,6 +23,7 @@ from generative_ai_workflow import (
     RunIdentity,
     RunStore,
     SQLiteRunStore,
+    StepContext,
     StepResult,
     StoredRun,
     TransformStep,
@@ -32,6 +33,7 @@ from generative_ai_workflow import (
     WorkflowError,
     WorkflowResult,
     WorkflowStatus,
+    WorkflowStep,
 )
 from unit.generative_ai_workflow.durable.children import listed, unfinished, wait_for
 
@@ -241,6 +243,47 @@ def test_a_condition_that_was_decided_stays_decided_when_its_branch_is_resumed(e
     assert asked == [0, 1]
     assert steps.done == ["yes[0]", "then[0]", "then[0]", "no[1]", "end"]
     assert not any("decision" in name for name in resumed.steps)
+
+
+def test_a_step_of_ones_own_that_chooses_keeps_its_choice_and_without_a_store_it_just_chooses(engine, steps):
+    chosen = []
+
+    class Chooser(WorkflowStep):
+        parts = (steps("a"), steps("b"))
+
+        async def execute_async(self, context):
+            async def choose():
+                chosen.append(len(chosen))
+                return chosen[-1]
+
+            place = await context.decide_once(choose)
+            return {"place": place, "made": await context.run_steps([self.parts[place]])}
+
+    workflow = Workflow([Chooser("own")], name="w")
+    steps.fails_at = "a"
+    assert not engine.run(workflow, {}, correlation_id="r").succeeded
+    assert engine.run(workflow, {}, correlation_id="r").output["place"] == 0
+    assert (chosen, steps.done) == ([0], ["a", "a"])
+    assert workflow.execute({}).output["place"] == 1
+    assert run_alone(Chooser("own").execute_async(StepContext()), chosen)["place"] == 0
+
+
+def run_alone(work, chosen):
+    chosen.clear()
+    return wait_for(work)
+
+
+def test_a_run_that_is_resumed_and_gets_another_of_the_statuses_is_not_resumed_again(engine, steps):
+    async def slow(_):
+        steps.note("slow")
+        await asyncio.sleep(60)
+
+    workflow = Workflow([TransformStep("slow", slow)], name="w")
+    steps.fails_at = "slow"
+    engine.run(workflow, {}, correlation_id="r")
+    results = list(engine.resume(workflow, 1, timeout=0.2, statuses=["failed", "timeout", "cancelled"]))
+    assert [(key, str(result.status)) for key, result in results] == [("r", "timeout")]
+    assert steps.done == ["slow", "slow"]
 
 
 def test_the_steps_that_were_not_run_this_time_are_told_as_kept(engine, steps):
