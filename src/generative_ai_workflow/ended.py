@@ -6,7 +6,10 @@ from typing import Any, NamedTuple, Protocol
 
 from chatmodels.types import ChatResponse
 from generative_ai_workflow.charges import FailedCall
+from generative_ai_workflow.reference import StepValues
 from generative_ai_workflow.state import StepResult, StepStatus
+
+_HOW = {StepStatus.SKIPPED: "was skipped", StepStatus.FAILED: "has failed"}
 
 
 class Place(Protocol):
@@ -80,14 +83,15 @@ class Scope:
                 found[end.part.name] = end.output
         return found
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> StepValues:
         """What `${steps.NAME}` stands for, under the names of the steps and under those of their answers."""
-        found = self.outer.values() if self.outer is not None else {}
+        found = self.outer.values() if self.outer is not None else StepValues()
         seen: set[str] = set()
         for part, _, status, output, *_ in self.ends:
             name, key = part.name, part.output_key
             seen.add(name)
             if status is not StepStatus.COMPLETED or output is None:
+                found.absent[name] = _HOW.get(status, "left nothing")
                 continue
             if key is None or key not in output:
                 found[name] = output

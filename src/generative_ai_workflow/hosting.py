@@ -17,6 +17,7 @@ from generative_ai_workflow.ended import Place, Scope
 from generative_ai_workflow.exceptions import AbortError
 from generative_ai_workflow.observability.run_log import reads
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
+from generative_ai_workflow.reference import StepValues
 from generative_ai_workflow.state import new_id
 from generative_ai_workflow.supervision import Supervision
 
@@ -82,10 +83,10 @@ class Host(Scope):
         """The names that were there before the first step."""
         return {**self.plan.config.variables, **self.input_data}
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> StepValues:
         """What `${steps.NAME}` stands for; the input may bring the values of steps of its own."""
-        given = self.input_data.get("steps")
-        return {**given, **super().values()} if isinstance(given, Mapping) else super().values()
+        given, found = self.input_data.get("steps"), super().values()
+        return StepValues({**given, **found}, found.absent) if isinstance(given, Mapping) else found
 
     def facts(self, place: Place | None) -> dict[str, Any]:
         """What a middleware hook learns about where it is."""

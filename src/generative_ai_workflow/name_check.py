@@ -85,7 +85,15 @@ def check_scopes(steps: Sequence[WorkflowStep], given: Given = Given()) -> None:
     Raises:
         DefinitionError: names the step, and what it could mention instead; `fields` say which setting it is.
     """
-    _Check(steps, given).run()
+    for error in faults_of_names(steps, given):
+        raise error
+
+
+def faults_of_names(steps: Sequence[WorkflowStep], given: Given = Given()) -> list[DefinitionError]:  # noqa: B008 - it cannot be changed
+    """Everything that `check_scopes` would refuse, in the order of the steps."""
+    check = _Check(steps, given)
+    check.run()
+    return check.faults
 
 
 def mentions(step: WorkflowStep, system_prompt: str | None = None) -> Iterator[Mention]:
@@ -114,6 +122,7 @@ class _Check:
         self.steps = steps
         self.given = given
         self.provided = {*given.variables, *(given.declared or ())}
+        self.faults: list[DefinitionError] = []
         self.position: dict[int, int] = {}
         self.makers: dict[str, list[_Maker]] = {}
         self.loops: dict[str, str] = {}
@@ -131,7 +140,7 @@ class _Check:
             inside, bracket, _ = step.name.partition("[")
             if bracket and inside in self.looped:
                 complaint = f"the records of a run call {inside!r} so, for one item of its loop"
-                raise _error(step, "id", complaint, "call it something else")
+                self.faults.append(_error(step, "id", complaint, "call it something else"))
 
     def _index(self, steps: Sequence[WorkflowStep], trail: Trail) -> None:
         for step in steps:
@@ -177,7 +186,8 @@ class _Check:
         hidden = sight.items.get(step.item) or sight.made.get(step.item) or sight.maybe.get(step.item)
         if hidden or step.item in self.provided:
             what = f"what step {hidden!r} calls so" if hidden else "the input or variable of that name"
-            raise _error(step, "item", f"its item {step.item!r} would hide {what}", "call the item something else")
+            complaint = f"its item {step.item!r} would hide {what}"
+            self.faults.append(_error(step, "item", complaint, "call the item something else"))
         sight.items |= {step.item: step.name, INDEX: step.name}
 
     @staticmethod
@@ -193,24 +203,23 @@ class _Check:
             sight.made[key] = step.name
             sight.maybe.pop(key, None)
 
-    @staticmethod
-    def _add(step: WorkflowStep, sight: _Sight, branch: _Sight) -> None:
+    def _add(self, step: WorkflowStep, sight: _Sight, branch: _Sight) -> None:
         """Put what one branch of several left to what the ones before it left."""
         taken = {**sight.maybe, **sight.made}
         for key, name in {**branch.maybe, **branch.made}.items():
             if taken.get(key, name) != name and key != _SHARED:
-                raise _twice(step, key, taken[key], name)
+                self.faults.append(_twice(step, key, taken[key], name))
         sight.made |= branch.made
         sight.maybe |= branch.maybe
         sight.open = sight.open or branch.open
 
-    @staticmethod
-    def _leave(key: str, step: WorkflowStep, sight: _Sight) -> None:
+    def _leave(self, key: str, step: WorkflowStep, sight: _Sight) -> None:
         before = sight.made.get(key) or sight.maybe.get(key)
         if before is not None:
-            raise _twice(step, key, before, step.name)
-        if key in sight.items:
-            raise _error(step, "id", f"its output {key!r} would hide the item of {sight.items[key]!r}", "rename it")
+            self.faults.append(_twice(step, key, before, step.name))
+        elif key in sight.items:
+            complaint = f"its output {key!r} would hide the item of {sight.items[key]!r}"
+            self.faults.append(_error(step, "id", complaint, "rename it"))
         sight.made[key] = step.name
 
     def _check(self, step: WorkflowStep, mention: Mention, sight: _Sight, trail: Trail) -> None:
@@ -234,23 +243,23 @@ class _Check:
         reason = self._reason(step, key, trail)
         if reason is not None:
             complaint, hint = reason
-            raise _error(step, mention.place, f"it refers to {_shown(key)!r}, which {complaint}", hint)
+            self.faults.append(_error(step, mention.place, f"it refers to {_shown(key)!r}, which {complaint}", hint))
+            return
         self._check_unknown(step, mention, key, sight)
 
     def _check_input(self, step: WorkflowStep, mention: Mention) -> None:
         if self.given.closed and mention.path[1] not in (declared := list(self.given.declared or ())):
             hint = known_hint(mention.path[1], declared, what="declared")
             complaint = f"it refers to {dotted(mention.path)!r}, which the declared input does not have"
-            raise _error(step, mention.place, complaint, hint)
+            self.faults.append(_error(step, mention.place, complaint, hint))
 
-    @staticmethod
-    def _check_maybe(step: WorkflowStep, mention: Mention, conditional: str, trail: Trail) -> None:
+    def _check_maybe(self, step: WorkflowStep, mention: Mention, conditional: str, trail: Trail) -> None:
         guarded = step.when is not None or any(isinstance(level.step, ConditionalStep) for level in trail)
         if guarded or mention.place in _CONDITIONS:
             return
         complaint = f"it refers to {mention.path[-1]!r}, which is there only if {conditional!r} takes the right branch"
         hint = f"let both branches of {conditional!r} make it, or give this step a `when`"
-        raise _error(step, mention.place, complaint, hint)
+        self.faults.append(_error(step, mention.place, complaint, hint))
 
     def _reason(self, step: WorkflowStep, key: str, trail: Trail) -> tuple[str, str] | None:
         """Why a step's output is not there, where some step makes it at all."""
@@ -276,7 +285,7 @@ class _Check:
         known = [_shown(made) for made in sight.made if made.startswith(_STEPS) is not bare]
         known += [*self.provided, *sight.items] if bare else []
         complaint = f"it refers to {dotted(mention.path)!r}, which nothing provides"
-        raise _error(step, mention.place, complaint, known_hint(_shown(key), known))
+        self.faults.append(_error(step, mention.place, complaint, known_hint(_shown(key), known)))
 
 
 def _why_not(maker: _Maker, trail: Trail, position: int) -> tuple[str, str]:

@@ -42,6 +42,17 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+class StepValues(dict[str, Any]):
+    """What `${steps.NAME}` stands for."""
+
+    __slots__ = ("absent",)
+
+    def __init__(self, values: Mapping[str, Any] = {}, absent: Mapping[str, str] = {}) -> None:
+        super().__init__(values)
+        self.absent: dict[str, str] = dict(absent)
+        """The steps that left nothing, and how they ended."""
+
+
 def look_up(path: Path, names: Mapping[str, Any]) -> Any:
     """Follow `path` through mappings, and through mappings only.
 
@@ -67,7 +78,8 @@ def _missing(path: Path, depth: int, value: Mapping[str, Any]) -> TemplateError:
     part = path[depth]
     hint = known_hint(part, sorted(map(str, value)))
     if path[:depth] == ("steps",):
-        complaint = f"no step {part!r} has left anything"
+        ended = value.absent.get(part) if isinstance(value, StepValues) else None
+        complaint = f"step {part!r} {ended}" if ended else f"no step {part!r} has left anything"
         asked = json.dumps(part, ensure_ascii=False)
         hint = (
             f"one that was skipped or has failed leaves nothing: ask `{asked} in steps` first, in a condition or a"

@@ -18,7 +18,7 @@ from generative_ai_workflow.definition.lenient import read_definition
 from generative_ai_workflow.definition.prompts import PromptFiles
 from generative_ai_workflow.exceptions import DefinitionError
 from generative_ai_workflow.input_schema import InputSchema
-from generative_ai_workflow.name_check import Given, check_scopes
+from generative_ai_workflow.name_check import Given, faults_of_names
 from generative_ai_workflow.step import WorkflowStep
 
 _CHAIN_INPUTS = frozenset({"connector", "select", "mode", "images"})
@@ -128,11 +128,8 @@ def _wrong_names(
         seen.add(step.id)
     if any(isinstance(step, Unmade) and step.hides for step in _all_of(steps)):
         return
-    try:
-        check_scopes(steps, given)
-    except DefinitionError as error:
-        if len(seen) == len(list(_walk(definition.steps, ("steps",)))) or error.fields.get("place") != "id":
-            yield error
+    twice = len(seen) < len(list(_walk(definition.steps, ("steps",))))
+    yield from (error for error in faults_of_names(steps, given) if not twice or error.fields.get("place") != "id")
 
 
 def _all_of(steps: Sequence[WorkflowStep]) -> Iterator[WorkflowStep]:

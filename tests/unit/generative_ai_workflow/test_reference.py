@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generative_ai_workflow import ConditionalStep, TransformStep, Workflow
 from generative_ai_workflow.exceptions import ConfigurationError, TemplateError
 from generative_ai_workflow.reference import compile_value, evaluate, look_up, references
 from generative_ai_workflow.template import ReferenceText
@@ -133,3 +134,13 @@ def test_a_step_that_left_nothing_is_told_from_a_wrong_name() -> None:
     assert "known: c" in caught.value.hint
     with pytest.raises(TemplateError, match="nothing is called 'a' in 'row'"):
         look_up(("row", "a"), {"row": {}})
+
+
+@pytest.mark.parametrize("given", [{}, {"steps": {"z": 1}}])
+def test_how_a_step_ended_that_left_nothing_is_said_where_it_is_known(given: dict[str, object]) -> None:
+    skipped = TransformStep("a", lambda names: 1)
+    skipped.when = lambda names: False
+    failed = TransformStep("b", lambda names: 1 / 0, is_critical=False)
+    for name, told in (("a", "step 'a' was skipped"), ("b", "step 'b' has failed")):
+        last = ConditionalStep("c", f"steps.{name} == 1", [TransformStep("d", lambda names: 1)])
+        assert told in (Workflow([skipped, failed, last]).execute(given).error or "")

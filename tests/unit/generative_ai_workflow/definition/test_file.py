@@ -452,6 +452,13 @@ def test_every_fault_of_every_kind_is_told_at_once() -> None:
             "steps:\n  - {id: a, prompt: 'inline: {{ txt }}', when: 'x ='}\n  - {id: b, type: nope}",
             ["'x =' cannot be read", "type 'nope'", "'txt', which nothing provides"],
         ),
+        (
+            (
+                "steps:\n  - {id: a, prompt: 'inline: {{ txt }} {{ lang }}', when: input.tone == c}\n"
+                "  - {id: b, prompt: 'inline: x', inputs: {y: '${steps.d}'}}\n  - {id: c, prompt: 'inline: x'}"
+            ),
+            ["'txt', which nothing", "'lang', which nothing", "'input.tone', which", "'c', which comes", "'steps.d'"],
+        ),
         # What the step of an unknown type leaves is unknown, too.
         ("steps: [{id: b, type: nope}, {id: a, prompt: 'inline: {{ x }} {{ b }}'}]", ["type 'nope'"]),
         (
