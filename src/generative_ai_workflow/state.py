@@ -191,6 +191,7 @@ class ExecutionMetrics(Value):
             if usage is not None:
                 usages.add(result.step_id, result.name, usage)
                 total = usage if total is None else total + usage
+            if usage is not None or result.cost_usd is not None:
                 costs.append(result.cost_usd)
         known = [cost for cost in costs if cost is not None]
         counts = Counter(statuses.values())

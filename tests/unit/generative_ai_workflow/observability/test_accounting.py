@@ -24,6 +24,7 @@ from generative_ai_workflow import (
     ProviderError,
     RunMetrics,
     StepContext,
+    StepResult,
     TokenUsage,
     TokenUsageTracker,
     TransformStep,
@@ -261,10 +262,9 @@ def test_what_the_caller_asks_after_a_run_that_was_stopped_is_not_charged_to_it(
 def test_what_a_step_says_of_its_own_cost_counts_without_tokens() -> None:
     class Bought(WorkflowStep):
         def execute(self, context: StepContext) -> Any:
-            from generative_ai_workflow import StepResult
-
             return StepResult(output={"x": 1}, cost_usd=2.0)
 
     costs, metrics = CostTracker(), RunMetrics()
-    costs.record(WorkflowEngine().use(metrics).run(Workflow([Bought("b")], name="w")))
-    assert costs.estimated_cost_usd == metrics.workflows["w"].used.cost_usd == 2.0
+    result = WorkflowEngine().use(metrics).run(Workflow([Bought("b")], name="w"))
+    costs.record(result)
+    assert costs.estimated_cost_usd == metrics.workflows["w"].used.cost_usd == result.metrics.cost_usd == 2.0
