@@ -52,6 +52,11 @@ class Ended(NamedTuple):
         return f"{self.part.name}{self.label}" if self.label else str(self.part.name)
 
 
+def answer_of(output: dict[str, Any], key: str | None) -> Any:
+    """What `${steps.NAME}` stands for: the part `key` of what the step left, or all of it."""
+    return output[key] if key is not None and key in output else output
+
+
 class Scope:
     """What some steps see, and where they leave what they make.
 
@@ -93,10 +98,7 @@ class Scope:
             if status is not StepStatus.COMPLETED or output is None:
                 found.absent[name] = _HOW.get(status, "left nothing")
                 continue
-            if key is None or key not in output:
-                found[name] = output
-                continue
-            found[name] = output[key]
-            if key != name and not key.endswith("_output") and key not in seen:
+            found[name] = answer_of(output, key)
+            if key is not None and key in output and key not in seen and not key.endswith("_output"):
                 found[key] = output[key]
         return found

@@ -110,8 +110,7 @@ class WorkflowEngine:
         """The run that `run_async` awaits."""
         need_loop("workflow.run", "await trio.to_thread.run_sync(workflow.execute, data)")
         plan = self._plan(workflow)
-        limit = plan.config.timeout if timeout is None else _limit(timeout, plan)
-        return Run(plan, input_data, correlation_id).go(limit)
+        return Run(plan, input_data, correlation_id).go(_limit(timeout, plan))
 
     def run(
         self,

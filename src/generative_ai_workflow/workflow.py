@@ -17,7 +17,7 @@ from generative_ai_workflow.handle import WorkflowHandle
 from generative_ai_workflow.input_rules import checked_input
 from generative_ai_workflow.name_check import Given, check_scopes
 from generative_ai_workflow.state import ExecutionMetrics, WorkflowResult, WorkflowStatus, new_id
-from generative_ai_workflow.workflow_step import WorkflowStep
+from generative_ai_workflow.workflow_step import WorkflowStep, check_step
 
 if TYPE_CHECKING:
     from generative_ai_workflow.definition import Draft, ResolvedPrompt
@@ -188,7 +188,7 @@ def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep, given: Given) -
     if not found:
         raise DefinitionError("a workflow needs at least one step", op="workflow.define", hint="give a list of steps")
     for step in found:
-        _check_step(step)
+        check_step(step)
     names: set[str] = set()
     for step in _with_parts(found):
         if not step.name:
@@ -203,17 +203,6 @@ def _checked_steps(steps: Iterable[WorkflowStep] | WorkflowStep, given: Given) -
         names.add(step.name)
     check_scopes(found, given)
     return found
-
-
-def _check_step(step: Any) -> None:
-    if isinstance(step, WorkflowStep):
-        return
-    hint = (
-        f"make one: {step.__name__}(...)"
-        if isinstance(step, type)
-        else "use LLMStep, TransformStep or your own subclass"
-    )
-    raise DefinitionError(f"{step!r} is no step", op="workflow.define", hint=hint)
 
 
 def _with_parts(steps: Sequence[WorkflowStep]) -> Iterator[WorkflowStep]:

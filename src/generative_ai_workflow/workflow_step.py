@@ -152,6 +152,22 @@ class BuiltInStep(WorkflowStep, ABC):
         )
 
 
+def check_step(step: Any, where: str = "") -> None:
+    """Refuse what is no step.
+
+    Args:
+        step: anything.
+        where: what the message begins with.
+
+    Raises:
+        DefinitionError: it is no step.
+    """
+    if isinstance(step, WorkflowStep):
+        return
+    hint = f"make one: {step.__name__}(...)" if isinstance(step, type) else "use one of the house, or your own subclass"
+    raise DefinitionError(f"{where}{step!r} is no step", op="step.define", hint=hint)
+
+
 def check_name(name: str) -> str:
     """`name`, when it can be the name of a step.
 

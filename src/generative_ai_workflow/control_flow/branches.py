@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from generative_ai_workflow.ended import answer_of
 from generative_ai_workflow.exceptions import DefinitionError
-from generative_ai_workflow.workflow_step import WorkflowStep
+from generative_ai_workflow.workflow_step import WorkflowStep, check_step
 
 Steps = tuple[WorkflowStep, ...]
 
@@ -20,9 +21,7 @@ def as_branch(name: str, steps: Any) -> Steps:
     """
     found = (steps,) if isinstance(steps, WorkflowStep) or not isinstance(steps, Iterable) else tuple(steps)
     for step in found:
-        if not isinstance(step, WorkflowStep):
-            hint = f"make one: {step.__name__}(...)" if isinstance(step, type) else ""
-            raise DefinitionError(f"step {name!r}: {step!r} is no step", op="step.define", hint=hint)
+        check_step(step, f"step {name!r}: ")
     return found
 
 
@@ -48,13 +47,10 @@ def positive(name: str, setting: str, value: Any) -> int:
     raise DefinitionError(f"step {name!r}: {setting} must be a whole number from 1 up, got {value!r}", op="step.define")
 
 
-def value_of(step: WorkflowStep, outputs: Mapping[str, Mapping[str, Any]]) -> Any:
+def value_of(step: WorkflowStep, outputs: Mapping[str, dict[str, Any]]) -> Any:
     """What `${steps.NAME}` stands for, of one of the steps that left `outputs`; `None` where it left nothing."""
     output = outputs.get(step.name)
-    if output is None:
-        return None
-    key = step.output_key
-    return output[key] if key is not None and key in output else output
+    return None if output is None else answer_of(output, step.output_key)
 
 
 async def side_by_side(work: Callable[[int], Awaitable[None]], count: int, concurrency: int | None) -> None:
