@@ -24,7 +24,7 @@ from chatmodels import pricing as pricing_module
 from chatmodels import spending as spending_module
 from chatmodels.cassette.tape import TapeWriter
 from chatmodels.registry import models
-from chatmodels.spending import Budget
+from chatmodels.spending import Budget, ledger_of
 from chatmodels.testing import Recordings, RecordMode, forbid_model_requests
 from fmf_core import redact
 from fmf_core.redact import add_secret
@@ -67,7 +67,7 @@ def recordings(folder):
 
 def budget(_):
     made = Budget()
-    return made._lock, lambda: made.count(USAGE, None)
+    return ledger_of(made)._lock, lambda: made.count(USAGE, None)
 
 
 def budgets_in_force(_):
