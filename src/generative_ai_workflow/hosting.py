@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from chatmodels.errors import charges_in
 from chatmodels.iface import ChatModel
 from chatmodels.spending import CallBudget, budgets_in_force
-from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
-from fmf_core.errors import ConfigurationError, FrameworkError
+from chatmodels.types import ChatRequest, ChatResponse, ModelInfo, TokenUsage
+from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.ended import Place, Scope
-from generative_ai_workflow.exceptions import AbortError
+from generative_ai_workflow.exceptions import AbortError, ProviderError
 from generative_ai_workflow.observability.run_log import reads
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.reference import StepValues
@@ -150,10 +151,23 @@ class Host(Scope):
             if self.hooks.call_error:
                 await self._tell_failure(context, error)
             raise
+        except asyncio.CancelledError as error:
+            await self._count_given_up(context, charges_in(error))
+            raise
         finally:
             if supervision is not None:
                 supervision.land(context)
         return response
+
+    async def _count_given_up(self, context: StepContext, charged: tuple[TokenUsage, ...]) -> None:
+        """Count what a call was charged for before it was cancelled: attempts that had failed."""
+        if not charged:
+            return
+        fields = {"failed_usage": charged, "attempts": len(charged)}
+        error = ProviderError("the call was cancelled", op="model.ask", code=Code.CANCELLED, fields=fields)
+        context.failed_calls.append(FailedCall.of(error))
+        if self.hooks.call_error:
+            await self._tell_failure(context, error)
 
     async def _tell_failure(self, context: StepContext, error: FrameworkError) -> None:
         try:

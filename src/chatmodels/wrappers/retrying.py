@@ -61,6 +61,9 @@ class RetryingModel(WrappedModel):
                 if again is None:
                     raise
                 pause = again
+            except asyncio.CancelledError as error:
+                past.tell(error)
+                raise
             else:
                 self._pay(request)
                 told = {"attempts": past.requests + response.attempts}
@@ -171,8 +174,13 @@ class _Past:
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError as error:
-            error.failed_usage = self.usages  # type: ignore[attr-defined]
+            self.tell(error)
             raise
+
+    def tell(self, error: asyncio.CancelledError) -> None:
+        """Say on `error`, which ends the call, what was charged for before it."""
+        if self.usages:
+            error.failed_usage = self.usages  # type: ignore[attr-defined]
 
     def with_(self, usages: tuple[TokenUsage, ...]) -> tuple[TokenUsage, ...]:
         """All that was charged, with `usages` of the attempt that was answered."""
