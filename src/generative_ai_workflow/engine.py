@@ -174,8 +174,10 @@ class WorkflowEngine:
         plan = self._plan(workflow)
         at_once = _concurrency(concurrency, plan, "engine.run_many")
         if isinstance(inputs, Mapping):
-            return RunByKey(plan, keyed(inputs), at_once, _limit(timeout, plan))
-        return RunInOrder(plan, in_order(inputs), at_once, _limit(timeout, plan))
+            return RunByKey(
+                plan, keyed(inputs, kept=self.store is not None), at_once, _limit(timeout, plan), workflow=workflow
+            )
+        return RunInOrder(plan, in_order(inputs), at_once, _limit(timeout, plan), workflow=workflow)
 
     def resume(
         self,
@@ -214,7 +216,8 @@ class WorkflowEngine:
             )
         at_once = _concurrency(concurrency, plan, "engine.resume")
         wanted = as_statuses(statuses, op="engine.resume", known=RESUMABLE)
-        return RunByKey(plan, resumable(self.store, plan.name, wanted), at_once, _limit(timeout, plan))
+        due = resumable(self.store, plan.name, wanted)
+        return RunByKey(plan, due, at_once, _limit(timeout, plan), workflow=workflow)
 
     @contextmanager
     def cancelled_by_signals(self) -> Iterator[Shutdown]:

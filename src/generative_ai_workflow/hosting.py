@@ -111,19 +111,21 @@ class Host(Scope):
         """Put `request` to a model: hooks, retries and accounting included."""
         if self.hooks.before or self.hooks.after:
             return self._ask_with_hooks(context, request, model)
-        return self._call(context, request, model)
+        return self._call(context, request, model, None)
 
     async def _ask_with_hooks(
         self, context: StepContext, request: ChatRequest, model: ChatModel | str | None
     ) -> ChatResponse:
         hooks = self.hooks
+        # One for all hooks of the call: what one of them puts in, the others find.
+        facts = self.facts(context.place)
         _, before = budgets_in_force()
         try:
             if hooks.before:
-                request = await hooks.before_call(request, self.facts(context.place))
-            response = await self._call(context, request, model)
+                request = await hooks.before_call(request, facts)
+            response = await self._call(context, request, model, facts)
             if hooks.after:
-                response = await hooks.after_call(response, self.facts(context.place))
+                response = await hooks.after_call(response, facts)
         except AbortError as error:
             self.abort = error
             raise
@@ -134,7 +136,9 @@ class Host(Scope):
                     CallBudget.end(left.budget)
         return response
 
-    async def _call(self, context: StepContext, request: ChatRequest, model: ChatModel | str | None) -> ChatResponse:
+    async def _call(
+        self, context: StepContext, request: ChatRequest, model: ChatModel | str | None, facts: dict[str, Any] | None
+    ) -> ChatResponse:
         supervision = self.supervision
         if self.is_over or context.is_over or (supervision is not None and supervision.stopping):
             raise asyncio.CancelledError("the step, or its run, has ended")
@@ -149,17 +153,19 @@ class Host(Scope):
         except FrameworkError as error:
             context.failed_calls.append(FailedCall.of(error))
             if self.hooks.call_error:
-                await self._tell_failure(context, error)
+                await self._tell_failure(error, facts or self.facts(context.place))
             raise
         except asyncio.CancelledError as error:
-            await self._count_given_up(context, charges_in(error))
+            await self._count_given_up(context, charges_in(error), facts or self.facts(context.place))
             raise
         finally:
             if supervision is not None:
                 supervision.land(context)
         return response
 
-    async def _count_given_up(self, context: StepContext, charged: tuple[TokenUsage, ...]) -> None:
+    async def _count_given_up(
+        self, context: StepContext, charged: tuple[TokenUsage, ...], facts: dict[str, Any]
+    ) -> None:
         """Count what a call was charged for before it was cancelled: attempts that had failed."""
         if not charged:
             return
@@ -167,11 +173,11 @@ class Host(Scope):
         error = ProviderError("the call was cancelled", op="model.ask", code=Code.CANCELLED, fields=fields)
         context.failed_calls.append(FailedCall.of(error))
         if self.hooks.call_error:
-            await self._tell_failure(context, error)
+            await self._tell_failure(error, facts)
 
-    async def _tell_failure(self, context: StepContext, error: FrameworkError) -> None:
+    async def _tell_failure(self, error: FrameworkError, facts: dict[str, Any]) -> None:
         try:
-            await self.hooks.call_failed(error, self.facts(context.place))
+            await self.hooks.call_failed(error, facts)
         except AbortError as abort:
             self.abort = abort
             raise

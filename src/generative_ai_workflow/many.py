@@ -40,9 +40,17 @@ class RunMany(ABC, Generic[Item, All]):
     """
 
     def __init__(
-        self, plan: WorkflowPlan, due: Iterator[Due] | AsyncIterator[Due], concurrency: int, limit: float | None
+        self,
+        plan: WorkflowPlan,
+        due: Iterator[Due] | AsyncIterator[Due],
+        concurrency: int,
+        limit: float | None,
+        *,
+        workflow: object,
     ) -> None:
         self._plan = plan
+        # Whoever made it may have let go of it, and its plan lives no longer than it does.
+        self._workflow = workflow
         self._due = due
         self._concurrency = concurrency
         self._limit = limit
@@ -113,6 +121,10 @@ class RunMany(ABC, Generic[Item, All]):
     async def _begin_one(
         self, pending: deque[tuple[Any, asyncio.Task[WorkflowResult]]], turn: asyncio.Semaphore
     ) -> bool:
+        shutdown = self._plan.shutdown.current
+        if shutdown is not None and shutdown.requested:
+            turn.release()
+            return False
         try:
             due = await anext(self._due) if isinstance(self._due, AsyncIterator) else next(self._due)
         except (StopIteration, StopAsyncIteration):
@@ -174,12 +186,24 @@ def in_order(inputs: Any) -> Iterator[Due]:
     raise _wrong(inputs, "read it into a list first" if hasattr(inputs, "__aiter__") else "")
 
 
-def keyed(inputs: Mapping[Any, Any]) -> Iterator[Due]:
+def keyed(inputs: Mapping[Any, Any], *, kept: bool) -> Iterator[Due]:
     """The runs for a mapping of inputs.
 
+    Args:
+        inputs: one for each run, by key.
+        kept: whether the runs are kept in a store, which finds them by their keys.
+
     Raises:
-        ConfigurationError: its values are no mappings, as those of a single input.
+        ConfigurationError: its values are no mappings, as those of a single input; or a store could not find a run
+            again, for its key is no text.
     """
+    numbers = [key for key in inputs if not isinstance(key, str)] if kept else []
+    if numbers:
+        raise ConfigurationError(
+            f"a store finds runs by keys that are texts, and {numbers[0]!r} is none",
+            op="engine.run_many",
+            hint=f"write {str(numbers[0])!r}, or give a list of inputs for runs that nobody looks for again",
+        )
     strange = [value for value in inputs.values() if not isinstance(value, Mapping)]
     if strange:
         raise _wrong(inputs, "one input alone goes to run_async or run")
@@ -199,5 +223,5 @@ def _wrong(inputs: Any, hint: str) -> ConfigurationError:
     return ConfigurationError(
         f"inputs must be an iterable of dicts, or a mapping of them, got {type(inputs).__name__}",
         op="engine.run_many",
-        hint=hint or "give a list of dicts, one for each run",
+        hint=hint or "give a list of dicts, one for each run, or a mapping of them by key",
     )

@@ -17,8 +17,8 @@ class ConditionalStep(BuiltInStep):
     """Runs one list of steps or the other.
 
     The steps inside see what came before and leave their outputs like any others; the steps of the branch that was not
-    taken leave nothing. The conditional's own output says which branch it was: `{name: "true"}` or `{name: "false"}`. A
-    durable run that is resumed inside a branch stays in it.
+    taken leave nothing. The conditional's own output says whether the condition was met: `{name: True}` or
+    `{name: False}`. A durable run that is resumed inside a branch stays in it.
 
         ConditionalStep("length", "len(text) > 4000", [LLMStep("short", "Shorten: {text}")])
 
@@ -68,9 +68,9 @@ class ConditionalStep(BuiltInStep):
     async def perform(self, context: StepContext) -> dict[str, Any]:
         """Decide, and run the branch."""
 
-        async def decide() -> str:
-            return "true" if await is_met(self.condition(context.roots)) else "false"
+        async def decide() -> bool:
+            return await is_met(self.condition(context.roots))
 
-        branch = await context.decide_once(decide)
-        await context.run_steps(self.true_steps if branch == "true" else self.false_steps)
-        return {self.name: branch, f"{self.name}_output": branch}
+        met = await context.decide_once(decide)
+        await context.run_steps(self.true_steps if met else self.false_steps)
+        return {self.name: met, f"{self.name}_output": met}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +138,32 @@ def test_inputs_by_key_give_results_by_key() -> None:
 
     assert run_alone(awaited()) == {"a": 2, "b": 4}
     assert [(key, result.output["double"]) for key, result in engine.run_many(workflow, {"z": {"n": 3}})] == [("z", 6)]
+
+
+def test_a_workflow_that_nobody_else_holds_lives_as_long_as_its_runs() -> None:
+    def made() -> Workflow:
+        return Workflow([TransformStep("double", lambda names: 2 * names["n"])], input_schema={"n": "integer"})
+
+    results = WorkflowEngine().run_many(made(), [{"n": 1}, {"n": 2}])
+    gc.collect()
+    assert [result.output["double"] for result in results] == [2, 4]
+
+
+def test_keys_that_a_store_could_not_find_again_are_refused(tmp_path: Path) -> None:
+    workflow = Workflow([TransformStep("double", lambda names: 2 * names["n"])], name="double")
+    with pytest.raises(ConfigurationError, match="1 is none"):
+        WorkflowEngine(store=tmp_path / "runs.sqlite").run_many(workflow, {1: {"n": 1}})
+
+
+def test_no_inputs_are_taken_once_the_program_is_to_end() -> None:
+    engine = WorkflowEngine()
+    taken: list[int] = []
+    with engine.cancelled_by_signals() as shutdown:
+        workflow = Workflow([TransformStep("wait", lambda _: asyncio.sleep(30), inline=True)])
+
+        async def go() -> list[str]:
+            asyncio.get_running_loop().call_later(0.1, shutdown.request, 15)
+            return [str(result.status) for result in await engine.run_many(workflow, numbers(10**9, taken), 4)]
+
+        assert run_alone(go()) == ["cancelled"] * 4
+    assert len(taken) <= 5

@@ -94,7 +94,7 @@ FINE = {
     "earlier steps": [work("a"), ask("b", "{a} {a_output}", output="k"), ask("c", "{k} {b_output} {llm_response}")],
     "inside a branch": [ConditionalStep("c", "true", [work("a"), ask("b", "{a}")])],
     "both branches": [ConditionalStep("c", "true", ask("a", output="k"), ask("b", output="k")), ask("d", "{k} {c}")],
-    "a guarded step": [ConditionalStep("c", "true", work("a")), skipped_unless(ask("b", "{a}"), "c == 'true'")],
+    "a guarded step": [ConditionalStep("c", "true", work("a")), skipped_unless(ask("b", "{a}"), "c")],
     "inside another branch": [
         ConditionalStep("c", "true", work("a")),
         ConditionalStep("d", "c == 'true' and a == 1", ask("b", "{a}")),

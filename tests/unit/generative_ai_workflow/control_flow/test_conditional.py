@@ -26,7 +26,7 @@ def test_only_the_branch_that_is_taken_runs() -> None:
     long, short = workflow.execute({"text": "abcdef"}), workflow.execute({"text": "a"})
     assert long.output["long"] == "long saw abcdef"
     assert "short" not in long.output
-    assert long.output["size"] == "true"
+    assert long.output["size"] is True
     assert short.output["short"] == "short saw a"
     assert set(short.steps) == {"size", "short"}
     assert short.metrics.steps_completed == 2
@@ -35,7 +35,7 @@ def test_only_the_branch_that_is_taken_runs() -> None:
 def test_without_a_second_branch_nothing_runs() -> None:
     result = Workflow([ConditionalStep("c", "false", mark("never"))]).execute({"text": "x"})
     assert result.status is WorkflowStatus.COMPLETED
-    assert result.output == {"c": "false", "c_output": "false"}
+    assert result.output == {"c": False, "c_output": False}
 
 
 def test_conditions_reach_input_and_earlier_steps() -> None:
@@ -112,4 +112,4 @@ def test_what_is_refused_when_it_is_defined() -> None:
 def test_a_conditional_can_be_tried_out_alone() -> None:
     step = ConditionalStep("c", "n > 1", [TransformStep("a", lambda n: n["n"]), TransformStep("b", lambda n: n["a"])])
     result = run_alone(step.execute_async(StepContext(input_data={"n": 2})))
-    assert result.output == {"c": "true", "c_output": "true"}
+    assert result.output == {"c": True, "c_output": True}

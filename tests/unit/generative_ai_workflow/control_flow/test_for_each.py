@@ -173,7 +173,7 @@ def test_conditions_and_parallel_steps_inside_a_loop() -> None:
         ParallelStep("both", [TransformStep("a", lambda n: n["item"]), TransformStep("b", lambda n: n["kind"])]),
     ]
     result = Workflow([ForEachStep("each", [1, 2], steps)]).execute()
-    assert result.output["each"] == [{"a": 1, "b": "false"}, {"a": 2, "b": "true"}]
+    assert result.output["each"] == [{"a": 1, "b": False}, {"a": 2, "b": True}]
     assert {"a[0]", "a[1]", "big[1]", "kind[0]"} <= set(result.steps)
     assert "big[0]" not in result.steps
 

@@ -267,13 +267,13 @@ def test_retry_and_timeout_of_steps() -> None:
 def test_when_alone_decides_a_conditional_and_beside_condition_it_skips() -> None:
     step = "{id: %s, prompt: 'inline: x'}"
     alone = load(f"provider: mock\nsteps: [{{id: c, type: conditional, when: 'n > 1', then: [{step % 'a'}]}}]")
-    assert alone.execute({"n": 1}).output["c"] == "false"
+    assert alone.execute({"n": 1}).output["c"] is False
     both = load(
         "provider: mock\n"
         f"steps: [{{id: c, type: conditional, when: 'n > 1', condition: 'n > 5', then: [{step % 'a'}]}}]"
     )
     assert both.execute({"n": 1}).steps["c"].status is StepStatus.SKIPPED
-    assert both.execute({"n": 2}).output["c"] == "false"
+    assert both.execute({"n": 2}).output["c"] is False
 
 
 def test_parallel_steps_may_stand_in_a_plain_list() -> None:

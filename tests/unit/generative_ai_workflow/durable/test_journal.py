@@ -239,7 +239,7 @@ def test_a_condition_that_was_decided_stays_decided_when_its_branch_is_resumed(e
     assert kept.steps_kept == 1
     decided[0] = False
     resumed = engine.run(workflow, INPUT, correlation_id="r")
-    assert resumed.output["loop"] == ["true", "false"]
+    assert resumed.output["loop"] == [True, False]
     assert asked == [0, 1]
     assert steps.done == ["yes[0]", "then[0]", "then[0]", "no[1]", "end"]
     assert not any("decision" in name for name in resumed.steps)
