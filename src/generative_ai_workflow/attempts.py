@@ -40,6 +40,7 @@ def with_attempts(work: Work, retry: RetryPolicy | None, timeout: float | None) 
                 if attempt >= policy.max_attempts or _is_final(error):
                     raise
                 await asyncio.sleep(policy.wait(attempt))
+                await context.begin_again()
             attempt += 1
 
     return attempts

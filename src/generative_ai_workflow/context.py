@@ -11,23 +11,11 @@ from chatmodels.types import ChatRequest, ChatResponse, ModelInfo
 from fmf_core.errors import FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import DEFAULT_PROVIDER, WorkflowConfig, default_config
-from generative_ai_workflow.ended import Ended, Place, Scope
+from generative_ai_workflow.ended import Decisions, Ended, Place, Scope
 from generative_ai_workflow.exceptions import StepError
 from generative_ai_workflow.state import StepResult, StepStatus
 
 _new_tuple: Any = tuple.__new__
-
-
-class Decisions(Protocol):
-    """What keeps the decisions of a durable run."""
-
-    def decided(self, name: str) -> Any:
-        """What an earlier process decided for the step `name`; `None` where it did not."""
-        ...
-
-    async def keep_decision(self, name: str, decision: Any) -> None:
-        """Keep what is decided for the step `name`, which has not finished."""
-        ...
 
 
 class StepHost(Protocol):
@@ -94,7 +82,7 @@ class StepContext:
         step_name: the step's name.
     """
 
-    __slots__ = ("_calls", "_failed_calls", "_host", "_outputs", "_part", "_scope")
+    __slots__ = ("_calls", "_decisions", "_failed_calls", "_host", "_outputs", "_part", "_scope")
 
     _part: Place
     _host: StepHost
@@ -118,6 +106,7 @@ class StepContext:
         self._calls: list[ChatResponse] | None = None
         self._failed_calls: list[FailedCall] | None = None
         self._outputs: dict[str, Any] | None = None
+        self._decisions = 0
 
     @property
     def place(self) -> Place:
@@ -242,17 +231,25 @@ class StepContext:
         """What `decide` gives; a durable run that is resumed in this step goes on with what it gave before.
 
         Args:
-            decide: called at most once; gives a JSON value other than `None`.
+            decide: called at most once; gives a JSON value other than `None`. Several decisions of one step are told
+                apart by their order.
         """
         journal = self._host.journal
         if journal is None:
             return await decide()
-        name = f"{self._part.name}{self._scope.label}"
+        number, self._decisions = self._decisions, self._decisions + 1
+        name = f"{self._part.name}{self._scope.label}" + (f"#{number}" if number else "")
         decision = journal.decided(name)
         if decision is None:
             decision = await decide()
             await journal.keep_decision(name, decision)
         return decision
+
+    async def begin_again(self) -> None:
+        """Say that the step begins its work anew: what was decided in it, or kept inside it, counts no more."""
+        self._decisions = 0
+        if self._host.journal is not None:
+            await self._host.journal.begin_again(self._part, self._scope.label)
 
     def inner(self, names: Mapping[str, Any] | None = None, label: str = "") -> StepContext:
         """A context for steps inside this one that keep to themselves: nobody outside sees what they leave.
@@ -297,6 +294,7 @@ class RunningContext(StepContext):
         self._calls = None
         self._failed_calls = None
         self._outputs = None
+        self._decisions = 0
 
     @property
     def is_over(self) -> bool:

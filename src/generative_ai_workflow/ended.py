@@ -31,6 +31,22 @@ class Place(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """What keeps the decisions of a durable run, and what steps inside others leave."""
+
+    def decided(self, name: str) -> Any:
+        """What an earlier process decided for the step `name`; `None` where it did not."""
+        ...
+
+    async def keep_decision(self, name: str, decision: Any) -> None:
+        """Keep what is decided for the step `name`, which has not finished."""
+        ...
+
+    async def begin_again(self, place: Place, label: str) -> None:
+        """Forget what was kept inside a step, and decided for it, for all its work is done again."""
+        ...
+
+
 class Ended(NamedTuple):
     """What is kept of a step that has ended; its record is made of it when somebody asks."""
 

@@ -72,9 +72,14 @@ class WorkflowEngine:
             middleware: a `Middleware`, or any object that has some of its hooks.
 
         Raises:
-            ConfigurationError: it has no hook at all, or one that is misspelt or takes other arguments.
+            ConfigurationError: it has no hook at all, or one that is misspelt or takes other arguments; or this very
+                object is in use already.
         """
         check_middleware(middleware)
+        if any(middleware is one for one in self._middleware):
+            raise ConfigurationError(
+                f"{type(middleware).__name__} is in use already, and would hear of everything twice", op="engine.use"
+            )
         with self._lock():
             self._middleware = (*self._middleware, middleware)
             self._plans = weakref.WeakKeyDictionary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -14,13 +15,15 @@ from fmf_core.errors import Code, ConfigurationError, FrameworkError
 from generative_ai_workflow.charges import FailedCall
 from generative_ai_workflow.config import WorkflowConfig
 from generative_ai_workflow.context import StepContext
-from generative_ai_workflow.ended import Place, Scope
+from generative_ai_workflow.ended import Ended, Place, Scope
 from generative_ai_workflow.exceptions import AbortError, ProviderError
 from generative_ai_workflow.observability.run_log import reads
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
 from generative_ai_workflow.reference import StepValues
 from generative_ai_workflow.state import new_id
 from generative_ai_workflow.supervision import Supervision
+
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def checked_id(correlation_id: Any) -> str:
@@ -29,10 +32,12 @@ def checked_id(correlation_id: Any) -> str:
     Raises:
         ConfigurationError: it is no text, or one that cannot be written down.
     """
-    if isinstance(correlation_id, str) and correlation_id.isprintable():
+    if isinstance(correlation_id, str) and not _UNWRITABLE.search(correlation_id):
         return correlation_id
     raise ConfigurationError(
-        f"correlation_id must be a printable text, got {correlation_id!r}", op="workflow.run", hint="or leave it out"
+        f"correlation_id must be a text without control characters, got {correlation_id!r}",
+        op="workflow.run",
+        hint="or leave it out",
     )
 
 
@@ -48,7 +53,7 @@ class Host(Scope):
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    __slots__ = ("_ready", "abort", "correlation_id", "hooks", "input_data", "is_over", "plan", "supervision")
+    __slots__ = ("_ready", "abort", "correlation_id", "hooks", "input_data", "inside", "is_over", "plan", "supervision")
 
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
@@ -61,6 +66,8 @@ class Host(Scope):
         self.abort: AbortError | None = None
         """What a hook ended the run with; a step that catches everything must not undo it."""
         self._ready: dict[int, asyncio.Future[None]] | None = None
+        self.inside: list[Ended] | None = None
+        """What is kept of the steps inside others, apart from `ends`."""
         self.is_over = False
         """Whether there is a result, so that nothing may be asked any more."""
         if reads(plan.level):
@@ -68,6 +75,24 @@ class Host(Scope):
             plan.log.pending(self.facts(None))
         else:
             self.hooks = plan.hooks
+
+    def take_in(self, end: Ended, scope: Scope) -> None:
+        """Let a step that has ended be known in `scope`, and keep it for the records."""
+        scope.take(end)
+        if scope is not self:
+            self._keep_inside(end)
+
+    def take_up(self, end: Ended, scope: Scope) -> None:
+        """Take in what was kept of a step of `scope`, or of one inside it that only the records know."""
+        if end.label == scope.label:
+            self.take_in(end, scope)
+        else:
+            self._keep_inside(end)
+
+    def _keep_inside(self, end: Ended) -> None:
+        if self.inside is None:
+            self.inside = []
+        self.inside.append(end)
 
     @property
     def workflow_id(self) -> str:

@@ -78,6 +78,7 @@ async def end_all(
         Whose clean-up failed, and how.
     """
     failures = []
+    passed: BaseException | None = None
     while due:
         lifecycle, readiness = due.popitem()
         task = task_here()
@@ -88,9 +89,15 @@ async def end_all(
                     readiness.is_ready = False
                     if readiness.cleanup is not None:
                         await _called(readiness.cleanup)
-        except BaseException as error:  # noqa: BLE001 - the result stands
-            let_pass(error, task, ending=ending())
-            failures.append((lifecycle, error))
+        except BaseException as error:  # noqa: BLE001 - the result stands, and the others have to be released as well
+            try:
+                let_pass(error, task, ending=ending())
+            except BaseException as ended:  # noqa: BLE001 - raised below
+                passed = ended
+            else:
+                failures.append((lifecycle, error))
+    if passed is not None:
+        raise passed
     return failures
 
 

@@ -55,7 +55,7 @@ class Run(Host):
         ConfigurationError: the input is no mapping with text keys.
     """
 
-    __slots__ = ("_began", "_due", "_inside", "_open", "_traced", "journal", "result", "status")
+    __slots__ = ("_began", "_due", "_open", "_traced", "journal", "result", "status")
 
     def __init__(
         self, plan: WorkflowPlan, input_data: Mapping[str, Any] | None, correlation_id: str | None = None
@@ -63,7 +63,6 @@ class Run(Host):
         super().__init__(plan, input_data, correlation_id)
         self.status = WorkflowStatus.PENDING
         self.result: WorkflowResult | None = None
-        self._inside: list[Ended] | None = None
         self._open: list[RunningContext] = []
         self._due: dict[Lifecycle, Readiness] | None = None
         self.journal: Journal | None = None
@@ -199,13 +198,13 @@ class Run(Host):
                 raise asyncio.CancelledError
             if self.journal is not None and (found := self.journal.found(part, scope.label)):
                 for end in found:
-                    self._take_up(end, scope)
+                    self.take_up(end, scope)
                 continue
             context = RunningContext(self, part, scope)
             opened.append(context)
-            if began:
-                await self.hooks.step_began(f"{part.name}{scope.label}", self.facts(part))
             try:
+                if began:
+                    await self.hooks.step_began(f"{part.name}{scope.label}", self.facts(part))
                 if part.when is not None and not await is_met(part.when(context.roots)):
                     end = context.end(StepStatus.SKIPPED, None)
                 else:
@@ -223,9 +222,7 @@ class Run(Host):
             except BaseException as error:  # noqa: BLE001 - it fails the step and nothing else
                 if parts is not self.plan.parts and isinstance(error, asyncio.CancelledError):
                     # The run may go on without these steps: after a failure beside them, or a time limit around them.
-                    self._close_step(
-                        context, failed(context.end(StepStatus.FAILED, None), StepError("it was cancelled"))
-                    )
+                    await self._closed_early(context)
                 let_pass(error, task, ending=self._ending())
                 await self._failed(context, part, as_error(error))
                 continue
@@ -235,13 +232,11 @@ class Run(Host):
                 opened.remove(context)
             else:  # the result was made meanwhile
                 return
-            scope.take(end)
-            if scope is not self:
-                self._keep_inside(end)
-            if self.supervision is not None and self.supervision.stopping:
-                self.supervision.ended(context)
+            self.take_in(end, scope)
             if ended:
                 await self._tell_end(end, "its condition is not met")
+            if self.supervision is not None and self.supervision.stopping:
+                self.supervision.ended(context)
             if self.abort is not None:
                 raise self.abort
 
@@ -251,23 +246,16 @@ class Run(Host):
             facts["reason"] = why_skipped
         await self.hooks.step_ended(record_of(end), facts, over=over)
 
-    def _take_up(self, end: Ended, scope: Scope) -> None:
-        """Take what was kept of a step of `scope`, or of one inside it that only the records know."""
-        if end.label == scope.label:
-            self._take(end, scope)
-        else:
-            self._keep_inside(end)
-
-    def _take(self, end: Ended, scope: Scope) -> None:
-        """Let a step that has ended be known in `scope`."""
-        scope.take(end)
-        if scope is not self:
-            self._keep_inside(end)
+    async def _closed_early(self, context: RunningContext) -> None:
+        end = failed(context.end(StepStatus.FAILED, None), StepError("it was cancelled"))
+        self._close_step(context, end)
+        if self.hooks.failed_step_end:
+            await self._tell_end(end, "", over=True)
 
     def _close_step(self, context: RunningContext, end: Ended) -> None:
         if context in self._open:
             self._open.remove(context)
-            self._take(end, context.scope)
+            self.take_in(end, context.scope)
         if self.supervision is not None and self.supervision.stopping:
             self.supervision.ended(context)
 
@@ -303,11 +291,6 @@ class Run(Host):
             raise self.abort
         if part.is_critical:
             raise StepError(f"step {end.name!r} failed: {record_of(end).error}") from error
-
-    def _keep_inside(self, end: Ended) -> None:
-        if self._inside is None:
-            self._inside = []
-        self._inside.append(end)
 
     def _ending(self) -> bool:
         """Whether the run is being ended from outside."""
@@ -352,7 +335,7 @@ class Run(Host):
         for end in self.ends:
             if end.status is _COMPLETED and end.output:
                 output.update(end.output)
-        ends = self.ends if not self._inside else sorted([*self.ends, *self._inside], key=_by_time)
+        ends = self.ends if not self.inside else sorted([*self.ends, *self.inside], key=_by_time)
         elapsed = perf_counter() - self._began
         later = partial(records_of, [*ends, *settled] if settled else ends, time() - elapsed, elapsed)
         self.result = result = WorkflowResult.written_later(

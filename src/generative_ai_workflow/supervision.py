@@ -70,9 +70,12 @@ class Supervision(Generic[T]):
         """End the walk once the steps have ended whose calls are in flight; to be called on its loop.
 
         Args:
-            grace_s: how long they may take, in seconds.
+            grace_s: how long they may take, in seconds; asked for again, it may only get shorter.
         """
         if self.stopping:
+            if grace_s < self.grace_s and self._loop is not None:
+                self.grace_s = grace_s
+                self._loop.call_later(grace_s, self._cancel)
             return
         self.stopping = True
         self.grace_s = grace_s

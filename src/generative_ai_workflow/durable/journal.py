@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from generative_ai_workflow.durable.store import DECISION, RunIdentity, RunStore
-from generative_ai_workflow.ended import Ended
+from generative_ai_workflow.ended import Ended, Place
 from generative_ai_workflow.outcome import record_of
-from generative_ai_workflow.state import StepResult, WorkflowResult, WorkflowStatus
+from generative_ai_workflow.state import StepResult, StepStatus, WorkflowResult, WorkflowStatus
 
 _DECIDED = "decided"
 
@@ -28,18 +28,21 @@ class Journal:
         self._finished: dict[str, StepResult] = {}
         self._decided: dict[str, Any] = {}
         self._places: dict[str, float] = {}
+        self._names: set[str] = set()
         self._open = False
         self.result: WorkflowResult | None = None
         """The result of a run that completed earlier."""
 
     async def __aenter__(self) -> Self:
         kept = await self._store.begin(self._run)
-        self._finished = {name: record for name, record in kept.steps.items() if not name.endswith(DECISION)}
+        records = {name: record for name, record in kept.steps.items() if record.status is not StepStatus.PENDING}
+        self._finished = {name: record for name, record in records.items() if not name.endswith(DECISION)}
         self._decided = {
             name.removesuffix(DECISION): (record.output or {}).get(_DECIDED)
-            for name, record in kept.steps.items()
+            for name, record in records.items()
             if name.endswith(DECISION)
         }
+        self._names = set(records)
         self._places = {name: float(place - len(kept.steps)) for place, name in enumerate(kept.steps)}
         if kept.result is not None and kept.result.status is WorkflowStatus.COMPLETED:
             steps = {name: step.model_copy(update={"kept": True}) for name, step in kept.result.steps.items()}
@@ -86,6 +89,7 @@ class Journal:
         Raises:
             WorkflowError: its output would not come back as it is, or holds a known secret; or the store fails.
         """
+        self._names.add(end.name)
         await self._store.keep(self._run.run_id, end.name, record_of(end))
 
     def decided(self, name: str) -> Any:
@@ -98,9 +102,28 @@ class Journal:
         Raises:
             WorkflowError: it would not come back as it is, or holds a known secret; or the store fails.
         """
-        await self._store.keep(
-            self._run.run_id, f"{name}{DECISION}", StepResult(name=name, output={_DECIDED: decision})
-        )
+        key = f"{name}{DECISION}"
+        self._names.add(key)
+        await self._store.keep(self._run.run_id, key, StepResult(name=name, output={_DECIDED: decision}))
+
+    async def begin_again(self, place: Place, label: str) -> None:
+        """Forget what was kept inside a step, and decided for it, for all its work is done again.
+
+        Raises:
+            WorkflowError: the store fails.
+        """
+        own = f"{place.name}{label}"
+        starts = tuple(f"{name}{label}" for name in _names_inside(place))
+        for name in sorted(self._names):
+            plain = name.removesuffix(DECISION)
+            inside = any(plain == start or plain.startswith((f"{start}[", f"{start}#")) for start in starts)
+            if not inside and not (name.endswith(DECISION) and (plain == own or plain.startswith(f"{own}#"))):
+                continue
+            # A record that says so: a store only ever adds and replaces.
+            await self._store.keep(self._run.run_id, name, StepResult(name=plain, status=StepStatus.PENDING))
+            self._names.discard(name)
+            self._finished.pop(plain, None)
+            self._decided.pop(plain, None)
 
     def leave_open(self) -> None:
         """Let the run have no end here, so that it counts as interrupted."""
@@ -114,3 +137,9 @@ class Journal:
         """
         if not self._open:
             await self._store.end(self._run.run_id, result)
+
+
+def _names_inside(place: Any) -> Iterator[str]:
+    for inner in getattr(place, "inside", ()):
+        yield inner.name
+        yield from _names_inside(inner)

@@ -138,7 +138,7 @@ def as_statuses(
     """
     if status is None:
         return list(known)
-    given = [status] if isinstance(status, str) else list(status)
+    given: list[Any] = [status] if isinstance(status, str) or not isinstance(status, Iterable) else list(status)
     for one in given:
         if one not in list(known):
             raise ConfigurationError(

@@ -122,7 +122,7 @@ def check_middleware(middleware: Any) -> None:
         )
     for name in dir(type(middleware)) if isinstance(middleware, Middleware) else ():
         meant = get_close_matches(name, HOOKS, n=1, cutoff=0.9)
-        if meant and name not in HOOKS:
+        if meant and name not in HOOKS and not name.startswith("_"):
             raise ConfigurationError(f"{kind} has no hook {name!r}", op="engine.use", hint=f"did you mean {meant[0]}?")
     given = [name for name in HOOKS if callable(getattr(middleware, name, None))]
     if not given:
@@ -155,6 +155,8 @@ class Hook(NamedTuple):
     """How it is called."""
     is_critical: bool
     """Whether its failure ends the run."""
+    accounting: bool
+    """Whether it only counts."""
 
 
 class Hooks:
@@ -200,9 +202,17 @@ class Hooks:
         return request
 
     async def after_call(self, response: ChatResponse, context: dict[str, Any]) -> ChatResponse:
-        """What is to be gone on with once every hook has seen `response`."""
+        """What is to be gone on with once every hook has seen `response`; all that count see it in any case."""
+        abort: AbortError | None = None
         for hook in self.after:
-            response = _replaced(response, await _call(hook, response, context), hook)
+            if abort is not None and not hook.accounting:
+                break
+            try:
+                response = _replaced(response, await _call(hook, response, context), hook)
+            except AbortError as raised:
+                abort = abort or raised
+        if abort is not None:
+            raise abort
         return response
 
     async def call_failed(self, error: FrameworkError, context: dict[str, Any]) -> None:
@@ -265,11 +275,15 @@ def _hooks(middleware: Sequence[Any], name: str) -> tuple[Hook, ...]:
     for one in middleware:
         function = getattr(one, name, None)
         # A hook that was not overridden would only cost time.
-        if function is not None and getattr(type(one), name, None) is not getattr(Middleware, name):
+        inherited = getattr(type(one), name, None) is getattr(Middleware, name) and name not in getattr(
+            one, "__dict__", {}
+        )
+        if function is not None and not inherited:
             inline = getattr(one, "inline", False)
             awaited = inspect.iscoroutinefunction(function)
             way: Literal["await", "call", "thread"] = "await" if awaited else "call" if inline else "thread"
-            found.append(Hook(function, way, bool(getattr(one, "is_critical", False))))
+            flags = (bool(getattr(one, "is_critical", False)), bool(getattr(one, "accounting", False)))
+            found.append(Hook(function, way, *flags))
     return tuple(found)
 
 

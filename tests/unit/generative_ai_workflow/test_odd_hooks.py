@@ -316,3 +316,87 @@ class TestSmallThings:
 
         result = Workflow([TransformStep("fails", fails)]).execute()
         assert result.steps["fails"].error_info.where.startswith("test_odd_hooks.py:")
+
+
+class TestTwice:
+    def test_the_same_middleware_is_refused_a_second_time(self) -> None:
+        recorder = Recorder()
+        engine = WorkflowEngine().use(recorder)
+        with pytest.raises(ConfigurationError, match="in use already"):
+            engine.use(recorder)
+        assert WorkflowEngine().use(recorder).run(two()).succeeded
+
+    def test_a_second_cancel_may_shorten_the_grace(self) -> None:
+        class Slow(ChatModel):
+            async def complete_async(self, request: ChatRequest) -> ChatResponse:
+                await asyncio.sleep(60)
+                raise AssertionError
+
+        async def go() -> tuple[WorkflowStatus, float]:
+            handle = WorkflowEngine().start(Workflow([LLMStep("ask", "x", Slow())]))
+            await asyncio.sleep(0.05)
+            began = time.monotonic()
+            handle.cancel()
+            handle.cancel(at_once=True)
+            return (await handle).status, time.monotonic() - began
+
+        status, seconds = run_alone(go())
+        assert status is WorkflowStatus.CANCELLED
+        assert seconds < 4
+
+    def test_steps_that_a_failure_beside_them_cancels_are_told_of(self) -> None:
+        told: list[tuple[str, str]] = []
+
+        class Tells(Middleware):
+            async def on_step_end(self, result: Any, context: dict[str, Any]) -> None:
+                told.append((result.name, str(result.status)))
+
+        async def waits(_: Any) -> None:
+            await asyncio.sleep(30)
+
+        async def fails(_: Any) -> None:
+            await asyncio.sleep(0.05)
+            raise ValueError("no")
+
+        both = ParallelStep("both", [TransformStep("fails", fails), TransformStep("waits", waits)])
+        WorkflowEngine().use(Tells()).run(Workflow([both]))
+        assert sorted(told) == [("both", "failed"), ("fails", "failed"), ("waits", "failed")]
+
+    def test_a_hook_that_counts_hears_of_an_answer_that_another_one_fails_at(self) -> None:
+        seen: list[str] = []
+
+        class Fails(Middleware):
+            accounting = True
+            is_critical = True
+
+            async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+                raise KeyError("x")
+
+        class Counts(Middleware):
+            accounting = True
+
+            async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+                seen.append(response.content)
+
+        workflow = Workflow([LLMStep("ask", "x", MockLLMProvider({"default": "y"}))])
+        for order in ([Fails(), Counts()], [Counts(), Fails()]):
+            engine = WorkflowEngine()
+            for one in order:
+                engine.use(one)
+            assert engine.run(workflow).status is WorkflowStatus.FAILED
+        assert seen == ["y", "y"]
+
+    def test_hooks_of_one_call_share_their_context(self) -> None:
+        class Timed(Middleware):
+            seen: list[float]
+
+            async def before_llm_call(self, request: ChatRequest, context: dict[str, Any]) -> None:
+                context["began"] = 1.5
+
+            async def after_llm_call(self, response: ChatResponse, context: dict[str, Any]) -> None:
+                self.seen.append(context["began"])
+
+        timed = Timed()
+        timed.seen = []
+        WorkflowEngine().use(timed).run(Workflow([LLMStep("ask", "x", MockLLMProvider({"default": "y"}))]))
+        assert timed.seen == [1.5]

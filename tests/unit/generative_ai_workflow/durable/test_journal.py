@@ -515,3 +515,56 @@ def test_a_loop_that_went_on_after_a_failed_item_keeps_its_values_when_a_later_s
     assert resumed.succeeded
     assert resumed.output["loop"] == [None, {"each": 20}]
     assert "ten" in resumed.output["loop_errors"]["0"]
+
+
+def test_another_attempt_of_a_step_forgets_what_was_kept_inside_it(tmp_path):
+    attempts: list[int] = []
+    broken = [True]
+
+    async def first(names):
+        attempts.append(1)
+        return {"first": len(attempts)}
+
+    async def second(names):
+        if broken[0] and names["first"] == 2:
+            raise OSError("away")
+        return {"second": f"of {names['first']}"}
+
+    async def third(names):
+        if broken[0]:
+            raise OSError("away")
+        return {"third": f"{names['first']}, {names['second']}"}
+
+    inside = [TransformStep("a", first), TransformStep("b", second), TransformStep("c", third)]
+    workflow = Workflow([ConditionalStep("all", "true", inside, retry={"max_attempts": 2, "first_wait_s": 0})], "again")
+    engine = WorkflowEngine(store=tmp_path / "runs.sqlite")
+    assert not engine.run(workflow, correlation_id="one").succeeded
+    broken[0] = False
+    result = engine.run(workflow, correlation_id="one")
+    assert result.succeeded, result.error
+    assert result.output["third"] == "2, of 2"
+
+
+def test_several_decisions_of_one_step_are_told_apart(tmp_path):
+    made: list[str] = []
+    broken = [True]
+
+    class Chooses(WorkflowStep):
+        name = "chooses"
+
+        async def execute_async(self, context):
+            async def choose():
+                made.append("x")
+                return len(made)
+
+            chosen = [await context.decide_once(choose), await context.decide_once(choose)]
+            if broken[0]:
+                raise OSError("away")
+            return {"chosen": chosen}
+
+    workflow = Workflow([Chooses()], "chooses")
+    engine = WorkflowEngine(store=tmp_path / "runs.sqlite")
+    assert not engine.run(workflow, correlation_id="one").succeeded
+    broken[0] = False
+    assert engine.run(workflow, correlation_id="one").output["chosen"] == [1, 2]
+    assert len(made) == 2
