@@ -21,6 +21,8 @@ MOST_WAIT_S = 300.0
 
 # For the whole process and not a context variable: a call may be made by any thread or event loop.
 _lock = Lock()
+# As often as it was entered and not left: tasks and threads may share one.
+_entered: tuple[Budget, ...] = ()
 _in_force: tuple[Budget, ...] = ()
 _of_call: ContextVar[tuple[CallBudget, ...]] = ContextVar("budgets_of_call", default=())
 
@@ -39,6 +41,8 @@ class Budget:
         with Budget(limit_usd=0.05) as budget:
             ...
         print(budget.spent_usd, budget.calls)
+
+    Tasks and threads may enter the same one: it is in force until the last of them has left it.
 
     The limit is never exceeded: before every request, retries included, the most that it can cost is set aside, and
     given back for what it did cost. A request for which there is no room waits until those under way are settled; one
@@ -180,20 +184,26 @@ class Budget:
         return f"${self.spent_usd:.6f} were spent of a budget of ${self.limit_usd or 0.0:.6f}{more}{refused}"
 
     def __enter__(self) -> Self:
-        global _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
         with _lock():
-            _in_force = (*_in_force, self)
+            _put_in_force((*_entered, self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        global _in_force  # noqa: PLW0603 - as above
         with _lock():
-            _in_force = tuple(budget for budget in _in_force if budget is not self)
+            at = next((at for at, budget in enumerate(_entered) if budget is self), len(_entered))
+            _put_in_force((*_entered[:at], *_entered[at + 1 :]))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(limit_usd={self.limit_usd}, spent_usd={self.spent_usd:.6f}, calls={self.calls})"
+
+
+def _put_in_force(entered: tuple[Budget, ...]) -> None:
+    """Have each of `entered` count what requests cost, once; the lock is held."""
+    global _entered, _in_force  # noqa: PLW0603 - replaced as a whole, so that readers need no lock
+    _entered = entered
+    _in_force = tuple({id(budget): budget for budget in entered}.values())
 
 
 UNPRICED_HINT = "give prices={model: {'input_per_1m': ..., 'output_per_1m': ...}}"

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatmodels import (
     ChatModel,
@@ -85,6 +88,72 @@ def test_all_budgets_in_force_count():
     assert (outer.calls, inner.calls, outer.refused, inner.refused) == (2, 1, 0, 1)
 
 
+def test_a_budget_that_is_entered_twice_counts_once_until_it_is_left_twice():
+    with ModelBudget() as budget:
+        with budget:
+            priced().invoke("x")
+        priced().invoke("x")
+        assert (budget.calls, budget.spent_usd) == (2, pytest.approx(0.30))
+    priced().invoke("x")
+    assert budget.calls == 2
+
+
+def test_a_budget_that_is_in_force_twice_sets_aside_once():
+    model = create_chat_model("mock", model="gpt-4o-mini", responses="a", max_tokens=1000)
+    with ModelBudget(limit_usd=0.0007) as budget, budget:
+        model.invoke("x")
+    assert (budget.calls, budget.refused, budget.reserved_usd) == (1, 0, 0)
+
+
+def test_the_task_that_leaves_first_does_not_end_it_for_the_others():
+    async def main():
+        model = priced()
+        budget = ModelBudget(limit_usd=0.2)
+        entered, left = asyncio.Event(), asyncio.Event()
+
+        async def short():
+            with budget:
+                await entered.wait()
+            left.set()
+
+        async def long():
+            with budget:
+                entered.set()
+                await left.wait()
+                results = [await asyncio.gather(model.ainvoke("x"), return_exceptions=True) for _ in range(4)]
+            return [type(result).__name__ for (result,) in results]
+
+        _, answers = await asyncio.gather(short(), long())
+        assert answers == ["ChatResponse", "ChatResponse", "OverBudgetError", "OverBudgetError"]
+        await model.ainvoke("x")
+        assert (budget.calls, model.call_count) == (2, 3)
+
+    in_own_loop(main())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    limit_usd=st.floats(0, 0.004), blocks=st.lists(st.lists(st.integers(500, 2000), max_size=4), min_size=2, max_size=5)
+)
+def test_threads_that_share_a_budget_never_exceed_its_limit(limit_usd, blocks):
+    model = create_chat_model("mock", model="gpt-4o-mini", responses="word " * 100, max_tokens=1000)
+    budget, charged = ModelBudget(limit_usd=limit_usd, max_wait_s=5), []
+
+    def work(limits):
+        with budget:
+            for max_tokens in limits:
+                with contextlib.suppress(ChatModelError), budget:
+                    charged.append(model.invoke("x", max_tokens=max_tokens).cost_usd)
+
+    threads = [threading.Thread(target=work, args=(limits,)) for limits in blocks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(charged) == pytest.approx(budget.spent_usd)
+    assert (budget.spent_usd <= limit_usd, budget.reserved_usd, budget.calls) == (True, 0, len(charged))
+
+
 def test_what_is_not_paid_costs_nothing(tmp_path):
     RecordingModel(MockChatModel(usage=PRICED), tmp_path / "calls.jsonl").invoke("x")
     with ModelBudget(limit_usd=0.01) as budget:
@@ -102,9 +171,9 @@ def test_an_unknown_price_is_not_zero():
         with pytest.raises(ChatModelError, match="the price of 'own-1' is unknown") as caught:
             unknown.invoke("x")
     assert "prices=" in caught.value.hint
-    for settings in ({"prices": {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}}, {}):
-        model = create_chat_model("mock", usage=PRICED.model_copy(update={"model": "own-1"}), **settings)
-        prices = {} if settings else {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}
+    for more in ({"prices": {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}}, {}):
+        model = create_chat_model("mock", usage=PRICED.model_copy(update={"model": "own-1"}), **more)
+        prices = {} if more else {"own-1": {"input_per_1m": 2.0, "output_per_1m": 0.0}}
         with ModelBudget(limit_usd=10, prices=prices) as budget:
             for ask in every_way(model):
                 ask()
