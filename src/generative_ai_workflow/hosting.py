@@ -60,7 +60,8 @@ class Host(Scope):
     ) -> None:
         self.plan = plan
         self.input_data = plan.check(input_data)
-        super().__init__({**plan.config.variables, **self.input_data})
+        self.names = {**plan.config.variables, **self.input_data}
+        self.outer, self.label, self.ends = None, "", []
         self.correlation_id = checked_id(correlation_id) if correlation_id else new_id()
         self.supervision: Supervision[None] | None = None
         self.abort: AbortError | None = None
@@ -80,16 +81,17 @@ class Host(Scope):
         """Let a step that has ended be known in `scope`, and keep it for the records."""
         scope.take(end)
         if scope is not self:
-            self._keep_inside(end)
+            self.keep_inside(end)
 
     def take_up(self, end: Ended, scope: Scope) -> None:
         """Take in what was kept of a step of `scope`, or of one inside it that only the records know."""
         if end.label == scope.label:
             self.take_in(end, scope)
         else:
-            self._keep_inside(end)
+            self.keep_inside(end)
 
-    def _keep_inside(self, end: Ended) -> None:
+    def keep_inside(self, end: Ended) -> None:
+        """Keep, for the records, a step that ended inside another one."""
         if self.inside is None:
             self.inside = []
         self.inside.append(end)

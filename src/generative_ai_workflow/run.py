@@ -131,6 +131,8 @@ class Run(Host):
                     status, reason = WorkflowStatus.CANCELLED, "the run was cancelled"
                 elif ending is Interruption.LATE:
                     status, reason = WorkflowStatus.TIMEOUT, self.lateness(limit)
+            if self.supervision is None and self.journal is None and self._due is None and not self.hooks.end:
+                return self._made(status, reason)[0]  # what most runs come to, and nothing is left to do
             return await self.conclude(status, reason, self._slack(status, limit))
         except asyncio.CancelledError:
             # The program around us cancels: it wants to go on, so calls in flight get no grace.
@@ -232,7 +234,9 @@ class Run(Host):
                 opened.remove(context)
             else:  # the result was made meanwhile
                 return
-            self.take_in(end, scope)
+            scope.take(end)
+            if scope is not self:
+                self.keep_inside(end)
             if ended:
                 await self._tell_end(end, "its condition is not met")
             if self.supervision is not None and self.supervision.stopping:
