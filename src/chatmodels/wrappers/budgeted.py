@@ -12,7 +12,7 @@ from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
 from chatmodels.wrappers.base import WrappedModel, close_stream
 
 if TYPE_CHECKING:
-    from chatmodels.wrappers.reservation import Reservation
+    from chatmodels.wrappers.reservation import Answered, Reservation
 
 
 class BudgetedModel(WrappedModel):
@@ -28,6 +28,7 @@ class BudgetedModel(WrappedModel):
     def __init__(self, inner: ChatModel, prices: Mapping[str, Price] | None = None) -> None:
         super().__init__(inner)
         self._prices = dict(prices or {})
+        self._answered: Answered | None = None
 
     # No coroutine of its own where there is no budget: every request comes through here.
     def complete_async(self, request: ChatRequest) -> Coroutine[Any, Any, ChatResponse]:
@@ -78,6 +79,7 @@ class BudgetedModel(WrappedModel):
 
     async def _reserve(self, request: ChatRequest) -> Reservation:
         # Only where there is a budget: most programs need none of it.
-        from chatmodels.wrappers.reservation import reserve
+        from chatmodels.wrappers.reservation import Answered, reserve
 
-        return await reserve(request, self.inner, self._prices)
+        self._answered = self._answered or Answered()
+        return await reserve(request, self.inner, self._prices, self._answered)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chatmodels.config import Price
 from chatmodels.errors import is_free
@@ -14,33 +14,65 @@ from chatmodels.ledger import UNITS_PER_USD, BlockedRequest, Ledger, units_of
 from chatmodels.pacing.waiter import LOOK_AGAIN_S, Waiter
 from chatmodels.pricing import most_of, price_of
 from chatmodels.spending import UNPRICED_HINT, Budget, CallBudget, budgets_in_force, ledger_of, refuse
-from chatmodels.types import ChatRequest, TokenUsage
+from chatmodels.types import DEFAULT_MODEL, ChatRequest, TokenUsage
 from chatmodels.worst_case import most_prompt_tokens
+from chatmodels.wrappers.base import WrappedModel
 from fmf_core.errors import FrameworkError
 
+NAME_IT = (
+    "name the model: LLMStep(model=...), model= of a request, or"
+    " chat_model_metadata = {'default_model': ...} in the provider's class"
+)
+UNNAMED_HINT = f"{NAME_IT}; and {UNPRICED_HINT}"
+GUESSED_HINT = f"nobody named its model, so the highest price counts that it may have: {NAME_IT}; or raise limit_usd"
+MOST_NAMES = 64
+"""How many models are remembered that one provider answered as."""
 
-async def reserve(request: ChatRequest, model: ChatModel, prices: Mapping[str, Price]) -> Reservation:
+
+async def reserve(
+    request: ChatRequest, model: ChatModel, prices: Mapping[str, Price], answered: Answered
+) -> Reservation:
     """Set the most that `request` can cost aside, in all budgets in force; waits until there is room.
 
     Args:
         request: what is asked.
         model: who is asked.
         prices: model name to price, besides the shipped table.
+        answered: as what the model answered requests that named none; learns of this one.
 
     Raises:
         OverBudgetError: there is no room, and there will be none in time.
     """
     lasting, of_call = budgets_in_force()
     budgets = (*lasting, *(watched.budget for watched in of_call))
-    named = request.named_model
-    # Where nobody named a model, both what the model calls itself and the stand-in may be what is charged for.
-    names = (named,) if named is not None else (model.get_model_info().name, request.model)
-    asked = Asked(request, names, model)
-    shares = [Share(budget, asked.most_units(budget, prices, of_call)) for budget in budgets]
-    await _take(shares, request.model, of_call)
+    named = request.named_model or _declared(model)
+    asked = Asked(request, named or model.get_model_info().name, named is None, model, answered.names)
+    shares = [asked.share(budget, prices, of_call) for budget in budgets]
+    await _take(shares, asked.told_as, of_call)
     for watched in of_call:
         watched.counted = True
-    return Reservation(shares, prices)
+    return Reservation(shares, prices, answered if named is None else None)
+
+
+def _declared(model: ChatModel) -> str | None:
+    """The model that the class of `model` fills in where a request names none."""
+    vendor = model.unwrapped if isinstance(model, WrappedModel) else model
+    name: str | None = vendor.chat_model_metadata.get("default_model")
+    return name or None
+
+
+class Answered:
+    """The models that one provider answered as, where nobody had named any."""
+
+    __slots__ = ("names",)
+
+    def __init__(self) -> None:
+        self.names: frozenset[str] = frozenset()
+
+    def add(self, name: str) -> None:
+        """Remember `name`, unless there are very many."""
+        if name not in self.names and len(self.names) < MOST_NAMES:
+            self.names |= {name}  # replaced as a whole: readers in other threads need no lock
 
 
 class Share(NamedTuple):
@@ -48,6 +80,8 @@ class Share(NamedTuple):
 
     budget: Budget
     units: int
+    hint: str = ""
+    """What to do where there is no room for it; empty where that is nothing special."""
 
     @property
     def ledger(self) -> Ledger:
@@ -59,35 +93,72 @@ class Asked(NamedTuple):
     """A request, and who may be charged for it."""
 
     request: ChatRequest
-    names: Sequence[str]
+    name: str
+    """The model that was named or, where nobody named one, what the provider calls itself."""
+    left_open: bool
+    """Whether nobody named a model."""
     model: ChatModel
+    answered: Collection[str]
+    """What the provider answered as before, where nobody had named a model."""
 
-    def most_units(self, budget: Budget, prices: Mapping[str, Price], of_call: Sequence[CallBudget]) -> int:
-        """The most that the request can cost, in units of money; 0 where `budget` has no limit.
+    def share(self, budget: Budget, prices: Mapping[str, Price], of_call: Sequence[CallBudget]) -> Share:
+        """The most of `budget` that the request can cost; nothing where it has no limit.
 
         Raises:
             OverBudgetError: nobody can say.
         """
         if ledger_of(budget).limit is None:
-            return 0
-        prompt = max(most_prompt_tokens(self.request, name) for name in self.names)
+            return Share(budget, 0)
         ours = {**prices, **budget.prices}
-        known = [price_of(name, self.model.provider_name, ours, prompt_tokens=prompt) for name in self.names]
-        found = [price for price in known if price is not None]
-        if not found and self.model.provider_name == "mock":
-            return 1  # no more is known: its script may say that it took anything
-        name = self.names[0]
+        names = self._names(ours)
+        # The stand-in may be what is charged for as well: the provider may have sent its name on.
+        possible = (*names, self.request.model) if self.left_open else names
+        prompt = max(most_prompt_tokens(self.request, name) for name in possible)
+        known = {name: price_of(name, self.model.provider_name, ours, prompt_tokens=prompt) for name in possible}
+        why, hint = self._doubt(names, known, prompt)
+        if why:
+            raise _refused(budget, self.told_as, f"{why}, so the budget cannot be kept", hint, of_call)
+        found = [price for price in known.values() if price is not None]
         if not found:
-            why = f"the price of {name!r} is unknown"
-            if price_of(name, self.model.provider_name) is not None:
-                why += f" for a prompt of {prompt} tokens, which it may have"
-            raise _refused(budget, name, f"{why}, so the budget cannot be kept", UNPRICED_HINT, of_call)
+            return Share(budget, 1)  # a mock, of which no more is known: its script may say that it took anything
         free = all(not (price.output_per_1m or price.reasoning_per_1m) for price in found)
         answer = 0 if free else self.request.max_tokens or self.model.get_model_info().max_tokens
         if not (answer or free):
             why = "its answer has no limit, so nobody can say what it may cost"
-            raise _refused(budget, name, why, "give max_tokens", of_call)
-        return math.ceil(max(most_of(price, prompt, answer) for price in found) * UNITS_PER_USD)
+            raise _refused(budget, self.told_as, why, "give max_tokens", of_call)
+        units = math.ceil(max(most_of(price, prompt, answer) for price in found) * UNITS_PER_USD)
+        return Share(budget, units, "" if self.name in names else GUESSED_HINT)
+
+    def _names(self, ours: Mapping[str, Any]) -> Sequence[str]:
+        """The models of which one will be charged for; none where nobody can say."""
+        if not self.left_open or self._is_mock:
+            return (self.name,)
+        if price_of(self.name, self.model.provider_name, ours) is not None:
+            return (self.name, *self.answered)
+        return (*ours, *self.answered)
+
+    def _doubt(self, names: Sequence[str], known: Mapping[str, Price | None], prompt: int) -> tuple[str, str]:
+        """Why nobody can say what the request may cost, and what to do about it; empty where it is known."""
+        if self._is_mock:
+            return "", ""
+        if not names:
+            return "nobody named its model, and what it calls itself has no known price", UNNAMED_HINT
+        name = next((name for name in names if known[name] is None), None)
+        if name is None:
+            return "", ""
+        why = f"the price of {name!r} is unknown"
+        if price_of(name, self.model.provider_name) is not None:
+            why += f" for a prompt of {prompt} tokens, which it may have"
+        return why, UNPRICED_HINT
+
+    @property
+    def told_as(self) -> str:
+        """What refusals call the model: never the stand-in, which nobody asked for."""
+        return self.request.model if self.left_open and self.request.model != DEFAULT_MODEL else self.name
+
+    @property
+    def _is_mock(self) -> bool:
+        return self.model.provider_name == "mock"
 
 
 async def _take(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> None:
@@ -135,7 +206,7 @@ def _try(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> 
             why = ""
             if not share.budget.unpriced_models:
                 why = f"it may cost ${share.units / UNITS_PER_USD:.6f}, and {share.budget.complaint}"
-            raise _refused(share.budget, model, why, "", of_call)
+            raise _refused(share.budget, model, why, "" if share.budget.unpriced_models else share.hint, of_call)
         return share
     return None
 
@@ -151,11 +222,12 @@ def _refused(budget: Budget, model: str, why: str, hint: str, of_call: Sequence[
 class Reservation:
     """What is set aside for one request; settled once, whatever else is said of it later."""
 
-    __slots__ = ("_prices", "_settled", "_shares")
+    __slots__ = ("_answered", "_prices", "_settled", "_shares")
 
-    def __init__(self, shares: Sequence[Share], prices: Mapping[str, Price]) -> None:
+    def __init__(self, shares: Sequence[Share], prices: Mapping[str, Price], answered: Answered | None = None) -> None:
         self._shares = shares
         self._prices = prices
+        self._answered = answered
         self._settled = False
 
     def settle(
@@ -172,7 +244,10 @@ class Reservation:
         if self._settled:
             return
         self._settled = True
-        for budget, units in self._shares:
+        if self._answered is not None and not cached:
+            for usage in usages:
+                self._answered.add(usage.model)
+        for budget, units, _ in self._shares:
             if cached or not usages:
                 ledger_of(budget).give_back(units)
                 continue
@@ -200,5 +275,5 @@ class Reservation:
         """Nobody knows what the request was charged."""
         if not self._settled:
             self._settled = True
-            for budget, units in self._shares:
+            for budget, units, _ in self._shares:
                 ledger_of(budget).give_back(units, assumed=units)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import threading
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from chatmodels import (
     ErrorCode,
     MemoryCache,
     MockChatModel,
+    ModelInfo,
     TokenUsage,
     create_chat_model,
 )
@@ -395,3 +397,83 @@ def test_wrong_settings_are_refused():
     with pytest.raises(Exception, match="max_wait_s must be 0 or more"):
         Budget(limit_usd=1, max_wait_s=-1)
     assert Budget(limit_usd=float("inf")).left_usd is None
+
+
+class Unnamed(ChatModel):
+    """Answers as a model that nobody can know beforehand."""
+
+    provider_name = "own"
+
+    def __init__(self, answers_as="m-1"):
+        self.answers_as = answers_as
+        self.calls = 0
+
+    async def complete_async(self, request):
+        self.calls += 1
+        usage = TokenUsage(prompt_tokens=1, completion_tokens=1, model=self.answers_as, provider="own")
+        return ChatResponse(content="fine", model=self.answers_as, usage=usage)
+
+
+class DeclaredByClass(Unnamed):
+    chat_model_metadata = MappingProxyType({"default_model": "m-1", "capabilities": ["chat"]})
+
+
+class DeclaredByInfo(Unnamed):
+    def get_model_info(self):
+        return ModelInfo(name="m-1", provider="own")
+
+
+DEAR = {"m-1": {"input_per_1m": 100_000.0, "output_per_1m": 400_000.0}}
+CHEAP = {"m-0": {"input_per_1m": 0.0, "output_per_1m": 0.001}}
+
+
+@pytest.mark.parametrize("kind", [Unnamed, DeclaredByClass, DeclaredByInfo])
+@pytest.mark.parametrize("given_to", ["budget", "model"])
+def test_the_first_call_to_a_model_that_nobody_named_keeps_the_limit(kind, given_to):
+    vendor = kind()
+    model = wrap(vendor, ChatModelConfig(prices=DEAR if given_to == "model" else {}))
+    prices = {**CHEAP, **(DEAR if given_to == "budget" else {})}
+    with Budget(limit_usd=0.01, prices=prices) as budget, pytest.raises(OverBudgetError) as caught:
+        model.invoke("x", max_tokens=20)
+    assert (vendor.calls, budget.spent_usd, budget.exceeded) == (0, 0, True)
+    assert "gpt-4o-mini" not in caught.value.message
+    assert ("LLMStep(model=...)" in caught.value.hint) == (kind is Unnamed)
+
+
+@pytest.mark.parametrize("kind", [DeclaredByClass, DeclaredByInfo])
+def test_a_declared_model_is_set_aside_for_at_its_own_price(kind):
+    model = wrap(kind(), ChatModelConfig())
+    dear = {"m-2": DEAR["m-1"]}
+    with Budget(limit_usd=0.01, prices={**PRICES, **dear}) as budget:
+        model.invoke("x", max_tokens=20)
+    assert (budget.calls, budget.refused) == (1, 0)
+
+
+def test_a_model_without_a_name_or_a_price_is_refused_before_its_first_call():
+    vendor = Unnamed()
+    with Budget(limit_usd=1) as budget, pytest.raises(OverBudgetError, match="nobody named its model") as caught:
+        wrap(vendor, ChatModelConfig()).invoke("x")
+    assert (vendor.calls, budget.assumed_usd) == (0, 0)
+    assert "default_model" in caught.value.hint
+    assert "prices=" in caught.value.hint
+
+
+def test_what_a_model_without_a_name_answered_as_before_decides_what_is_set_aside():
+    vendor = Unnamed("gpt-4")
+    model = wrap(vendor, ChatModelConfig())
+    with Budget(limit_usd=1, prices=CHEAP):
+        model.invoke("x", max_tokens=100)
+    with Budget(limit_usd=0.001, prices=CHEAP), pytest.raises(OverBudgetError, match="it may cost"):
+        model.invoke("x", max_tokens=100)
+    vendor.answers_as = "m-9"
+    with Budget():
+        model.invoke("x")
+    with Budget(limit_usd=1, prices=CHEAP), pytest.raises(OverBudgetError, match="the price of 'm-9' is unknown"):
+        model.invoke("x")
+    assert vendor.calls == 2
+
+
+def test_a_mock_that_nobody_named_needs_no_price():
+    with Budget(limit_usd=0.001, prices=DEAR) as budget:
+        wrap(MockChatModel(["fine"]), ChatModelConfig()).invoke("x", max_tokens=20)
+    assert budget.refused == 0
