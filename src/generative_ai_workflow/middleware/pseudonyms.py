@@ -10,14 +10,19 @@ from weakref import WeakValueDictionary
 from chatmodels.types import ChatRequest, ChatResponse, Message, Part, TextPart, ToolCall
 from fmf_core.errors import ConfigurationError
 from fmf_core.forks import Lock
+from fmf_core.logs import get_logger
+from fmf_core.nearest import nearest
 from fmf_core.portal import in_thread
 from fmf_core.pseudonyms import Pseudonyms, hide_values, restore_values
 from generative_ai_workflow.exceptions import AbortError
 from generative_ai_workflow.middleware.base import Middleware
 from generative_ai_workflow.state import WorkflowResult
 
+_log = get_logger("generative_ai_workflow")
 LONG = 4_000
 """Requests and answers of more characters than this are worked on in a thread."""
+MOST_TOLD = 1_000
+"""How many missing inputs one middleware tells of."""
 
 # The tokens that each middleware sent with the call which this task is about: an answer may name no others.
 _sent: ContextVar[Mapping[int, frozenset[str]]] = ContextVar("generative_ai_workflow.pseudonyms", default={})  # noqa: B039
@@ -56,6 +61,8 @@ class PseudonymMiddleware(Middleware):
         known: what no shape can tell, by kind, in every run: `{"person": ["Ann Example"]}`.
         inputs: the same for inputs of a run: their names to their kinds. The input is a text, a number, or a list or
             dict of such, however deep; the values of a dict count, its keys do not. With anything else the run fails.
+            A name that the inputs of a run do not have hides nothing: a log line `pseudonyms.unknown_input` tells of
+            it, once for each workflow and name.
 
     Raises:
         ConfigurationError: a kind is not known, or no word.
@@ -75,6 +82,7 @@ class PseudonymMiddleware(Middleware):
         self._lock = Lock()
         # A run's own context keeps its table: where nobody says that it has ended, the table goes with it.
         self._tables: WeakValueDictionary[str, _Table] = WeakValueDictionary()
+        self._told: set[tuple[str, str]] = set()
         made = self._made()
         for kind in self._inputs.values():
             made.add(kind)
@@ -83,8 +91,12 @@ class PseudonymMiddleware(Middleware):
         """Take what the inputs of the run say is personal."""
         try:
             names = self._begun(context["correlation_id"]).names
+            given = context.get("input_data", {})
             for name, kind in self._inputs.items():
-                names.add(kind, *_texts(context.get("input_data", {}).get(name), name))
+                if name in given:
+                    names.add(kind, *_texts(given[name], name))
+                else:
+                    self._tell_missing(name, given, str(context.get("workflow", "")))
         except Exception as error:
             raise self._refusal("the inputs could not be read", error) from error
 
@@ -126,6 +138,16 @@ class PseudonymMiddleware(Middleware):
         if table in kept:
             kept.remove(table)
         _kept.set(tuple(kept))
+
+    def _tell_missing(self, name: str, given: Mapping[str, Any], workflow: str) -> None:
+        with self._lock():
+            if (workflow, name) in self._told or len(self._told) >= MOST_TOLD:
+                return
+            self._told.add((workflow, name))
+        near = nearest(name, given)
+        guess = f"did you mean {near!r}? " if near else ""
+        hint = f"{guess}without this input, nothing of it is hidden; look at inputs= of PseudonymMiddleware"
+        _log.warning("pseudonyms.unknown_input", workflow=workflow, input=name, hint=hint)
 
     def _begun(self, run: str) -> _Table:
         with self._lock():

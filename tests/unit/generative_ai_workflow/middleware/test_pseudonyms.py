@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from chatmodels.types import ChatRequest, ChatResponse, ImagePart, Message, TextPart, ToolCall
+from fmf_core.logs import configure_logging, reset_logging
 from generative_ai_workflow import (
     AbortError,
     ConfigurationError,
@@ -365,3 +367,32 @@ def test_a_failure_of_any_of_its_hooks_ends_the_run():
     result = WorkflowEngine().use(Broken()).run(Workflow([LLMStep("a", "x", provider=model)]))
     assert result.status == "failed"
     assert model.requests == []
+
+
+def test_a_name_that_the_inputs_do_not_have_is_told_once_for_each_workflow():
+    lines = io.StringIO()
+    configure_logging("WARNING", stream=lines)
+    try:
+        engine = WorkflowEngine().use(PseudonymMiddleware(inputs={"custmer": "person", "mail": "email"}))
+        for name in ("letters", "letters", "notes"):
+            workflow = Workflow([LLMStep("ask", "Hi {customer}", provider=Echo())], name=name)
+            assert engine.run(workflow, {"customer": "Ann Example", "mail": MAIL}).succeeded
+    finally:
+        reset_logging()
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(line["event"], line["workflow"], line["input"]) for line in told] == [
+        ("pseudonyms.unknown_input", name, "custmer") for name in ("letters", "notes")
+    ]
+    assert all("did you mean 'customer'?" in line["hint"] for line in told)
+    assert "Ann" not in lines.getvalue()
+
+
+def test_an_input_of_none_is_no_missing_one():
+    lines = io.StringIO()
+    configure_logging("WARNING", stream=lines)
+    try:
+        engine = WorkflowEngine().use(PseudonymMiddleware(inputs={"customer": "person"}))
+        assert engine.run(Workflow([LLMStep("ask", "Hi", provider=Echo())]), {"customer": None}).succeeded
+    finally:
+        reset_logging()
+    assert lines.getvalue() == ""
