@@ -21,7 +21,6 @@ TESTED_IN = {
     "chatmodels/guard": "chatmodels/testing/test_forbidding.py",
     "chatmodels/instruments": "chatmodels/test_metrics.py",
     "chatmodels/json_keywords": "chatmodels/test_json_schema.py",
-    "chatmodels/ledger": "chatmodels/wrappers/test_budgeted.py",
     "chatmodels/lifetime": "chatmodels/test_factory.py",
     "chatmodels/pacing/crew": "chatmodels/wrappers/test_adaptive.py",
     "chatmodels/pacing/waiter": "chatmodels/wrappers/test_breaker.py",
