@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fmf_core.personal import find_pii as find_pii
     from fmf_core.personal import redact_pii as redact_pii
     from fmf_core.pseudonyms import Pseudonyms as Pseudonyms
+    from generative_ai_workflow.condition import Condition as Condition
     from generative_ai_workflow.config import FrameworkConfig as FrameworkConfig
     from generative_ai_workflow.config import WorkflowConfig as WorkflowConfig
     from generative_ai_workflow.context import StepContext as StepContext
@@ -73,6 +74,7 @@ facade(
         "chatmodels.providers.mock": "MockLLMProvider=MockChatModel",
         "fmf_core.personal": "Finding detect_pii find_pii redact_pii",
         "fmf_core.pseudonyms": "Pseudonyms",
+        "generative_ai_workflow.condition": "Condition",
         "generative_ai_workflow.config": "FrameworkConfig WorkflowConfig",
         "generative_ai_workflow.context": "StepContext",
         "generative_ai_workflow.control_flow": "ConditionalStep ForEachStep ParallelStep",

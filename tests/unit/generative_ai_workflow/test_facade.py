@@ -15,7 +15,7 @@ NAMES = """
     CostTracker FrameworkError ConfigurationError WorkflowError StepError AbortError ProviderError ProviderAuthError
     PluginError PluginNotFoundError PluginRegistrationError ExpressionError WorkflowHandle DefinitionError TemplateError
     BudgetExceededError ForEachStep ParallelStep RunMetrics PrometheusExporter RunCollector
-    InputLimits clean_text RunStore SQLiteRunStore KeptRun RunIdentity StoredRun
+    Condition InputLimits clean_text RunStore SQLiteRunStore KeptRun RunIdentity StoredRun
 """.split()  # noqa: SIM905
 
 PATHS = """
