@@ -20,6 +20,8 @@ _STEPS = "steps."
 """What keys begin with that stand for `${steps.NAME}`, and not for a name of templates."""
 _SHARED = "llm_response"
 """The key that every model step leaves: the last one's is what counts."""
+_KNOWN = (LLMStep, ConditionalStep, ParallelStep, ForEachStep)
+"""The kinds of steps of which it is known what they leave."""
 
 
 class Given(NamedTuple):
@@ -66,17 +68,19 @@ class _Sight:
     """Key to the step that left it."""
     maybe: dict[str, str] = field(default_factory=dict)
     """Key to the conditional that left it if it took the right branch."""
+    sure: dict[str, str] = field(default_factory=dict)
+    """Key to the step that has left it, or the loop that has made it, whenever this place is reached."""
     items: dict[str, str] = field(default_factory=dict)
     """Name of an item to its loop."""
     open: bool = False
     """Whether an earlier step may have left any key at all."""
 
     def copy(self) -> _Sight:
-        return _Sight(dict(self.made), dict(self.maybe), dict(self.items), self.open)
+        return _Sight(dict(self.made), dict(self.maybe), dict(self.sure), dict(self.items), self.open)
 
 
 def check_scopes(steps: Sequence[WorkflowStep], given: Given = Given()) -> None:  # noqa: B008 - it cannot be changed
-    """Refuse names that can never be there when they are wanted, and outputs that would hide others.
+    """Refuse names that can never be there when they are wanted, and outputs that always hide others.
 
     Args:
         steps: the steps of a workflow, each with a name of its own.
@@ -93,7 +97,7 @@ def faults_of_names(steps: Sequence[WorkflowStep], given: Given = Given()) -> li
     """Everything that `check_scopes` would refuse, in the order of the steps."""
     check = _Check(steps, given)
     check.run()
-    return check.faults
+    return list({(error.message, error.fields.get("place")): error for error in check.faults}.values())
 
 
 def mentions(step: WorkflowStep, system_prompt: str | None = None) -> Iterator[Mention]:
@@ -125,7 +129,9 @@ class _Check:
         self.faults: list[DefinitionError] = []
         self.position: dict[int, int] = {}
         self.makers: dict[str, list[_Maker]] = {}
-        self.loops: dict[str, str] = {}
+        self.loops: dict[str, _Maker] = {}
+        self.assumed: set[str] = set()
+        """What an undeclared input must have: earlier steps that were let pass mention it."""
         self.looped: set[str] = set()
         self._index(steps, ())
 
@@ -150,13 +156,16 @@ class _Check:
             for key in _keys(step):
                 self.makers.setdefault(key, []).append(_Maker(step, trail, self.position[id(step)]))
             if isinstance(step, ForEachStep):
-                self.loops.setdefault(step.item, step.name)
+                self.loops.setdefault(step.item, _Maker(step, trail, self.position[id(step)]))
             for number, branch in enumerate(_branches(step)):
                 self._index(branch, (*trail, _Level(step, number)))
 
     def _sequence(self, steps: Sequence[WorkflowStep], sight: _Sight, trail: Trail) -> None:
         """Check `steps`, which run in order; `sight` grows by what they leave."""
+        any_of_them = bool(trail) and not isinstance(trail[-1].step, _KNOWN)
         for step in steps:
+            if any_of_them:
+                sight.sure = {}
             for mention in mentions(step, self.given.system_prompt):
                 self._check(step, mention, sight, trail)
             self._inside(step, sight, trail)
@@ -164,7 +173,7 @@ class _Check:
                 self._leave(key, step, sight)
             if isinstance(step, LLMStep):
                 sight.made[_SHARED] = step.name
-            sight.open = sight.open or not isinstance(step, LLMStep | ConditionalStep | ParallelStep | ForEachStep)
+            sight.open = sight.open or not isinstance(step, _KNOWN)
 
     def _inside(self, step: WorkflowStep, sight: _Sight, trail: Trail) -> None:
         sights: list[_Sight] = []
@@ -172,6 +181,11 @@ class _Check:
             inner = sight.copy()
             if isinstance(step, ForEachStep):
                 self._name_item(step, inner)
+            if isinstance(step, ConditionalStep) or not _is_sure(step):
+                # What runs only sometimes may well leave what was there before.
+                inner.sure = {}
+            # A step of another kind may run its parts with names of its own.
+            inner.open = inner.open or not isinstance(step, _KNOWN)
             self._sequence(branch, inner, (*trail, _Level(step, number)))
             sights.append(inner)
         if isinstance(step, ForEachStep):
@@ -183,12 +197,14 @@ class _Check:
             self._add(step, sight, inner)
 
     def _name_item(self, step: ForEachStep, sight: _Sight) -> None:
-        hidden = sight.items.get(step.item) or sight.made.get(step.item) or sight.maybe.get(step.item)
+        hidden = sight.items.get(step.item) or sight.sure.get(step.item)
         if hidden or step.item in self.provided:
             what = f"what step {hidden!r} calls so" if hidden else "the input or variable of that name"
             complaint = f"its item {step.item!r} would hide {what}"
             self.faults.append(_error(step, "item", complaint, "call the item something else"))
-        sight.items |= {step.item: step.name, INDEX: step.name}
+        named = {step.item: step.name, INDEX: step.name}
+        sight.items |= named
+        sight.sure |= named
 
     @staticmethod
     def _join(step: ConditionalStep, sight: _Sight, branches: Sequence[_Sight]) -> None:
@@ -198,29 +214,35 @@ class _Check:
             sight.open = sight.open or branch.open
             left = branch.made.keys() | branch.maybe.keys()
             sight.maybe |= dict.fromkeys(left - before.made.keys() - before.maybe.keys(), step.name)
-        sure = branches[0].made.keys() & branches[1].made.keys()
-        for key in sure - before.made.keys():
+        both = branches[0].made.keys() & branches[1].made.keys()
+        for key in both - before.made.keys():
             sight.made[key] = step.name
             sight.maybe.pop(key, None)
+        if _is_sure(step):
+            sight.sure |= dict.fromkeys(branches[0].sure.keys() & branches[1].sure.keys(), step.name)
 
     def _add(self, step: WorkflowStep, sight: _Sight, branch: _Sight) -> None:
         """Put what one branch of several left to what the ones before it left."""
-        taken = {**sight.maybe, **sight.made}
-        for key, name in {**branch.maybe, **branch.made}.items():
-            if taken.get(key, name) != name and key != _SHARED:
-                self.faults.append(_twice(step, key, taken[key], name))
+        if _is_sure(step):
+            for key, name in branch.sure.items():
+                if sight.sure.get(key, name) != name:
+                    self.faults.append(_twice(step, key, sight.sure[key], name))
+            sight.sure |= branch.sure
         sight.made |= branch.made
         sight.maybe |= branch.maybe
         sight.open = sight.open or branch.open
 
     def _leave(self, key: str, step: WorkflowStep, sight: _Sight) -> None:
-        before = sight.made.get(key) or sight.maybe.get(key)
-        if before is not None:
-            self.faults.append(_twice(step, key, before, step.name))
-        elif key in sight.items:
-            complaint = f"its output {key!r} would hide the item of {sight.items[key]!r}"
-            self.faults.append(_error(step, "id", complaint, "rename it"))
         sight.made[key] = step.name
+        if not _is_sure(step):
+            return
+        before = sight.sure.get(key)
+        if before is not None and key in sight.items:
+            complaint = f"its output {key!r} would hide the item of {before!r}"
+            self.faults.append(_error(step, "id", complaint, "rename it"))
+        elif before is not None:
+            self.faults.append(_twice(step, key, before, step.name))
+        sight.sure[key] = step.name
 
     def _check(self, step: WorkflowStep, mention: Mention, sight: _Sight, trail: Trail) -> None:
         path = mention.path
@@ -233,14 +255,15 @@ class _Check:
             key = f"{_STEPS}{path[1]}"
         else:
             key = path[0]
-            if key in sight.items or key in self.provided:
+            if key in sight.items or key in self.provided or key in self.assumed:
                 return
         if key in sight.made:
             return
         if key in sight.maybe:
             self._check_maybe(step, mention, sight.maybe[key], trail)
             return
-        reason = self._reason(step, key, trail)
+        unknown = sight.open and not key.startswith(_STEPS)
+        reason = None if unknown else self._reason(step, key, trail)
         if reason is not None:
             complaint, hint = reason
             self.faults.append(_error(step, mention.place, f"it refers to {_shown(key)!r}, which {complaint}", hint))
@@ -254,8 +277,8 @@ class _Check:
             self.faults.append(_error(step, mention.place, complaint, hint))
 
     def _check_maybe(self, step: WorkflowStep, mention: Mention, conditional: str, trail: Trail) -> None:
-        guarded = step.when is not None or any(isinstance(level.step, ConditionalStep) for level in trail)
-        if guarded or mention.place in _CONDITIONS:
+        around = [level.step for level in trail]
+        if mention.place in _CONDITIONS or any(_is_guard(guard) for guard in (*around, step)):
             return
         complaint = f"it refers to {mention.path[-1]!r}, which is there only if {conditional!r} takes the right branch"
         hint = f"let both branches of {conditional!r} make it, or give this step a `when`"
@@ -265,21 +288,34 @@ class _Check:
         """Why a step's output is not there, where some step makes it at all."""
         makers = self.makers.get(key)
         bare = not key.startswith(_STEPS)
+        here = _Maker(step, trail, self.position[id(step)])
         if not makers:
-            if (loop := self.loops.get(key)) is None:
+            loop = self.loops.get(key)
+            if loop is None or loop.position >= here.position:
                 return None
-            return f"is an item of {loop!r}", f"outside of it write ${{steps.{loop}}}, or declare it as input"
-        if makers[0].step is step:
-            # A step may work on the part of the input that has its name.
-            own = bare and not self.given.closed
-            return None if own else ("comes only later: it makes it itself", "a step can use what earlier steps made")
-        complaint, hint = _why_not(makers[0], trail, self.position[id(step)])
+            name = loop.step.name
+            return f"is an item of {name!r}", f"outside of it write ${{steps.{name}}}, or declare it as input"
+        if bare and not self.given.closed and any(self._makes_anew(maker, key) for maker in makers):
+            return None
+        if any(maker.step is step for maker in makers):
+            return "comes only later: it makes it itself", "a step can use what earlier steps made"
+        reasons = [_why_not(maker, here) for maker in makers]
+        if reasons[0] is None or None in reasons:
+            return None
+        complaint, hint = reasons[0]
         if bare and self.given.declared is None:
             hint = f"{hint}; if the input has {key!r}, declare it (input_schema), or rename the step"
         return complaint, hint
 
+    def _makes_anew(self, maker: _Maker, key: str) -> bool:
+        """Whether a step, or one around it, works on the part of the input that is called like what it leaves."""
+        steps = (maker.step, *(level.step for level in maker.trail))
+        return any(mention.path[0] == key for step in steps for mention in mentions(step, self.given.system_prompt))
+
     def _check_unknown(self, step: WorkflowStep, mention: Mention, key: str, sight: _Sight) -> None:
         bare = not key.startswith(_STEPS)
+        if not self.given.closed and bare:
+            self.assumed.add(key)
         if not self.given.closed or (sight.open and bare):
             return
         known = [_shown(made) for made in sight.made if made.startswith(_STEPS) is not bare]
@@ -288,19 +324,36 @@ class _Check:
         self.faults.append(_error(step, mention.place, complaint, known_hint(_shown(key), known)))
 
 
-def _why_not(maker: _Maker, trail: Trail, position: int) -> tuple[str, str]:
+def _is_sure(step: WorkflowStep) -> bool:
+    """Whether a step that is reached leaves its keys, or the run fails."""
+    return isinstance(step, _KNOWN) and step.when is None and step.is_critical
+
+
+def _is_guard(step: WorkflowStep) -> bool:
+    """Whether a step decides if it runs, or what is inside, or lives with its failure."""
+    if isinstance(step, ConditionalStep) or step.when is not None or not step.is_critical:
+        return True
+    if isinstance(step, ForEachStep):
+        return step.continue_on_error
+    return bool(step.parts) and not isinstance(step, _KNOWN)
+
+
+def _why_not(maker: _Maker, here: _Maker) -> tuple[str, str] | None:
+    """Why what `maker` leaves is not there; `None` where it may be."""
     shared = 0
-    while shared < min(len(trail), len(maker.trail)) and trail[shared].step is maker.trail[shared].step:
-        if trail[shared].branch != maker.trail[shared].branch:
-            around = trail[shared].step
-            if isinstance(around, ParallelStep):
-                return f"is made at the same time, in {around.name!r}", "let one come after the other"
-            if isinstance(around, ConditionalStep):
-                return f"is made in the other branch of {around.name!r}", "use what was made before"
-            break
+    while shared < min(len(here.trail), len(maker.trail)) and here.trail[shared] == maker.trail[shared]:
         shared += 1
     loop = next((level.step for level in maker.trail[shared:] if isinstance(level.step, ForEachStep)), None)
-    if loop is not None and maker.position < position:
+    if loop is None and any(not isinstance(level.step, _KNOWN) for level in here.trail[:shared]):
+        # A step of another kind runs its parts in any order, and as often as it likes.
+        return None
+    around = here.trail[shared].step if shared < min(len(here.trail), len(maker.trail)) else None
+    if around is not None and around is maker.trail[shared].step:
+        if isinstance(around, ParallelStep):
+            return f"is made at the same time, in {around.name!r}", "let one come after the other"
+        if isinstance(around, ConditionalStep):
+            return f"is made in the other branch of {around.name!r}", "use what was made before"
+    if loop is not None and maker.position < here.position:
         return (
             f"stays inside {loop.name!r}, once for every item",
             f"write ${{steps.{loop.name}}} for the list of values",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,13 +22,14 @@ from generative_ai_workflow import (
     WorkflowStep,
 )
 from generative_ai_workflow.condition import Condition
+from generative_ai_workflow.name_check import faults_of_names
 
 
 def ask(name: str, prompt: str = "x", **more: Any) -> LLMStep:
     return LLMStep(name, prompt, **more)
 
 
-def skipped_unless(step: LLMStep, condition: str) -> LLMStep:
+def skipped_unless(step: WorkflowStep, condition: str) -> WorkflowStep:
     step.when = Condition(condition)
     return step
 
@@ -40,6 +41,22 @@ def work(name: str) -> TransformStep:
 class Own(WorkflowStep):
     def execute(self, context: StepContext) -> dict[str, Any]:
         return {"anything": 1}
+
+
+class Picking(WorkflowStep):
+    """Runs one of its steps."""
+
+    def __init__(self, name: str, parts: Sequence[WorkflowStep]) -> None:
+        super().__init__(name)
+        self._parts = tuple(parts)
+
+    @property
+    def parts(self) -> tuple[WorkflowStep, ...]:
+        return self._parts
+
+    async def execute_async(self, context: StepContext) -> dict[str, Any]:
+        await context.run_steps([self._parts[context.input_data["number"]]])
+        return {}
 
 
 REFUSED = {
@@ -66,12 +83,30 @@ REFUSED = {
     ),
     "an item outside of its loop": ([ForEachStep("f", [1], work("x")), ask("a", "{item}")], "item of 'f'"),
     "an output twice": ([ask("a", output="k"), ask("b", output="k")], "both leave 'k'"),
+    "an output called like a step whose answer has another name": (
+        [ask("a", output="b"), ask("b", output="k")],
+        "both leave 'b'",
+    ),
     "an output called like a step": ([ask("a", output="b"), ask("b")], "both leave 'b'"),
-    "an output called like another one's": ([work("a"), work("a_output")], "both leave 'a_output'"),
-    "an output of a branch and a later one": (
-        [ConditionalStep("c", "true", ask("a", output="k")), ask("b", output="k")],
+    "an output called like another one's": ([ask("a"), ask("a_output")], "both leave 'a_output'"),
+    "an output twice in a branch": (
+        [ConditionalStep("c", "true", [ask("a", output="k"), ask("b", output="k")])],
         "both leave 'k'",
     ),
+    "an output twice side by side": ([ParallelStep("p", [ask("a", output="k"), ask("b", output="k")])], "leave 'k'"),
+    "an output of both branches and a later one": (
+        [ConditionalStep("c", "true", ask("a", output="k"), ask("b", output="k")), ask("d", output="k")],
+        "both leave 'k'",
+    ),
+    "a later step of which nothing is known but its name": (
+        [work("a"), ask("b", "{x}", inputs={"x": "${steps.c}"}), ask("c")],
+        "only later",
+    ),
+    "inside a loop of a step of another kind": (
+        [Picking("p", [ForEachStep("f", [1], work("x")), ask("a", "{y}", inputs={"y": "${steps.x}"})])],
+        "stays inside 'f'",
+    ),
+    "an item that an output of its loop hides": ([ForEachStep("f", [1], [ask("a", output="index")])], "hide the item"),
     "a name like a record": ([ForEachStep("f", [1], work("a")), work("a[0]")], "call 'a' so"),
     "an output like an item": ([ForEachStep("f", [1], ask("a", output="item"))], "hide the item of 'f'"),
 }
@@ -95,6 +130,53 @@ FINE = {
     "inside a branch": [ConditionalStep("c", "true", [work("a"), ask("b", "{a}")])],
     "both branches": [ConditionalStep("c", "true", ask("a", output="k"), ask("b", output="k")), ask("d", "{k} {c}")],
     "a guarded step": [ConditionalStep("c", "true", work("a")), skipped_unless(ask("b", "{a}"), "c")],
+    "a step in a guarded loop": [
+        ConditionalStep("c", "true", work("a")),
+        skipped_unless(ForEachStep("f", "xs", ask("b", "{a} {item}")), "c"),
+    ],
+    "steps in a guarded parallel step": [
+        ConditionalStep("c", "true", work("a")),
+        skipped_unless(ParallelStep("p", [ask("b", "{a}"), ask("d", "{a}")]), "c"),
+    ],
+    "a step whose failure does not matter": [
+        ConditionalStep("c", "true", work("a")),
+        ask("b", "{a}", is_critical=False),
+        ForEachStep("f", "xs", ask("d", "{a}"), continue_on_error=True),
+    ],
+    "a key of a dict that is called like a later step": [work("a"), ask("b", "{c}"), ask("c", "{b}")],
+    "a key of a dict that is called like an item": [work("a"), ForEachStep("f", "xs", work("x")), ask("b", "{item}")],
+    "a step of unknown keys that is called like an output": [work("k"), ask("a", "{k}", output="k")],
+    "one of several steps": [Picking("p", [ask("a", "{q}", output="k"), ask("b", "{q}", output="k")]), ask("c", "{k}")],
+    "one of several parallel steps": [
+        Picking("p", [ParallelStep(f"p{n}", [ask(f"a{n}", output="k"), work(f"b{n}")]) for n in range(2)])
+    ],
+    "steps in an order of their own": [Picking("p", [ask("a", "{x}", inputs={"x": "${steps.b}"}), ask("b")])],
+    "rounds of steps": [
+        Picking(
+            "p", [ParallelStep("q", [ask("a", "{b}"), ask("b", "{a}")]), ConditionalStep("c", "b", ask("d", "{a}"))]
+        )
+    ],
+    "conditionals that exclude each other": [
+        ConditionalStep("c", "lang == 'de'", ask("a", output="k")),
+        ConditionalStep("d", "lang != 'de'", ask("b", output="k")),
+    ],
+    "conditions that exclude each other": [
+        skipped_unless(ask("a", output="k"), "lang == 'de'"),
+        skipped_unless(ask("b", output="k"), "lang != 'de'"),
+        ask("d", "{k}"),
+    ],
+    "an output that is only sometimes made anew": [
+        ask("a", output="k"),
+        ConditionalStep("c", "len(k) > 10", ask("b", "{k}", output="k")),
+        ask("d", "{k}"),
+    ],
+    "a part of the input that is only sometimes made anew": [
+        ConditionalStep("c", "len(text) > 10", ask("b", "{text}", output="text")),
+        ask("d", "{text}"),
+    ],
+    "a part of the input that is made anew later": [ask("a", "{text}"), ask("b", "{text}", output="text")],
+    "a fallback": [ask("a", output="k", is_critical=False), ask("b", output="k"), ask("d", "{k}")],
+    "a part of the input that is called like an item": [ask("a", "{item}"), ForEachStep("f", "xs", work("x"))],
     "inside another branch": [
         ConditionalStep("c", "true", work("a")),
         ConditionalStep("d", "c == 'true' and a == 1", ask("b", "{a}")),
@@ -132,7 +214,7 @@ CLOSED = {
 
 
 @pytest.mark.parametrize(("step", "told"), CLOSED.values(), ids=CLOSED)
-def test_a_declared_input_makes_misspelt_names_errors(step: LLMStep, told: str) -> None:
+def test_a_declared_input_makes_misspelt_names_errors(step: WorkflowStep, told: str) -> None:
     config = WorkflowConfig(variables={"language": "en"})
     with pytest.raises(ConfigurationError) as caught:
         Workflow(
@@ -146,6 +228,29 @@ def test_a_step_that_may_leave_any_key_leaves_the_question_open() -> None:
         Workflow([step, ask("b", "{anything}")], input_schema={"text": "string"})
     with pytest.raises(ConfigurationError, match="nothing provides"):
         Workflow([work("a"), ask("b", "{x}", inputs={"x": "${steps.c}"})], input_schema={"text": "string"})
+
+
+def test_two_outputs_of_one_name_are_one_fault() -> None:
+    assert len(faults_of_names([ask("a", output="k"), ask("b", output="k")])) == 1
+
+
+def test_steps_of_which_one_runs_may_share_an_output() -> None:
+    model = MockLLMProvider({"first": "1", "second": "2", "got 2": "done"})
+    inside = [LLMStep("a", "first", model, output="k"), LLMStep("b", "second", model, output="k")]
+    result = Workflow([Picking("p", inside), LLMStep("c", "got {k}", model)]).execute({"number": 1})
+    assert (result.output or {})["c"] == "done"
+
+
+def test_what_a_conditional_may_have_left_is_there_in_a_guarded_loop() -> None:
+    model = MockLLMProvider("answer")
+    steps = [
+        ConditionalStep("c", "flag", LLMStep("a", "x", model)),
+        skipped_unless(ForEachStep("f", "xs", LLMStep("b", "{a} {item}", model)), "c"),
+    ]
+    for flag, made in ((True, ["answer"]), (False, None)):
+        result = Workflow(steps).execute({"flag": flag, "xs": [1]})
+        assert result.error is None
+        assert (result.output or {}).get("f") == made
 
 
 def test_what_is_declared_may_be_called_like_a_later_step() -> None:

@@ -213,9 +213,9 @@ def test_a_loop_can_be_tried_out_alone() -> None:
         lambda: ForEachStep("f", "x", double(), concurrency=0),
         lambda: ForEachStep("f", "x", double(), max_items=0),
         lambda: Workflow([ForEachStep("f", "${steps.double}", double())]),
-        lambda: Workflow([TransformStep("item", lambda n: 1), ForEachStep("f", "x", double())]),
+        lambda: Workflow([LLMStep("item", "x"), ForEachStep("f", "x", double())]),
         lambda: Workflow([ForEachStep("f", "x", ForEachStep("g", "y", double()))]),
-        lambda: Workflow([ForEachStep("f", "x", TransformStep("item", lambda n: 1))]),
+        lambda: Workflow([ForEachStep("f", "x", LLMStep("item", "x"))]),
     ],
 )
 def test_what_is_refused_when_it_is_defined(make: Any) -> None:
