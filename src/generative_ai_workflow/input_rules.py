@@ -23,7 +23,7 @@ class InputLimits(Value):
     max_depth: int = Field(default=32, ge=1, le=200)
     """How deep mappings and lists may stand inside each other."""
     clean: bool = False
-    """Whether such characters are taken out, as `clean_text` does, instead of the run being refused."""
+    """Whether such characters are taken out of texts and keys, as `clean_text` does, instead of the run being refused."""
 
 
 DEFAULT: Final = InputLimits()
@@ -185,7 +185,9 @@ class _Walk:
             raise _Refused(value, lambda path: _bad_character(value, path, place))
         if isinstance(value, Mapping):
             kept: Any = {key: self.value(inner, depth + 1) for key, inner in self.items(value, depth)}
-            return kept if self.clean and any(kept[key] is not inner for key, inner in value.items()) else value
+            return (
+                kept if self.clean and any(value.get(key, kept) is not inner for key, inner in kept.items()) else value
+            )
         if isinstance(value, list | tuple):
             self.count(value, depth)
             kept = [self.value(inner, depth + 1) for inner in value]
@@ -196,7 +198,7 @@ class _Walk:
         return value
 
     def items(self, mapping: Mapping[Any, Any], depth: int) -> Any:
-        """The items of `mapping`, whose keys are checked."""
+        """The items of `mapping`, whose keys are checked, and cleaned where that is wanted."""
         self.count(mapping, depth)
         for key in mapping:
             if not isinstance(key, str):
@@ -206,8 +208,20 @@ class _Walk:
             self.measure(len(key), mapping)
             place = _place(key)
             if place is not None:
+                if self.clean:
+                    return self.with_clean_keys(mapping)
                 raise _Refused(mapping, partial(_bad_key, key, place))
         return mapping.items()
+
+    def with_clean_keys(self, mapping: Mapping[Any, Any]) -> Any:
+        """The items of `mapping` under clean keys, no two of which may be the same."""
+        written: dict[Any, Any] = {}
+        for key in mapping:
+            clean = clean_text(key) if isinstance(key, str) else key
+            if clean in written:
+                raise _Refused(mapping, partial(_same_keys, written[clean], key))
+            written[clean] = key
+        return {clean: mapping[key] for clean, key in written.items()}.items()
 
     def count(self, holder: Any, depth: int) -> None:
         """Count the items of a mapping or a list that stands `depth` deep."""
@@ -223,6 +237,16 @@ class _Walk:
         self.characters -= characters
         if self.characters < 0:
             raise _Refused(holder, lambda path: _too_much(path, "it holds too many characters", "max_characters"))
+
+
+def _same_keys(one: str, other: str, path: tuple[Any, ...]) -> ConfigurationError:
+    return ConfigurationError(
+        f"the input of the workflow has the keys {one!r} and {other!r} in {_path(path)}, which are the same once they"
+        " are cleaned",
+        op="workflow.run",
+        hint="give one of them another name",
+        fields={"key": _path(path)},
+    )
 
 
 def _bad_key(key: str, place: int, path: tuple[Any, ...]) -> ConfigurationError:

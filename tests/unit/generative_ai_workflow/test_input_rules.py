@@ -73,6 +73,20 @@ def test_what_no_text_needs_is_refused_with_its_place(name: str) -> None:
     assert not any(character in str(error) for character in "\0\x1b\u202e\U000e0068")
 
 
+def test_cleaning_takes_in_keys() -> None:
+    clean = InputLimits(clean=True)
+    assert checked_input({"a\0": "x", "b": [{"c\x92": "y", 1: "z\0"}]}, clean) == {"a": "x", "b": [{"c’": "y", 1: "z"}]}
+    inside = {"c": {"d": 1}}
+    assert checked_input({"a\0": inside}, clean)["a"] is inside
+
+
+def test_keys_that_are_the_same_once_they_are_cleaned_are_refused() -> None:
+    for data in ({"a": 1, "a\0": 2}, {"x": {"a\0": 1, "a": 2}}):
+        with pytest.raises(ConfigurationError, match="the same once they are cleaned") as caught:
+            checked_input(data, InputLimits(clean=True))
+        assert caught.value.hint
+
+
 @pytest.mark.parametrize("name", FORBIDDEN)
 def test_what_was_cleaned_passes(name: str) -> None:
     text = FORBIDDEN[name][0]
