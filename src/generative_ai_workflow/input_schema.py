@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
+from pydantic_core import to_jsonable_python
 
 from chatmodels.json_schema import check_schema, faults_by
 from fmf_core.errors import FrameworkError
@@ -39,14 +41,16 @@ class InputSchema:
 
     Args:
         schema: a JSON Schema of type `object` with its `properties`.
+        makers: what makes the default of a name for each run, where the schema has none.
 
     Raises:
         DefinitionError: it cannot be used.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], makers: Mapping[str, Callable[[], Any]] = {}) -> None:
         self.schema: dict[str, Any] = copy.deepcopy(dict(schema))
         self.properties: Mapping[str, Any] = self.schema["properties"]
+        self._makers = dict(makers)
         self.closed = self.schema.get("additionalProperties") is False
         """Whether names that are not declared are refused."""
         self._required = tuple(self.schema.get("required", ()))
@@ -58,10 +62,12 @@ class InputSchema:
         shared = {key: self.schema[key] for key in ("$schema", "$defs", "definitions") if key in self.schema}
         self._parts: dict[str, Callable[[Any], str | None]] = {}
         for name, declared in self.properties.items():
+            if not isinstance(declared, Mapping | bool):
+                raise _no_schema(name, declared)
             self._parts[name] = _checked({**shared, **declared} if isinstance(declared, Mapping) else declared, name)
         self._whole = _checked(self.schema, "")
         for name, default in self._defaults.items():
-            if (fault := self._parts[name](default)) is not None:
+            if (fault := self._parts[name](_as_json(default))) is not None:
                 raise _wrong(name, f"the default does not fit: {fault}")
 
     @classmethod
@@ -77,16 +83,14 @@ class InputSchema:
             DefinitionError: it is none of these, or a schema cannot be used; names the input.
         """
         if isinstance(declared, type) and issubclass(declared, BaseModel):
-            return cls(declared.model_json_schema())
+            return cls(_schema_of(declared), _makers_of(declared))
         if not isinstance(declared, Mapping):
             raise DefinitionError(
                 f"the input is declared by a mapping of names to types, got {declared!r}",
                 op="workflow.define",
                 hint="write {'text': 'string'}",
             )
-        if declared.get("type") == "object" and isinstance(declared.get("properties"), Mapping):
-            return cls(declared)
-        return cls(_whole(declared))
+        return cls(declared if is_whole(declared) else _whole(declared))
 
     def checked(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """`data` with the defaults of what it lacks.
@@ -95,8 +99,10 @@ class InputSchema:
             ConfigurationError: it does not fit; the message tells every name that is wrong.
         """
         given = {**copy.deepcopy({k: v for k, v in self._defaults.items() if k not in data}), **data}
-        # A tuple is an array to whoever writes Python.
-        shown = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+        for name, make in self._makers.items():
+            if name not in given:
+                given[name] = make()
+        shown = {name: _as_json(value) for name, value in given.items()}
         faults = list(islice(self._faults(shown), MOST_TOLD + 1))
         if len(faults) > MOST_TOLD:
             faults[MOST_TOLD] = "and more"
@@ -131,6 +137,63 @@ class InputSchema:
                 yield f"{name!r} is not declared" + (f" (did you mean {near!r}?)" if near else "")
 
 
+def is_whole(declared: Mapping[str, Any]) -> bool:
+    """Whether the input is declared by one JSON Schema, and not name by name."""
+    return declared.get("type") == "object" and isinstance(declared.get("properties"), Mapping)
+
+
+def _as_json(value: Any) -> Any:
+    """`value` with lists and dicts for all tuples and mappings: that is what they are to whoever writes Python."""
+    if isinstance(value, list | tuple):
+        items = [_as_json(item) for item in value]
+        same = isinstance(value, list) and all(new is old for new, old in zip(items, value, strict=True))
+        return value if same else items
+    if isinstance(value, Mapping):
+        kept = {key: _as_json(inner) for key, inner in value.items()}
+        same = isinstance(value, dict) and all(kept[key] is inner for key, inner in value.items())
+        return value if same else kept
+    return value
+
+
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    reference = schema.get("$ref")
+    if isinstance(reference, str):  # a model that mentions itself
+        schema = {**schema["$defs"][reference.rpartition("/")[2]], "$defs": schema["$defs"]}
+    if schema.get("type") != "object":
+        raise DefinitionError(
+            f"the input is declared by a model with fields, and {model.__name__} has none",
+            op="workflow.define",
+            hint="make what it stands for a field of a model",
+        )
+    return {"properties": {}, **schema}
+
+
+def _makers_of(model: type[BaseModel]) -> dict[str, Callable[[], Any]]:
+    """What makes the defaults of the fields that have a `default_factory`, by the names that a run is given."""
+    makers: dict[str, Callable[[], Any]] = {}
+    for name, field in model.model_fields.items():
+        if field.default_factory is None:
+            continue
+        called = field.validation_alias or field.alias or name
+        if isinstance(called, AliasChoices):
+            called = called.choices[0]
+        makers[called if isinstance(called, str) else name] = partial(_made, model, name)
+    return makers
+
+
+def _made(model: type[BaseModel], name: str) -> Any:
+    field = model.model_fields[name]
+    try:
+        return to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
+    except Exception as error:
+        raise ConfigurationError(
+            f"the input: the default of {name!r} could not be made: {type(error).__name__}: {error}",
+            op="workflow.run",
+            hint="give it, or mend the default_factory of the model; it gets no other fields",
+        ) from error
+
+
 def _whole(declared: Mapping[Any, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -139,7 +202,7 @@ def _whole(declared: Mapping[Any, Any]) -> dict[str, Any]:
             raise DefinitionError(f"a name of the input must be a text, got {name!r}", op="workflow.define")
         schema = {"type": written} if isinstance(written, str) else written
         if not isinstance(schema, Mapping):
-            raise _wrong(name, f"it is declared by a type or a JSON Schema, got {written!r}")
+            raise _no_schema(name, written)
         schema = dict(schema)
         _check_type(name, schema.get("type"))
         needed = schema.pop("required", None) if not isinstance(schema.get("required"), list) else None
@@ -177,6 +240,11 @@ def _checked(schema: Any, name: str) -> Callable[[Any], str | None]:
             return f"a value of type {type(value).__name__} does not fit"
 
     return fault
+
+
+def _no_schema(name: str, written: Any) -> DefinitionError:
+    hint = f"inside of properties write {{type: {written}}}" if isinstance(written, str) else "write {type: string}"
+    return _wrong(name, f"it is declared by a type or a JSON Schema, got {written!r}", hint)
 
 
 def _wrong(name: str, complaint: str, hint: str = "") -> DefinitionError:

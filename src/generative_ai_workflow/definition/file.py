@@ -17,7 +17,7 @@ from generative_ai_workflow.definition.grammar import WorkflowDefinition, Workfl
 from generative_ai_workflow.definition.lenient import read_definition
 from generative_ai_workflow.definition.prompts import PromptFiles
 from generative_ai_workflow.exceptions import DefinitionError
-from generative_ai_workflow.input_schema import InputSchema
+from generative_ai_workflow.input_schema import InputSchema, is_whole
 from generative_ai_workflow.name_check import Given, faults_of_names
 from generative_ai_workflow.step import WorkflowStep
 
@@ -101,13 +101,17 @@ def _given(definition: WorkflowDefinition, system: str | None, complain: Complai
         try:
             schema = InputSchema.of(declared)
         except FrameworkError as error:
-            name = error.fields.get("input")
-            complain(path_text(("input", *([name] if name else []))), error)
-            if name not in declared or name in wrong:
+            name = str(error.fields.get("input") or "")
+            whole = is_whole(declared)
+            place = ("input", *(["properties"] if whole else []), name) if name else ("input",)
+            complain(path_text(place), error)
+            names = dict(declared["properties"]) if whole else declared
+            if name not in names or name in wrong:
                 return None
             # Its name still counts for the steps that mention it.
-            declared[name] = {}
+            names[name] = {}
             wrong.add(name)
+            declared = {**declared, "properties": names} if whole else names
         else:
             return Given(definition.variables, tuple(schema.properties), schema.closed, system)
 

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field, RootModel
 
-from generative_ai_workflow import ConfigurationError, DefinitionError, TransformStep, Workflow, WorkflowEngine
+from generative_ai_workflow import (
+    ConfigurationError,
+    DefinitionError,
+    LLMStep,
+    MockLLMProvider,
+    TransformStep,
+    Workflow,
+    WorkflowEngine,
+)
 from unit.generative_ai_workflow.loops import run_alone
 
 DECLARED = {
@@ -59,6 +69,15 @@ def test_a_tuple_is_an_array() -> None:
         workflow().checked({"text": "a", "tags": (1,)})
 
 
+def test_tuples_are_arrays_however_deep_they_stand() -> None:
+    rows = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}
+    made = workflow({"rows": rows, "more": {"type": "object", "default": {"pair": (1, 2)}}})
+    assert made.checked({"rows": [(1, 2), [3]]}) == {"rows": [(1, 2), [3]], "more": {"pair": (1, 2)}}
+    with pytest.raises(ConfigurationError, match="'rows'"):
+        made.checked({"rows": ((1, "x"),)})
+    assert workflow({"names": "object"}).checked({"names": MappingProxyType({"a": 1})})
+
+
 def test_what_is_no_mapping_is_refused_as_ever() -> None:
     with pytest.raises(ConfigurationError, match="dict with text keys"):
         workflow().checked([1])  # type: ignore[arg-type]
@@ -100,6 +119,51 @@ def test_a_pydantic_model_may_be_given() -> None:
         made.checked({"text": "a", "pages": "two"})
 
 
+class Order(BaseModel):
+    tags: list[str] = Field(default_factory=list)
+    day: date = Field(default_factory=lambda: date(2026, 1, 2))
+    pages: list[int] = Field(default_factory=lambda: [1], alias="Pages")
+    letter: Letter = Field(default_factory=lambda: Letter(text="a"), validation_alias=AliasChoices("Letter", "post"))
+
+
+def test_defaults_that_a_model_makes_are_made_for_each_run() -> None:
+    made = workflow(Order)
+    first = made.checked({})
+    assert first == {"tags": [], "day": "2026-01-02", "Pages": [1], "Letter": {"text": "a", "pages": 1}}
+    first["tags"].append("x")
+    assert made.checked({"Pages": [2]}) == {**first, "tags": [], "Pages": [2]}
+    result = Workflow([LLMStep("a", "{tags} {day}", MockLLMProvider("x"))], input_schema=Order).execute({})
+    assert result.error is None
+
+
+def test_a_default_that_cannot_be_made_is_an_error_of_the_input() -> None:
+    class Broken(BaseModel):
+        count: int = Field(default_factory=lambda: int("x"))
+
+    with pytest.raises(ConfigurationError, match="default of 'count' could not be made: ValueError") as caught:
+        workflow(Broken).checked({})
+    assert caught.value.hint
+    assert workflow(Broken).checked({"count": 1}) == {"count": 1}
+
+
+def test_models_that_mention_themselves_or_have_no_fields() -> None:
+    made = workflow(Tree)
+    assert made.checked({"inside": [{"inside": []}]}) == {"inside": [{"inside": []}]}
+    with pytest.raises(ConfigurationError, match="'inside'"):
+        made.checked({"inside": [1]})
+    with pytest.raises(DefinitionError, match="model with fields"):
+        workflow(RootModel[list[int]])
+
+    class Empty(BaseModel):
+        pass
+
+    assert workflow(Empty).checked({}) == {}
+
+
+class Tree(BaseModel):
+    inside: list[Tree] = []
+
+
 def test_without_a_declaration_anything_goes() -> None:
     made = workflow(None)
     assert made.input_schema is None
@@ -124,6 +188,9 @@ def test_an_empty_declaration_takes_nothing() -> None:
         ({"a": {"pattern": "("}}, "'a'"),
         ({"a": {"$ref": "https://example.org/x"}}, "'a'"),
         ({1: "string"}, "must be a text"),
+        ({"type": "object", "properties": {"text": "string"}}, "inside of properties write {type: string}"),
+        ({"type": "object", "properties": {"text": None}}, "got None"),
+        ({"type": "object", "properties": {"text": 5}}, "'text'"),
         ("text", "mapping of names to types"),
     ],
 )
