@@ -20,7 +20,13 @@ Syntax = Literal["both", "double"]
 _IDENTIFIER = r"[^\W\d]\w*"
 _DOUBLE = re.compile(r"\{\{[ \t\r\n]{0,32}(" + _IDENTIFIER + r")[ \t\r\n]{0,32}\}\}")
 _BOTH = re.compile(_DOUBLE.pattern + r"|\{(" + _IDENTIFIER + r")\}")
-_SUSPECT = re.compile(r"\{\{[ \t\r\n]{0,32}(" + _IDENTIFIER + r"[ \t\r\n]{0,32}[.|\[][^{}]{0,200})\}\}")
+_CALL = r"(?:\([^{}()]{0,200}\))?"
+_TAIL = (
+    rf"(?:\.(?:{_IDENTIFIER}|\d+){_CALL}|[ \t\r\n]{{0,8}}\|[ \t\r\n]{{0,8}}{_IDENTIFIER}{_CALL}"
+    r"|\[[^{}\[\]]{0,200}\])"
+)
+# Only what can be read as a path, an index or a filter to its end: `{{Hello. World}}` is a sentence.
+_SUSPECT = re.compile(r"\{\{[ \t\r\n]{0,32}(" + _IDENTIFIER + _TAIL + r"{1,32})[ \t\r\n]{0,32}\}\}")
 
 
 class Suspect(NamedTuple):
@@ -43,7 +49,12 @@ def suspects_in(text: str) -> tuple[Suspect, ...]:
         return ()
     # Whoever writes of `__class__` means the words: there is nothing of that kind to refer to.
     found = [match for match in _SUSPECT.finditer(text) if "__" not in match[1]]
-    return tuple(dict.fromkeys(Suspect(match[0], _instead(match[1].strip())) for match in found))
+    return tuple(dict.fromkeys(Suspect(match[0], f"{_instead(match[1])}; {_as_it_is(match[0])}") for match in found))
+
+
+def _as_it_is(text: str) -> str:
+    quoted = text.replace("'", "''")
+    return f"to say it as it stands: {{{{ example }}}}, and inputs: {{example: '{quoted}'}}"
 
 
 def _instead(inside: str) -> str:

@@ -37,6 +37,8 @@ def read_definition(yaml: Yaml, source: str) -> Reading:
         return Reading(validate(WorkflowDefinition, yaml.data, source=source, yaml=yaml))
     except SettingsError as error:
         faults = error.faults
+    if not isinstance(yaml.data, Mapping):
+        return Reading(None, faults)
     paths = [tuple(parse_path(fault.path)) for fault in faults]
     rest = copy.deepcopy(yaml.data)
     for path in paths:

@@ -130,7 +130,9 @@ def test_a_long_run_of_braces_is_read_in_no_time() -> None:
     [
         ("{{ user.name }}", "write {{ name }}, and inputs: {name: '${user.name}'}"),
         ("{{input.letters}}", "write {{ letters }}, and inputs: {letters: '${input.letters}'}"),
-        ("{{ a . b.c }}", "inputs: {c: '${a . b.c}'}"),
+        ("{{ a.b.c }}", "inputs: {c: '${a.b.c}'}"),
+        ("{{ user.name }}", "to say it as it stands: {{ example }}, and inputs: {example: '{{ user.name }}'}"),
+        ("{{ x['a'] }}", "{example: '{{ x[''a''] }}'}"),
         ('{{ row["unit price"] }}', "inputs: {row: '${row[\"unit price\"]}'}"),
         ("{{ x|upper }}", "no filters and no indexes"),
         ("{{ x | default('a.b') }}", "no filters and no indexes"),
@@ -166,6 +168,13 @@ def test_what_looks_like_a_place_stays_and_is_suspect(text: str, hint: str, synt
         "{% if x.y %}",
         "{{ x y.z }}",
         "{{ a: b.c }}",
+        "{{Hello. World}}",
+        "{{Hello.World and more}}",
+        "{{Infobox|name=x}}",
+        "{{Infobox|}}",
+        "{{ a . b.c }}",
+        "{{ see [1] }}",
+        "{{ e.g. this }}",
     ],
 )
 def test_other_braces_are_not_suspect(text: str) -> None:
@@ -187,5 +196,8 @@ def test_long_texts_of_braces_are_looked_through_quickly() -> None:
         "{{ a." * 50_000,
         "{{" + "a" * 200_000 + ".",
         "{{ a" + " " * 200_000 + ".b }}",
+        "{{ a" + ".b" * 100_000,
+        "{{ a" + " | b" * 100_000,
+        ("{{ a" + "[b]" * 40 + "!}}") * 1_000,
     ):
         assert Template(text, "double").suspects == ()

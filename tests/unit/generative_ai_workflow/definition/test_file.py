@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chatmodels.types import ChatRequest, ChatResponse
 from fmf_core.retry import RetryPolicy
 from generative_ai_workflow import (
     ConditionalStep,
@@ -121,6 +122,7 @@ def test_all_faults_are_reported_with_line_and_column() -> None:
             "",
         ),
         ("[]", "steps", "2:"),
+        ("[{id: a, prompt: 'inline: {{ user.name }}'}]", "inputs: {example: '{{ user.name }}'}", "2:"),
     ],
 )
 def test_what_a_file_can_get_wrong(steps: str, says: str, place: str) -> None:
@@ -135,6 +137,47 @@ def test_a_missing_or_malformed_file() -> None:
         Workflow.from_yaml("nowhere.yaml")
     with pytest.raises(ConfigurationError, match=r"w\.yaml:3"):
         load("steps:\n  - id: [")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("- a\n", "1:1"), ("# c\n- {id: a}\n", "2:1"), ("5\n", "1:1"), ("a", "1:1")]
+)
+def test_a_file_that_is_no_mapping(text: str, place: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(text)
+    assert f"1 fault in w.yaml\n  w.yaml:{place}: " in str(caught.value)
+    assert "should be a mapping" in str(caught.value)
+
+
+def test_types_in_a_whole_schema_of_the_input_are_refused_at_their_places() -> None:
+    whole = "input:\n  type: object\n  additionalProperties: false\n  properties:\n    text: string\n    more: 5\n"
+    with pytest.raises(ConfigurationError) as caught:
+        load(whole + "steps: [{id: a, prompt: 'inline: {{ text }} {{ txt }}'}]")
+    lines = caught.value.message.splitlines()[1:]
+    assert [line.split()[:2] for line in lines] == [
+        ["w.yaml:5:11:", "input.properties.text:"],
+        ["w.yaml:6:11:", "input.properties.more:"],
+        ["w.yaml:7:25:", "steps[0].prompt:"],
+    ]
+    assert "write {type: string}" in lines[0]
+    assert "'txt'" in lines[2]
+
+
+def test_a_step_in_a_guarded_loop_may_mention_what_a_conditional_may_have_left() -> None:
+    workflow = load(
+        "steps:\n"
+        "  - {id: c, type: conditional, condition: flag, then: [{id: x, prompt: 'inline: hi'}]}\n"
+        "  - {id: f, type: for_each, when: c, items: rows, steps: [{id: u, prompt: 'inline: {{ x }} {{ item }}'}]}\n"
+        "  - {id: p, type: parallel, when: c, steps: [{id: v, prompt: 'inline: {{ x }}'}]}\n"
+    )
+    result = Workflow(workflow.steps, config={"provider": MockLLMProvider("x")}).execute({"flag": False, "rows": [1]})
+    assert result.status == "completed"
+
+
+def test_sentences_in_braces_are_no_places() -> None:
+    workflow = load("steps: [{id: a, prompt: 'inline: Explain {{Hello. World}} and {{Infobox|name=x}}'}]")
+    model = MockLLMProvider({"Explain {{Hello. World}} and {{Infobox|name=x}}": "done"})
+    assert (Workflow(workflow.steps, config={"provider": model}).execute().output or {})["a"] == "done"
 
 
 def test_prompts_from_elsewhere() -> None:
@@ -514,3 +557,20 @@ def test_what_should_stay_literal_goes_in_as_a_value() -> None:
     )
     model = MockLLMProvider({"Explain {{ user.name|upper }}": "done"})
     assert Workflow(workflow.steps, config={"provider": model}).execute().output["a"] == "done"
+
+
+def test_what_should_stay_literal_in_the_system_prompt_is_a_variable() -> None:
+    workflow = load(
+        "system_prompt: 'inline: Write {{ mark }}.'\nvariables: {mark: '{{ user.name }}'}\n"
+        "steps: [{id: a, prompt: 'inline: x'}]"
+    )
+    seen: list[str | None] = []
+
+    class Model(MockLLMProvider):
+        async def complete_async(self, request: ChatRequest) -> ChatResponse:
+            seen.append(request.messages[0].text)
+            return await super().complete_async(request)
+
+    result = Workflow(workflow.steps, config=workflow.config.model_copy(update={"provider": Model("y")})).execute()
+    assert result.error is None
+    assert seen == ["Write {{ user.name }}."]
