@@ -54,6 +54,8 @@ class Ledger:
         self._lock = Lock()
         self._queue: dict[asyncio.Task[Any] | None, Place] = {}
         self._most = 0
+        self.freed_at = 0.0
+        """When a request last ended while others waited, on the monotonic clock."""
         in_forked_child(self._let_go)
 
     def _let_go(self) -> None:
@@ -100,7 +102,22 @@ class Ledger:
                 self.assumed += assumed
             if unpriced is not None:
                 self._unpriced.add(unpriced)
-            wakes = self._to_wake() if self._queue else ()
+            if self._queue:
+                self.freed_at = monotonic()
+        self._wake()
+
+    def put_back(self, units: int) -> None:
+        """Undo a `take`: nothing was asked."""
+        with self._lock():
+            if self.limit is not None:
+                self.reserved -= units
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._queue:
+            return
+        with self._lock():
+            wakes = self._to_wake()
         for wake in wakes:
             wake()
 
@@ -138,9 +155,8 @@ class Ledger:
                 who = next((who for who, place in self._queue.items() if place.blocked is blocked), None)
             if who is not None:
                 del self._queue[who]
-            wakes = () if served else self._to_wake()
-        for wake in wakes:
-            wake()
+        if not served:
+            self._wake()
 
     def _to_wake(self) -> Sequence[Callable[[], None]]:
         """The first in the queue for whom there is room, and all for whom there never will be."""

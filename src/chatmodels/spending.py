@@ -52,7 +52,7 @@ class Budget:
     Args:
         limit_usd: US dollars; `None` only counts.
         prices: model name to `Price` or its keys; looked at before those of the model and the shipped table.
-        max_wait_s: how long a request waits for room, in seconds, before it is refused.
+        max_wait_s: how long a request waits for room, in seconds since one last ended, before it is refused.
         today: gives the day, by which shipped prices are too old for a limit or not; tests pass their own.
     """
 

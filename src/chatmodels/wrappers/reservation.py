@@ -179,7 +179,7 @@ async def _take(shares: Sequence[Share], model: str, of_call: Sequence[CallBudge
         try:
             # Looked at again before the first wait: somebody may have made room meanwhile.
             while (same := _try(shares, model, of_call)) is blocked:
-                left = blocked.budget.max_wait_s - (monotonic() - began)
+                left = blocked.budget.max_wait_s - (monotonic() - max(began, blocked.ledger.freed_at))
                 if left <= 0:
                     why = f"no request under way ended in {blocked.budget.max_wait_s:g} s; {blocked.budget.complaint}"
                     hint = "raise limit_usd or max_wait_s, or ask fewer things at once"
@@ -201,7 +201,7 @@ def _try(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> 
         if took:
             continue
         for taken in shares[:number]:
-            taken.ledger.give_back(taken.units)
+            taken.ledger.put_back(taken.units)
         if took is None:
             why = ""
             if not share.budget.unpriced_models:

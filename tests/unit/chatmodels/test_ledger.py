@@ -10,6 +10,7 @@ from chatmodels import ledger as ledger_module
 from chatmodels.factory import wrap
 from chatmodels.ledger import BlockedRequest, Ledger
 from chatmodels.spending import OverBudgetError, ledger_of
+from chatmodels.wrappers import reservation
 from unit.chatmodels.wrappers.scripts import in_own_loop
 
 PRICES = {"m-1": {"input_per_1m": 0.0, "output_per_1m": 1.0}}
@@ -180,3 +181,27 @@ def test_who_waits_on_a_stopped_event_loop_holds_nobody_up(monkeypatch):
 
         stopped.run(go_on())
     assert desk.came == ["next", "stopped"]
+
+
+def test_the_time_limit_of_who_waits_begins_anew_when_a_request_ends(monkeypatch):
+    async def main():
+        clock = [0.0]
+        for module in (ledger_module, reservation):
+            monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(reservation, "LOOK_AGAIN_S", 0.001)
+        desk = Desk()
+        model = around(desk)
+        with Budget(limit_usd=100 * TOKEN, max_wait_s=10):
+            calls = [asyncio.create_task(model.ainvoke("early", max_tokens=20)) for _ in range(4)]
+            await settle()
+            calls.append(asyncio.create_task(model.ainvoke("large", max_tokens=90)))
+            await settle()
+            for _ in range(4):
+                clock[0] += 9
+                desk.answer()
+                await asyncio.sleep(0.02)
+            desk.answer()
+            await asyncio.gather(*calls)
+        assert desk.came[-1] == "large"
+
+    in_own_loop(main())
