@@ -23,7 +23,7 @@ class InputLimits(Value):
     max_depth: int = Field(default=32, ge=1, le=200)
     """How deep mappings and lists may stand inside each other."""
     clean: bool = False
-    """Whether such characters are taken out, of keys as well, as `clean_text` does, instead of the run being refused."""
+    """Whether such characters are taken out, of keys too, as `clean_text` does, instead of the run being refused."""
 
 
 DEFAULT: Final = InputLimits()
