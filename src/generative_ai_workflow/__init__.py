@@ -95,9 +95,7 @@ facade(
         "generative_ai_workflow.observability.tracker": "CostTracker TokenUsageTracker",
         "generative_ai_workflow.plugins.registry": "PluginRegistry",
         "generative_ai_workflow.providers.base": "LLMProvider LLMRequest LLMResponse TokenUsage",
-        "generative_ai_workflow.state": (
-            "ExecutionMetrics StepResult StepStatus WorkflowResult WorkflowStatus"
-        ),
+        "generative_ai_workflow.state": ("ExecutionMetrics StepResult StepStatus WorkflowResult WorkflowStatus"),
         "generative_ai_workflow.step": "LLMStep TransformStep WorkflowStep",
         "generative_ai_workflow.workflow": "Workflow",
     },

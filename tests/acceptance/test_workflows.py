@@ -149,8 +149,6 @@ def test_templates_reach_no_attributes(braces):
     assert braces["class_text"]["sent"] == [["{x.__class__.__mro__}"]]
 
 
-
-
 @pytest.mark.behaviour(68)
 def test_prompts_of_chains_keep_their_braces_too(project, scripted_server):
     """Behaviour 68: in a chain JSON braces and `{name}` stay as they are; `{{ x.__class__ }}` reaches nothing."""
