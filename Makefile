@@ -10,7 +10,7 @@ MODEL  := smollm2-135m-instruct
 QUICKSTART := examples/quickstart
 PACKAGES := src/fmf_core+src/chatmodels+src/generative_ai_workflow+src/fmf
 
-.PHONY: help demo test check format bench pins clean
+.PHONY: help demo test coverage check format bench pins clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +28,9 @@ demo: $(STAMPS)/demo
 
 test: $(STAMPS)/test check
 	@$(BIN)/python tools/verdict.py
+
+coverage: $(STAMPS)/test
+	@$(BIN)/python tools/verdict.py --coverage
 
 check: $(STAMPS)/test
 	$(BIN)/ruff check src tests tools benchmarks examples

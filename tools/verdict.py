@@ -1,4 +1,4 @@
-"""Run the test suite with coverage and close with the figures a reader wants: tests, coverage, contracts, shape."""
+"""Run the test suite and close with the figures a reader wants: tests, contracts, shape, and coverage if asked."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ PACKAGES = "+".join(f"src/{name}" for name in ("fmf_core", "chatmodels", "genera
 
 def main() -> int:
     """The exit status of pytest; the figures go to standard output."""
+    covered = None
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "coverage.json")
-        status = run("-m", "pytest", "-n", workers(), "--cov", "--cov-report=term", f"--cov-report=json:{report}")
-        covered = json.loads(report.read_text())["totals"]["percent_covered"] if report.exists() else None
+        # Tracing every line takes half as long again, so it is no part of the everyday run.
+        wanted = ["--cov", "--cov-report=term", f"--cov-report=json:{report}"] if "--coverage" in sys.argv else []
+        status = run("-m", "pytest", "-n", workers(), *wanted)
+        if report.exists():
+            covered = json.loads(report.read_text())["totals"]["percent_covered"]
     contracts = output(str(Path(sys.executable).with_name("lint-imports")))
     shape = output(sys.executable, "tools/shape.py", "--check", PACKAGES)
     print()
-    print(f"coverage   {covered:.1f} %" if covered is not None else "coverage   not measured")
+    print(f"coverage   {covered:.1f} %" if covered is not None else "coverage   make coverage")
     print(f"contracts  {(re.findall(r'Contracts: .*', contracts) or ['not checked'])[-1].removeprefix('Contracts: ')}")
     print(f"shape      {shape.strip().splitlines()[-1]}")
     return status
