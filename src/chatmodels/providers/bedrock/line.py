@@ -93,6 +93,14 @@ class _WholeResponse(HTTPResponse):
     """A reply whose body is neither cut short nor endless."""
 
     def stream(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
+        """The body in pieces; a connection with a rest of it that nobody will read is closed."""
+        try:
+            yield from self._measured(*args, **kwargs)
+        except BaseException:
+            self.close()
+            raise
+
+    def _measured(self, *args: Any, **kwargs: Any) -> Generator[bytes, None, None]:
         promised, length = self.headers.get("content-length", ""), 0
         check_length(promised)
         for piece in super().stream(*args, **kwargs):
