@@ -16,7 +16,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
 @pytest.mark.parametrize("vocabulary", ["o200k_base", "cl100k_base"])
 def test_no_text_has_more_tokens_than_the_bound(vocabulary, text):
-    assert count_one(text, vocabulary) <= most_prompt_tokens(ChatRequest(prompt=text if text.strip() else "x"), "gpt-4o")
+    request = ChatRequest(prompt=text if text.strip() else "x")
+    assert count_one(text, vocabulary) <= most_prompt_tokens(request, "gpt-4o")
 
 
 def test_everything_that_is_sent_counts():
