@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -49,6 +49,13 @@ class Document:
     text_chars: int = 0
     chunks: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    structure: Sequence[Mapping[str, Any]] = ()
+    """The parts of the text: `kind` (page, slide, sheet, part, heading, table), `start`, `end`, and its `number`,
+    `name`, or `level` and `title`."""
+    modified_at: datetime | None = None
+    """When the source says that it was last changed."""
+    etag: str | None = None
+    """How the source names this state of its bytes."""
     reason: str | None = None
     """Why it was skipped or failed."""
     error: Exception | None = None
@@ -69,3 +76,8 @@ class Chunk:
     tokens: int
     """Exact, in the tokenizer of the configuration."""
     text: str
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """Where it stands in the source: `page`, `slide`, `sheet`, `row`, `part`, with `last_page` and so on where it ends
+    elsewhere, and `heading`, the headings above it from the outermost; what the source does not have is left out."""
+    hash: str | None = None
+    """The hash of the source's bytes, as its document has it."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -36,12 +38,38 @@ DEEPEST = 32
 """How many levels of nesting `redact_value` follows; what lies deeper is masked."""
 
 
+class Fingerprint(NamedTuple):
+    """Enough of one form of a secret to find it in a text, and too little to tell it."""
+
+    beginning: str
+    length: int
+    """Characters of the whole form."""
+    digest: bytes
+    """The keyed hash of the whole form."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprints:
+    """What another process needs to blank this one's secrets without knowing them."""
+
+    key: bytes = b""
+    """Of the hashes; drawn anew each time."""
+    of: tuple[Fingerprint, ...] = ()
+
+
 class _Known:
     """Every form of every registered value, the longest first: one that contains another must not leave a rest."""
 
     def __init__(self) -> None:
         self.forms: tuple[str, ...] = ()
+        self.fingerprints = Fingerprints()
         self._lock = Lock()
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest form; 0 where none is known."""
+        of_forms = len(self.forms[0]) if self.forms else 0
+        return max(of_forms, *(found.length for found in self.fingerprints.of), 0)
 
     def add(self, forms: set[str]) -> None:
         with self._lock():
@@ -151,7 +179,38 @@ def blank_known(text: str) -> str:
     for form in _known.forms:
         if form in text:
             text = text.replace(form, MASK)
+    for found in _known.fingerprints.of:
+        if found.beginning in text:
+            text = _without(text, found, _known.fingerprints.key)
     return text
+
+
+def fingerprints() -> Fingerprints:
+    """What a process that reads other people's files needs to blank the secrets that are registered here."""
+    key = secrets.token_bytes(32)
+    return Fingerprints(
+        key, tuple(Fingerprint(form[: min(4, len(form) // 3)], len(form), _digest(form, key)) for form in _known.forms)
+    )
+
+
+def blank_by_fingerprints(of_others: Fingerprints) -> None:
+    """Blank the secrets of another process from now on, as those that are registered in this one."""
+    _known.fingerprints = of_others
+
+
+def _without(text: str, found: Fingerprint, key: bytes) -> str:
+    at = text.find(found.beginning)
+    while at >= 0:
+        end = at + found.length
+        if end <= len(text) and _digest(text[at:end], key) == found.digest:
+            text = text[:at] + MASK + text[end:]
+            at += len(MASK) - 1
+        at = text.find(found.beginning, at + 1)
+    return text
+
+
+def _digest(form: str, key: bytes) -> bytes:
+    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()
 
 
 class Blanking:
@@ -165,12 +224,18 @@ class Blanking:
 
     def feed(self, piece: str) -> str:
         """As much of the text so far as can be told, blanked."""
-        if not _known.forms:
+        longest = _known.longest
+        if not longest:
             return piece
         text = blank_known(self._held + piece)
-        keep = min(len(text), len(_known.forms[0]) - 1)
+        keep = min(len(text), longest - 1)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
+
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
 
     def finish(self) -> str:
         """The rest of the text."""
@@ -212,7 +277,7 @@ def shortened(text: str, limit: int) -> str:
 
 def suspicious(text: str) -> bool:
     """Whether `redact` might change `text`; cheap, and never wrongly false."""
-    return any(form in text for form in _known.forms) or marked(text.lower())
+    return blank_known(text) != text or marked(text.lower())
 
 
 class _Harmless:

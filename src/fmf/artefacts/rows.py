@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fmf.types import Chunk, Document, Row
@@ -24,6 +25,9 @@ def document_row(document: Document) -> Row:
         "metadata": dict(document.metadata),
         "text_chars": document.text_chars,
         "chunks": document.chunks,
+        "structure": list(document.structure),
+        "modified_at": document.modified_at,
+        "etag": document.etag,
         "status": document.status,
         "reason": document.reason,
         "text": text if text is None or len(text) <= TEXT_LIMIT_CHARS else None,
@@ -41,12 +45,17 @@ def chunk_row(chunk: Chunk) -> Row:
         "end": chunk.end,
         "tokens": chunk.tokens,
         "text": chunk.text,
+        "place": dict(chunk.place),
+        "hash": chunk.hash,
     }
 
 
 def document_from_row(row: dict[str, Any]) -> Document:
     """The document that a line of `docs.jsonl` tells of."""
-    return Document(**row)
+    modified_at = row.get("modified_at")
+    if isinstance(modified_at, str):
+        modified_at = datetime.fromisoformat(modified_at)
+    return Document(**{**row, "modified_at": modified_at, "structure": tuple(row.get("structure", ()))})
 
 
 def chunk_from_row(row: dict[str, Any]) -> Chunk:

@@ -85,7 +85,7 @@ def prepare(
     from fmf.chains.sight import check_sight
     from fmf.inference.client import chat_model_config
 
-    found, plan = checked(loaded, chain)
+    found, plan = checked(loaded, secrets, chain)
     settings = chat_model_config(loaded.value, secrets, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
@@ -93,7 +93,7 @@ def prepare(
         loaded,
         found,
         plan,
-        _connector(loaded, found.spec),
+        _connector(loaded, secrets, found.spec),
         _select(loaded, found.spec),
         model,
         settings.provider,
@@ -102,11 +102,14 @@ def prepare(
     )
 
 
-def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tuple[LoadedChain, ChainPlan]:
+def checked(
+    loaded: LoadedConfig, secrets: Keys, chain: str | Path | Mapping[str, Any]
+) -> tuple[LoadedChain, ChainPlan]:
     """Check everything about `chain` that takes neither a secret nor a model; no document is touched.
 
     Args:
         loaded: the configuration.
+        secrets: where a source would find its keys; none is looked for.
         chain: a chain file, or a mapping of the same shape.
 
     Raises:
@@ -119,7 +122,7 @@ def checked(loaded: LoadedConfig, chain: str | Path | Mapping[str, Any]) -> tupl
     config = loaded.value
     known(config.processing.text.chunking.tokenizer)
     found = load_chain(chain)
-    _connector(loaded, found.spec)
+    _connector(loaded, secrets, found.spec)
     prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
     sinks = [sink.name for sink in config.export.sinks]
     plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
@@ -159,12 +162,12 @@ def _check_paths(loaded: LoadedConfig, plan: ChainPlan) -> None:
         save_path(output.save, names, loaded.root, artefacts)
 
 
-def _connector(loaded: LoadedConfig, chain: ChainSpec) -> DataConnector:
+def _connector(loaded: LoadedConfig, secrets: Keys, chain: ChainSpec) -> DataConnector:
     from fmf.config.lookup import connector_named
     from fmf.connectors.base import build_connector
 
     spec = connector_named(loaded.value, _connector_name(loaded, chain))
-    return build_connector(spec, root=loaded.root)
+    return build_connector(spec, root=loaded.root, secrets=secrets)
 
 
 def _connector_name(loaded: LoadedConfig, chain: ChainSpec) -> str:

@@ -20,6 +20,7 @@ from fmf.types import Document
 if TYPE_CHECKING:
     from fmf.artefacts.folder import RunFolder
     from fmf.config.loader import LoadedConfig
+    from fmf.connectors.base import Keys
 
 
 @dataclass
@@ -28,6 +29,7 @@ class ProcessRun:
 
     Args:
         loaded: the configuration.
+        secrets: where the source's keys and passwords are found.
         connector: the name of the source.
         select: patterns; none is everything that the source includes.
         stop: request it, from any thread, to end the run early; what was read is kept.
@@ -35,6 +37,7 @@ class ProcessRun:
     """
 
     loaded: LoadedConfig
+    secrets: Keys
     connector: str
     select: Sequence[str] = ()
     stop: Stop = field(default_factory=Stop)
@@ -53,7 +56,7 @@ class ProcessRun:
         from fmf.processing.reader import Reader
 
         spec = connector_named(self.loaded.value, self.connector)
-        connector = build_connector(spec, root=self.loaded.root)
+        connector = build_connector(spec, root=self.loaded.root, secrets=self.secrets)
         reader = Reader(connector, self.loaded.value.processing)
         refs = seen(connector, tuple(self.select))
         folder = begin(self.loaded, None)

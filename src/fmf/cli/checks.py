@@ -117,7 +117,7 @@ def _secrets(session: Session) -> Check:
 def _connector(session: Session, spec: object, name: str) -> Check:
     from fmf.connectors.base import build_connector
 
-    source = build_connector(spec, root=session.root)  # type: ignore[arg-type]
+    source = build_connector(spec, root=session.root, secrets=session.secrets)  # type: ignore[arg-type]
     first = next(iter(source.list()), None)
     if first is None:
         return Check(name, "warning", "reachable, but nothing matches its patterns")
@@ -155,5 +155,5 @@ def _chain(session: Session) -> Check:
     from fmf.chains.prepare import chain_path, checked
     from fmf.cli.summary import chain_text
 
-    chain, _ = checked(session.loaded, chain_path(session.loaded, None))
+    chain, _ = checked(session.loaded, session.secrets, chain_path(session.loaded, None))
     return Check("chain", "ok", chain_text(chain))

@@ -61,7 +61,7 @@ def check(session: Session) -> None:
         from fmf.chains.prepare import checked as checked_chain
         from fmf.cli.summary import chain_text
 
-        chain, _ = checked_chain(session.loaded, chain_path(session.loaded, None))
+        chain, _ = checked_chain(session.loaded, session.secrets, chain_path(session.loaded, None))
         checked.append(f"chain {chain_text(chain)}")
     session.warn_of_planned()
     if session.json:

@@ -22,7 +22,7 @@ def ls(session: Session, connector: str, select: tuple[str, ...]) -> int | None:
     from fmf.connectors.base import build_connector, notices_of
     from fmf.errors import NothingMatchedError, exit_status
 
-    source = build_connector(connector_named(session.config, connector), root=session.root)
+    source = build_connector(connector_named(session.config, connector), root=session.root, secrets=session.secrets)
     refs = source.list(select)
     count = 0
     if session.json:

@@ -9,7 +9,21 @@ from typing import Final
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "openai": ("openai",),
     "local": ("xllamacpp",),
-    "aws": ("boto3",),
+    "aws": ("boto3", "obstore"),
+    "sharepoint": ("httpx", "msal"),
+    "fsspec": ("fsspec",),
+    "documents": (
+        "docx",
+        "html_to_markdown",
+        "oxmsg",
+        "pdf_oxide",
+        "pptx",
+        "pypdfium2",
+        "python_calamine",
+        "selectolax",
+    ),
+    "parquet": ("pyarrow",),
+    "ocr": ("PIL", "pypdfium2", "tesserocr"),
     "prometheus": ("prometheus_client",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }

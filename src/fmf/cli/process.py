@@ -21,7 +21,7 @@ def process(session: Session, connector: str, select: tuple[str, ...]) -> int:
     session.warn_of_planned()
     session.begin()
     room_for_calls(1)  # nothing is asked, one document is open at a time
-    reading = ProcessRun(session.loaded, connector, select)
+    reading = ProcessRun(session.loaded, session.secrets, connector, select)
     with stopping(reading.stop, said=session.interactive), watching(reading.tally, shown=session.interactive):
         report = reading.execute()
     documents = report.tally.documents

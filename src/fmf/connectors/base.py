@@ -13,7 +13,21 @@ from fmf_core.errors import Code, PluginRegistrationError
 from fmf_core.registry import Entry, Registry
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from fmf.config.models import ConnectorConfig
+
+
+class Keys(Protocol):
+    """Where a connector looks for its secrets: those of `fmf.auth`, or anything that resolves names."""
+
+    def resolve(self, name: str) -> SecretStr:
+        """The secret called `name`; an error says where it was looked for."""
+        ...
+
+    def find(self, name: str) -> SecretStr | None:
+        """The secret called `name`, or None."""
+        ...
 
 
 class DataConnector(Protocol):
@@ -53,15 +67,21 @@ class DataConnector(Protocol):
 class ConnectorType(Protocol):
     """What the table holds: a class that builds a connector from its entry of `connectors:`."""
 
-    def from_config(self, config: Any, *, base: Path) -> DataConnector:
-        """A connector for `config`; relative paths in it count from `base`, the folder of `fmf.yaml`."""
+    def from_config(self, config: Any, *, base: Path, secrets: Keys) -> DataConnector:
+        """A connector for `config`; nothing is asked of its place yet, and no secret is resolved.
+
+        Args:
+            config: the entry of `connectors:`.
+            base: the folder that relative paths in it count from, that of `fmf.yaml`.
+            secrets: where keys and passwords are found when they are needed.
+        """
         ...
 
 
 def _check(name: str, item: Any) -> None:
     if not callable(getattr(item, "from_config", None)):
         raise PluginRegistrationError(
-            f"connector {name!r} is {item!r}, which has no from_config(config, *, base)",
+            f"connector {name!r} is {item!r}, which has no from_config(config, *, base, secrets)",
             op="connectors.add",
             hint="register a class with list, open and info, and the class method from_config",
         )
@@ -69,7 +89,18 @@ def _check(name: str, item: Any) -> None:
 
 connectors: Registry[ConnectorType] = Registry(
     "connector",
-    {"local": Entry("fmf.connectors.local:LocalConnector", metadata={"description": "files of a folder"})},
+    {
+        "local": Entry("fmf.connectors.local:LocalConnector", metadata={"description": "files of a folder"}),
+        "s3": Entry("fmf.connectors.s3:S3Connector", "aws", {"description": "objects of an S3 bucket"}),
+        "sharepoint": Entry(
+            "fmf.connectors.sharepoint:SharePointConnector",
+            "sharepoint",
+            {"description": "files of a SharePoint document library"},
+        ),
+        "fsspec": Entry(
+            "fmf.connectors.fsspec:FsspecConnector", "fsspec", {"description": "files behind any fsspec address"}
+        ),
+    },
     group="fmf.connectors",
     check=_check,
 )
@@ -78,12 +109,13 @@ connectors: Registry[ConnectorType] = Registry(
 announce("connector", connectors.names)
 
 
-def build_connector(spec: ConnectorConfig, *, root: Path) -> DataConnector:
+def build_connector(spec: ConnectorConfig, *, root: Path, secrets: Keys) -> DataConnector:
     """The connector that an entry of `connectors:` describes.
 
     Args:
         spec: the entry.
         root: the folder that relative paths in it count from, that of `fmf.yaml`.
+        secrets: where keys and passwords are found when they are needed.
 
     Raises:
         ConnectorError: this version has no connector of that type.
@@ -95,7 +127,7 @@ def build_connector(spec: ConnectorConfig, *, root: Path) -> DataConnector:
             code=Code.UNSUPPORTED,
             hint=f"known types: {', '.join(connectors.names())}",
         )
-    return connectors.get(spec.type).from_config(spec, base=root)
+    return connectors.get(spec.type).from_config(spec, base=root, secrets=secrets)
 
 
 def notices_of(connector: DataConnector) -> Mapping[str, int]:

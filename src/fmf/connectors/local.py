@@ -61,7 +61,7 @@ class LocalConnector:
         """What the listings left out, by reason."""
 
     @classmethod
-    def from_config(cls, config: Any, *, base: Path) -> LocalConnector:
+    def from_config(cls, config: Any, *, base: Path, secrets: object = None) -> LocalConnector:  # noqa: ARG003
         """The connector for an entry of `connectors:` of type `local`; a relative root counts from `base`."""
         return cls(config.name, base / Path(config.root).expanduser(), config.include or _EVERYTHING, config.exclude)
 

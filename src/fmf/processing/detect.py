@@ -41,7 +41,7 @@ def _documents() -> dict[str, Kind]:
     kinds = {name: Kind(name, media_type, "document", "documents") for name, media_type in types.items()}
     kinds["htm"] = kinds["xhtml"] = kinds["html"]
     excel = Kind("xlsx", f"{office}.spreadsheetml.sheet", "document", "documents")
-    parquet = Kind("parquet", "application/vnd.apache.parquet", "document", "delta")
+    parquet = Kind("parquet", "application/vnd.apache.parquet", "document", "parquet")
     return {**kinds, "xlsx": excel, "xlsm": excel, "parquet": parquet}
 
 

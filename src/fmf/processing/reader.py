@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,8 @@ from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.detect import Kind, detect
-from fmf.processing.loaders.base import Loaded, loaders
+from fmf.processing.loaders.base import Loaded, Mark, loaders
+from fmf.processing.places import Places
 from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
@@ -126,49 +128,102 @@ class _Reading:
             )
 
     def _chunks(self, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
-        chunker = Chunker(self.settings.text.chunking, markdown=loaded.markdown)
-        document = self.document
+        cutting = _Cutting(self.document, Chunker(self.settings.text.chunking, markdown=loaded.markdown), loaded)
         kept: list[str] | None = []
-        chars, blank, index = 0, True, 0
+        blank = True
         for piece in _blanked(loaded.pieces):
-            chars += len(piece)
+            if isinstance(piece, Mark):
+                cutting.places.mark(piece)
+                continue
             blank = blank and (not piece or piece.isspace())
+            cutting.places.feed(piece)
+            cutting.chars += len(piece)
             if kept is not None:
                 kept.append(piece)
-                kept = kept if want_text or chars <= SHORT_TEXT else None
-            for cut in chunker.feed(piece) if chunked else ():
-                yield _chunk(document, index, cut)
-                index += 1
-        for cut in chunker.finish():
-            yield _chunk(document, index, cut)
-            index += 1
+                kept = kept if want_text or cutting.chars <= SHORT_TEXT else None
+            if chunked:
+                yield from cutting.chunks(cutting.chunker.feed(piece))
+        if chunked:
+            yield from cutting.chunks(cutting.chunker.finish())
         if blank:
-            raise ProcessingError(
-                f"{self.ref.uri} has {document.bytes} bytes and no text",
-                op="processing.load",
-                code=Code.INVALID,
-                hint="look whether it was damaged; exclude it if it is meant to be blank",
-            )
+            raise _no_text(self.document)
         text = None if kept is None else "".join(kept)
-        self.document = replace(document, text=text, text_chars=chars, chunks=index)
+        self.document = replace(
+            self.document,
+            text=text,
+            text_chars=cutting.chars,
+            chunks=cutting.count,
+            structure=tuple(cutting.places.finish()),
+        )
+        if cutting.places.left_out:
+            loaded.metadata["structure_left_out"] = cutting.places.left_out
 
 
-def _blanked(pieces: Iterable[str]) -> Iterator[str]:
+@dataclass
+class _Cutting:
+    """One text while it is cut."""
+
+    document: Document
+    chunker: Chunker
+    loaded: Loaded
+    chars: int = 0
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.places = Places(markdown=self.loaded.markdown)
+
+    def chunks(self, pieces: Iterator[Piece]) -> Iterator[Chunk]:
+        document = self.document
+        for piece in pieces:
+            yield Chunk(
+                chunk_id=f"{document.doc_id}-{self.count:06d}",
+                doc_id=document.doc_id,
+                source_uri=document.source_uri,
+                index=self.count,
+                start=piece.start,
+                end=piece.end,
+                tokens=piece.tokens,
+                text=piece.text,
+                place=self.places.of(piece.start, piece.end),
+                hash=document.hash,
+            )
+            self.count += 1
+
+
+def _blanked(pieces: Iterable[str | Mark]) -> Iterator[str | Mark]:
     """The text without registered secrets, before it is cut: offsets then hold, and no chunk has half of one."""
     blanking = Blanking()
+    waiting: deque[tuple[int, Mark]] = deque()
+    given = 0
     for piece in pieces:
-        yield blanking.feed(piece)
-    yield blanking.finish()
+        if isinstance(piece, Mark):
+            waiting.append((given + blanking.held, piece))
+            continue
+        text = blanking.feed(piece)
+        yield from _with_marks(text, given, waiting)
+        given += len(text)
+    yield from _with_marks(blanking.finish(), given, waiting)
+    for _, mark in waiting:
+        yield mark
 
 
-def _chunk(document: Document, index: int, piece: Piece) -> Chunk:
-    return Chunk(
-        chunk_id=f"{document.doc_id}-{index:06d}",
-        doc_id=document.doc_id,
-        source_uri=document.source_uri,
-        index=index,
-        start=piece.start,
-        end=piece.end,
-        tokens=piece.tokens,
-        text=piece.text,
+def _with_marks(text: str, start: int, waiting: deque[tuple[int, Mark]]) -> Iterator[str | Mark]:
+    """`text`, which begins at `start`, and those marks that stand before or in it."""
+    done = 0
+    while waiting and waiting[0][0] < start + len(text):
+        at, mark = waiting.popleft()
+        if at - start > done:
+            yield text[done : at - start]
+            done = at - start
+        yield mark
+    if done < len(text):
+        yield text[done:]
+
+
+def _no_text(document: Document) -> ProcessingError:
+    return ProcessingError(
+        f"{document.source_uri} has {document.bytes} bytes and no text",
+        op="processing.load",
+        code=Code.INVALID,
+        hint="look whether it was damaged; exclude it if it is meant to be blank",
     )

@@ -38,6 +38,8 @@ def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
         bytes=ref.size,
         title=ref.name,
         metadata=metadata,
+        modified_at=ref.modified_at,
+        etag=ref.etag,
     )
 
 

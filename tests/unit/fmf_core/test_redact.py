@@ -20,7 +20,10 @@ from fmf_core.redact import (
     add_secret,
     add_secrets_of_address,
     bare_address,
+    blank_by_fingerprints,
     blank_error,
+    blank_known,
+    fingerprints,
     redact,
     redact_value,
     shortened,
@@ -366,3 +369,32 @@ def test_a_cause_shows_no_secret_wherever_in_its_chain_it_stands():
     assert key not in shown
     assert "Settings" in shown
     assert key not in str(without_secrets(unchangeable.value))
+
+
+def test_secrets_are_blanked_by_fingerprints_that_do_not_tell_them():
+    add_secret("hunter2-and-more")
+    found = fingerprints()
+    assert all(len(each.beginning) <= 4 for each in found.of)
+    module._known.forms = ()
+    assert blank_known("say hunter2-and-more!") == "say hunter2-and-more!"
+    blank_by_fingerprints(found)
+    text = "hunt hunter2-and-mor hunter2-and-more hunter2-and-more."
+    assert blank_known(text) == f"hunt hunter2-and-mor {MASK} {MASK}."
+    assert "hunter2" not in repr(found)
+
+
+@given(st.lists(st.integers(0, 60), max_size=8))
+def test_pieces_are_blanked_by_fingerprints_whatever_their_borders(cuts):
+    known = module._known
+    module._known = type(known)()
+    try:
+        add_secret("s3cr3t-value")
+        blank_by_fingerprints(fingerprints())
+        module._known.forms = ()
+        text = "a s3cr3t-value and s3cr3t-values3cr3t-value at the end"
+        borders = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
+        blanking = Blanking()
+        out = "".join(blanking.feed(text[a:b]) for a, b in pairwise(borders)) + blanking.finish()
+        assert out == text.replace("s3cr3t-value", MASK)
+    finally:
+        module._known = known

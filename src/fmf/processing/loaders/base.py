@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fmf.config.models import ProcessingConfig
 from fmf.processing.source import Source
@@ -13,11 +13,28 @@ from fmf_core.registry import Entry, Registry
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a part of the file begins in its text.
+
+    What is given next belongs to it, up to the next mark of its kind or of a kind that it stands in: a new slide ends
+    the notes of the one before. Headings and tables of Markdown need no marks: they are found in the text.
+    """
+
+    kind: Literal["page", "slide", "sheet", "rows", "part", "heading"]
+    """`rows`: from here on, every line is one row; `part`: an attachment, a note, a comment."""
+    number: int | None = None
+    """The page, the slide or the sheet, from 1; the level of a heading; of `rows`, the number that a reader of the
+    source gives to the row of the first line."""
+    name: str | None = None
+    """The name of the sheet or part; the text of a heading."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A file on its way to text."""
 
-    pieces: Iterator[str]
-    """The text, in order, in pieces of any size; only a part of the file is in memory at a time.
+    pieces: Iterator[str | Mark]
+    """The text, in order, in pieces of any size, and marks; only a part of the file is in memory at a time.
 
     The iterator may raise `ProcessingError`: what it gave before is then part of a failed document.
     """

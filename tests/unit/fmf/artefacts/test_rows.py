@@ -42,5 +42,16 @@ def test_a_bad_document_shows_its_reason_and_no_text():
 
 def test_a_chunk_and_back():
     chunk = Chunk("c", "d", "file:///a.md", 0, 0, 4, 2, "# A\n")
-    assert list(chunk_row(chunk)) == ["chunk_id", "doc_id", "source_uri", "index", "start", "end", "tokens", "text"]
+    assert list(chunk_row(chunk)) == [
+        "chunk_id",
+        "doc_id",
+        "source_uri",
+        "index",
+        "start",
+        "end",
+        "tokens",
+        "text",
+        "place",
+        "hash",
+    ]
     assert chunk_from_row(chunk_row(chunk)) == chunk

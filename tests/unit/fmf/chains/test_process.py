@@ -7,18 +7,21 @@ import pytest
 from fmf.artefacts.history import read_record
 from fmf.artefacts.index import read_index
 from fmf.artefacts.lines import read_lines
+from fmf.auth.base import build_secrets
 from fmf.chains.process import ProcessRun
 from fmf.chains.stop import StopReason
+from fmf.config.auth import AuthConfig
 from fmf.errors import ConfigError, ConnectorError, NothingMatchedError
 from fmf.types import Document
 from fmf_core.errors import Code
 
+NO_SECRETS = build_secrets(AuthConfig(), Path())
 TEXTS = {"a.md": "# A\n\ntext", "b.md": b"\x00\x01", "c.md": b"", "sub/d.txt": "more"}
 
 
 def test_documents_become_chunks(project):
     work = project(TEXTS)
-    report = ProcessRun(work.loaded(), "docs").execute()
+    report = ProcessRun(work.loaded(), NO_SECRETS, "docs").execute()
     assert (report.status, report.exit_status) == ("partial", 10)
     documents = list(read_lines(report.run_dir / "docs.jsonl"))
     assert [(row["resource_id"], row["status"]) for row in documents] == [
@@ -40,31 +43,31 @@ def test_documents_become_chunks(project):
 
 
 def test_good_documents_alone(project):
-    report = ProcessRun(project(TEXTS).loaded(), "docs", ("**/*.txt",)).execute()
+    report = ProcessRun(project(TEXTS).loaded(), NO_SECRETS, "docs", ("**/*.txt",)).execute()
     assert (report.status, report.exit_status) == ("completed", 0)
     assert report.tally.chunks == 1
 
 
 def test_only_bad_documents(project):
-    report = ProcessRun(project(TEXTS).loaded(), "docs", ("b.md",)).execute()
+    report = ProcessRun(project(TEXTS).loaded(), NO_SECRETS, "docs", ("b.md",)).execute()
     assert (report.status, report.exit_status) == ("failed", 5)
 
 
 def test_nothing_matched(project):
     work = project(TEXTS)
     with pytest.raises(NothingMatchedError, match=r"'docs'.*'\*\.none'") as caught:
-        ProcessRun(work.loaded(), "docs", ("*.none",)).execute()
+        ProcessRun(work.loaded(), NO_SECRETS, "docs", ("*.none",)).execute()
     assert "fmf connect ls docs" in caught.value.hint
     assert not (work.root / "artefacts").exists()
 
 
 def test_an_unknown_connector(project):
     with pytest.raises(ConfigError, match="'dcos'"):
-        ProcessRun(project().loaded(), "dcos").execute()
+        ProcessRun(project().loaded(), NO_SECRETS, "dcos").execute()
 
 
 def test_a_stop_keeps_what_was_read(project):
-    run = ProcessRun(project().loaded(), "docs")
+    run = ProcessRun(project().loaded(), NO_SECRETS, "docs")
     count = run.tally.count_document
 
     def stopping(document: Document):
@@ -90,7 +93,7 @@ def test_a_listing_that_breaks_off(project, monkeypatch):
             yield ref
 
     monkeypatch.setattr(LocalConnector, "list", broken)
-    report = ProcessRun(project().loaded(), "docs").execute()
+    report = ProcessRun(project().loaded(), NO_SECRETS, "docs").execute()
     assert (report.status, report.exit_status) == ("failed", 4)
     assert report.tally.documents.ok == 4
     assert report.error is not None
@@ -117,7 +120,7 @@ def _breaking(run, error):
 def test_a_second_interrupt_leaves_a_finished_folder(project):
     work = project()
     with pytest.raises(KeyboardInterrupt):
-        _breaking(ProcessRun(work.loaded(), "docs"), KeyboardInterrupt()).execute()
+        _breaking(ProcessRun(work.loaded(), NO_SECRETS, "docs"), KeyboardInterrupt()).execute()
     entry, record, folder = _ended(work)
     assert entry["status"] == record["status"] == "interrupted"
     assert len(list(read_lines(folder / "docs.jsonl"))) == 3
@@ -126,7 +129,7 @@ def test_a_second_interrupt_leaves_a_finished_folder(project):
 def test_a_fault_of_the_program_is_recorded_and_reported(project):
     work = project()
     bug = ValueError("odd")
-    report = _breaking(ProcessRun(work.loaded(), "docs"), bug).execute()
+    report = _breaking(ProcessRun(work.loaded(), NO_SECRETS, "docs"), bug).execute()
     assert (report.status, report.exit_status) == ("failed", 1)
     assert report.error.code is Code.INTERNAL
     assert report.error.__cause__ is bug
@@ -149,6 +152,6 @@ def test_a_full_disk_is_no_fault_of_the_source(project, monkeypatch):
         return folder
 
     monkeypatch.setattr(process, "begin", full)
-    report = ProcessRun(project().loaded(), "docs").execute()
+    report = ProcessRun(project().loaded(), NO_SECRETS, "docs").execute()
     assert (report.status, report.exit_status) == ("failed", 1)
     assert [row["stage"] for row in read_lines(report.run_dir / "errors.jsonl")] == ["save"]

@@ -220,11 +220,11 @@ def test_listing_keeps_no_list_of_all_files(tmp_path):
 def test_an_entry_of_the_configuration_becomes_a_connector(tmp_path):
     tree(tmp_path / "data", "a.md", "b.txt")
     config = LocalConnectorConfig(name="docs", type="local", root="./data", exclude=("*.txt",))
-    connector = build_connector(config, root=tmp_path)
+    connector = build_connector(config, root=tmp_path, secrets=None)
     assert connector.name == "docs"
     assert [ref.id for ref in connector.list()] == ["a.md"]
     absolute = LocalConnectorConfig(name="docs", type="local", root=str(tmp_path / "data"))
-    assert len(list(build_connector(absolute, root=Path("/nowhere")).list())) == 2
+    assert len(list(build_connector(absolute, root=Path("/nowhere"), secrets=None).list())) == 2
 
 
 def test_the_table_refuses_what_is_no_connector_and_names_the_known():

@@ -1,0 +1,206 @@
+"""Where in its source each stretch of a document's text stands: pages, slides, sheets, rows, headings and tables."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fmf.processing.fences import Fence, code_spans
+from fmf.processing.loaders.base import Mark
+
+MOST_PARTS: Final = 2_000
+"""So many parts of a document are told of in its structure; further ones are left out of it."""
+_LONGEST_TITLE: Final = 300
+_LONGEST_LINE: Final = 1 << 16
+_HEADING: Final = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
+_CLOSING: Final = re.compile(r"[ \t]+#+[ \t]*$")
+_TABLE: Final = re.compile(r"^(?:\|[^\n]*(?:\n|\Z))++", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part of the source that is open, or has ended."""
+
+    kind: str
+    start: int
+    number: int | None = None
+    name: str | None = None
+    end: int | None = None
+    newlines: int = 0
+    """How many lines ended before it."""
+    heading: tuple[str, ...] = ()
+
+    def overlaps(self, start: int, end: int) -> bool:
+        return self.start < end and (self.end is None or self.end > start)
+
+
+class Places:
+    """Takes a document's text and the marks in it, and tells of any later stretch where it stands.
+
+    A mark holds up to the next of its kind, or of a kind that it stands in: a new slide ends the notes of the one
+    before. Headings and tables are found in the text where it is Markdown.
+
+    Args:
+        markdown: whether the text is Markdown.
+    """
+
+    def __init__(self, *, markdown: bool) -> None:
+        self._markdown = markdown
+        self._chars = 0
+        self._parts: list[_Part] = []
+        self._open: list[_Part] = []
+        self._headings: list[_Part] = []
+        self._lines: deque[tuple[int, int, str]] = deque()
+        self._newlines = 0
+        self._held = ""
+        self._fence: Fence | None = None
+        self._table: _Part | None = None
+        self._structure: list[dict[str, Any]] = []
+        self.left_out = 0
+        """How many parts the structure does not tell of."""
+
+    def mark(self, mark: Mark) -> None:
+        """Note that `mark` stands at the end of the text so far."""
+        if mark.kind == "heading":
+            self._heading(mark.number or 1, mark.name or "", self._chars)
+            return
+        kinds = [part.kind for part in self._open]
+        if mark.kind in kinds:
+            for part in self._open[kinds.index(mark.kind) :]:
+                self._close(part, self._chars)
+            del self._open[kinds.index(mark.kind) :]
+        part = _Part(mark.kind, self._chars, mark.number, mark.name, newlines=self._newlines)
+        self._open.append(part)
+        self._parts.append(part)
+
+    def feed(self, text: str) -> None:
+        """Note the next piece of the text."""
+        self._lines.append((self._chars, self._newlines, text))
+        self._newlines += text.count("\n")
+        self._chars += len(text)
+        if self._markdown:
+            self._scan(text, final=False)
+
+    def finish(self) -> list[dict[str, Any]]:
+        """The structure of the whole text: kind, start and end of each part, with its number, name, level or title."""
+        if self._markdown:
+            self._scan("", final=True)
+        for part in [*self._open, *self._headings]:
+            self._close(part, self._chars)
+        if self._table:
+            self._close(self._table, self._chars)
+        self._structure.sort(key=lambda part: (part["start"], -part["end"]))
+        return self._structure
+
+    def of(self, start: int, end: int) -> dict[str, Any]:
+        """Where `text[start:end]` stands; forgets what ends before `start`, so ask in order.
+
+        `page`, `slide`, `sheet`, `row` and `part` say where it begins, `last_page` and so on where it ends, unless that
+        is the same; `heading` holds the headings above its start, from the outermost.
+        """
+        self._parts = [part for part in self._parts if part.end is None or part.end > start]
+        while len(self._lines) > 1 and self._lines[1][0] <= start:
+            self._lines.popleft()
+        place: dict[str, Any] = {}
+        for part in self._parts:
+            if part.overlaps(start, end):
+                name, first, last = self._seen(part, start, end)
+                place.setdefault(name, first)
+                if last != place[name]:
+                    place[f"last_{name}"] = last
+        if self._headings and (heading := self._heading_at(start)):
+            place["heading"] = list(heading)
+        return place
+
+    def _seen(self, part: _Part, start: int, end: int) -> tuple[str, Any, Any]:
+        if part.kind != "rows":
+            value = part.number if part.kind in {"page", "slide"} else part.name or part.number
+            return part.kind, value, value
+        base = (part.number or 1) - part.newlines
+        stop = end if part.end is None else min(end, part.end)
+        first = base + self._newlines_before(max(start, part.start))
+        return "row", first, max(first, base + self._newlines_before(stop - 1))
+
+    def _newlines_before(self, at: int) -> int:
+        """How many lines ended before `at`; exact from the start of the last stretch asked for on."""
+        for begin, newlines, text in reversed(self._lines):
+            if begin <= at:
+                return newlines + text.count("\n", 0, at - begin)
+        return self._lines[0][1] if self._lines else 0
+
+    def _heading_at(self, at: int) -> tuple[str, ...]:
+        found: tuple[str, ...] = ()
+        for heading in self._headings:
+            if heading.start > at:
+                break
+            found = heading.heading
+        while len(self._headings) > 1 and self._headings[1].start <= at:
+            self._headings.pop(0)
+        return found
+
+    def _scan(self, text: str, *, final: bool) -> None:
+        """Find the headings and tables in the lines that are whole by now."""
+        text = self._held + text
+        whole = len(text) if final or len(text) > _LONGEST_LINE else text.rfind("\n") + 1
+        self._held, lines = text[whole:], text[:whole]
+        if not lines:
+            return
+        base = self._chars - len(text)
+        spans: list[tuple[int, int]] = []
+        if self._fence or "```" in lines or "~~~" in lines:
+            spans, self._fence = code_spans(lines, self._fence and Fence(0, self._fence.mark))
+        if lines.startswith(("#", " ")) or "\n#" in lines or "\n " in lines:
+            self._find_headings(lines, base, spans)
+        self._find_tables(lines, base, spans)
+
+    def _find_headings(self, lines: str, base: int, code: list[tuple[int, int]]) -> None:
+        for found in _HEADING.finditer(lines):
+            if any(start <= found.start() < end for start, end in code):
+                continue
+            level, title = len(found[1]), _CLOSING.sub("", found[2].rstrip())[:_LONGEST_TITLE]
+            self._heading(level, title, base + found.start())
+
+    def _heading(self, level: int, title: str, at: int) -> None:
+        above = [part for part in self._levels() if (part.number or 0) < level]
+        for part in self._levels():
+            if (part.number or 0) >= level and part.end is None:
+                self._close(part, at)
+        path = (*(part.name or "" for part in above), title)
+        self._headings.append(_Part("heading", at, level, title, heading=path))
+
+    def _levels(self) -> Iterator[_Part]:
+        return (part for part in self._headings if part.end is None)
+
+    def _find_tables(self, lines: str, base: int, code: list[tuple[int, int]]) -> None:
+        if self._table is not None and not lines.startswith("|"):
+            self._close(self._table, base)
+            self._table = None
+        if not lines.startswith("|") and "\n|" not in lines:
+            return
+        for found in _TABLE.finditer(lines):
+            if any(start <= found.start() < end for start, end in code):
+                continue
+            if self._table is None or found.start() > 0:
+                self._table = _Part("table", base + found.start())
+            if found.end() < len(lines):
+                self._close(self._table, base + found.end())
+                self._table = None
+
+    def _close(self, part: _Part, at: int) -> None:
+        if part.end is not None:
+            return
+        part.end = at
+        if part.kind == "rows" or at <= part.start:
+            return
+        if len(self._structure) >= MOST_PARTS:
+            self.left_out += 1
+            return
+        told: dict[str, Any] = {"kind": part.kind, "start": part.start, "end": at}
+        if part.kind == "heading":
+            told |= {"level": part.number, "title": part.name}
+        else:
+            told |= {key: value for key, value in (("number", part.number), ("name", part.name)) if value is not None}
+        self._structure.append(told)
