@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from fmf.errors import ConfigError
 from fmf_core.errors import Code
@@ -14,6 +14,7 @@ MAX_ALTERNATIVES = 1_000
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ANY_DEPTH = "**"
+_WILD = re.compile(r"[*?\[\\]")
 _NEVER = "(?!)"
 
 
@@ -40,6 +41,8 @@ class GlobSet:
         self._relaxed = _union(_path(parts, hidden=True) for parts in split)
         self._above = _union(_folders(parts) for parts in split)
         self._whole = _union(_path(parts[:-1], hidden=True) for parts in split if len(parts) > 1 and _takes_all(parts))
+        self.folder = _common_folder(split)
+        """The folder in which every match lies, with a `/` at its end; empty for the root."""
 
     def matches(self, resource_id: str, *, hidden: bool = False) -> bool:
         """Whether a pattern matches `resource_id`.
@@ -58,6 +61,12 @@ class GlobSet:
     def takes_all_below(self, folder_id: str) -> bool:
         """Whether every id inside the folder matches when hidden ones are let in, as for `docs/**`."""
         return self._whole.fullmatch(folder_id) is not None
+
+
+def _common_folder(split: Sequence[tuple[str, ...]]) -> str:
+    fixed = [tuple(takewhile(lambda part: not _WILD.search(part), parts[:-1])) for parts in split]
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*fixed, strict=False))
+    return "".join(f"{parts[0]}/" for parts in shared)
 
 
 def _takes_all(parts: tuple[str, ...]) -> bool:

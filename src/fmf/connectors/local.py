@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote_from_bytes
 
-from fmf.connectors.globs import GlobSet
+from fmf.connectors.selection import EVERYTHING, Selection
 from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
@@ -24,7 +24,6 @@ LINK_FOLDER = "links to folders (their files are listed where they are)"
 NO_FILE = "pipes, sockets and devices"
 UNREADABLE = "folders that cannot be read"
 
-_EVERYTHING = ("**/*",)
 _FOLDER, _FILE, _LINK, _OTHER = range(4)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
@@ -50,28 +49,26 @@ class LocalConnector:
         self,
         name: str,
         root: str | os.PathLike[str],
-        include: Sequence[str] = _EVERYTHING,
+        include: Sequence[str] = EVERYTHING,
         exclude: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.root = Path(root)
-        self._include = GlobSet(include)
-        self._exclude = GlobSet(exclude)
+        self._selection = Selection(include, exclude)
         self.notices: dict[str, int] = {}
         """What the listings left out, by reason."""
 
     @classmethod
     def from_config(cls, config: Any, *, base: Path, secrets: object = None) -> LocalConnector:  # noqa: ARG003
         """The connector for an entry of `connectors:` of type `local`; a relative root counts from `base`."""
-        return cls(config.name, base / Path(config.root).expanduser(), config.include or _EVERYTHING, config.exclude)
+        return cls(config.name, base / Path(config.root).expanduser(), config.include, config.exclude)
 
     def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
         """The files that match, sorted by id; see `DataConnector.list`.
 
         Only the names of the folders on the way to the current file are held in memory.
         """
-        chosen = GlobSet(select) if select else None
-        return self._walk(self._real_root("list"), chosen)
+        return self._walk(self._real_root("list"), self._selection.narrowed(select))
 
     def open(self, ref: ResourceRef) -> BinaryIO:
         """The file's bytes; see `DataConnector.open`. The place that is really opened is checked, link by link."""
@@ -110,8 +107,8 @@ class LocalConnector:
     def _place(self, ref: ResourceRef, real_root: str) -> str:
         """Where `ref` really is, which must be inside the root."""
         parts = [_name_of(part) for part in ref.id.split("/")]
-        path = os.path.realpath(os.path.join(real_root, *parts))  # noqa: PTH118 - keeps surrogates
         climbs = any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in parts)
+        path = "" if climbs else os.path.realpath(os.path.join(real_root, *parts))  # noqa: PTH118 - keeps surrogates
         if climbs or not _inside(path, real_root):
             raise ConnectorError(
                 f"{ref.id!r} leaves the root of connector {self.name!r}", op="local.open", code=Code.REFUSED
@@ -138,10 +135,10 @@ class LocalConnector:
     def _notice(self, reason: str) -> None:
         self.notices[reason] = self.notices.get(reason, 0) + 1
 
-    def _walk(self, real_root: str, chosen: GlobSet | None) -> Iterator[ResourceRef]:
+    def _walk(self, real_root: str, selection: Selection) -> Iterator[ResourceRef]:
         """Depth first with a stack of its own: a tree may be deeper than calls may nest."""
         root_uri = Path(real_root).as_uri().rstrip("/")
-        stack = [iter(self._entries(real_root, "", chosen))]
+        stack = [iter(self._entries(real_root, "", selection))]
         places = [(real_root, "", root_uri)]
         while stack:
             entry = next(stack[-1], None)
@@ -154,12 +151,12 @@ class LocalConnector:
             path, uri = f"{folder}/{name}", f"{folder_uri}/{quote_from_bytes(os.fsencode(name))}"
             resource_id = prefix + printable
             if kind == _FOLDER:
-                stack.append(iter(self._entries(path, f"{resource_id}/", chosen)))
+                stack.append(iter(self._entries(path, f"{resource_id}/", selection)))
                 places.append((path, f"{resource_id}/", uri))
             elif (facts := self._file(kind, path, real_root)) is not None:
                 yield _ref(resource_id, uri, printable, facts)
 
-    def _entries(self, path: str, prefix: str, chosen: GlobSet | None) -> Sequence[tuple[int, str, str]]:
+    def _entries(self, path: str, prefix: str, selection: Selection) -> Sequence[tuple[int, str, str]]:
         """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
         found: list[tuple[str, int, str]] = []
         try:
@@ -168,32 +165,14 @@ class LocalConnector:
                     printable = _printable(entry.name)
                     kind = _kind(entry)
                     if kind == _FOLDER:
-                        if self._wanted_folder(prefix + printable, chosen):
+                        if selection.may_want_below(prefix + printable):
                             found.append((f"{printable}/", kind, entry.name))
-                    elif self._wanted(prefix + printable, chosen):
+                    elif selection.wants(prefix + printable):
                         found.append((printable, kind, entry.name))
         except OSError:
             self._notice(UNREADABLE)
         found.sort()
         return [(kind, name, key.removesuffix("/")) for key, kind, name in found]
-
-    def _wanted(self, resource_id: str, chosen: GlobSet | None) -> bool:
-        """Hidden parts must be named by one of the two sets of patterns, not by both."""
-        if self._exclude.matches(resource_id, hidden=True):
-            return False
-        if chosen is None:
-            return self._include.matches(resource_id)
-        if self._include.matches(resource_id):
-            return chosen.matches(resource_id, hidden=True)
-        return chosen.matches(resource_id) and self._include.matches(resource_id, hidden=True)
-
-    def _wanted_folder(self, folder_id: str, chosen: GlobSet | None) -> bool:
-        if self._exclude.takes_all_below(folder_id):
-            return False
-        sets = [self._include] if chosen is None else [self._include, chosen]
-        if folder_id.rpartition("/")[2].startswith(".") and not any(each.names_hidden for each in sets):
-            return False
-        return all(each.may_match_below(folder_id) for each in sets)
 
     def _file(self, kind: int, path: str, real_root: str) -> os.stat_result | None:
         """What is known of a wanted file, or nothing where it is to be left out."""

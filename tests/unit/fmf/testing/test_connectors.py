@@ -1,0 +1,105 @@
+"""The exam of connectors: the local one passes, and each fault is noticed by the test that is there for it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from fmf.connectors.local import LocalConnector
+from fmf.errors import ConnectorError
+from fmf.testing import ConnectorExam
+from fmf_core.errors import Code
+
+
+class TestLocal(ConnectorExam):
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path):
+        self.folder = tmp_path
+        self.made = 0
+
+    def make_connector(self, files, *, include=("**/*",), exclude=()):
+        self.made += 1
+        self.root = self.folder / str(self.made)
+        self.root.mkdir()
+        for name, content in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return self.connector("docs", self.root, include, exclude)
+
+    connector = LocalConnector
+
+    def make_unreachable(self):
+        return self.connector("docs", self.folder / "nowhere")
+
+    def change(self, resource_id, content):
+        path = self.root / resource_id
+        path.write_bytes(content) if content is not None else path.unlink()
+        return True
+
+
+def failed(connector, tmp_path):
+    """The tests of the exam that a connector fails."""
+    found = []
+    for name in (name for name in dir(ConnectorExam) if name.startswith("test_")):
+        exam = TestLocal()
+        exam.connector, exam.folder, exam.made = connector, tmp_path / name, 0
+        exam.folder.mkdir()
+        try:
+            getattr(exam, name)()
+        except AssertionError:
+            found.append(name.removeprefix("test_"))
+    return found
+
+
+class Backwards(LocalConnector):
+    def list(self, select=()):
+        return iter(sorted(super().list(select), key=lambda ref: ref.id, reverse=True))
+
+
+class Short(LocalConnector):
+    def open(self, ref):
+        with super().open(ref) as stream:
+            return io.BytesIO(stream.read(1000))
+
+
+class Careless(LocalConnector):
+    def open(self, ref):
+        return (self.root / ref.id).open("rb")
+
+
+class Late(LocalConnector):
+    def list(self, select=()):
+        yield from super().list(select)
+
+
+class Rude(LocalConnector):
+    def info(self, ref):
+        try:
+            return super().info(ref)
+        except ConnectorError as error:
+            raise ConnectorError("no", code=Code.UNAVAILABLE) from error
+
+
+@pytest.mark.parametrize(
+    ("connector", "faults"),
+    [
+        (Backwards, {"every_file_is_listed_once_and_in_order", "a_large_folder_is_listed_in_full"}),
+        (Short, {"a_large_file_is_whole", "many_threads_may_read_at_once"}),
+        (Careless, {"a_missing_file_is_one_clear_error", "ids_that_leave_the_root_are_refused"}),
+        (Late, {"an_unreachable_place_is_told_by_the_call", "patterns_that_leave_the_root_are_refused_at_once"}),
+        (Rude, {"a_missing_file_is_one_clear_error", "ids_that_leave_the_root_are_refused"}),
+    ],
+)
+def test_a_fault_is_noticed(connector, faults, tmp_path):
+    assert faults <= set(failed(connector, tmp_path))
+
+
+def test_a_sound_connector_passes(tmp_path):
+    assert failed(LocalConnector, tmp_path) == []
+
+
+def test_an_exam_without_a_connector_says_what_is_missing():
+    with pytest.raises(AssertionError, match="must define make_connector"):
+        ConnectorExam().test_it_describes_itself()
