@@ -1,15 +1,53 @@
-"""Rows of cells as text: a Markdown table or lines with tabs, row by row."""
+"""Rows of cells: one small protocol for every format of table, and their text as Markdown or lines with tabs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-_BLOCK: Final = 1 << 16
+from fmf.processing.cells import texts_of
+from fmf.processing.loaders.base import Mark
+
+MOST_ROWS: Final = 1024
+"""Rows of one run, at most."""
+_MOST_CELLS: Final = 1 << 15
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPECIAL: Final = re.compile(r"[|\r\n]")
 _SEPARATOR: Final = re.compile(r"[\t\r\n]")
+
+Cells = Sequence[Any]
+"""One row: texts, numbers, booleans, dates and times, `None`; or what a nested column holds."""
+
+
+@dataclass(slots=True)
+class TableRows:
+    """One table of a file: its columns, and its rows as they are read; only a part of them is in memory at a time."""
+
+    names: list[str]
+    """The names of the columns: unique, none empty, line ends and runs of blanks are one blank."""
+    header_row: int
+    """The number of the row that holds the names; 0 where the names are no row of the source."""
+    runs: Iterator[tuple[int, list[Cells]]]
+    """Rows that follow one another in the source: the number of the first of them, and the rows.
+
+    A row has as many cells as there are names, or more. Rows without any text are left out, so numbers may jump. Can be
+    gone through once; may raise `ProcessingError`.
+    """
+    sheet: str | None = None
+    """The name of the sheet, in a workbook."""
+    number: int = 1
+    """The number of the sheet or table in its file."""
+    textual: bool = False
+    """Whether every cell is a text."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Plain JSON values, complete once the rows have ended."""
+
+    def rows(self) -> Iterator[tuple[int, Cells]]:
+        """Each row with its number, as a reader of the source counts."""
+        for first, run in self.runs:
+            yield from enumerate(run, first)
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:
@@ -27,43 +65,81 @@ def unique_names(cells: Sequence[str]) -> list[str]:
     return names
 
 
-def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a Markdown table, one at a time; line ends inside a cell become `<br>`, a `|` in it is escaped."""
-    yield _markdown_row(names)
-    yield "|" + " --- |" * len(names) + "\n"
-    for row in rows:
-        yield _markdown_row(row)
+def rows_at_once(width: int) -> int:
+    """How many rows of that many cells make a run."""
+    return max(1, min(MOST_ROWS, _MOST_CELLS // max(width, 1)))
 
 
-def tabbed_lines(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table with a tab between the cells; tabs and line ends inside a cell become blanks."""
-    yield _tabbed_row(names)
-    for row in rows:
-        yield _tabbed_row(row)
+def runs_of(first: int, rows: Sequence[Cells]) -> Iterator[tuple[int, list[Cells]]]:
+    """The rows that hold anything, in runs; `first` is the number of the first row.
+
+    Empty is a cell with `None` or an empty text.
+    """
+    if all(map(any, rows)):
+        yield first, list(rows)
+        return
+    run: list[Cells] = []
+    for number, row in enumerate(rows, first):
+        if any(row) or any(cell is not None and cell != "" for cell in row):
+            run.append(row)
+        elif run:
+            yield number - len(run), run
+            run = []
+    if run:
+        yield first + len(rows) - len(run), run
 
 
-def in_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """The same text in fewer, larger pieces."""
-    block: list[str] = []
-    chars = 0
-    for line in lines:
-        block.append(line)
-        chars += len(line)
-        if chars >= _BLOCK:
-            yield "".join(block)
-            block.clear()
-            chars = 0
-    if block:
-        yield "".join(block)
+def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
+    """The table as text, with marks of its rows: a Markdown table, or lines with tabs between the cells.
+
+    In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped; between tabs, tabs and line ends
+    inside a cell become blanks.
+    """
+    lines = _markdown_lines if markdown else _tabbed_lines
+    if table.header_row:
+        yield Mark("rows", table.header_row)
+    yield lines([table.names]) + ("|" + " --- |" * len(table.names) + "\n" if markdown else "")
+    due = 0 if markdown or not table.header_row else table.header_row + 1
+    for first, rows in table.runs:
+        if first != due:
+            yield Mark("rows", first)
+        yield lines(rows if table.textual else texts_of(rows))
+        due = first + len(rows)
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    if _SPECIAL.search("".join(cells)):
-        cells = [_LINE_END.sub("<br>", cell.replace("|", "\\|")) for cell in cells]
-    return f"| {' | '.join(cells)} |\n"
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """A whole small table as Markdown; the first row is its header, shorter rows are filled up."""
+    width = max(map(len, rows), default=0)
+    evened = [[*row, *[""] * (width - len(row))] for row in rows]
+    return _markdown_lines(evened[:1]) + "|" + " --- |" * width + "\n" + _markdown_lines(evened[1:])
 
 
-def _tabbed_row(cells: Sequence[str]) -> str:
-    if _SEPARATOR.search("".join(cells)):
-        cells = [" ".join(cell.split()) for cell in cells]
-    return "\t".join(cells) + "\n"
+def _markdown_lines(rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    text = " |\n| ".join(map(" | ".join, rows))
+    # As many as the form has of its own: no cell holds any. An empty row has no cell and no `|` between cells.
+    borders = sum(map(len, rows)) + len(rows) - 2
+    if text.count("|") != borders or text.count("\n") != len(rows) - 1 or "\r" in text:
+        text = " |\n| ".join(" | ".join(_escaped(row)) for row in rows)
+    return f"| {text} |\n"
+
+
+def _escaped(cells: Sequence[str]) -> Iterable[str]:
+    if not _SPECIAL.search("".join(cells)):
+        return cells
+    return [_LINE_END.sub("<br>", cell.replace("|", "\\|")) for cell in cells]
+
+
+def _tabbed_lines(rows: Sequence[Sequence[str]]) -> str:
+    text = "\n".join(map("\t".join, rows))
+    tabs = sum(map(len, rows)) - len(rows)
+    if text.count("\t") != tabs or text.count("\n") != len(rows) - 1 or "\r" in text:
+        text = "\n".join("\t".join(_in_a_line(row)) for row in rows)
+    return text + "\n"
+
+
+def _in_a_line(cells: Sequence[str]) -> Iterable[str]:
+    if not _SEPARATOR.search("".join(cells)):
+        return cells
+    return [" ".join(cell.split()) if _SEPARATOR.search(cell) else cell for cell in cells]

@@ -218,9 +218,14 @@ def _check_marks(name: str, read: Read) -> None:
         if mark.kind == "rows":
             expect(mark.number is not None, f"{name}: {mark} has no number")
             expect(at == 0 or read.text[at - 1] == "\n", f"{name}: {mark} is not at the start of a line")
-            least = row[1] + read.text.count("\n", row[0], at) if row else 1
+            least = row[1] + _lines(read.text[row[0] : at]) if row else 1
             expect((mark.number or 0) >= least, f"{name}: {mark} comes where row {least} is due")
             row = (at, mark.number or 0)
+
+
+def _lines(text: str) -> int:
+    """How many lines there are, without those that draw a line under the header of a Markdown table."""
+    return sum(1 for line in text.split("\n")[:-1] if not line.startswith("| ---"))
 
 
 def _damaged(data: bytes, times: int) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -14,87 +14,140 @@ from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.dialect import Dialect, sniff
 from fmf.processing.source import Source
-from fmf.processing.tables import in_blocks, markdown_table, tabbed_lines, unique_names
+from fmf.processing.tables import Cells, TableRows, rendered, rows_at_once, runs_of, unique_names
 from fmf_core.errors import Code
 
 LONGEST_FIELD: Final = 10_000_000
 """Characters of one cell; a longer one is mostly a quotation mark that is never closed."""
 _LONGEST_LINE: Final = 4 * LONGEST_FIELD
 _SAMPLE: Final = 1 << 16
+_RUN_CHARS: Final = 1 << 18
+_FIRST_RUN: Final = 16
 
 
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """The rows of the file as a Markdown table, or as lines with tabs between the cells where `to_markdown` is off.
 
-    The header is row `header_row`; rows above it are left out, rows without any text too. Rows that are shorter than
-    the header are filled up, longer ones kept whole; the metadata says how many there were.
+    The header is row `header_row`, or the first one below it with any text; rows above it are left out, rows without
+    any text too. Rows that are shorter than the header are filled up, longer ones kept whole; the metadata says how
+    many there were.
     """
+    metadata: dict[str, Any] = {}
+    table = _table(source, settings, metadata)
+    to_markdown = settings.tables.to_markdown
+    pieces = rendered(table, markdown=to_markdown) if table else iter(())
+    return Loaded(pieces, title=source.ref.name, markdown=to_markdown, metadata=metadata)
+
+
+def tables(source: Source, settings: ProcessingConfig) -> Iterator[TableRows]:
+    """The one table of the file, its cells as texts; no table where there is no header."""
+    if table := _table(source, settings, {}):
+        yield table
+
+
+def _table(source: Source, settings: ProcessingConfig, metadata: dict[str, Any]) -> TableRows | None:
     encoding = encoding_of(source)
     pieces = decoded(source, encoding)
     sample = ""
     while len(sample) < _SAMPLE and (piece := next(pieces, "")):
         sample += piece
     dialect = sniff(sample[:_SAMPLE], tabs=source.ref.name.lower().endswith(".tsv"))
-    metadata: dict[str, Any] = {"delimiter": dialect.delimiter}
+    metadata["delimiter"] = dialect.delimiter
     if encoding.name != "utf-8":
         metadata["encoding"] = encoding.name
-    rows = _rows(source, chain([sample], pieces), dialect)
-    header = next(islice(rows, settings.tables.header_row - 1, None), None)
+    rows = _Rows(source, chain([sample], pieces), dialect)
+    header = rows.header(settings.tables.header_row)
     if header is None:
-        return Loaded(iter(()), title=source.ref.name, metadata=metadata)
-    names = unique_names(header)
+        return None
+    number, cells = header
+    names = unique_names(cells)
     metadata |= {"columns": names, "rows": 0}
-    to_markdown = settings.tables.to_markdown
-    render = markdown_table if to_markdown else tabbed_lines
-    lines = render(names, _evened(rows, len(names), metadata))
-    return Loaded(in_blocks(lines), title=source.ref.name, markdown=to_markdown, metadata=metadata)
+    runs = _evened(rows.runs(), len(names), metadata)
+    return TableRows(names, number, runs, textual=True, metadata=metadata)
 
 
-def _rows(source: Source, pieces: Iterator[str], dialect: Dialect) -> Iterator[list[str]]:
-    """The rows that hold any text."""
-    if csv.field_size_limit() < LONGEST_FIELD:
-        csv.field_size_limit(LONGEST_FIELD)
-    number = 0
-    reader = csv.reader(_lines(pieces), **dialect.options())
-    try:
-        for row in islice(reader, int(dialect.announced), None):
-            number += 1
-            if any(row):
-                yield row
-    except csv.Error as error:
-        raise ProcessingError(
-            f"{source.ref.uri}: row {number + 1}, which ends near line {reader.line_num}, cannot be read: {error}",
-            op="processing.csv",
-            code=Code.INVALID,
-            hint="look for a quotation mark that is not closed, or exclude the file",
-        ) from error
+class _Rows:
+    """The rows of the file and their numbers; the first is 1, and a line that only names the delimiter is none."""
+
+    def __init__(self, source: Source, pieces: Iterator[str], dialect: Dialect) -> None:
+        if csv.field_size_limit() < LONGEST_FIELD:
+            csv.field_size_limit(LONGEST_FIELD)
+        self._source = source
+        self._lines = _Lines(pieces)
+        self._reader = csv.reader(chain.from_iterable(self._lines.batches()), **dialect.options())
+        self._number = 0
+        if dialect.announced:
+            self._take(1)
+            self._number = 0
+
+    def header(self, wanted: int) -> tuple[int, list[str]] | None:
+        """The first row with text from row `wanted` on, and its number; further rows begin behind it."""
+        while rows := self._take(1):
+            if self._number >= wanted and any(rows[0]):
+                return self._number, rows[0]
+        return None
+
+    def runs(self) -> Iterator[tuple[int, list[Cells]]]:
+        """The further rows with text, in runs of some hundred thousand characters."""
+        size, chars = _FIRST_RUN, self._lines.chars
+        while rows := self._take(size):
+            yield from runs_of(self._number - len(rows) + 1, rows)
+            each = max(1, (self._lines.chars - chars) // len(rows))
+            size = min(2 * size, rows_at_once(len(rows[-1])), max(1, _RUN_CHARS // each))
+            chars = self._lines.chars
+
+    def _take(self, size: int) -> list[list[str]]:
+        rows: list[list[str]] = []
+        try:
+            rows.extend(islice(self._reader, size))
+        except csv.Error as error:
+            row, line = self._number + len(rows) + 1, self._reader.line_num
+            raise ProcessingError(
+                f"{self._source.ref.uri}: row {row}, which ends near line {line}, cannot be read: {error}",
+                op="processing.csv",
+                code=Code.INVALID,
+                hint="look for a quotation mark that is not closed, or exclude the file",
+            ) from error
+        self._number += len(rows)
+        return rows
 
 
-def _lines(pieces: Iterator[str]) -> Iterator[str]:
+class _Lines:
     """The lines with their ends, whichever of the three they are."""
-    held: list[str] = []
-    held_chars = 0
-    for piece in pieces:
-        held.append(piece)
-        held_chars += len(piece)
-        if "\n" in piece or "\r" in piece or (len(held) > 1 and held[-2].endswith("\r")):
-            *lines, last = io.StringIO("".join(held), newline="")
-            yield from lines
-            held, held_chars = [last], len(last)
-        if held_chars > _LONGEST_LINE:
-            raise csv.Error(f"line longer than {_LONGEST_LINE:,} characters")
-    yield "".join(held)
+
+    def __init__(self, pieces: Iterator[str]) -> None:
+        self._pieces = pieces
+        self.chars = 0
+        """How many characters were looked at."""
+
+    def batches(self) -> Iterator[list[str]]:
+        held: list[str] = []
+        held_chars = 0
+        for piece in self._pieces:
+            held.append(piece)
+            held_chars += len(piece)
+            self.chars += len(piece)
+            if "\n" in piece or "\r" in piece or (len(held) > 1 and held[-2].endswith("\r")):
+                *lines, last = io.StringIO("".join(held), newline="")
+                yield lines
+                held, held_chars = [last], len(last)
+            if held_chars > _LONGEST_LINE:
+                raise csv.Error(f"line longer than {_LONGEST_LINE:,} characters")
+        yield ["".join(held)]
 
 
-def _evened(rows: Iterator[list[str]], width: int, metadata: dict[str, Any]) -> Iterator[Sequence[str]]:
+def _evened(
+    runs: Iterator[tuple[int, list[Cells]]], width: int, metadata: dict[str, Any]
+) -> Iterator[tuple[int, list[Cells]]]:
     """The rows with as many cells as the header; notes in the metadata how many there were and which did not fit."""
-    for row in rows:
-        metadata["rows"] += 1
-        if len(row) == width:
-            yield row
-        elif len(row) < width:
-            metadata["short_rows"] = metadata.get("short_rows", 0) + 1
-            yield row + [""] * (width - len(row))
-        else:
-            metadata["long_rows"] = metadata.get("long_rows", 0) + 1
-            yield row
+    for first, rows in runs:
+        metadata["rows"] += len(rows)
+        if set(map(len, rows)) == {width}:
+            yield first, rows
+            continue
+        short = sum(len(row) < width for row in rows)
+        long = sum(len(row) > width for row in rows)
+        for name, count in (("short_rows", short), ("long_rows", long)):
+            if count:
+                metadata[name] = metadata.get(name, 0) + count
+        yield first, [[*row, *[""] * (width - len(row))] for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from fmf.config.models import ProcessingConfig, TablesConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders import csv as loader
+from fmf.processing.loaders.base import Mark
 from fmf.processing.loaders.dialect import Dialect, sniff
+from fmf.testing import LoaderExam
 from unit.fmf.processing.memory import source_of
 
 
@@ -20,7 +23,48 @@ def load(data: str | bytes, name: str = "a.csv", **tables):
     data = data.encode() if isinstance(data, str) else data
     with source_of(data, name) as source:
         loaded = loader.load(source, ProcessingConfig(tables=TablesConfig(**tables)))
-        return "".join(loaded.pieces), loaded.metadata
+        return "".join(piece for piece in loaded.pieces if isinstance(piece, str)), loaded.metadata
+
+
+def rows_of(data: str, **settings):
+    with source_of(data.encode(), "a.csv") as source:
+        [table] = loader.tables(source, ProcessingConfig(tables=TablesConfig(**settings)))
+        return table.header_row, table.names, list(table.rows())
+
+
+class TestCsvSitsTheExam(LoaderExam):
+    words: ClassVar = {"a.csv": ["Name", "Grüße", "a\\|b", "x<br>y"], "b.tsv": ["id", "value"]}
+
+    def make_loader(self):
+        return loader.load
+
+    def make_files(self):
+        return {
+            "a.csv": 'Name;Text\r\nAnn;Grüße\r\n\r\nBob;a|b\r\nCarl;"x\ny"\r\n'.encode("utf-8-sig"),
+            "b.tsv": b"id\tvalue\n1\t2\n\n\n3\t4\n",
+        }
+
+    def make_large_file(self):
+        return "large.csv", b"id,text\n" + b"1,some words that fill the line\n" * 300_000
+
+
+def test_rows_have_the_numbers_that_a_reader_counts():
+    numbered = [(2, ["1", "2"]), (5, ["3", ""]), (6, ["4", "5"])]
+    assert rows_of("a,b\n1,2\n\n,\n3\n4,5\n") == (1, ["a", "b"], numbered)
+    assert rows_of('sep=,\na,b\n"1\n",2\n3,4\n') == (1, ["a", "b"], [(2, ["1\n", "2"]), (3, ["3", "4"])])
+
+
+def test_the_header_is_the_first_row_with_text_from_the_one_that_is_named():
+    assert rows_of("\n\na,b\n1,2\n")[:2] == (3, ["a", "b"])
+    assert rows_of("Title\n\na,b\n1,2\n", header_row=2)[:2] == (3, ["a", "b"])
+    assert rows_of("Title\n\na,b\n1,2\n", header_row=3)[:2] == (3, ["a", "b"])
+
+
+def test_marks_tell_where_rows_were_left_out():
+    with source_of(b"a,b\n1,2\n\n3,4\n") as source:
+        pieces = list(loader.load(source, ProcessingConfig()).pieces)
+    assert [piece for piece in pieces if isinstance(piece, Mark)] == [Mark("rows", 1), Mark("rows", 2), Mark("rows", 4)]
+    assert pieces[-1] == "| 3 | 4 |\n"
 
 
 def test_bom_semicolons_quoted_newlines_and_pipes():
