@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from fmf.processing.decode import looks_binary
+from fmf.processing.loaders.base import loaders
 
 Family = Literal["text", "table", "image", "document"]
 
@@ -103,8 +105,14 @@ _MAGIC: Final = (
     (b"GIF8", "gif"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
     (b"PAR1", "parquet"),
 )
+_BMP_HEADERS: Final = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
+_LATE_PDF: Final = re.compile(rb".{1,1024}?%PDF-\d\.\d\s", re.DOTALL)
+"""Something in front of a PDF: part of a letter, of a reply over HTTP."""
+_PDF_WITHIN: Final = 1024 + 9
 
 
 def ending(name: str) -> str:
@@ -116,7 +124,8 @@ def ending(name: str) -> str:
 def detect(name: str, head: bytes) -> Kind | None:
     """The kind of a file, or nothing where it is not known.
 
-    The first bytes win over a name that claims text: a PDF called `notes.txt` is a PDF. A file whose name has no ending
+    The first bytes win over a name that claims text: a PDF called `notes.txt` is a PDF; those of a PDF or a picture win
+    over any name. A file whose name has no ending
     is plain text when its first bytes are not binary.
 
     Args:
@@ -124,13 +133,22 @@ def detect(name: str, head: bytes) -> Kind | None:
         head: its first bytes, a few thousand at least where it has them.
     """
     claimed = KINDS.get(ending(name))
+    found = by_magic(head)
     if claimed and claimed.family in {"document", "image"}:
-        return claimed
-    if found := by_magic(head):
+        return found if found and found.name in {"pdf", "image"} else claimed
+    if found:
         return found
     if claimed:
         return claimed
-    return TEXT if not ending(name) and not looks_binary(head) else None
+    if ending(name):
+        return _of_plugin(ending(name))
+    return None if looks_binary(head) else TEXT
+
+
+def _of_plugin(claimed: str) -> Kind | None:
+    if claimed not in loaders or loaders.metadata(claimed)["source"] == "built-in":
+        return None
+    return Kind(claimed, "application/octet-stream", "document")
 
 
 def by_magic(head: bytes) -> Kind | None:
@@ -140,4 +158,6 @@ def by_magic(head: bytes) -> Kind | None:
             return KINDS[kind]
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return KINDS["webp"]
-    return None
+    if head.startswith(b"BM") and head[6:10] == bytes(4) and head[14:18] in _BMP_HEADERS:
+        return KINDS["bmp"]
+    return KINDS["pdf"] if _LATE_PDF.match(head[:_PDF_WITHIN]) and looks_binary(head) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.detect import KINDS, Kind, detect, ending
 from fmf.processing.loaders.base import loaders
 from fmf_core.errors import PluginRegistrationError
 
@@ -44,6 +44,16 @@ def test_every_kind_has_a_loader_or_names_the_extra_that_brings_it():
         assert bool(kind.extra) != (kind.name in loaders)
         if not kind.extra:
             assert callable(loaders.get(kind.name))
+
+
+def test_an_ending_that_nothing_here_reads_belongs_to_the_loader_of_that_name():
+    assert detect("a.plum", b"text") is None
+    loaders.add("plum", lambda source, settings: None)
+    try:
+        assert detect("A.Plum", b"\0\1") == Kind("plum", "application/octet-stream", "document")
+        assert detect("a.image", b"text") is None
+    finally:
+        loaders.remove("plum")
 
 
 def test_a_loader_must_be_callable():
