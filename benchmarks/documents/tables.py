@@ -107,12 +107,12 @@ class Tables:
         return (
             f"{page.machine()}, {took_s:.0f} s in all. The mixed corpus of {self.sizes[-1]:g} MB has "
             f"{len(mixed.files):,} files, the largest of {largest.bytes / 1e6:.1f} MB. Every figure is of a whole "
-            f"fresh process with all that it starts, from its first instruction to its last: medians of "
+            "fresh process with all that it starts, from its first instruction to its last: medians of "
             f"{self.runner.size.rounds} rounds in which the rows take turns, ratios made within a round; those of "
             "other projects are of one run each, beside the script by hand over the same files. Memory is seen in a "
-            "run of its own, as what all processes hold together, shared pages counted once; the start is the same command "
-            "over one small file of each format. Every output is checked: no file may be missing, and in two files of "
-            "each format 95 % of the words must be found."
+            "run of its own, as what all processes hold together, shared pages counted once; the start is the same "
+            "command over one small file of each format. Every output is checked: no file may be missing, and in two "
+            "files of each format 95 % of the words must be found."
         )
 
     def _not_covered(self) -> list[str]:
