@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fmf.errors import ProcessingError
+from fmf.processing.declared import declared_codec
 from fmf.processing.source import Source
 from fmf_core.errors import Code
 
@@ -29,9 +30,23 @@ _ZEROS: Final = (
 """Encodings by the share of NUL bytes, from and to, at some of four places."""
 _BLOCK: Final = 1 << 16
 _SAMPLE: Final = 1 << 15
+_LOOK_AT: Final = 1 << 12
 _TRIES: Final = 3
 _HIGH: Final = bytes(range(0x80, 0x100))
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
+_ESCAPES: Final = re.compile(rb"\x1b(?:\$[@AB]|\([JI]|\$\([A-DO-Q]|\$\)[A-G])")
+"""How the codes that stay within ASCII begin another alphabet; colours of terminals are others."""
+_ESCAPED: Final = ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_kr")
+_ASCII_ONLY: Final = frozenset({*_ESCAPED, "iso2022_jp_1", "hz", "utf-7"})
+_SEVERAL_BYTES: Final = frozenset({"gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "johab"})
+_LIVING: Final = re.compile(
+    r"[\t\r\n -~\u00a0-\u024f\u0370-\u06ff\u0900-\u0e7f\u1e00-\u1fff\u2010-\u2027\u2030-\u203a\u20a0-\u20bf"
+    r"\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
+)
+"""Characters of scripts in daily use; pairs of arbitrary bytes are others as well."""
+_MARKS: Final = (" ", "\n", "\u3001", "\u3002", "\uff0c")
+_SURE_WIDE: Final = 0.95
+_FEW: Final = 8
 _MULTIBYTE: Final = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
@@ -46,11 +61,16 @@ class Encoding:
     """Whether nothing in the file says so."""
 
 
-def encoding_of(source: Source) -> Encoding:
+def encoding_of(source: Source, *, declared: str | None = None) -> Encoding:
     """The encoding in which all of the file can be read.
 
-    A byte order mark is believed; then UTF-16 and UTF-32 by the pattern of their NUL bytes; then strict UTF-8; then a
-    guess from a sample, which must hold for the whole file.
+    A byte order mark is believed; then UTF-16 and UTF-32 by their NUL bytes; then strict UTF-8; then what is declared,
+    where all of the file can be read in it; then a guess from a sample, which must hold for the whole file. What is
+    UTF-8 by chance is not taken for it where an encoding of several bytes a character is declared.
+
+    Args:
+        source: the file.
+        declared: the codec that the file names, or what came with it; an XML declaration is found without it.
 
     Raises:
         ProcessingError: the file is binary, damaged, or in an encoding that cannot be told.
@@ -63,9 +83,11 @@ def encoding_of(source: Source) -> Encoding:
         return _checked(source, Encoding(wide, guessed=True))
     if source.first_zero is not None:
         raise _binary(source, source.first_zero)
+    declared = declared or declared_codec(head)
+    named = [Encoding(declared)] if declared and declared != "utf-8" else []
     if source.utf8_fault is None:
-        return Encoding("utf-8")
-    return _guess(source, source.utf8_fault)
+        return _first_that_holds(source, _in_place_of_utf8(head, named)) or Encoding("utf-8")
+    return _first_that_holds(source, named) or _guess(source, source.utf8_fault)
 
 
 def decoded(source: Source, encoding: Encoding) -> Iterator[str]:
@@ -93,11 +115,42 @@ def wide_encoding(head: bytes) -> str | None:
     for bom, name in _BOMS[1:]:
         if head.startswith(bom):
             return name
-    if len(head) < 4 or 0 not in head:
+    if len(head) < 4 or not (0 in head or _has_controls(head)):
         return None
     head = head[: len(head) // 4 * 4]
     zeros = [head[place::4].count(0) / (len(head) / 4) for place in range(4)]
-    return next((name for name, pattern in _ZEROS if all(low <= zeros[at] <= high for at, low, high in pattern)), None)
+    clear = (name for name, pattern in _ZEROS if all(low <= zeros[at] <= high for at, low, high in pattern))
+    return next(clear, None) or _wide_text(head)
+
+
+def _wide_text(head: bytes) -> str | None:
+    """UTF-16 that is mostly not ASCII: read in one order of bytes, nearly all characters are of living scripts."""
+    best, name = _SURE_WIDE, None
+    for order in ("utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(order)().decode(head[:_LOOK_AT])
+        except UnicodeDecodeError:
+            continue
+        if len(text) >= _FEW and any(mark in text for mark in _MARKS):
+            share = len(_LIVING.findall(text)) / len(text)
+            best, name = max((best, name), (share, order), key=lambda found: found[0])
+    return name
+
+
+def _in_place_of_utf8(head: bytes, named: list[Encoding]) -> list[Encoding]:
+    """Encodings that may be meant although the bytes are valid UTF-8."""
+    if head.isascii():
+        escaped = _ESCAPED if b"\x1b" in head and _ESCAPES.search(head) else ()
+        return [each for each in named if each.name in _ASCII_ONLY] + [Encoding(name, guessed=True) for name in escaped]
+    return [each for each in named if each.name in _SEVERAL_BYTES]
+
+
+def _first_that_holds(source: Source, encodings: list[Encoding]) -> Encoding | None:
+    """The first encoding in which all of the file can be read."""
+    for encoding in encodings:
+        with suppress(ProcessingError):
+            return _checked(source, encoding)
+    return None
 
 
 def _checked(source: Source, encoding: Encoding) -> Encoding:
@@ -126,9 +179,9 @@ def _guess(source: Source, fault: int) -> Encoding:
     # Imported when a file needs it: most never do.
     from fmf.processing.legacy import likely_encodings
 
-    for name in likely_encodings(sample)[:_TRIES]:
-        with suppress(ProcessingError):
-            return _checked(source, Encoding(name, guessed=True))
+    likely = [Encoding(name, guessed=True) for name in likely_encodings(sample)[:_TRIES]]
+    if found := _first_that_holds(source, likely):
+        return found
     raise _undecodable(source, "utf-8", fault)
 
 
@@ -136,8 +189,11 @@ def looks_binary(head: bytes) -> bool:
     """Whether the bytes are text in no encoding: NUL bytes outside UTF-16 and UTF-32, or many control characters."""
     if wide_encoding(head):
         return False
-    controls = len(head) - len(head.translate(None, _CONTROLS))
-    return controls > len(head) // 50 or 0 in head
+    return _has_controls(head) or 0 in head
+
+
+def _has_controls(head: bytes) -> bool:
+    return len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 50
 
 
 def _binary(source: Source, at: int) -> ProcessingError:
