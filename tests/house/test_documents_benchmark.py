@@ -82,6 +82,9 @@ def test_memory_and_time_of_a_process_and_its_children_are_seen(bench: Any, tmp_
     taken = bench("measuring").run([sys.executable, "-c", parent], folder=tmp_path, limit_s=60, memory=True)
     assert taken.wall_s > 0.5
     assert taken.peak_mb > 60
+    busy = "import time; until = time.process_time() + 0.4\nwhile time.process_time() < until: pass"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {busy!r}], start_new_session=True)"
+    assert bench("measuring").run([sys.executable, "-c", parent], folder=tmp_path, limit_s=60).cpu_s > 0.4
     with pytest.raises(bench("measuring").FailedError, match="exit status 3: no more"):
         bench("measuring").run(
             [sys.executable, "-c", "import sys; print('no more'); sys.exit(3)"], folder=tmp_path, limit_s=60
