@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from fmf.config.base import Name, OpenSection, Section, tag_of
+from fmf_core.retry import RetryPolicy
 
 
 class LocalConnectorConfig(Section):
@@ -56,10 +57,26 @@ class SharePointConnectorConfig(Section):
     """The name of the document library."""
     root_path: str = ""
     """Only files below this folder; patterns are relative to it."""
+    include: tuple[str, ...] = ("**/*",)
+    """Patterns of which a path must match one; hidden files need a pattern that names them."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of which a path may match none."""
     tenant_id: str | None = None
     """The tenant to sign in to."""
     client_id: str | None = None
     """The application to sign in as."""
+    certificate_path: str | None = None
+    """A PEM file with key and certificate, or a .pfx file, to sign in with instead of the client secret."""
+    certificate_thumbprint: str | None = None
+    """The certificate's SHA-1 thumbprint, where the PEM file holds the key only."""
+    certificate_password_secret: str | None = None
+    """The name of the secret that opens the key."""
+    verify_downloads: bool = True
+    """Whether a file is refused whose size or hash is not the one that SharePoint lists."""
+    timeout_s: float = Field(default=60, gt=0)
+    """How long a server may be silent, in seconds: before an answer begins, and between two pieces of it."""
+    retry: RetryPolicy = Field(default_factory=lambda: RetryPolicy(max_attempts=6, max_wait_s=120))
+    """How often and how patiently a failed request is made again; SharePoint itself may ask for minutes."""
     graph_url: str | None = None
     """Another endpoint than Microsoft Graph's public one."""
     authority: str | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from fmf.config.kinds import announce
 from fmf.errors import ConnectorError
@@ -60,6 +61,34 @@ class DataConnector(Protocol):
 
         Raises:
             ConnectorError: it is gone or out of reach.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What is no longer there."""
+
+    id: str
+    """The id of a resource; empty for everything that does not come again: what follows is a whole listing."""
+
+
+@runtime_checkable
+class IncrementalConnector(Protocol):
+    """A connector that can also say what has changed; one that cannot has no `changes`."""
+
+    cursor: str | None
+    """Where the next changes begin, once a listing, or changes, were read to their end; None where nobody knows."""
+
+    def changes(self, cursor: str, select: Sequence[str] = ()) -> Iterator[ResourceRef | Gone]:
+        """What is new, changed or gone since `cursor`, which a listing of the same place gave, in any process.
+
+        First what is gone, then what is new or changed, each sorted by id; what moved is gone in one place and new in
+        another. Where the cursor has expired, it begins with `Gone("")` and everything is listed; `notices` says so.
+
+        Raises:
+            ConfigError: a pattern is malformed or leaves the root.
+            ConnectorError: the place cannot be reached.
         """
         ...
 

@@ -1,0 +1,191 @@
+"""What Graph tells of a folder in any order, put together: items by their ids, and their paths below the folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote
+
+FOLDER, FILE, PACKAGE, SHORTCUT, OTHER = "d", "f", "p", "s", "o"
+"""Kinds of items; a package is a notebook of OneNote, a shortcut leads to another library."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]|\\(?=x[0-9a-f]{2})|^\.{1,2}$")
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+_LARGEST: Final = 1 << 30
+_FORMAT: Final = 1
+
+
+class Node(NamedTuple):
+    """One item as it was last told."""
+
+    parent: str
+    """The id of its folder; empty where Graph does not say."""
+    name: str
+    """As it stands in ids."""
+    kind: str
+    folder: str | None = None
+    """Its folder below the root, with a `/` at its end, where Graph gives a path; needed when the parent is unknown."""
+    size: int | None = None
+    modified_at: datetime | None = None
+    etag: str | None = None
+
+
+class Tree:
+    """The items below a folder.
+
+    Args:
+        root_id: the id of the folder; None where it is not known.
+        root_path: the folder's path in its library, without slashes at its ends.
+        nodes: items by their ids.
+    """
+
+    def __init__(self, root_id: str | None, root_path: str, nodes: Mapping[str, Node] | None = None) -> None:
+        self.root_id = root_id
+        self.root_path = root_path
+        self.nodes: dict[str, Node] = dict(nodes or {})
+
+    def apply(self, item: Mapping[str, Any]) -> str | None:
+        """Take what a page of changes says of one item, and return its id; None where it says nothing.
+
+        The same item may come several times; the last time counts.
+        """
+        item_id = text_of(item, "id")
+        if not item_id:
+            return None
+        if "deleted" in item:
+            self.nodes.pop(item_id, None)
+        elif "root" in item:
+            if not self.root_path:
+                self.root_id = item_id
+        elif item_id != self.root_id and (node := node_of(item, self.root_path)) is not None:
+            self.nodes[item_id] = node
+        return item_id
+
+    def paths(self) -> Iterator[tuple[str, str, Node]]:
+        """Path, id and node of everything below the root, except what is inside of packages; in no order."""
+        known: dict[str, str | None] = {} if self.root_id is None else {self.root_id: ""}
+        for item_id, node in self.nodes.items():
+            folder = self._folder_of(node, known)
+            if folder is not None:
+                yield folder + node.name, item_id, node
+
+    def _folder_of(self, node: Node, known: dict[str, str | None]) -> str | None:
+        """The folder of a node, with a `/` at its end; None where it lies outside. `known` has those found before."""
+        chain: dict[str, None] = {}
+        parent, given = node.parent, node.folder
+        found: str | None = None
+        while parent not in known:
+            above = self.nodes.get(parent)
+            if above is None:
+                found = given
+                break
+            if above.kind != FOLDER or parent in chain:  # a package, or a circle: nothing lies below it
+                known.setdefault(parent, None)
+                break
+            chain[parent] = None
+            parent, given = above.parent, above.folder
+        else:
+            found = known[parent]
+        for item_id in reversed(chain):
+            found = None if found is None else f"{found}{self.nodes[item_id].name}/"
+            known[item_id] = found
+        # Where nobody knows which item the root is, only the paths tell what lies below it.
+        return node.folder if found is None and self.root_id is None else found
+
+
+def node_of(item: Mapping[str, Any], root_path: str = "") -> Node | None:
+    """The node for an item; None for one without a name."""
+    name = text_of(item, "name")
+    if not name:
+        return None
+    parent = item.get("parentReference")
+    parent = parent if isinstance(parent, Mapping) else {}
+    size = item.get("size")
+    return Node(
+        parent=text_of(parent, "id"),
+        name=printable(name),
+        kind=_kind(item),
+        folder=_below(text_of(parent, "path"), root_path),
+        size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
+        modified_at=_time(text_of(item, "lastModifiedDateTime")),
+        etag=text_of(item, "cTag") or text_of(item, "eTag") or None,
+    )
+
+
+def text_of(item: Mapping[str, Any], key: str) -> str:
+    """The text under a key; empty where there is none."""
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def printable(name: str) -> str:
+    r"""A name as a part of an id: one printable line, in which characters that are none stand as `\xNN`."""
+    return name if name.isalnum() else _UNPRINTABLE.sub(_escape, name)
+
+
+def name_of(part: str) -> str:
+    """The name behind a part of an id."""
+    if "\\x" not in part:
+        return part
+    raw = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), part.encode("utf-8", "surrogatepass"))
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def packed(state: Mapping[str, Any], tree: Tree) -> str:
+    """`state` and the names and places of the items of `tree`, as one line of text."""
+    told = tree.root_id is not None
+    nodes = [
+        (item_id, node.parent, node.name, node.kind, None if told and node.parent in tree.nodes else node.folder)
+        for item_id, node in tree.nodes.items()
+    ]
+    whole = {"format": _FORMAT, "root_id": tree.root_id, "root_path": tree.root_path, **state, "nodes": nodes}
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(whole).encode(), 6)).decode("ascii")
+
+
+def unpacked(text: str) -> tuple[Mapping[str, Any], Tree] | None:
+    """What `packed` put into `text`; None for any other text."""
+    with suppress(ValueError, TypeError, KeyError, zlib.error, RecursionError):
+        plain = zlib.decompressobj().decompress(base64.urlsafe_b64decode(text), _LARGEST)
+        state = json.loads(plain)
+        if state["format"] == _FORMAT:
+            nodes = {
+                item_id: Node(parent, name, kind, folder) for item_id, parent, name, kind, folder in state["nodes"]
+            }
+            return state, Tree(state["root_id"], state["root_path"], nodes)
+    return None
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    for key, kind in (("remoteItem", SHORTCUT), ("package", PACKAGE), ("folder", FOLDER), ("file", FILE)):
+        if key in item:
+            return kind
+    return OTHER
+
+
+def _below(path: str, root_path: str) -> str | None:
+    """A path such as `/drive/root:/a/b` as a folder below the root."""
+    _, marker, inside = path.partition("root:")
+    if not marker:
+        return None
+    parts = [unquote(part) for part in inside.split("/") if part]
+    root = [part for part in root_path.split("/") if part]
+    if [part.casefold() for part in parts[: len(root)]] != [part.casefold() for part in root]:
+        return None
+    return "".join(f"{printable(part)}/" for part in parts[len(root) :])
+
+
+def _time(text: str) -> datetime | None:
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return None
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogatepass"))

@@ -1,0 +1,142 @@
+"""HTTP for the connector: clients with limits, no cookies and no redirects, and what their failures mean."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from fmf.connectors.retries import Retries
+from fmf.errors import ConfigError, ConnectorError
+from fmf_core.errors import Code
+from fmf_core.forks import Lock, in_forked_child
+
+CONNECT_S: Final = 10.0
+"""How long a connection may take to be made, in seconds."""
+LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30.0)
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_AGENT: Final = "frontier-model-framework"
+_REFUSED: Final = {
+    400: Code.INVALID,
+    401: Code.AUTH,
+    403: Code.REFUSED,
+    404: Code.NOT_FOUND,
+    408: Code.TIMEOUT,
+    409: Code.CONFLICT,
+    410: Code.CONFLICT,
+    412: Code.CONFLICT,
+    416: Code.CONFLICT,
+    423: Code.CONFLICT,
+    429: Code.RATE_LIMIT,
+    501: Code.UNSUPPORTED,
+    504: Code.TIMEOUT,
+    509: Code.RATE_LIMIT,
+}
+
+
+class Web:
+    """One HTTP client, made when it is first needed and made anew in a forked child; safe for many threads.
+
+    Args:
+        retries: makes its requests again.
+        ca_bundle: a file of certificates to trust instead of the system's.
+        timeout_s: how long a server may be silent, in seconds.
+    """
+
+    def __init__(self, retries: Retries, ca_bundle: Path | None = None, timeout_s: float = 60.0) -> None:
+        self.retries = retries
+        self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
+        self._ca_bundle = ca_bundle
+        self._client: httpx.Client | None = None
+        self._lock = Lock()
+        in_forked_child(self._drop)
+
+    @property
+    def client(self) -> httpx.Client:
+        """The client of this process.
+
+        Raises:
+            ConfigError: the file of certificates cannot be used.
+        """
+        with self._lock():
+            if self._client is None:
+                self._client = self._made()
+            return self._client
+
+    def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
+        with self._lock():
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _drop(self) -> None:
+        # The connections belong to the parent: they are left alone, not closed.
+        self._client = None
+
+    def _made(self) -> httpx.Client:
+        try:
+            context = ssl.create_default_context(cafile=self._ca_bundle)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"ca_bundle {str(self._ca_bundle)!r} cannot be used: {error}",
+                op="sharepoint.connect",
+                hint="name a file of certificates in PEM format that can be read",
+            ) from error
+        client = httpx.Client(verify=context, timeout=self._timeout, limits=LIMITS, headers={"user-agent": _AGENT})
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return client
+
+
+def address(text: str, *, plain: bool) -> httpx.URL | None:
+    """`text` as an address that may be asked: over https, or, where `plain` is allowed, over http on this machine."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError):
+        return None
+    if url.userinfo or not url.host:
+        return None
+    return url if url.scheme == "https" or (plain and url.scheme == "http" and url.host in LOOPBACK) else None
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Whether two addresses lead to the same server."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def code_of(status: int) -> Code:
+    """What a status that is no success means."""
+    return _REFUSED.get(status, Code.UNAVAILABLE if status >= 500 else Code.BAD_REPLY)
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds that the other side asked to wait, given as a number or as a date."""
+    given = headers.get("retry-after", "").strip()
+    if given.isascii() and given.isdigit():
+        return float(given[:9])
+    try:
+        return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0) if given else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def fault(error: Exception, what: str, op: str) -> ConnectorError:
+    """The error of the house for one of httpx, with which no answer came."""
+    if isinstance(error, httpx.TimeoutException):
+        late = "no free connection" if isinstance(error, httpx.PoolTimeout) else "no answer in time"
+        hint = "try again; close streams that are no longer read"
+        return ConnectorError(f"{what}: {late}", op=op, code=Code.TIMEOUT, hint=hint)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "set ca_bundle to a file with the certificate of the authority that signed the server's"
+        return ConnectorError(f"{what}: the server's certificate is not trusted", op=op, code=Code.REFUSED, hint=hint)
+    told = str(error) or type(error).__name__
+    if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol):
+        hint = "check the network, the proxy (HTTPS_PROXY) and graph_url"
+        return ConnectorError(f"{what}: {told}", op=op, code=Code.UNAVAILABLE, hint=hint)
+    return ConnectorError(f"{what}: {told}", op=op, code=Code.BAD_REPLY)
