@@ -86,6 +86,8 @@ class LimitsConfig(Section):
     """Larger files fail, in megabytes."""
     max_seconds_per_file: float = Field(default=120, gt=0)
     """Files that take longer fail, in seconds."""
+    max_pages: int = Field(default=20_000, ge=1)
+    """Files with more pages fail."""
     max_memory_mb: float = Field(default=2048, gt=0)
     """Files whose reading takes more memory fail, in megabytes."""
     max_archive_ratio: float = Field(default=100, gt=0)

@@ -64,6 +64,8 @@ loaders: Registry[Loader] = Registry(
         "text": Entry("fmf.processing.loaders.text:load"),
         "markdown": Entry("fmf.processing.loaders.markdown:load"),
         "csv": Entry("fmf.processing.loaders.csv:load"),
+        "pdf": Entry("fmf.processing.loaders.pdf:load", "documents"),
+        "image": Entry("fmf.processing.loaders.image:load", "ocr"),
     },
     group="fmf.loaders",
     check=_check,

@@ -26,6 +26,15 @@ from fmf_core.errors import PluginRegistrationError
         ("noname", b"\x89PNG\r\n\x1a\n", "image"),
         ("a.dat", b"RIFF\0\0\0\0WEBP", "image"),
         ("a.pdf", b"anything", "pdf"),
+        ("scan.dat", b"HTTP/1.1 200 OK\r\n\r\n\0%PDF-1.7\n", "pdf"),
+        ("scan.dat", bytes(1024) + b"%PDF-1.7\n", "pdf"),
+        ("scan.dat", bytes(1025) + b"%PDF-1.7\n", None),
+        ("format.txt", b"A file begins with %PDF-1.7\nand ends with %%EOF", "text"),
+        ("scan.dat", b"II+\0", "image"),
+        ("scan.dat", b"BM" + bytes(12) + b"\x28\0\0\0", "image"),
+        ("BMW", b"BM makes motorcycles", "text"),
+        ("a.png", b"%PDF-1.7", "pdf"),
+        ("a.pdf", b"\x89PNG\r\n\x1a\n", "image"),
         ("a.html", b"<html>", "html"),
         ("a.", b"text", "text"),
     ],
@@ -41,8 +50,8 @@ def test_endings():
 
 def test_every_kind_has_a_loader_or_names_the_extra_that_brings_it():
     for kind in KINDS.values():
-        assert bool(kind.extra) != (kind.name in loaders)
-        if not kind.extra:
+        assert kind.extra or kind.name in loaders
+        if kind.name in loaders:
             assert callable(loaders.get(kind.name))
 
 

@@ -74,9 +74,9 @@ def test_the_same_file_has_the_same_ids_wherever_it_is_read():
         ("a.xyz", b"what", "skipped", ".xyz are not known"),
         ("noext", b"\0\1\2", "skipped", "its bytes are binary"),
         ("a.png", b"\x89PNG\r\n\x1a\n", "skipped", "processing.images.ocr.enabled is off"),
-        ("a.pdf", b"%PDF-1.7", "failed", "pdf files are not read by this version; that needs the extra 'documents'"),
+        ("a.pdf", b"%PDF-1.7", "failed", "a.pdf is cut off"),
         ("a.docx", b"PK", "failed", "docx files are not read"),
-        ("a.txt", b"%PDF-1.7", "failed", "pdf files are not read"),
+        ("a.txt", b"%PDF-1.7", "failed", "a.txt is cut off"),
         ("a.txt", b"text\0more", "failed", "is binary"),
         ("a.md", b"\xff\xfe\x00", "failed", "no valid utf-16-le"),
         ("a.txt", b" \n\t\n", "failed", "5 bytes and no text".replace("5", "4")),
@@ -97,7 +97,7 @@ def test_each_state_says_why(name, data, status, reason):
 
 def test_pictures_and_tables_follow_the_settings():
     picture = final(b"\x89PNG\r\n\x1a\n", "a.png", images={"ocr": {"enabled": True}})
-    assert "pictures are not read by this version; that needs the extra 'ocr'" in picture.reason
+    assert "a.png cannot be read as a picture" in picture.reason
     assert final(b"a,b\n", "a.csv", tables={"formats": ["xlsx"]}).status == "skipped"
     assert final(b"a,b\n1,2\n", "a.csv", tables={"to_markdown": False}).text == "a\tb\n1\t2\n"
 
@@ -174,7 +174,7 @@ def test_a_failure_half_way_ends_the_document_as_failed():
 
 
 def test_an_unexpected_error_of_a_loader_is_the_files_own():
-    loaders.add("pdf", lambda source, settings: 1 / 0)
+    loaders.add("pdf", lambda source, settings: 1 / 0, replace=True)
     try:
         document = final(b"%PDF-1.7", "a.pdf")
     finally:
