@@ -13,6 +13,7 @@ from fmf.processing.loaders.base import Mark
 MOST_ROWS: Final = 1024
 """Rows of one run, at most."""
 _MOST_CELLS: Final = 1 << 15
+_BLOCK: Final = 1 << 16
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPECIAL: Final = re.compile(r"[|\r\n]")
 _SEPARATOR: Final = re.compile(r"[\t\r\n]")
@@ -105,6 +106,21 @@ def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
             yield Mark("rows", first)
         yield lines(rows if table.textual else texts_of(rows))
         due = first + len(rows)
+
+
+def in_blocks(lines: Iterable[str]) -> Iterator[str]:
+    """The same text in fewer, larger pieces."""
+    block: list[str] = []
+    chars = 0
+    for line in lines:
+        block.append(line)
+        chars += len(line)
+        if chars >= _BLOCK:
+            yield "".join(block)
+            block.clear()
+            chars = 0
+    if block:
+        yield "".join(block)
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:

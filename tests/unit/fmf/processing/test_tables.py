@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmf.processing.loaders.base import Mark
-from fmf.processing.tables import MOST_ROWS, TableRows, markdown_table, rendered, rows_at_once, runs_of, unique_names
+from fmf.processing.tables import (
+    MOST_ROWS,
+    TableRows,
+    in_blocks,
+    markdown_table,
+    rendered,
+    rows_at_once,
+    runs_of,
+    unique_names,
+)
 
 
 def test_names_of_columns_are_unique_and_never_empty():
@@ -86,3 +95,8 @@ def test_wide_rows_come_in_short_runs():
 
 def test_a_small_table_is_filled_up():
     assert markdown_table([["a", "b"], ["1"]]) == "| a | b |\n| --- | --- |\n| 1 |  |\n"
+
+
+@given(st.lists(st.text(max_size=40000), max_size=6))
+def test_blocks_hold_the_same_text(lines):
+    assert "".join(in_blocks(lines)) == "".join(lines)

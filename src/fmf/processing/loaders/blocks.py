@@ -1,0 +1,73 @@
+"""Paragraphs, list items and tables of a document as Markdown, one after the other."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from fmf.processing.tables import markdown_table
+
+_MEANING: Final = re.compile(r"^(?=[ \t]*(?:#{1,6}[ \t]|```|~~~|\|))", re.MULTILINE)
+_INDENT: Final = "    "
+_LINE_ENDS: Final = re.compile(r"[\r\u2028\u2029\x0b\x0c]+")
+_MOST_LEVELS: Final = 6
+
+
+class Blocks:
+    """Puts the right white space between blocks, and knows how deep a list goes."""
+
+    def __init__(self) -> None:
+        self._listed: int | None = None
+        self._begun = False
+
+    def heading(self, level: int, text: str) -> str:
+        """A heading, in one line; nothing where there is no text."""
+        text = " ".join(text.split())
+        return self._block(f"{'#' * min(max(level, 1), _MOST_LEVELS)} {text}") if text else ""
+
+    def paragraph(self, text: str) -> str:
+        """A paragraph; what would make it a heading, a table or code is escaped."""
+        text = plain(text)
+        return self._block(text) if text else ""
+
+    def item(self, level: int, label: str, text: str) -> str:
+        """An item of a list; `level` is 0 for the outermost."""
+        text = plain(text)
+        if not text:
+            return ""
+        level = min(max(level, 0), 0 if self._listed is None else self._listed + 1)
+        before = "\n" if self._listed is not None else "\n\n" if self._begun else ""
+        self._listed, self._begun = level, True
+        indent = _INDENT * level
+        inside = text.replace("\n", f"\n{indent}{' ' * (len(label) + 1)}")
+        return f"{before}{indent}{label} {inside}" if label else f"{before}{indent}{inside}"
+
+    def table(self, rows: list[list[str]]) -> str:
+        """A table; its first row is the header. Nothing where no cell holds text."""
+        if not any(map(any, rows)):
+            return ""
+        return self._block(markdown_table(rows).rstrip("\n"))
+
+    def end(self) -> str:
+        """What ends the text, or this part of it."""
+        ended, self._begun, self._listed = self._begun, False, None
+        return "\n\n" if ended else ""
+
+    def _block(self, text: str) -> str:
+        before = "\n\n" if self._begun else ""
+        self._begun, self._listed = True, None
+        return before + text
+
+
+def plain(text: str) -> str:
+    """Text without blanks around its lines and at its ends, and with nothing that Markdown reads as structure."""
+    text = _LINE_ENDS.sub("\n", text)
+    if "\n" in text:
+        text = "\n".join(line.strip() for line in text.split("\n") if line.strip())
+    return _MEANING.sub(r"\\", text.strip())
+
+
+def in_a_cell(text: str) -> str:
+    """Text as it stands in the cell of a table: no empty lines, no blanks around it."""
+    text = _LINE_ENDS.sub("\n", text)
+    return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
