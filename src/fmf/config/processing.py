@@ -16,16 +16,19 @@ def _overlap(given: dict[str, Any]) -> int:
 class ChunkingConfig(Section):
     """How a text is cut into chunks."""
 
-    strategy: Literal["recursive"] = "recursive"
-    """Cut at the largest boundaries that fit: headings, paragraphs, sentences, words."""
+    strategy: Literal["recursive", "by_heading", "by_paragraph", "by_sentence", "by_row"] = "recursive"
+    """`recursive` fills chunks up to max_tokens and cuts at the largest boundaries that fit: headings, paragraphs,
+    sentences, words. The others make one chunk of each section, paragraph, sentence or row, and cut only what is too
+    long for one."""
     max_tokens: int = Field(default=800, ge=4)
     """No chunk is longer, in tokens; one character may need four."""
     overlap: int = Field(default_factory=_overlap, ge=0)
     """Tokens at the start of a chunk that repeat the end of the one before, at most; from max_tokens on, half of it."""
-    splitter: Literal["by_sentence"] = "by_sentence"
-    """The smallest boundary that is kept whole where it fits."""
+    splitter: Literal["by_paragraph", "by_sentence", "by_word"] = "by_sentence"
+    """What is kept whole where it fits into a chunk; with by_word, chunks are filled to the last word that fits."""
     tokenizer: Name = "o200k_base"
-    """The vocabulary in which tokens are counted."""
+    """The vocabulary in which tokens are counted exactly: o200k_base, cl100k_base or o200k_harmony; or `characters`, an
+    estimate of four characters a token, for models whose vocabulary is not known."""
 
 
 class TextConfig(Section):
@@ -107,3 +110,5 @@ class ProcessingConfig(Section):
     """What is noted of every document."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     """Where reading a file is given up."""
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """How many files are read at once, each in a process of its own; null means one for each processor."""

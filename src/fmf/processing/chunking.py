@@ -9,13 +9,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from fmf.config.models import ChunkingConfig
-from fmf.processing import tokens
-from fmf.processing.fences import Fence, fence_at, fence_end
-from fmf.processing.sentences import CONTEXT, LOOKAHEAD, UNDER_HEADING, ends, last_word_end, whole_characters
+from fmf.processing.counted import counter
+from fmf.processing.fences import Fence, Fences, fence_end
+from fmf.processing.sentences import (
+    CONTEXT,
+    LOOKAHEAD,
+    PARAGRAPH,
+    SENTENCE,
+    best_end,
+    ends,
+    last_word_end,
+    whole_characters,
+)
+from fmf.processing.units import unit_end
 
 _BLOCK: Final = 1 << 18
 _TAIL: Final = 0.33
 """The part of a chunk, at its end, in which a better place to cut is preferred to a later one."""
+_KEPT_WHOLE: Final = {"by_paragraph": (PARAGRAPH, SENTENCE), "by_sentence": (SENTENCE,), "by_word": ()}
+"""How good a place before that part has to be, by splitter; the first demand that can be met counts."""
 _INDENT: Final = 64
 _BLANK: Final = re.compile(r"\s")
 
@@ -29,17 +41,20 @@ class Piece:
     end: int
     text: str
     tokens: int
-    """Exact, in the tokenizer of the configuration."""
+    """In the tokenizer of the configuration."""
 
 
 class Chunker:
     """Cuts one text into chunks of at most `max_tokens` tokens.
 
-    A chunk ends before a heading or after a paragraph where there is one in its last third, else after a sentence (or
-    table row or list item), else after a line, a word or, in the end, a visible character. It begins with the last
-    whole sentences of the one before, as many as `overlap` tokens hold, or with its last words where a sentence is
-    longer. Blanks at both ends are left out; every other character is in some chunk. The result depends on the text
-    alone, not on the pieces in which it was fed. Time grows with the length of the text; memory does not.
+    By the strategy `recursive`, a chunk ends before a heading or after a paragraph where there is one in its last
+    third, else after a sentence (or table row or list item), else after a line, a word or, in the end, a visible
+    character. It begins with the last whole sentences of the one before, as many as `overlap` tokens hold, or with its
+    last words where a sentence is longer. By the others, every section, paragraph, sentence or row is a chunk without
+    overlap; one that is too long is cut as `recursive` would.
+
+    Blanks at both ends are left out; every other character is in some chunk. The result depends on the text alone, not
+    on the pieces in which it was fed. Time grows with the length of the text; memory does not.
 
     Args:
         settings: the section `processing.text.chunking`.
@@ -50,7 +65,9 @@ class Chunker:
     """
 
     def __init__(self, settings: ChunkingConfig, *, markdown: bool = False) -> None:
-        self._tokenizer = tokens.known(settings.tokenizer)
+        self._counter = counter(settings.tokenizer)
+        self._unit = None if settings.strategy == "recursive" else settings.strategy
+        self._kept_whole = _KEPT_WHOLE[settings.splitter]
         self._max = settings.max_tokens
         self._overlap = settings.overlap if settings.overlap < self._max else self._max // 2
         self._markdown = markdown
@@ -62,9 +79,8 @@ class Chunker:
         self._base = 0
         self._start = 0  # where the next chunk starts, with its overlap
         self._new = 0  # up to where the text is in chunks
-        self._fence: Fence | None = None  # the one that is open at `_new`
-        self._seen: tuple[int, list[tuple[int, int]]] = (0, [])  # from where on which ends are known
-        self._reach = 5 * self._max + LOOKAHEAD  # how many characters surely hold a chunk, to begin with
+        self._fences = Fences()
+        self._unit_ended = False  # whether a unit ends at `_new`
 
     def feed(self, text: str) -> Iterator[Piece]:
         """The chunks that are certain once `text` follows what was fed before."""
@@ -95,15 +111,16 @@ class Chunker:
         self._base += done
         self._start -= done
         self._new -= done
-        if self._fence:
-            self._fence = Fence(self._fence.start - done, self._fence.mark)
+        if self._markdown:
+            fence = self._fences.at(self._new + done)
+            self._fences = Fences(self._text, self._new, fence and Fence(fence.start - done, fence.mark))
         self._waiting.clear()
         self._waiting_chars = 0
+        self._counter.grow(self._text, done, complete=self._complete)
 
     def _next(self) -> tuple[int, Piece | None] | None:
         """Where the next chunk ends, and it unless it is blank; `None` while that depends on text yet to come."""
-        limit, begun = self._max, (self._start, self._reach)
-        self._seen = (len(self._text), [])
+        limit, start = self._max, self._start
         while (cut := self._furthest(limit)) is not None:
             end = self._end(cut, limit)
             if end is None:
@@ -114,29 +131,24 @@ class Chunker:
             # What is cut and stripped may need a token or two more than it did in its context.
             limit -= piece.tokens - self._max
         # Begun anew when there is more, so that the outcome does not depend on when it came.
-        self._start, self._reach = begun
+        self._start = start
         return None
 
     def _furthest(self, limit: int) -> int | None:
         """How far from the start `limit` tokens go; `None` while that depends on text yet to come."""
-        while True:
-            ahead = self._new + LOOKAHEAD + self._reach * (2 if self._markdown else 1)
-            if ahead > len(self._text) and not self._complete:
-                return None
-            window = self._text[self._start : self._start + self._reach]
-            kept, total = tokens.truncate(window, max(limit, 0), self._tokenizer)
-            if total > limit:
-                self._reach = len(kept) * 17 // 16 + LOOKAHEAD
-                break
-            if self._start + self._reach >= len(self._text):
-                return len(self._text)
-            self._reach *= 2
-        if self._start + len(kept) > self._new:
-            return self._start + len(kept)
+        cut = self._counter.furthest(self._start, max(limit, 0))
+        if cut is None or (not self._complete and cut + self._reach(cut) + LOOKAHEAD > len(self._text)):
+            return None
+        if cut > self._new:
+            return cut
         if self._start == self._new:
             return self._new + 1
         self._start = self._new
         return self._furthest(limit)
+
+    def _reach(self, cut: int) -> int:
+        """About how many characters the chunk after the one up to `cut` will have, and some more."""
+        return (cut - self._start) * 17 // 16 + LOOKAHEAD
 
     def _end(self, cut: int, limit: int) -> int | None:
         """The best place to end the chunk that can go up to `cut`; `None` while that depends on text yet to come."""
@@ -153,25 +165,34 @@ class Chunker:
         return self._any_end(cut) if end is None else end
 
     def _good_end(self, cut: int) -> int | None:
-        """The best place up to `cut` that cuts no sentence, row, item or fenced code."""
-        if cut == len(self._text):
-            return cut
-        if self._markdown and (fence := fence_at(self._text, self._new, cut, self._fence)):
+        """The end of the unit, or the best place up to `cut` that cuts no sentence, row, item or fenced code."""
+        if self._unit:
+            found = unit_end(self._unit, self._text, self._new, cut, fences=self._fences, markdown=self._markdown)
+            self._unit_ended = found is not None
+            if found:
+                return found
+        return cut if cut == len(self._text) else self._best_end(cut)
+
+    def _best_end(self, cut: int) -> int | None:
+        if not self._kept_whole:
+            return None
+        if fence := self._fences.at(cut):
             return self._end_at_fence(fence, cut)
         tail = max(self._new, cut - int((cut - self._start) * _TAIL))
-        places = ends(self._text, tail, cut, markdown=self._markdown)
-        self._seen = (tail, places)
-        best = max(places, default=(UNDER_HEADING, 0))
-        if best[0] > UNDER_HEADING:
-            return best[1]
-        for quality, at in reversed(ends(self._text, self._new, tail, markdown=self._markdown)):
-            if quality > UNDER_HEADING:
-                return at
+        best = best_end(self._text, tail, cut, markdown=self._markdown)
+        for least in self._kept_whole:
+            if best[0] >= least:
+                return best[1]
+            before = [
+                at for quality, at in ends(self._text, self._new, tail, markdown=self._markdown) if quality >= least
+            ]
+            if before:
+                return before[-1]
         return best[1] or None
 
     def _end_at_fence(self, fence: Fence, cut: int) -> int | None:
         """Before the code where all of it may fit into the next chunk, else after one of its lines."""
-        fits = fence_end(self._text, fence, self._text.find("\n", fence.start) + 1, fence.start + self._reach)
+        fits = fence_end(self._text, fence, self._text.find("\n", fence.start) + 1, fence.start + self._reach(cut))
         if fence.start >= self._new and fits is not None:
             return fence.start if fence.start > self._new else None
         return self._text.rfind("\n", self._new, cut) + 1 or None
@@ -180,7 +201,7 @@ class Chunker:
         """A place up to `cut` after a line, a word or a visible character."""
         least = self._new + (cut - self._new) // 3
         line = self._text.rfind("\n", self._new, cut) + 1
-        if line > least:
+        if line > least and self._kept_whole:
             return line
         word = last_word_end(self._text, self._new, cut)
         return word if word > least else whole_characters(self._text, self._new, cut)
@@ -196,16 +217,11 @@ class Chunker:
         line = self._text.rfind("\n", max(0, self._start - 1), begin) + 1
         if begin - _INDENT <= line < begin and (line or self._base + self._start == 0):
             begin, text = line, self._text[line:end]
-        return Piece(self._base + begin, self._base + end, text, self._count(text))
-
-    def _count(self, text: str) -> int:
-        return tokens.count_one(text, self._tokenizer)
+        return Piece(self._base + begin, self._base + end, text, self._counter.count(begin, end))
 
     def _advance(self, end: int, piece: Piece | None) -> None:
-        if self._markdown:
-            self._fence = fence_at(self._text, self._new, end, self._fence)
         self._start = self._new = end
-        if self._overlap and piece:
+        if self._overlap and piece and not self._unit_ended:
             # As far back as an overlap goes at the density of this chunk, and half as far again.
             far = 3 * self._overlap * len(piece.text) // (2 * piece.tokens) + 1
             begin, end = piece.start - self._base, piece.end - self._base
@@ -213,18 +229,18 @@ class Chunker:
 
     def _overlap_start(self, least: int, end: int) -> int:
         """Where the sentences or else the words start that end at `end` and fit into the overlap."""
-        known, places = self._seen
-        if known > least:
-            places = ends(self._text, least, end)
-        starts = [at for _, at in places if least <= at < end]
-        found = bisect_left(starts, 1, key=lambda at: self._fits_overlap(at, end))
-        if found < len(starts):
-            return starts[found]
-        first = bisect_left(range(least, end), 1, key=lambda at: self._fits_overlap(at, end))
+        fits = end
+        if (near := self._counter.earliest(end, self._overlap)) and near[1] > least:
+            least, fits = max(least, near[0]), near[1]
+        if self._kept_whole:
+            for _, at in ends(self._text, least, end):
+                if least <= at < end and (at >= fits or self._fits_overlap(at, end)):
+                    return at
+        first = bisect_left(range(least, fits), 1, key=lambda at: self._fits_overlap(at, end))
         return self._part_start(least + first, end)
 
     def _fits_overlap(self, at: int, end: int) -> bool:
-        return self._count(self._text[at:end]) <= self._overlap
+        return self._counter.count(at, end) <= self._overlap
 
     def _part_start(self, start: int, end: int) -> int:
         """The first line in `text[start:end]`, else the first word, else the first visible character."""

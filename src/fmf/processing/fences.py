@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-_LINE = re.compile(r"^[ \t>]*(?P<mark>`{3,}|~{3,})(?P<rest>[^\n]*)", re.MULTILINE)
+_LINE = re.compile(r"\n[ \t>]*+(?P<mark>`{3,}|~{3,})(?P<rest>[^\n]*)")
+MARKS = ("```", "~~~")
+"""A line with a fence holds one of these."""
+_FIRST_LINE = re.compile(_LINE.pattern.removeprefix(r"\n"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +24,39 @@ class Fence:
     """Its backticks or tildes."""
 
 
-def fence_at(text: str, start: int, end: int, fence: Fence | None) -> Fence | None:
-    """The fence that is open at `end`, when `fence` is the one that is open at `start`."""
-    for line, opened in _changes(text, start, end, fence):
-        fence = Fence(line.start(), line["mark"]) if opened else None
-    return fence
+class _Change(NamedTuple):
+    """A line that opens a fence or closes the one that is open."""
+
+    start: int
+    end: int
+    mark: str
+    opened: bool
+
+
+class Fences:
+    """Where in a text fenced code is open; the text is looked through once.
+
+    Args:
+        text: the text.
+        start: nothing is asked about places before it.
+        fence: the one that is open there.
+    """
+
+    def __init__(self, text: str = "", start: int = 0, fence: Fence | None = None) -> None:
+        lines = list(_changes(text, start, len(text), fence))
+        self._starts = [line.start for line in lines]
+        self._open = [fence, *(Fence(line.start, line.mark) if line.opened else None for line in lines)]
+
+    def at(self, place: int) -> Fence | None:
+        """The fence that is open at `place`."""
+        return self._open[bisect_left(self._starts, place)]
 
 
 def fence_end(text: str, fence: Fence, start: int, end: int) -> int | None:
     """Where the line that closes `fence` ends, when that is in `text[start:end]`; `start` is behind its first line."""
-    for line, opened in _changes(text, start, end, fence):
-        if not opened:
-            return line.end()
+    for line in _changes(text, start, end, fence):
+        if not line.opened:
+            return line.end
     return None
 
 
@@ -41,30 +68,47 @@ def code_spans(text: str, fence: Fence | None) -> tuple[list[tuple[int, int]], F
         fence: the one that is open at the start.
     """
     spans, start = [], 0
-    for line, opened in _changes(text, 0, len(text), fence):
-        if opened:
-            start, fence = line.start(), Fence(line.start(), line["mark"])
+    for line in _changes(text, 0, len(text), fence):
+        if line.opened:
+            start, fence = line.start, Fence(line.start, line.mark)
         else:
-            spans.append((start, line.end()))
+            spans.append((start, line.end))
             fence = None
     if fence:
         spans.append((start, len(text)))
     return spans, fence
 
 
-def _changes(text: str, start: int, end: int, fence: Fence | None) -> list[tuple[re.Match[str], bool]]:
+def _changes(text: str, start: int, end: int, fence: Fence | None) -> Iterator[_Change]:
     """The lines of `text[start:end]` that open a fence or close the one that is open."""
-    if text.find("```", start, end) < 0 and text.find("~~~", start, end) < 0:
-        return []
+    first = min((at for mark in MARKS if (at := text.find(mark, start, end)) >= 0), default=-1)
+    if first < 0:
+        return
     mark = fence.mark if fence else ""
-    changes = []
-    for line in _LINE.finditer(text, start, end):
+    for line in _lines(text, start, first, end):
         if not mark:
             if line["mark"][0] == "`" and "`" in line["rest"]:
                 continue
             mark = line["mark"]
-            changes.append((line, True))
+            yield _Change(line.start("mark") - _before(line), line.end(), mark, opened=True)
         elif line["mark"].startswith(mark) and not line["rest"].strip():
             mark = ""
-            changes.append((line, False))
-    return changes
+            yield _Change(line.start("mark") - _before(line), line.end(), line["mark"], opened=False)
+
+
+def _lines(text: str, start: int, first: int, end: int) -> Iterator[re.Match[str]]:
+    """The lines of `text[start:end]` with the mark of a fence; the first mark is at `first`."""
+    if not start and (line := _FIRST_LINE.match(text, 0, end)):
+        yield line
+    newline = text.rfind("\n", max(0, start - 1), first)
+    if newline >= 0:
+        yield from _LINE.finditer(text, newline, end)
+        return
+    newline = text.find("\n", first, end)
+    if newline >= 0:
+        yield from _LINE.finditer(text, newline, end)
+
+
+def _before(line: re.Match[str]) -> int:
+    """How many characters of the line stand before its mark."""
+    return line.start("mark") - line.start() - line[0].startswith("\n")

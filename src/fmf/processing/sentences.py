@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterator
+
+from fmf.processing.marks import MARK
 
 UNDER_HEADING, SENTENCE, PARAGRAPH, SECTION = range(4)
 """How good a place to cut is: right behind a heading; after a sentence or row; after a paragraph; before a heading."""
@@ -35,7 +37,9 @@ _SHORT = (
     "Hr",
     "Fr",
 )
-_NOT_SHORT = "".join(rf"(?<!\b{word}\.)" for word in _SHORT)
+# Neither \b nor \w, which know more letters in newer versions of Python.
+_LETTER = "0-9A-Za-z_\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0370-\u1fff\u2c00-\ud7ff"
+_NOT_SHORT = "".join(rf"(?<!(?<![{_LETTER}]){word}\.)" for word in _SHORT)
 _NEWLINES = r"(?:[^\S\n]*+\n)"
 _ENDS = re.compile(
     # A first character class of its own lets the search skip all others quickly; what it found is looked at afterwards.
@@ -47,6 +51,7 @@ _ENDS = re.compile(
     # scripts that put no blank between sentences
     rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
 )
+_HEADING = re.compile(r"#{1,6}(?:\s|\Z)")
 CONTEXT = 4_200
 """Characters before a place that may decide how good it is."""
 _LONGEST_LINE = 4_000
@@ -60,29 +65,49 @@ _BREAKS = (" ", "\n", "\t", "\u3000", "\u200b")
 _CLAUSES = ("\uff0c", "\u3001", "\uff1b", "\uff1a")
 
 
-def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> list[tuple[int, int]]:
+def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterator[tuple[int, int]]:
     """The ends of sentences, paragraphs, items and rows behind `start`, up to `stop`: how good each is, and where.
 
     Only white space may stand between `stop` and a place behind it.
     """
-    rows = text.find("|", max(0, start - _LONGEST_LINE), stop) >= 0
-    headings = markdown and text.find("#", max(0, start - _LONGEST_LINE), stop + LOOKAHEAD) >= 0
-    places = []
     for found in _ENDS.finditer(text, start, stop + LOOKAHEAD):
         first, at = found.span()
         if at > stop and not text[stop:at].isspace():
             break
-        line = _line_start(text, first) if rows or headings else None
-        if line is not None and rows and text[first] != "\n" and text.startswith("|", line):
+        if markdown and text.startswith("#", at) and is_heading(text, at):
+            yield SECTION, at
             continue
-        if headings and text.startswith("#", at):
-            places.append((SECTION, at))
-        elif line is not None and headings and text.startswith("#", line):
-            places.append((UNDER_HEADING, at))
+        line = line_start(text, first)
+        if line is not None and text[first] != "\n" and text.startswith("|", line):
+            continue
+        if markdown and line is not None and is_heading(text, line):
+            yield UNDER_HEADING, at
         else:
             paragraph = text[at - 1] == "\n" and text.find("\n", first, at - 1) >= 0
-            places.append((PARAGRAPH if paragraph else SENTENCE, at))
-    return places
+            yield (PARAGRAPH if paragraph else SENTENCE), at
+
+
+def best_end(text: str, start: int, stop: int, *, markdown: bool = False) -> tuple[int, int]:
+    """The best of `ends`, and the last of several; `(UNDER_HEADING, 0)` if there is none."""
+    reach, most = stop, min(len(text), stop + LOOKAHEAD)
+    while reach < most and text[reach].isspace():
+        reach += 1
+    if markdown:
+        at = text.rfind("\n#", start, reach + 1) + 1
+        if at and is_heading(text, at):
+            return SECTION, at
+    at = text.rfind("\n\n", start, reach)
+    while at >= 0 and markdown and is_heading(text, text.rfind("\n", 0, at) + 1):
+        at = text.rfind("\n\n", start, at)
+    # What looks like a blank line is left to the search that knows them all.
+    if at >= 0 and text.find(" \n", at, reach) < 0:
+        return PARAGRAPH, at + 2
+    return max(ends(text, start, stop, markdown=markdown), default=(UNDER_HEADING, 0))
+
+
+def is_heading(text: str, at: int) -> bool:
+    """Whether a heading of Markdown starts there, at the start of a line."""
+    return text.startswith("#", at) and _HEADING.match(text, at) is not None
 
 
 def last_word_end(text: str, start: int, end: int) -> int:
@@ -102,7 +127,7 @@ def whole_characters(text: str, start: int, end: int) -> int:
     return end
 
 
-def _line_start(text: str, at: int) -> int | None:
+def line_start(text: str, at: int) -> int | None:
     """Where the line of `at` starts, unless that is far back."""
     newline = text.rfind("\n", max(0, at - _LONGEST_LINE), at)
     return None if newline < 0 and at > _LONGEST_LINE else newline + 1
@@ -114,7 +139,7 @@ def _inside_cluster(text: str, at: int, start: int) -> bool:
     after, before = text[at], text[at - 1]
     if after < "\u0300":
         return before == "\r" and after == "\n"
-    if before == _JOINER or _JOINED_ON.match(after) or unicodedata.category(after).startswith("M"):
+    if before == _JOINER or _JOINED_ON.match(after) or MARK.match(after):
         return True
     if not (_FLAG_LETTER.match(after) and _FLAG_LETTER.match(before)):
         return False

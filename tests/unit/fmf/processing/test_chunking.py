@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fmf.config.models import ChunkingConfig
-from fmf.errors import ConfigError
+from fmf.errors import ConfigError, ProcessingError
 from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.tokens import count
 
@@ -22,15 +22,17 @@ CJK = "東京は日本の首都である。人口は多い、交通も便利だ�
 EMOJI = "👩‍👩‍👧‍👦🇩🇪🇫🇷👍🏽é🧠"
 
 
-def chunks(text: str, max_tokens: int = 40, overlap: int = 0, *, markdown: bool = False, cuts: int = 0) -> list[Piece]:
-    chunker = Chunker(ChunkingConfig(max_tokens=max_tokens, overlap=overlap), markdown=markdown)
+def chunks(
+    text: str, max_tokens: int = 40, overlap: int = 0, *, markdown: bool = False, cuts: int = 0, **settings: str
+) -> list[Piece]:
+    chunker = Chunker(ChunkingConfig(max_tokens=max_tokens, overlap=overlap, **settings), markdown=markdown)
     step = cuts or max(1, len(text))
     found = [piece for at in range(0, len(text), step) for piece in chunker.feed(text[at : at + step])]
     return found + list(chunker.finish())
 
 
-def check(text: str, pieces: list[Piece], max_tokens: int) -> None:
-    assert [piece.tokens for piece in pieces] == count([piece.text for piece in pieces], "o200k_base")
+def check(text: str, pieces: list[Piece], max_tokens: int, tokenizer: str = "o200k_base") -> None:
+    assert [piece.tokens for piece in pieces] == count([piece.text for piece in pieces], tokenizer)
     reached = 0
     for before, piece in zip([None, *pieces], pieces, strict=False):
         assert piece.text == text[piece.start : piece.end]
@@ -50,24 +52,37 @@ TEXTS = st.one_of(
 )
 
 
-@settings(deadline=None)
-@given(TEXTS, st.integers(4, 60), st.integers(0, 59), st.booleans())
-@example(EMOJI * 3, 4, 3, False)
-@example("\n" * 300 + "a", 4, 3, True)
-def test_any_text_is_covered_by_exact_chunks_within_the_limit(text, max_tokens, overlap, markdown):
-    check(text, chunks(text, max_tokens, min(overlap, max_tokens - 1), markdown=markdown), max_tokens)
+WAYS = st.fixed_dictionaries(
+    {
+        "strategy": st.sampled_from(["recursive", "by_heading", "by_paragraph", "by_sentence", "by_row"]),
+        "splitter": st.sampled_from(["by_paragraph", "by_sentence", "by_word"]),
+        "tokenizer": st.sampled_from(["o200k_base", "cl100k_base", "o200k_harmony", "characters"]),
+        "markdown": st.booleans(),
+    }
+)
+USUAL = {"strategy": "recursive", "splitter": "by_sentence", "tokenizer": "o200k_base"}
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, st.integers(4, 60), st.integers(0, 59), WAYS)
+@example(EMOJI * 3, 4, 3, {**USUAL, "markdown": False})
+@example("\n" * 300 + "a", 4, 3, {**USUAL, "markdown": True})
+def test_any_text_is_covered_by_exact_chunks_within_the_limit(text, max_tokens, overlap, ways):
+    check(text, chunks(text, max_tokens, min(overlap, max_tokens - 1), **ways), max_tokens, ways["tokenizer"])
 
 
 @settings(deadline=None)
-@given(TEXTS, st.integers(4, 40), st.integers(0, 39), st.booleans(), st.integers(1, 50), st.integers(1, 300))
-def test_the_pieces_in_which_a_text_is_fed_change_nothing(text, max_tokens, overlap, markdown, cuts, block):
+@given(TEXTS, st.integers(4, 40), st.integers(0, 39), WAYS, st.integers(1, 50), st.integers(1, 300))
+def test_the_pieces_in_which_a_text_is_fed_change_nothing(text, max_tokens, overlap, ways, cuts, block):
     overlap = min(overlap, max_tokens - 1)
     long_text = text * 8
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fmf.processing.chunking._BLOCK", block)
-        patch.setattr("fmf.processing.chunking.CONTEXT", 4_200)
-        fed = chunks(long_text, max_tokens, overlap, markdown=markdown, cuts=cuts)
-    assert fed == chunks(long_text, max_tokens, overlap, markdown=markdown)
+        patch.setattr("fmf.processing.counted._GRAIN", 20)
+        patch.setattr("fmf.processing.counted._MOST", 60)
+        fed = chunks(long_text, max_tokens, overlap, cuts=cuts, **ways)
+        whole = chunks(long_text, max_tokens, overlap, **ways)
+    assert fed == whole
 
 
 @pytest.mark.parametrize(
@@ -100,6 +115,131 @@ def test_chunks_end_at_sentences():
     pieces = chunks(ENGLISH * 10, 60, 0)
     assert all(piece.text.endswith((".", "!", "?")) for piece in pieces)
     assert not any(piece.text.endswith(("Mr.", "i.e.")) for piece in pieces)
+
+
+PARTS = """Before any heading.
+
+# First
+
+One sentence. And another!
+
+A second paragraph, of
+two lines.
+
+## Below
+
+| a | b |
+| --- | --- |
+| 1. One | 2 |
+| 3 | 4 |
+
+- item
+- more
+
+```py
+# no heading. No end
+
+| no | row |
+```
+
+# Empty
+## Last
+The end.
+"""
+
+
+def parts(strategy: str, text: str = PARTS, *, markdown: bool = True, max_tokens: int = 200) -> list[str]:
+    pieces = chunks(text, max_tokens, 8, markdown=markdown, strategy=strategy)
+    check(text, pieces, max_tokens)
+    return [piece.text for piece in pieces]
+
+
+def test_by_heading_every_section_is_a_chunk_that_begins_with_its_heading():
+    first, *others = parts("by_heading")
+    assert first == "Before any heading."
+    assert [text.split("\n")[0] for text in others] == ["# First", "## Below", "# Empty", "## Last"]
+    assert others[1].endswith("```")
+    assert len(parts("by_heading", markdown=False)) == 1
+
+
+def test_by_paragraph_a_heading_belongs_to_the_paragraph_below_it():
+    assert parts("by_paragraph") == [
+        "Before any heading.",
+        "# First\n\nOne sentence. And another!",
+        "A second paragraph, of\ntwo lines.",
+        "## Below\n\n| a | b |\n| --- | --- |\n| 1. One | 2 |\n| 3 | 4 |",
+        "- item\n- more",
+        "```py\n# no heading. No end\n\n| no | row |\n```",
+        "# Empty\n## Last\nThe end.",
+    ]
+
+
+def test_by_sentence_every_sentence_item_and_row_is_a_chunk():
+    assert parts("by_sentence")[:4] == [
+        "Before any heading.",
+        "# First\n\nOne sentence.",
+        "And another!",
+        "A second paragraph, of\ntwo lines.",
+    ]
+    assert parts("by_sentence")[-4:] == [
+        "- item",
+        "- more",
+        "```py\n# no heading. No end\n\n| no | row |\n```",
+        "# Empty\n## Last\nThe end.",
+    ]
+
+
+def test_by_row_the_header_of_a_table_belongs_to_its_first_row():
+    _, first, second, after = parts("by_row")
+    assert first == "| a | b |\n| --- | --- |\n| 1. One | 2 |"
+    assert second == "| 3 | 4 |"
+    assert after.startswith("- item")
+    assert after.endswith("The end.")
+
+
+def test_by_row_every_line_of_plain_text_is_a_row():
+    assert parts("by_row", "a\t1. One\n\n  b\t2\nc\t3", markdown=False) == ["a\t1. One", "  b\t2", "c\t3"]
+    assert parts("by_row", "a\r\nb\r\n", markdown=False) == ["a", "b"]
+
+
+@pytest.mark.parametrize("strategy", ["by_heading", "by_paragraph", "by_sentence", "by_row"])
+def test_only_a_part_that_is_too_long_is_cut_and_overlaps_with_itself(strategy):
+    long_part = "x " + " ".join(f"word{number}" for number in range(60))
+    text = f"# A\n\nShort.\n\n# B\n\n{long_part}.\n\n# C\n\nShort.\n"
+    if strategy == "by_row":
+        text = f"| a. |\n| {long_part} |\n| c. |\n"
+    pieces = chunks(text, 30, 8, markdown=True, strategy=strategy)
+    check(text, pieces, 30)
+    assert len(pieces) > 5
+    assert pieces[0].end <= pieces[1].start
+    assert pieces[-2].end <= pieces[-1].start
+    assert all(after.start < before.end for before, after in itertools.pairwise(pieces[1:-2]))
+
+
+def test_by_paragraph_as_splitter_ends_chunks_between_paragraphs():
+    paragraph = "A sentence of seven words stands here. " * 3
+    text = "\n\n".join([paragraph.strip()] * 12)
+    assert {piece.text for piece in chunks(text, 45, 0, splitter="by_paragraph")} == {paragraph.strip()}
+    long_paragraph = "A sentence of seven words stands here. " * 40
+    assert all(piece.text.endswith(".") for piece in chunks(long_paragraph, 45, 0, splitter="by_paragraph"))
+
+
+def test_by_word_as_splitter_fills_chunks_to_the_last_word_that_fits():
+    pieces = chunks(ENGLISH * 20, 60, 10, splitter="by_word")
+    assert min(piece.tokens for piece in pieces[:-1]) >= 57
+    assert not any(piece.text.startswith(".") for piece in pieces)
+
+
+def test_chunks_are_as_full_as_they_were():
+    text = "".join(f"{ENGLISH * (number % 5 + 1)}\n\n" for number in range(60))
+    pieces = chunks(text, 120, 20, markdown=True)
+    assert sum(piece.tokens for piece in pieces) / len(pieces) > 85
+    assert all(piece.text.endswith((".", "!", "?")) for piece in pieces)
+
+
+def test_half_of_a_surrogate_pair_is_refused():
+    with pytest.raises(ProcessingError, match="half of a surrogate pair"):
+        chunks("a \ud83d b")
 
 
 def test_the_overlap_is_whole_sentences_within_its_limit():

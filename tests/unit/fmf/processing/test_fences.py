@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmf.processing.fences import Fence, code_spans, fence_at, fence_end
+from fmf.processing.fences import Fence, Fences, code_spans, fence_end
 
 TEXT = "a\n```py\nx\n```\nb\n~~~\n```\n~~~~\nc\n````\n```\n"
 
@@ -15,7 +15,11 @@ def test_spans():
 
 
 def test_the_fence_that_is_open_somewhere():
-    assert fence_at(TEXT, 0, 10, None) == Fence(2, "```")
-    assert fence_at(TEXT, 0, 15, None) is None
+    fences = Fences(TEXT)
+    assert fences.at(2) is None
+    assert fences.at(10) == Fence(2, "```")
+    assert fences.at(15) is None
+    assert Fences(TEXT, 10, Fence(2, "```")).at(10) == Fence(2, "```")
+    assert Fences(TEXT, 10, Fence(2, "```")).at(15) is None
     assert fence_end(TEXT, Fence(2, "```"), 8, len(TEXT)) == TEXT.index("```\nb") + 3
     assert fence_end(TEXT, Fence(2, "```"), 8, 9) is None

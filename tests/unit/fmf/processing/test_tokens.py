@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fmf.errors import ConfigError
-from fmf.processing.tokens import TOKENIZERS, count, count_one, known, truncate
+from fmf.processing.tokens import EXACT, TOKENIZERS, count, count_one, known, truncate
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+@pytest.mark.parametrize("tokenizer", EXACT)
 def test_counts_agree(tokenizer):
     texts = ["", "hello world", "<|endoftext|>", "日本語 テスト", "🧠" * 5]
     counts = count(texts, tokenizer)
@@ -16,6 +16,12 @@ def test_counts_agree(tokenizer):
     assert counts[2] > 1
     assert [count_one(text, tokenizer) for text in texts] == counts
     assert truncate("hello world", 1, tokenizer) == ("hello", 2)
+
+
+def test_characters_are_an_estimate_of_four_a_token():
+    texts = ["", "a", "abcd", "abcde"]
+    assert count(texts, "characters") == [count_one(text, "characters") for text in texts] == [0, 1, 1, 2]
+    assert truncate("hello world", 2, "characters") == ("hello wo", 3)
 
 
 def test_an_unknown_tokenizer_lists_the_known():
