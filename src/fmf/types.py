@@ -63,6 +63,15 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkLines:
+    """Some chunks of a document as they are written to `chunks.jsonl`."""
+
+    lines: bytes
+    """Whole lines."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a document: `text == document_text[start:end]`."""
 

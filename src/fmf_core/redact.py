@@ -63,6 +63,7 @@ class _Known:
     def __init__(self) -> None:
         self.forms: tuple[str, ...] = ()
         self.fingerprints = Fingerprints()
+        self.printed: tuple[tuple[str, ...], Fingerprints] = ((), Fingerprints())
         self._lock = Lock()
 
     @property
@@ -187,10 +188,13 @@ def blank_known(text: str) -> str:
 
 def fingerprints() -> Fingerprints:
     """What a process that reads other people's files needs to blank the secrets that are registered here."""
-    key = secrets.token_bytes(32)
-    return Fingerprints(
-        key, tuple(Fingerprint(form[: min(4, len(form) // 3)], len(form), _digest(form, key)) for form in _known.forms)
-    )
+    forms, made = _known.printed
+    if forms is not _known.forms:
+        forms, key = _known.forms, secrets.token_bytes(32)
+        of = (Fingerprint(form[: min(4, len(form) // 3)], len(form), _digest(form, key)) for form in forms)
+        made = Fingerprints(key, tuple(of)) if forms else Fingerprints()
+        _known.printed = (forms, made)
+    return made
 
 
 def blank_by_fingerprints(of_others: Fingerprints) -> None:

@@ -113,6 +113,10 @@ class Registry(Generic[T]):
             self._added.clear()
             self._metadata.clear()
 
+    def registered(self) -> set[str]:
+        """The names that were added in this process; no other process knows what they stand for."""
+        return set(self._added)
+
     def names(self) -> list[str]:
         """Every name that `get` knows, sorted, without importing anything."""
         with self._lock():

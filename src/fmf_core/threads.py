@@ -1,13 +1,26 @@
-"""A pool of daemon threads for blocking calls: a hanging one never delays the end of the process."""
+"""Daemon threads for blocking calls: a hanging one never delays the end of the process."""
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 IDLE_S = 30.0
 """How long a thread without work is kept, in seconds."""
+
+
+def available_cpus() -> int:
+    """The processors that this process may use: its affinity, and its share where a container limits it."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        return max(1, min(cpus, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cpus
 
 
 class _Seat:

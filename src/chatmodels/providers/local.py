@@ -22,7 +22,6 @@ from chatmodels.providers.local_engine import (
     EngineBusyError,
     EngineKey,
     EngineLoadError,
-    available_cpus,
     engine_for,
     release,
 )
@@ -32,6 +31,7 @@ from chatmodels.providers.time_limits import check_seconds
 from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, HealthStatus, ModelInfo
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.portal import in_thread
+from fmf_core.threads import available_cpus
 
 
 class LocalChatModel(ChatModel):

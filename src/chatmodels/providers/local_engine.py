@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
-import math
 import os
 import secrets
 import signal
@@ -277,16 +276,6 @@ def release(user: object) -> None:
             engine.users.discard(user)
             if not engine.users:
                 del engines.loaded[key]
-
-
-def available_cpus() -> int:
-    """The processors that this process may use: its affinity, and its share where a container limits it."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        return max(1, min(cpus, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cpus
 
 
 def _load(key: EngineKey) -> Any:

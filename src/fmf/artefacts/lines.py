@@ -71,13 +71,13 @@ class LineWriter:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add one record."""
-        self.write_line(encode_line(row))
+        self.write_block(encode_line(row))
 
-    def write_line(self, line: bytes) -> None:
-        """Add one encoded line."""
-        self._pending.append(line)
-        self._pending_bytes += len(line)
-        self.lines += 1
+    def write_block(self, lines: bytes) -> None:
+        """Add encoded lines, each with its line end."""
+        self._pending.append(lines)
+        self._pending_bytes += len(lines)
+        self.lines += lines.count(b"\n")
         if self._pending_bytes >= _BUFFER_BYTES:
             self.flush()
 

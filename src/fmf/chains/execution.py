@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,9 @@ from fmf.chains.ending import Ending, RunReport
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.groups import GroupIntake, GroupWishes
-from fmf.chains.intake import CHUNKS, DOCS, Feed, Intake, Wishes
+from fmf.chains.intake import CHUNKS, DOCS, Feed, Intake, Source
 from fmf.chains.items import run_names
+from fmf.chains.readahead import Wishes
 from fmf.chains.records import RunFacts, Subject
 from fmf.chains.references import IMAGES, Level
 from fmf.chains.run_yaml import record_of
@@ -25,7 +25,6 @@ from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import StepCount, Tally
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
-from fmf.types import ResourceRef
 from fmf_core.portal import in_thread
 
 if TYPE_CHECKING:
@@ -68,12 +67,12 @@ class Execution:
         self._ending = Ending(folder, tally, stop, partial(record_of, prepared), item_steps)
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
 
-    async def run(self, refs: Iterator[ResourceRef]) -> RunReport:
-        """Run over `refs` to the end, or until the stop."""
+    async def run(self, source: Source) -> RunReport:
+        """Run over `source` to the end, or until the stop."""
         self._grace.watch()
         error: Exception | None = None
         try:
-            await self._run(refs)
+            await self._run(source)
         except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report
             error = failure
         except BaseException:
@@ -82,8 +81,8 @@ class Execution:
             raise
         return await in_thread(self._ending.after, error)
 
-    async def _run(self, refs: Iterator[ResourceRef]) -> None:
-        walk = self._make_walk(refs)
+    async def _run(self, source: Source) -> None:
+        walk = self._make_walk(source)
         self._ending.stage = "infer"
         await walk.run()
         if not self._stop.requested:
@@ -104,10 +103,10 @@ class Execution:
         )
         return Asker(self._plan, engine, facts)
 
-    def _make_walk(self, refs: Iterator[ResourceRef]) -> Walk:
+    def _make_walk(self, source: Source) -> Walk:
         prepared = self._prepared
         crew = Crew(
-            intake=self._make_feed(refs),
+            intake=self._make_feed(source),
             asker=self._asker,
             scribe=self._scribe,
             window=self._window,
@@ -123,7 +122,7 @@ class Execution:
             continue_on_error=prepared.continue_on_error,
         )
 
-    def _make_feed(self, refs: Iterator[ResourceRef]) -> Feed:
+    def _make_feed(self, source: Source) -> Feed:
         prepared = self._prepared
         connector, processing = prepared.connector, prepared.loaded.value.processing
         all_first = not prepared.continue_on_error
@@ -131,11 +130,9 @@ class Execution:
             from fmf.processing.pictures import PictureReader
 
             groups = GroupWishes(prepared.chain.spec.inputs.group_size, prepared.limit, all_first)
-            return GroupIntake(PictureReader(connector, processing), refs, self._folder, groups, self._stop)
-        from fmf.processing.reader import Reader
-
+            return GroupIntake(PictureReader(connector, processing), source.refs, self._folder, groups, self._stop)
         wishes = Wishes(self._plan.mode == "documents", self._plan.wants_text, prepared.limit, all_first)
-        return Intake(Reader(connector, processing), refs, self._folder, wishes, self._stop)
+        return Intake(source, self._folder, wishes, self._stop)
 
     async def _ask_once(self, content: str) -> None:
         """The steps over everything; they are skipped when there is no answer to go on."""

@@ -12,6 +12,7 @@ from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import read_lines
 from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
 from fmf.chains.items import Askable, Item
+from fmf.chains.readahead import DocumentReader, Readahead, Wishes
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.errors import ProcessingError
@@ -19,18 +20,6 @@ from fmf.types import Chunk, Document, ResourceRef
 from fmf_core.errors import Code
 
 DOCS, CHUNKS = "docs.jsonl", "chunks.jsonl"
-
-
-class DocumentReader(Protocol):
-    """What the intake needs of `fmf.processing.reader.Reader`; both methods block and raise for no bad file."""
-
-    def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
-        """The open document, its chunks, then the document in its final state."""
-        ...
-
-    def read_whole(self, ref: ResourceRef) -> Document:
-        """The document in its final state, with its text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +59,15 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """How a run wants its input.
+class Source:
+    """What a run reads, and how."""
 
-    A document is read to its end before its first item is handed out, so nothing is paid for a document that turns out
-    to be broken.
-    """
-
-    whole: bool = False
-    """Whether an item is a whole document instead of a chunk."""
-    text: bool = False
-    """Whether steps mention the whole text of the document."""
-    limit: int | None = None
-    """How many items to hand out; reading stops with the last of them."""
-    all_first: bool = False
-    """Whether every document is read before the first item is handed out, so that a bad one stops the run unpaid."""
+    reader: DocumentReader
+    """Turns resources into documents and chunks."""
+    refs: Iterable[ResourceRef]
+    """What to read, in order."""
+    threads: int = 1
+    """How many at once."""
 
 
 class Intake:
@@ -93,21 +76,17 @@ class Intake:
     Everything here blocks: it belongs in a thread.
 
     Args:
-        reader: turns resources into documents and chunks.
-        refs: what to read, in order.
+        source: what to read, and how.
         folder: the run's folder.
         wishes: how the run wants its input.
         stop: when it is requested, no further document is begun.
     """
 
-    def __init__(
-        self, reader: DocumentReader, refs: Iterable[ResourceRef], folder: RunFolder, wishes: Wishes, stop: Stop
-    ) -> None:
-        self._reader = reader
-        self._refs = refs
+    def __init__(self, source: Source, folder: RunFolder, wishes: Wishes, stop: Stop) -> None:
+        self._source = source
         self._wishes = wishes
         self._stop = stop
-        self._folder = folder
+        self._readahead = Readahead(source.reader, folder.path, wishes, stop, threads=source.threads)
         self._docs = folder.lines(DOCS)
         self._chunks = folder.lines(CHUNKS)
 
@@ -134,21 +113,11 @@ class Intake:
         self._chunks.flush()
 
     def _read_all(self, *, items: bool) -> Iterator[Event]:
-        left = self._wishes.limit
-        for ref in self._refs:
-            if self._stop.requested or left == 0:
-                return
-            with ChunkSpool(self._folder.path) as spool:
-                document = self._reader.read_whole(ref) if self._wishes.whole else self._spooled(ref, spool, left)
-                if document is None:
-                    return
+        with closing(self._readahead.documents(self._source.refs)) as documents:
+            for document, spool in documents:
                 self._write(document, spool)
                 yield DocumentRead(document)
-                if document.status != "ok":
-                    continue
-                if left is not None:
-                    left -= 1 if self._wishes.whole else spool.count
-                if items:
+                if items and document.status == "ok":
                     yield from self._handed_out(document, [None] if self._wishes.whole else spool)
 
     def _write(self, document: Document, spool: ChunkSpool) -> None:
@@ -160,21 +129,6 @@ class Intake:
         for chunk in chunks:
             yield ItemRead(Item(document, chunk))
         yield DocumentClosed(document)
-
-    def _spooled(self, ref: ResourceRef, spool: ChunkSpool, left: int | None) -> Document | None:
-        """Read `ref` into `spool`; `None` when the run was stopped on the way."""
-        known: Document | None = None
-        with closing(_closable(self._reader.read(ref, want_text=self._wishes.text))) as pieces:
-            for piece in pieces:
-                if isinstance(piece, Document):
-                    known = piece
-                elif spool.count == left:
-                    return _cut(known, spool.count) if known else None
-                else:
-                    spool.add(piece)
-                if self._stop.requested:
-                    return None
-        return known
 
     def _from_files(self) -> Iterator[Event]:
         """What was read before, from the files.
@@ -195,7 +149,7 @@ class Intake:
     def _read_again(self, document: Document) -> Document:
         name = document.resource_id.rpartition("/")[2]
         ref = ResourceRef(document.resource_id, document.source_uri, name, size=document.bytes)
-        again = self._reader.read_whole(ref)
+        again = _read_whole(self._source.reader, ref)
         if again.status != document.status or again.doc_id != document.doc_id:
             raise changed_meanwhile(document) from again.error
         return replace(document, text=again.text)
@@ -222,10 +176,8 @@ def take(events: Iterator[Event], most: int, patience_s: float) -> list[Event]:
     return batch
 
 
-def _cut(document: Document, chunks: int) -> Document:
-    return replace(document, status="ok", chunks=chunks, reason=f"read as far as the limit asked: {chunks} chunks")
-
-
-def _closable(pieces: Iterator[Document | Chunk]) -> Generator[Document | Chunk, None, None]:
-    """`pieces` as a generator, which can be closed before its end."""
-    yield from pieces
+def _read_whole(reader: DocumentReader, ref: ResourceRef) -> Document:
+    *_, document = reader.lines(ref, want_text=True, chunked=False)
+    if not isinstance(document, Document):
+        raise TypeError(f"{reader!r} ended with {document!r}, which is no document")
+    return document

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmf.chains.ending import Ending, RunReport
-from fmf.chains.intake import Intake, Wishes
+from fmf.chains.intake import Intake
+from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, seen
 from fmf.chains.run_yaml import process_record_of, source_of
@@ -51,14 +52,13 @@ class ProcessRun:
             NothingMatchedError: the selection matches no resource; there are no artefacts then.
             ConnectorError: the source cannot be listed; there are no artefacts then.
         """
+        from fmf.chains.supply import supply
         from fmf.config.lookup import connector_named
         from fmf.connectors.base import build_connector
-        from fmf.processing.reader import Reader
 
         spec = connector_named(self.loaded.value, self.connector)
         connector = build_connector(spec, root=self.loaded.root, secrets=self.secrets)
-        reader = Reader(connector, self.loaded.value.processing)
-        refs = seen(connector, tuple(self.select))
+        source = supply(connector, self.loaded.value.processing, seen(connector, tuple(self.select)))
         folder = begin(self.loaded, None)
         ending = Ending(
             folder,
@@ -69,7 +69,7 @@ class ProcessRun:
         error: Exception | None = None
         try:
             folder.lines(ERRORS)
-            for document in Intake(reader, refs, folder, Wishes(), self.stop).documents():
+            for document in Intake(source, folder, Wishes(), self.stop).documents():
                 self._count(document, folder)
         except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report
             error = failure

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
 from fmf.chains.execution import Execution, RunReport
+from fmf.chains.intake import Source
 from fmf.chains.stop import Stop
+from fmf.chains.supply import supply, warm_up
 from fmf.chains.tally import Tally
 from fmf.errors import NothingMatchedError
 from fmf.types import ResourceRef
@@ -52,23 +54,21 @@ class ChainRun:
         """
         prepared = self.prepared
         refs = await in_thread(seen, prepared.connector, prepared.select)
-        await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared))
+        source = await in_thread(supply, prepared.connector, prepared.loaded.value.processing, refs)
+        await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
             self.folder = folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
-            return await Execution(prepared, folder, self.stop, self.tally).run(refs)
+            return await Execution(prepared, folder, self.stop, self.tally).run(source)
         finally:
             await prepared.model.cleanup()
 
 
-def _warm_up(prepared: Prepared) -> None:
-    """Load the tokenizer, which takes longer than reading many a folder, while the model gets ready."""
-    import fmf.processing.reader  # noqa: F401 - as below
+def _warm_up(prepared: Prepared, source: Source) -> None:
+    """Load what takes longer than reading many a folder, while the model gets ready."""
     import generative_ai_workflow.engine  # noqa: F401 - for the first item it would be a wait
 
     if prepared.plan.mode == "chunks":
-        from fmf.processing.tokens import count
-
-        count(["."], prepared.loaded.value.processing.text.chunking.tokenizer)
+        warm_up(source, prepared.loaded.value.processing)
 
 
 def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[ResourceRef]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -11,7 +12,8 @@ from typing import IO, Self
 from fmf.artefacts.lines import LineWriter, encode_line
 from fmf.artefacts.rows import chunk_from_row, chunk_row
 from fmf.artefacts.storage import writing
-from fmf.types import Chunk
+from fmf.types import Chunk, ChunkLines
+from fmf_core.redact import blank_known
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
@@ -42,10 +44,29 @@ class ChunkSpool:
         if self._bytes > self._in_memory:
             self._spill()
 
+    def add_lines(self, chunks: ChunkLines) -> None:
+        """Keep some more chunks, which are lines already."""
+        self.count += chunks.count
+        self._lines.append(_blanked(chunks.lines))
+        self._bytes += len(chunks.lines)
+        if self._bytes > self._in_memory:
+            self._spill()
+
+    def shorten(self, count: int) -> None:
+        """Keep the first `count` chunks only."""
+        self._lines = list(islice(self._all_lines(), count))
+        self._bytes = sum(map(len, self._lines))
+        self.count = len(self._lines)
+        self.close()
+
     def copy_to(self, writer: LineWriter) -> None:
         """Write every chunk as a line."""
+        if self._file is None:
+            for block in self._lines:
+                writer.write_block(block)
+            return
         for line in self._all_lines():
-            writer.write_line(line)
+            writer.write_block(line)
 
     def __iter__(self) -> Iterator[Chunk]:
         import orjson
@@ -59,8 +80,13 @@ class ChunkSpool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, if there is one."""
         if self._file is not None:
             self._file.close()
+            self._file = None
 
     def _spill(self) -> None:
         with writing(self._folder):
@@ -78,4 +104,15 @@ class ChunkSpool:
                 self._spill()
             self._file.seek(0)
             yield from self._file
-        yield from self._lines
+        for block in self._lines:
+            yield from block.splitlines(keepends=True)
+
+
+def _blanked(lines: bytes) -> bytes:
+    """The lines without secrets in the values that were no part of the text, such as an address."""
+    text = lines.decode()
+    if blank_known(text) == text:
+        return lines
+    import orjson
+
+    return b"".join(encode_line(orjson.loads(line)) for line in lines.splitlines())

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.detect import Kind, detect
+from fmf.processing.detect import Kind, detect, detected
 from fmf.processing.loaders.base import Loaded, Mark, loaders
 from fmf.processing.places import Places
 from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.types import Chunk, Document, ResourceRef
-from fmf_core.errors import Code
+from fmf_core.errors import Code, PluginError
 from fmf_core.logs import get_logger
 from fmf_core.redact import Blanking
 
@@ -48,7 +48,7 @@ class Reader:
         if chunking.overlap >= chunking.max_tokens:
             log.warning("chunking.overlap_halved", overlap=chunking.overlap, max_tokens=chunking.max_tokens)
 
-    def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
+    def read(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
         """The document that is open, then its chunks, then the document in its final state.
 
         A resource that cannot be opened gives the final document alone. Nothing is raised for a bad file: the final
@@ -58,8 +58,9 @@ class Reader:
             ref: the resource.
             want_text: let the final document carry its text however long it is; otherwise up to `SHORT_TEXT`
                 characters.
+            chunked: whether its chunks are wanted.
         """
-        return _Reading(self._connector, self._settings, ref).events(want_text=want_text)
+        return _Reading(self._connector, self._settings, ref).events(want_text=want_text, chunked=chunked)
 
     def read_whole(self, ref: ResourceRef) -> Document:
         """The document in its final state with all of its text, without chunks."""
@@ -101,15 +102,23 @@ class _Reading:
             self.document = replace(self.document, metadata={**known, **loaded.metadata})
 
     def _load(self, source: Source) -> Loaded:
-        kind = detect(self.ref.name, source.head)
+        kind = detect(self.ref.name, source.head, source.window)
         if kind:
             self.document = replace(self.document, media_type=kind.media_type)
+            if other := detected(self.ref.name, kind):
+                self.document = replace(self.document, metadata={**self.document.metadata, "detected": other})
         if not source.size:
             raise Skipped(EMPTY)
         if kind is None:
             raise Skipped(unknown(self.ref.name, source.head))
         self._refuse(kind)
-        return loaders.get(kind.name)(source, self.settings)
+        try:
+            load = loaders.get(kind.name)
+        except PluginError as error:  # it needs packages that are not here
+            raise ProcessingError(
+                f"{self.ref.uri}: {error.message}", op="processing.load", code=Code.UNSUPPORTED, hint=error.hint
+            ) from error
+        return load(source, self.settings)
 
     def _refuse(self, kind: Kind) -> None:
         """Leave out what the settings do not want, and say what it takes to read a kind that has no loader here."""

@@ -57,7 +57,12 @@ def given_up(document: Document, error: Exception) -> Document:
     """`document` in its final state: skipped where a rule says so, else failed, whatever was wrong with it."""
     if isinstance(error, Skipped):
         return replace(document, status="skipped", reason=str(error))
-    failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
+    if isinstance(error, MemoryError):
+        failure: FrameworkError = took_too_much(document.source_uri)
+    elif isinstance(error, RecursionError):
+        failure = _too_deep(document.source_uri)
+    else:
+        failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
     return replace(document, status="failed", reason=failure.message, error=failure)
 
 
@@ -85,17 +90,41 @@ class Clock:
             if event is None:
                 return
             if self._spent > self._max_seconds:
-                raise ProcessingError(
-                    f"{self._ref.uri} took more than {self._max_seconds:g} s to read",
-                    op="processing.load",
-                    code=Code.TIMEOUT,
-                    hint="raise processing.limits.max_seconds_per_file in fmf.yaml, or exclude the file",
-                )
+                raise took_too_long(self._ref.uri, self._max_seconds)
             yield event
+
+
+def took_too_long(uri: str, max_seconds: float) -> ProcessingError:
+    """Reading `uri` was given up after that time."""
+    return ProcessingError(
+        f"{uri} took more than {max_seconds:g} s to read",
+        op="processing.load",
+        code=Code.TIMEOUT,
+        hint="raise processing.limits.max_seconds_per_file in fmf.yaml, or exclude the file",
+    )
+
+
+def took_too_much(uri: str) -> ProcessingError:
+    """Reading `uri` was given up for want of memory."""
+    return ProcessingError(
+        f"{uri} takes more memory to read than is allowed",
+        op="processing.load",
+        code=Code.INVALID,
+        hint="raise processing.limits.max_memory_mb in fmf.yaml, or exclude the file",
+    )
 
 
 def _doc_id(resource_id: str, sha256: str) -> str:
     return hashlib.sha256(f"{resource_id}\0{sha256}".encode()).hexdigest()[:24]
+
+
+def _too_deep(uri: str) -> ProcessingError:
+    return ProcessingError(
+        f"{uri} is nested too deeply to be read",
+        op="processing.load",
+        code=Code.INVALID,
+        hint="look whether it was made on purpose; exclude it",
+    )
 
 
 def _unexpected(document: Document, error: Exception) -> ProcessingError:

@@ -94,15 +94,25 @@ def fetch(connector: Opener, ref: ResourceRef, *, max_bytes: float) -> Iterator[
         ConnectorError: the resource cannot be opened.
         ProcessingError: it is too large.
     """
+    with seekable(connector, ref, max_bytes=max_bytes) as stream:
+        yield _measure(ref, stream, max_bytes)
+
+
+@contextmanager
+def seekable(connector: Opener, ref: ResourceRef, *, max_bytes: float) -> Iterator[BinaryIO]:
+    """The bytes of `ref` as a file that can be read again; raises as `fetch` does.
+
+    What cannot seek is copied: to memory where it is small, else to a temporary file.
+    """
     if ref.size is not None and ref.size > max_bytes:
         raise _too_large(ref, ref.size, max_bytes)
     with connector.open(ref) as stream:
         if stream.seekable():
-            yield _measure(ref, stream, max_bytes)
+            yield stream
         else:
             with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spooled:
                 spooled.writelines(_bounded(ref, stream, max_bytes))
-                yield _measure(ref, spooled, max_bytes)  # type: ignore[arg-type]  # has all of BinaryIO that is used
+                yield spooled  # type: ignore[misc]  # has all of BinaryIO that is used
 
 
 def _bounded(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Iterator[bytes]:

@@ -19,11 +19,12 @@ from chatmodels.errors import ChatModelError
 from chatmodels.iface import ChatModel
 from chatmodels.providers import local_engine
 from chatmodels.providers.local import LocalChatModel
-from chatmodels.providers.local_engine import EngineBusyError, EngineKey, available_cpus, engine_for, release
+from chatmodels.providers.local_engine import EngineBusyError, EngineKey, engine_for, release
 from chatmodels.testing import ChatModelExam
 from chatmodels.types import ChatRequest, ImagePart, Message, ResponseFormat
 from fmf_core.errors import Code
 from fmf_core.portal import run_sync
+from fmf_core.threads import available_cpus
 
 LONG = "Write a very long story about a ship and its crew. " * 40
 TURNS = (

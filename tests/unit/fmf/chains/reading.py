@@ -21,7 +21,10 @@ class TextReader:
     def refs(self) -> list[ResourceRef]:
         return [ResourceRef(name, f"file:///{name}", name) for name in sorted(self.texts)]
 
-    def read(self, ref: ResourceRef, *, want_text: bool = False) -> Iterator[Document | Chunk]:
+    def lines(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
+        if not chunked:
+            yield self.read_whole(ref)
+            return
         self.reads.append(ref.id)
         text = self.texts[ref.id]
         yield self._document(ref, text, status="open")

@@ -4,7 +4,8 @@ import pytest
 
 from fmf.artefacts.folder import create_run
 from fmf.artefacts.lines import read_lines
-from fmf.chains.intake import DocumentClosed, DocumentRead, Intake, ItemRead, Wishes, take
+from fmf.chains.intake import DocumentClosed, DocumentRead, Intake, ItemRead, Source, take
+from fmf.chains.readahead import Wishes
 from fmf.chains.stop import Stop, StopReason
 from fmf.errors import ProcessingError
 from fmf_core.errors import Code
@@ -20,7 +21,7 @@ def start(tmp_path):
     def make(wishes=None, texts=TEXTS, stop=None):
         reader = TextReader(texts)
         folders.append(create_run(tmp_path))
-        return reader, folders[0], Intake(reader, reader.refs(), folders[0], wishes or Wishes(), stop or Stop())
+        return reader, folders[0], Intake(Source(reader, reader.refs()), folders[0], wishes or Wishes(), stop or Stop())
 
     yield make
     for folder in folders:
@@ -119,14 +120,14 @@ def test_a_stop_between_documents(start):
 def test_a_stop_inside_a_document(start):
     stop = Stop()
     reader, folder, intake = start(stop=stop)
-    read = reader.read
+    read = reader.lines
 
-    def stopping(ref, *, want_text=False):
-        for piece in read(ref, want_text=want_text):
+    def stopping(ref, **wanted):
+        for piece in read(ref, **wanted):
             yield piece
             stop.request(StopReason.INTERRUPTED)
 
-    reader.read = stopping
+    reader.lines = stopping
     assert list(intake.events()) == []
     assert rows(folder, "docs.jsonl") == []
 

@@ -82,7 +82,7 @@ def test_a_check_that_hangs_is_given_up(well):
 
     class Slow:
         @classmethod
-        def from_config(cls, config, *, base):
+        def from_config(cls, config, *, base, secrets):
             never.wait()
 
     connectors.add("slow", Slow)

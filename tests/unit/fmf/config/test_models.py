@@ -53,7 +53,7 @@ def test_items_become_the_class_of_their_type():
 def plugin():
     class Ftp:
         @classmethod
-        def from_config(cls, config, *, base):
+        def from_config(cls, config, *, base, secrets):
             return cls()
 
     connectors.add("ftp", Ftp)

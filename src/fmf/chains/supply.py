@@ -1,0 +1,58 @@
+"""How the documents of a run are read: few and small ones in this process, others by several processes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
+
+from fmf.chains.intake import Source
+from fmf.processing.isolation.pool import nursery
+from fmf.processing.isolation.reader import IsolatedReader, vocabulary_of, workers_of
+from fmf.processing.tokens import count_one
+from fmf.types import ResourceRef
+
+if TYPE_CHECKING:
+    from fmf.config.processing import ProcessingConfig
+    from fmf.connectors.base import DataConnector
+
+FEW: Final = 32
+"""Up to so many documents are few."""
+SMALL_BYTES: Final = 1_000_000
+"""Together they are small below this."""
+
+
+def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterator[ResourceRef]) -> Source:
+    """What reads `refs`; the first of them are listed to see how much there is.
+
+    Raises:
+        ConfigError: the chunking settings cannot be met.
+    """
+    first, rest = _first_of(refs)
+    is_small = len(first) <= FEW and sum(SMALL_BYTES if ref.size is None else ref.size for ref in first) < SMALL_BYTES
+    reader = IsolatedReader(connector, processing, is_small=is_small)
+    at_once = max(workers_of(processing), getattr(connector, "concurrency", 1))
+    return Source(reader, chain(first, rest), 1 if is_small else at_once)
+
+
+def _first_of(refs: Iterator[ResourceRef]) -> tuple[list[ResourceRef], Iterator[ResourceRef]]:
+    """A few of `refs`, and the others, with what broke the listing off, if anything did."""
+    first: list[ResourceRef] = []
+    try:
+        first.extend(islice(refs, FEW + 1))
+    except Exception as error:  # noqa: BLE001 - it comes when its turn has come
+        return first, _raising(error)
+    return first, refs
+
+
+def _raising(error: Exception) -> Iterator[ResourceRef]:
+    yield from ()
+    raise error
+
+
+def warm_up(source: Source, processing: ProcessingConfig) -> None:
+    """Load the vocabulary where it will be needed, which takes longer than reading many a folder."""
+    if source.threads == 1:
+        count_one(".", processing.text.chunking.tokenizer)
+    else:
+        nursery.give_back(nursery.take([vocabulary_of(processing)]))

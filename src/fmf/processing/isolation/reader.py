@@ -1,0 +1,205 @@
+"""Documents read in processes of their own, so that no file can harm the run, or another file, or hold them up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from fmf.artefacts.rows import chunk_from_row
+from fmf.config.processing import ProcessingConfig
+from fmf.errors import ProcessingError
+from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation.pool import AVAILABLE, Worker, nursery
+from fmf.processing.loaders.base import loaders
+from fmf.processing.reader import Reader
+from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
+from fmf.processing.source import MEGABYTE, Opener, seekable
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef
+from fmf_core.errors import Code
+from fmf_core.threads import available_cpus
+
+_GRACE_S: Final = 2.0
+"""So much longer than a file may take is a process waited for, which gives up by itself where it can."""
+_HEAD_BYTES: Final = 1 << 16
+
+
+class IsolatedReader:
+    """Reads as `Reader` does, each file in a process that has little memory, little time, and no secrets.
+
+    A file that takes too much of either, or whose reading crashes, is a failed document. Where the system cannot do
+    that (Windows), and for kinds whose loader was registered in this process alone, files are read in this process.
+
+    Args:
+        connector: opens the resources, in this process.
+        processing: the section `processing` of the configuration, with the number of such processes.
+        is_small: whether text is read in this process, since there is so little that starting others would take longer.
+
+    Raises:
+        ConfigError: the chunking settings cannot be met.
+    """
+
+    def __init__(self, connector: Opener, processing: ProcessingConfig, *, is_small: bool = False) -> None:
+        self._connector = connector
+        self._settings = processing
+        self._is_small = is_small
+        self._here = Reader(connector, processing)
+        self._places = threading.BoundedSemaphore(workers_of(processing))
+
+    def read(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
+        """The document that is open, its chunks, the document in its final state; see `Reader.read`."""
+        import orjson
+
+        for event in self.lines(ref, want_text=want_text, chunked=chunked):
+            if isinstance(event, ChunkLines):
+                yield from (chunk_from_row(orjson.loads(line)) for line in event.lines.splitlines())
+            else:
+                yield event
+
+    def read_whole(self, ref: ResourceRef) -> Document:
+        """The document in its final state with all of its text, without chunks."""
+        *_, document = self.read(ref, want_text=True, chunked=False)
+        assert isinstance(document, Document)  # noqa: S101 - the last event is
+        return document
+
+    def lines(
+        self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True
+    ) -> Iterator[Document | Chunk | ChunkLines]:
+        """As `read`, with chunks as they are written; as chunks where the file is read in this process."""
+        if not AVAILABLE:
+            yield from self._here.read(ref, want_text=want_text, chunked=chunked)
+            return
+        document = begun(ref, self._settings)
+        try:
+            limit = self._settings.limits.max_file_mb * MEGABYTE
+            with seekable(self._connector, ref, max_bytes=limit) as stream, _descriptor(stream) as file:
+                if self._is_read_here(ref.name, file):
+                    yield from self._here.read(ref, want_text=want_text, chunked=chunked)
+                    return
+                job = wire.job_to(ref, want_text=want_text, chunked=chunked)
+                with self._places:
+                    for event in _Job(self._settings, document, self._warm(ref)).events(job, file):
+                        if isinstance(event, Document):
+                            document = event
+                        yield event
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
+            yield given_up(document, error)
+
+    def _is_read_here(self, name: str, file: int) -> bool:
+        """Whether this process reads it: because only it has the loader, or because it is little text."""
+        registered = loaders.registered()
+        if not registered and not self._is_small:
+            return False
+        kind = detect(name, os.pread(file, _HEAD_BYTES, 0), lambda start, size: os.pread(file, size, start))
+        if kind is None:
+            return self._is_small
+        return kind.name in registered or (self._is_small and kind.family in {"text", "table"} and not kind.extra)
+
+    def _warm(self, ref: ResourceRef) -> Sequence[str]:
+        kind = KINDS.get(ending(ref.name))
+        vocabulary = vocabulary_of(self._settings)
+        return (vocabulary, kind.name) if kind and kind.extra else (vocabulary,)
+
+
+@dataclass
+class _Job:
+    """One file while a process reads it."""
+
+    settings: ProcessingConfig
+    document: Document
+    warm: Sequence[str]
+    waited: float = 0.0
+
+    def events(self, job: bytes, file: int) -> Iterator[Document | ChunkLines]:
+        worker = nursery.take(self.warm)
+        is_done = False
+        try:
+            worker.begin(self.settings, job, file)
+            while not is_done:
+                kind, body = self._next(worker)
+                if kind == wire.LINES:
+                    yield ChunkLines(*wire.lines_from(body))
+                elif kind == wire.OPEN:
+                    self.document = wire.document_from(body)
+                    yield self.document
+                else:
+                    is_done = True
+                    document, worker.peak_bytes = wire.done_from(body)
+                    yield document
+        except TimeoutError:
+            raise took_too_long(self.document.source_uri, self.settings.limits.max_seconds_per_file) from None
+        except frames.BrokenOffError as error:
+            raise self._crashed(worker) from error
+        finally:
+            if is_done:
+                nursery.give_back(worker)
+            else:
+                worker.kill()
+                nursery.drop(worker)
+
+    def _next(self, worker: Worker) -> tuple[bytes, bytes]:
+        left = self.settings.limits.max_seconds_per_file + _GRACE_S - self.waited
+        if left <= 0:
+            raise TimeoutError
+        started = time.monotonic()
+        worker.channel.settimeout(left)
+        try:
+            kind, body, _ = frames.receive(worker.channel)
+        finally:
+            self.waited += time.monotonic() - started
+        return kind, body
+
+    def _crashed(self, worker: Worker) -> ProcessingError:
+        status = nursery.ended(worker)
+        number = os.WTERMSIG(status) if status >= 0 and os.WIFSIGNALED(status) else 0
+        if number == signal.SIGKILL:
+            return took_too_much(self.document.source_uri)
+        how = f"by {signal.Signals(number).name}" if number else "without a word"
+        return ProcessingError(
+            f"{self.document.source_uri} cannot be read: the process that read it ended {how}",
+            op="processing.isolation",
+            code=Code.INVALID,
+            hint="the file is damaged or made to harm; restore it from its origin, or exclude it",
+        )
+
+
+def vocabulary_of(settings: ProcessingConfig) -> str:
+    """What a process is told to load for counting tokens."""
+    return f"tokens:{settings.text.chunking.tokenizer}"
+
+
+def workers_of(settings: ProcessingConfig) -> int:
+    """How many files are read at once: what the settings say, else one for each processor."""
+    return settings.workers or available_cpus()
+
+
+@contextmanager
+def _descriptor(stream: BinaryIO) -> Iterator[int]:
+    """A descriptor of the bytes that another process can read: a file of the system as it is, anything else a copy."""
+    if isinstance(stream, tempfile.SpooledTemporaryFile):
+        stream.rollover()
+    try:
+        file = stream.fileno()
+        is_file = stat.S_ISREG(os.fstat(file).st_mode)
+    except (OSError, AttributeError, ValueError):
+        file, is_file = -1, False
+    if is_file:
+        stream.flush()
+        os.lseek(file, 0, os.SEEK_SET)
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        stream.seek(0)
+        shutil.copyfileobj(stream, copy)
+        copy.flush()
+        os.lseek(copy.fileno(), 0, os.SEEK_SET)
+        yield copy.fileno()

@@ -1,0 +1,74 @@
+"""The process that reads one file after the other for somebody else, and sends what it finds."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Final
+
+from fmf.artefacts.lines import encode_line
+from fmf.artefacts.rows import chunk_row
+from fmf.config.processing import ProcessingConfig
+from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation.limits import limit_memory, peak_bytes
+from fmf.processing.reader import Reader
+from fmf.types import Chunk, Document, ResourceRef
+from fmf_core.redact import blank_by_fingerprints
+
+_LINES_BYTES: Final = 1 << 17
+MEGABYTE: Final = 1_000_000
+
+
+class _Handed:
+    """Gives a reader the one file that was handed over."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def open(self, ref: ResourceRef) -> BinaryIO:  # noqa: ARG002 - there is only one
+        return os.fdopen(self._file, "rb")
+
+
+def serve(channel: socket.socket) -> None:
+    """Do one job after the other until nobody sends any."""
+    settings = ProcessingConfig()
+    while True:
+        try:
+            kind, body, files = frames.receive(channel)
+        except frames.BrokenOffError:
+            return
+        if kind == wire.SETTINGS:
+            settings = ProcessingConfig.model_validate_json(body)
+        elif kind == wire.SECRETS:
+            blank_by_fingerprints(wire.fingerprints_from(body))
+        elif kind == wire.JOB:
+            _read(channel, wire.job_from(body), files[0], settings)
+
+
+def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: ProcessingConfig) -> None:
+    limit_memory(int(settings.limits.max_memory_mb * MEGABYTE))
+    reader = Reader(_Handed(file), settings)
+    ref = wire.ref_from(job["ref"])
+    lines, count = bytearray(), 0
+    known: Document | None = None
+    for event in reader.read(ref, want_text=job["want_text"], chunked=job["chunked"]):
+        if isinstance(event, Chunk):
+            lines += _line(event)
+            count += 1
+            if len(lines) >= _LINES_BYTES:
+                frames.send(channel, wire.LINES, wire.lines_to(lines, count))
+                lines, count = bytearray(), 0
+        elif known is None and event.status == "open":
+            known = event
+            frames.send(channel, wire.OPEN, wire.document_to(event))
+        else:
+            known = event
+    if count:
+        frames.send(channel, wire.LINES, wire.lines_to(lines, count))
+    assert known is not None  # noqa: S101 - a reader ends with the document
+    frames.send(channel, wire.DONE, wire.done_to(known, peak_bytes()))
+
+
+def _line(chunk: Chunk) -> bytes:
+    return encode_line(chunk_row(chunk))
