@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import hashlib
+import time
+
 import pytest
 
 from acceptance.outside import Project, fmf_yaml
+from peers.certificates import Certificates
+from peers.entra_server import CLIENT, TENANT, EntraServer
+from peers.entra_server import SECRET as CLIENT_SECRET
+from peers.graph_server import SITE_URL, GraphServer, many, throttled
 
 SECRET = "outside-the-root"
 FILES = (
@@ -132,3 +139,59 @@ def test_an_unknown_connector_names_the_known(project):
     """An unknown connector ends with 2 and names the known ones."""
     project.write({"fmf.yaml": fmf_yaml(), "data/a.md": "a"})
     assert "docs" in project.fmf("process", "--connector", "dogs").refused(2)
+
+
+@pytest.fixture
+def library(project, tmp_path_factory):
+    """A SharePoint library on loopback, with its sign-in, as the connector `docs`."""
+    certificates = Certificates(tmp_path_factory.mktemp("certificates"))
+    with EntraServer(certificates.context("good")) as entra, GraphServer(page=100) as graph:
+        graph.valid = lambda token: token in entra.tokens
+        connector = {
+            "name": "docs",
+            "type": "sharepoint",
+            "site_url": SITE_URL,
+            "drive": "Documents",
+            "root_path": "Policies/",
+            "tenant_id": TENANT,
+            "client_id": CLIENT,
+            "graph_url": graph.url,
+            "authority": entra.url,
+            "ca_bundle": str(certificates.authority),
+        }
+        project.environment["AZURE_CLIENT_SECRET"] = CLIENT_SECRET
+        project.write({"fmf.yaml": fmf_yaml(connectors=[connector])})
+        yield graph
+        assert graph.with_token == []
+
+
+@pytest.mark.behaviour(14)
+@pytest.mark.parametrize("delta", [True, False])
+def test_a_sharepoint_library_is_listed_over_pages_and_waits_when_told_to(project, library, delta):
+    """Behaviour 14: 450 files over pages, in order, with and without delta; `Retry-After` is honoured."""
+    files = dict(many(450))
+    for name, content in files.items():
+        library.put(name, content)
+    library.delta_refused = None if delta else (400, "notSupported")
+    library.faults = [throttled("1")]
+    began = time.monotonic()
+    told = project.fmf("connect", "ls", "docs").well()
+    assert time.monotonic() - began >= 1
+    assert [line.split("\t")[0] for line in told.lines] == sorted(name.removeprefix("Policies/") for name in files)
+    assert library.count("/delta") == (5 if delta else 1)
+    assert told.lines[0].split("\t")[1].startswith(f"{SITE_URL}/Shared%20Documents/Policies/")
+    assert CLIENT_SECRET not in told.stderr
+
+
+@pytest.mark.behaviour(14)
+def test_a_download_from_sharepoint_is_streamed_and_resumed_where_it_broke_off(project, library):
+    """Behaviour 14: the bytes come from the download host, without a token, and a broken body is not begun again."""
+    content = "".join(f"line {number} of a long text\n" for number in range(12_000)).encode()
+    library.put("Policies/long.txt", content)
+    library.broken = [100_000, 70_000]
+    told = project.fmf("process", "--connector", "docs").well()
+    (doc,) = told.run.docs
+    assert (doc["bytes"], doc["hash"]) == (len(content), f"sha256:{hashlib.sha256(content).hexdigest()}")
+    assert [asked.headers.get("range") for asked in library.downloads] == [None, "bytes=100000-", "bytes=170000-"]
+    left = b"".join(path.read_bytes() for path in told.run.path.iterdir())
+    assert b"entra-token" not in left + told.stderr.encode()

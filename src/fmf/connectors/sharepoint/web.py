@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
+from weakref import finalize
 
 import httpx
 
@@ -67,6 +68,8 @@ class Web:
         with self._lock():
             if self._client is None:
                 self._client = self._made()
+                # Nobody has to close a connector: connections end with it.
+                finalize(self, self._client.close)
             return self._client
 
     def close(self) -> None:

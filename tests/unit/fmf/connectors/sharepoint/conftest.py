@@ -33,6 +33,12 @@ class Secrets:
         return SecretStr(self.known[name]) if name in self.known else None
 
 
+@pytest.fixture(autouse=True)
+def _own_environment_of_azure(monkeypatch) -> None:
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
