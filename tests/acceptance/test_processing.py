@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import toktok
 
 from acceptance.outside import CHUNK_KEYS, DOC_KEYS, ERROR_KEYS, Project, Said, assert_keys, fmf_yaml
+from unit.fmf.processing.pdf_files import pdf
+from unit.fmf.processing.rendered import drawn, saved
 
 MARKDOWN = """\
 # Brakes
@@ -264,6 +267,28 @@ def test_ids_are_the_same_on_every_machine(cut):
     assert [chunk["text"] for chunk in here.chunks] == [chunk["text"] for chunk in there.chunks]
 
 
+@pytest.mark.behaviour(22)
+@pytest.mark.parametrize("strategy", ["by_heading", "by_paragraph", "by_sentence", "by_row"])
+def test_other_strategies_keep_the_same_promises(project, strategy):
+    """Behaviour 22: by section, paragraph, sentence and row, too, chunks are exact, short enough and the whole text."""
+    chunking = {"strategy": strategy, "max_tokens": 64, "overlap": 16}
+    project.write({"fmf.yaml": fmf_yaml(processing={"text": {"chunking": chunking}})})
+    project.write({f"data/{name}": text for name, text in HARD.items()})
+    run = project.fmf("process", "--connector", "docs").well().run
+    texts = {doc["doc_id"]: doc["text"] for doc in run.docs}
+    counts = toktok.batch_count([chunk["text"] for chunk in run.chunks], "o200k_base", 1)
+    assert max(counts) <= 64
+    assert counts == [chunk["tokens"] for chunk in run.chunks]
+    for doc_id, text in texts.items():
+        covered = 0
+        for chunk in run.chunks:
+            if chunk["doc_id"] == doc_id:
+                assert chunk["text"] == text[chunk["start"] : chunk["end"]]
+                assert not text[covered : chunk["start"]].strip()
+                covered = chunk["end"]
+        assert not text[covered:].strip()
+
+
 # Behaviour 15
 
 MEASURED = """
@@ -296,3 +321,87 @@ def test_a_large_file_needs_little_memory(project):
     for path in project.root.rglob("*.*"):
         if path.is_file():
             path.unlink()
+
+
+# Behaviour 23
+
+OCR = {"enabled": True}
+PLUGIN = """\
+class Loud:
+    def __init__(self, settings):
+        self.settings = settings
+
+    def read(self, image):
+        return f"a picture of {image.width} by {image.height} in {self.settings.lang}"
+"""
+PUBLISHED = "Metadata-Version: 2.1\nName: loud-ocr\nVersion: 1.0\n"
+
+
+def pictures(project: Project, **ocr: object) -> Project:
+    """Two pictures with text among other files, and OCR as given."""
+    project.write({"fmf.yaml": fmf_yaml(processing={"images": {"ocr": {**OCR, **ocr}}})})
+    return project.write(
+        {
+            "data/one.png": saved(drawn("The brakes squeal in the rain.")),
+            "data/two.jpg": saved(drawn("Both pads had worn down."), "JPEG"),
+            "data/plain.txt": "Plain words.\n",
+        }
+    )
+
+
+@pytest.mark.behaviour(23)
+def test_without_tesseract_pictures_fail_with_its_name_and_the_rest_goes_on(project):
+    """Behaviour 23: OCR is on and Tesseract is not there: each picture fails with its name, other files are read."""
+    pictures(project)
+    project.write({"elsewhere/tesserocr.py": "raise ImportError('not here', name='tesserocr')\n"})
+    told = project.fmf("process", "--connector", "docs", env={"PYTHONPATH": str(project.root / "elsewhere")})
+    told.refused(10)
+    assert {doc["status"] for doc in told.run.docs if doc["media_type"].startswith("image/")} == {"failed"}
+    assert doc_of(told, "plain.txt")["status"] == "ok"
+    assert names_of(told.run.errors) == ["one.png", "two.jpg"]
+    for error in told.run.errors:
+        assert "'tesseract' needs 'tesserocr'" in error["message"]
+        assert "[ocr]" in error["hint"]
+
+
+@pytest.mark.behaviour(23)
+def test_with_tesseract_pictures_become_text(project):
+    """Behaviour 23, the other half: what stands in the pictures is in docs.jsonl, and how sure the engine was."""
+    told = pictures(project).fmf("process", "--connector", "docs").well()
+    assert doc_of(told, "one.png")["text"] == "The brakes squeal in the rain."
+    two = doc_of(told, "two.jpg")
+    assert two["text"] == "Both pads had worn down."
+    assert two["metadata"]["ocr_engine"] == "tesseract"
+    assert two["metadata"]["confidence"] > 80
+
+
+@pytest.mark.behaviour(23)
+def test_an_engine_that_a_plugin_brings_is_picked(project):
+    """Behaviour 23: `engine: loud` is found under the entry points of an installed distribution."""
+    pictures(project, engine="loud", lang="klingon")
+    project.write(
+        {
+            "site/loud.py": PLUGIN,
+            "site/loud_ocr-1.0.dist-info/METADATA": PUBLISHED,
+            "site/loud_ocr-1.0.dist-info/entry_points.txt": "[fmf.ocr]\nloud = loud:Loud\n",
+        }
+    )
+    told = project.fmf("process", "--connector", "docs", env={"PYTHONPATH": str(project.root / "site")}).well()
+    assert re.fullmatch(r"a picture of \d+ by \d+ in klingon", str(doc_of(told, "one.png")["text"]))
+    assert doc_of(told, "one.png")["metadata"]["ocr_engine"] == "loud"
+
+
+def test_pdfs_and_scans_are_read_with_their_pages(project):
+    """A PDF with a page of text and a scanned one, one that is cut off, and one that is a scan while OCR is off."""
+    mixed = pdf(["Typed brakes."]), pdf(["Typed.", drawn("A scanned page about brakes.", border=300)])
+    project.write({"fmf.yaml": fmf_yaml()})
+    project.write({"data/cut.pdf": mixed[0][:-60], "data/mixed.pdf": mixed[1], "data/scan.pdf": pdf([drawn("Brakes")])})
+    told = project.fmf("process", "--connector", "docs")
+    told.refused(10)
+    assert doc_of(told, "mixed.pdf")["metadata"]["pages_without_text"] == [2]
+    messages = {name: error["message"] for name, error in zip(names_of(told.run.errors), told.run.errors, strict=True)}
+    assert "is cut off" in messages["cut.pdf"]
+    assert "processing.images.ocr.enabled is off" in messages["scan.pdf"]
+    told = project.fmf("process", "--connector", "docs", "--set", "processing.images.ocr.enabled=true")
+    assert doc_of(told, "mixed.pdf")["text"] == "Typed.\n\nA scanned page about brakes."
+    assert doc_of(told, "scan.pdf")["status"] == "ok"
