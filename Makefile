@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .venv-peers
 STAMPS := .stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The constraints hold for `package[extra]`, too: without them an older pip takes its newest release and then refuses it.
@@ -26,10 +27,10 @@ demo: $(STAMPS)/demo
 	@$(BIN)/fmf -c $(QUICKSTART)/fmf.yaml --set artefacts_dir="$(CURDIR)/artefacts" run > $(STAMPS)/run.txt
 	@$(BIN)/python $(QUICKSTART)/table.py "$$(sed -n 's/^run_dir=//p' $(STAMPS)/run.txt)"
 
-test: $(STAMPS)/test check
+test: $(STAMPS)/test $(PEERS)/done check
 	@$(BIN)/python tools/verdict.py
 
-coverage: $(STAMPS)/test
+coverage: $(STAMPS)/test $(PEERS)/done
 	@$(BIN)/python tools/verdict.py --coverage
 
 check: $(STAMPS)/test
@@ -52,7 +53,7 @@ pins:
 		--python-version 3.11 --no-header --no-emit-index-url --upgrade --quiet -o constraints.txt
 
 clean:
-	rm -rf $(VENV) $(STAMPS) artefacts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) $(PEERS) $(STAMPS) artefacts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
@@ -75,3 +76,10 @@ $(STAMPS)/test: $(VENV)/pyvenv.cfg constraints.txt pyproject.toml
 	@$(PIP) install $(PINNED) -r $(STAMPS)/test.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(STAMPS)/demo $@
+
+# Servers that tests talk to want packages of their own; without them their tests do not run, and say so.
+$(PEERS)/done: tests/peers/requirements.txt
+	@echo "Installing the tests' servers into $(PEERS) ..."
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@if $(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<; then touch $@; \
+		elif [ "$(CI)" = "true" ]; then exit 1; else rm -rf $(PEERS); echo "NOT INSTALLED: the tests' servers"; fi

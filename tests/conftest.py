@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,7 +17,10 @@ from chatmodels import weights
 from chatmodels.errors import ChatModelError
 from chatmodels.testing import allow_model_requests, forbid_model_requests
 from fmf_core import redact as redaction
+from peers.aws_server import AwsServer
 from peers.embedded_server import EmbeddedServer
+from peers.ministack import Ministack
+from peers.moto import Moto
 from peers.scripted_server import ScriptedServer
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
@@ -85,6 +89,32 @@ def embedded_server(embedded_weights: Path) -> Iterator[EmbeddedServer]:
     with ExitStack() as stack:
         try:
             server = stack.enter_context(EmbeddedServer(embedded_weights))
+        except RuntimeError as error:
+            if os.environ.get("CI", "").lower() in {"1", "true"}:
+                raise
+            pytest.skip(f"{NOT_RUN}{error}")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Ministack]:
+    """AWS services on loopback."""
+    yield from _served(Ministack())
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """Other AWS services on loopback."""
+    yield from _served(Moto())
+
+
+Server = TypeVar("Server", bound=AwsServer)
+
+
+def _served(server: Server) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(server)
         except RuntimeError as error:
             if os.environ.get("CI", "").lower() in {"1", "true"}:
                 raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fmf.config.base import Name, OpenSection, Section, tag_of
 from fmf_core.retry import RetryPolicy
@@ -35,13 +35,33 @@ class S3ConnectorConfig(Section):
     bucket: Name
     """The bucket's name."""
     prefix: str = ""
-    """Only keys that start with it; patterns are relative to it."""
+    """The folder of the bucket: only keys below it; patterns are relative to it."""
+    include: tuple[str, ...] = ("**/*",)
+    """Patterns of which a key must match one; hidden files need a pattern that names them."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of which a key may match none."""
     region: str | None = None
-    """The region; unset means the SDK's own choice."""
+    """The region; null asks where the bucket is."""
     kms_required: bool = False
     """Whether reading an object that is not encrypted with a KMS key is refused."""
     endpoint_url: str | None = None
     """Another endpoint than the region's public one."""
+    profile: str | None = None
+    """A profile of the AWS configuration files, whose credentials are used."""
+    anonymous: bool = False
+    """Whether requests carry no credentials, as public buckets want it."""
+    timeout_s: float = Field(default=60, gt=0)
+    """How long the service may be silent, in seconds: before an answer begins, and between two pieces of it."""
+    retry: RetryPolicy = Field(default_factory=lambda: RetryPolicy(max_attempts=5))
+    """How often and how patiently a failed request is made again."""
+
+    @field_validator("prefix")
+    @classmethod
+    def _folder(cls, prefix: str) -> str:
+        parts = prefix.strip("/").split("/")
+        if parts != [""] and any(part in {"", ".", ".."} for part in parts):
+            raise ValueError(f"prefix {prefix!r} has an empty part, '.' or '..'; write it as in 'raw/2026/'")
+        return "/".join(parts) and f"{'/'.join(parts)}/"
 
 
 class SharePointConnectorConfig(Section):
@@ -85,16 +105,55 @@ class SharePointConnectorConfig(Section):
     """A file of certificates to trust instead of the system's."""
 
 
+class FsspecConnectorConfig(Section):
+    """Files behind any address that fsspec knows, such as `az://`, `gs://`, `sftp://` and `http://`."""
+
+    name: Name
+    """What chains and commands call it."""
+    type: Literal["fsspec"]
+    """fsspec"""
+    url: Name
+    """The folder's address, as in `az://container/path`; patterns are relative to it."""
+    include: tuple[str, ...] = ("**/*",)
+    """Patterns of which a path must match one; hidden files need a pattern that names them."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of which a path may match none."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the address's file system, as its own documentation names them; never secrets."""
+    option_secrets: dict[str, str] = Field(default_factory=dict)
+    """Option of the file system to the name of the secret that holds its value."""
+    timeout_s: float = Field(default=60, gt=0)
+    """How long one call (a folder's listing, an opening, a piece of a file) may take, in seconds."""
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    """How often and how patiently a failed call is made again."""
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if "://" not in url:
+            raise ValueError(f"url {url!r} has no protocol; write it as in 'az://container/path'")
+        if "@" in url.partition("://")[2].partition("/")[0] and ":" in url.partition("://")[2].partition("@")[0]:
+            raise ValueError("url holds a password; give it by option_secrets instead")
+        return url
+
+    @model_validator(mode="after")
+    def _given_once(self) -> Self:
+        if both := sorted({*self.options} & {*self.option_secrets}):
+            raise ValueError(f"given by options and by option_secrets: {', '.join(both)}")
+        return self
+
+
 class PluginConnectorConfig(OpenSection):
     """A connector of a type that a plugin publishes in the group `fmf.connectors`."""
 
 
-TYPES: Final = ("local", "s3", "sharepoint")
+TYPES: Final = ("local", "s3", "sharepoint", "fsspec")
 
 ConnectorConfig = Annotated[
     Annotated[LocalConnectorConfig, Tag("local")]
     | Annotated[S3ConnectorConfig, Tag("s3")]
     | Annotated[SharePointConnectorConfig, Tag("sharepoint")]
+    | Annotated[FsspecConnectorConfig, Tag("fsspec")]
     | Annotated[PluginConnectorConfig, Tag("plugin")],
     Discriminator(tag_of("connector", TYPES)),
 ]

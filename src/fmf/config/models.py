@@ -11,6 +11,7 @@ from fmf.config.auth import AuthConfig, AwsSecretsConfig, AzureKeyVaultConfig, E
 from fmf.config.base import Name, Section, twice
 from fmf.config.connectors import (
     ConnectorConfig,
+    FsspecConnectorConfig,
     LocalConnectorConfig,
     PluginConnectorConfig,
     S3ConnectorConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "EnvAuthConfig",
     "ExportConfig",
     "FmfConfig",
+    "FsspecConnectorConfig",
     "ImagesConfig",
     "InferenceConfig",
     "LimitsConfig",

@@ -106,14 +106,9 @@ class ConnectorExam:
                 _expect(ref.size == len(FILES[ref.id]), f"{ref.id!r} has another size: {ref.size}")
             _expect(ref.modified_at is None or ref.modified_at.tzinfo is not None, f"{ref.id!r}: a time without zone")
             told = connector.info(ref)
-            same = (told.id, told.uri, told.name, told.size, told.etag) == (
-                ref.id,
-                ref.uri,
-                ref.name,
-                ref.size,
-                ref.etag,
-            )
-            _expect(same, f"list says {ref}, info says {told}")
+            _expect((told.id, told.uri, told.name) == (ref.id, ref.uri, ref.name), f"list says {ref}, info says {told}")
+            for known, again in ((ref.size, told.size), (ref.etag, told.etag)):
+                _expect(known in {None, again}, f"list says {ref}, info says {told}")
             uris.add(ref.uri)
         _expect(len(uris) == len(FILES), "two files have one address")
 

@@ -1,0 +1,92 @@
+"""The bytes of one resource as a stream, taken up again where they broke off."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fmf.connectors.retries import Retries
+from fmf.errors import ConnectorError
+from fmf_core.errors import Code, FrameworkError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class Body(io.RawIOBase):
+    """Reads a resource once, from its start; it cannot seek.
+
+    Args:
+        uri: the resource's address, for messages.
+        size: how many bytes there must be; None where nobody knows.
+        pieces: the pieces from the start.
+        pieces_from: the pieces from a byte on, of the same version of the resource; fails with a `ConnectorError`.
+        retries: how often it is tried.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        size: int | None,
+        pieces: Iterator[bytes],
+        pieces_from: Callable[[int], Iterator[bytes]],
+        retries: Retries,
+    ) -> None:
+        super().__init__()
+        self._uri = uri
+        self._size = size
+        self._pieces: Iterator[bytes] | None = pieces
+        self._pieces_from = pieces_from
+        self._retries = retries
+        self._at = 0
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill `buffer` as far as bytes are there; 0 is the end.
+
+        Raises:
+            ConnectorError: the bytes cannot be had, or the resource has changed.
+        """
+        if not self._left:
+            self._left = memoryview(self._next())
+        into = memoryview(buffer).cast("B")
+        count = min(len(into), len(self._left))
+        into[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._pieces = None
+        self._left = memoryview(b"")
+        super().close()
+
+    def _next(self) -> bytes:
+        attempt = 1
+        while self._at != self._size:
+            try:
+                return self._piece()
+            except FrameworkError as error:
+                self._pieces = None
+                self._retries.wait(attempt, error)
+            attempt += 1
+        return b""
+
+    def _piece(self) -> bytes:
+        if self._pieces is None:
+            self._pieces = self._pieces_from(self._at)
+        piece = next(self._pieces, b"")
+        if self._size is not None and not 0 < len(piece) <= self._size - self._at:
+            raise ConnectorError(
+                f"{self._uri} has {self._at + len(piece)} bytes{'' if piece else ' so far'}, expected {self._size}",
+                op="connectors.read",
+                code=Code.CONFLICT if piece else Code.UNAVAILABLE,
+                hint="run again; if it happens again, look at what lies between here and the service",
+            )
+        self._at += len(piece)
+        return piece

@@ -1,0 +1,189 @@
+"""The connector: folders are walked in the order of ids, and files read in one version."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+from urllib.parse import quote
+
+from fmf.config.connectors import FsspecConnectorConfig
+from fmf.connectors.base import Keys
+from fmf.connectors.body import Body
+from fmf.connectors.fsspec.place import Entry, Place
+from fmf.connectors.retries import Retries
+from fmf.connectors.selection import NO_PATH, Selection, checked_id, is_path
+from fmf.errors import ConnectorError
+from fmf.types import ResourceRef
+from fmf_core.errors import Code
+from fmf_core.forks import Lock
+
+LINK = "links"
+ELSEWHERE = "addresses that lead elsewhere"
+PIECE: Final = 1 << 20
+"""Bytes of one piece of a file."""
+_VERSIONS = ("ETag", "etag", "e_tag", "content_md5", "md5Hash", "generation")
+_TIMES = ("last_modified", "LastModified", "mtime", "updated", "modified", "modify", "created")
+
+
+class FsspecConnector:
+    """Lists and reads the files below any address of fsspec; may be used by many threads.
+
+    Ids are paths relative to the address. Links are left out, and so is whatever leads elsewhere. Where the file system
+    tells a version or a time, a file that has changed since it was listed is refused.
+
+    Args:
+        config: the entry of `connectors:`.
+        secrets: where the values of `option_secrets` are found.
+    """
+
+    def __init__(self, config: FsspecConnectorConfig, secrets: Keys) -> None:
+        self.name = config.name
+        self.notices: dict[str, int] = {}
+        """What the listings left out, by reason."""
+        self._config = config
+        self._secrets = secrets
+        self._address = config.url.rstrip("/")
+        self._selection = Selection(config.include, config.exclude)
+        self._retries = Retries(config.name, config.retry)
+        self._place: Place | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def from_config(cls, config: Any, *, base: Path, secrets: Keys) -> FsspecConnector:  # noqa: ARG003
+        """The connector for an entry of `connectors:` of type `fsspec`."""
+        return cls(config, secrets)
+
+    @property
+    def retries(self) -> int:
+        """How many calls were made again."""
+        return self._retries.count
+
+    def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
+        """The files that match, sorted by id; see `DataConnector.list`.
+
+        The listings of the folders on the way to the current file are held in memory.
+        """
+        selection = self._selection.narrowed(select)
+        walk = self._walk(selection, self._entries("", selection))
+        first = next(walk, None)
+        return iter(()) if first is None else chain([first], walk)
+
+    def open(self, ref: ResourceRef) -> BinaryIO:
+        """The file's bytes; see `DataConnector.open`."""
+        place, what = self._reached(), f"reading {ref.uri}"
+        path = place.path(checked_id(ref.id, self.name, "fsspec.open"))
+        file = self._retries.call(lambda: self._opened(place, path, ref))
+        size = ref.size if ref.size is not None else getattr(file, "size", None)
+
+        def pieces(file: Any) -> Iterator[bytes]:
+            try:
+                while piece := place.call("fsspec.read", what, lambda: file.read(PIECE)):
+                    yield bytes(piece)
+            finally:
+                file.close()
+
+        def pieces_from(start: int) -> Iterator[bytes]:
+            again = self._opened(place, path, ref)
+            place.call("fsspec.read", what, lambda: again.seek(start))
+            return pieces(again)
+
+        body = Body(ref.uri, size if isinstance(size, int) else None, pieces(file), pieces_from, self._retries)
+        return cast("BinaryIO", io.BufferedReader(body, PIECE))
+
+    def info(self, ref: ResourceRef) -> ResourceRef:
+        """What the file system knows of the file now; see `DataConnector.info`."""
+        place = self._reached()
+        path = place.path(checked_id(ref.id, self.name, "fsspec.info"))
+        what = f"looking at {ref.uri}"
+        return self._ref(ref.id, self._retries.call(lambda: place.facts(path, "fsspec.info", what)))
+
+    def _reached(self) -> Place:
+        with self._lock():
+            if self._place is None:
+                self._place = Place(self._config, self._secrets)
+            return self._place
+
+    def _opened(self, place: Place, path: str, ref: ResourceRef) -> Any:
+        """The file in the version that was listed, as far as the file system tells versions."""
+        what = f"reading {ref.uri}"
+        if ref.etag is not None:
+            now = self._ref(ref.id, place.facts(path, "fsspec.open", what))
+            if (now.etag, now.size) != (ref.etag, ref.size):
+                raise ConnectorError(
+                    f"{ref.uri} has changed since it was listed",
+                    op="fsspec.open",
+                    code=Code.CONFLICT,
+                    hint="run again when nobody writes to it",
+                )
+        return place.open(path, what)
+
+    def _walk(self, selection: Selection, top: Iterator[tuple[str, Entry]]) -> Iterator[ResourceRef]:
+        """Depth first with a stack of its own: a tree may be deeper than calls may nest."""
+        stack = [top]
+        while stack:
+            found = next(stack[-1], None)
+            if found is None:
+                stack.pop()
+                continue
+            resource_id, entry = found
+            if entry.kind == "directory":
+                stack.append(self._entries(f"{resource_id}/", selection))
+            else:
+                yield self._ref(resource_id, entry.facts)
+
+    def _entries(self, prefix: str, selection: Selection) -> Iterator[tuple[str, Entry]]:
+        """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
+        place, folder = self._reached(), prefix.rstrip("/")
+        what = f"listing {self._uri(folder)}"
+        entries, elsewhere = self._retries.call(lambda: place.entries(folder, what))
+        self._notice(ELSEWHERE, elsewhere)
+        found: list[tuple[str, str, Entry]] = []
+        for entry in entries:
+            resource_id = prefix + entry.name
+            is_folder = entry.kind == "directory"
+            if not is_path(entry.name) or "/" in entry.name:
+                self._notice(NO_PATH, 1)
+            elif not (selection.may_want_below(resource_id) if is_folder else selection.wants(resource_id)):
+                continue
+            elif is_folder or entry.kind == "file":
+                found.append((f"{entry.name}/" if is_folder else entry.name, resource_id, entry))
+            else:
+                self._notice(LINK, 1)
+        found.sort(key=lambda each: each[0])
+        return iter([(resource_id, entry) for _, resource_id, entry in found])
+
+    def _notice(self, reason: str, count: int) -> None:
+        if count:
+            self.notices[reason] = self.notices.get(reason, 0) + count
+
+    def _uri(self, resource_id: str) -> str:
+        quoted = quote(resource_id) if self._address.startswith(("http://", "https://")) else resource_id
+        return f"{self._address}/{quoted}" if quoted else self._address
+
+    def _ref(self, resource_id: str, facts: dict[str, Any]) -> ResourceRef:
+        size, modified_at = facts.get("size"), _time(facts)
+        version = next((str(facts[name]) for name in _VERSIONS if facts.get(name)), None)
+        if version is None and modified_at is not None:
+            version = f"{modified_at.timestamp():.6f}-{size}"
+        return ResourceRef(
+            id=resource_id,
+            uri=self._uri(resource_id),
+            name=resource_id.rpartition("/")[2],
+            size=size if isinstance(size, int) else None,
+            modified_at=modified_at,
+            etag=version,
+        )
+
+
+def _time(facts: dict[str, Any]) -> datetime | None:
+    for name in _TIMES:
+        found = facts.get(name)
+        if isinstance(found, datetime):
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return datetime.fromtimestamp(found, UTC)
+    return None

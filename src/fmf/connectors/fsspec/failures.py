@@ -1,0 +1,75 @@
+"""What a failed call of a file system says, whoever wrote that file system."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fmf.errors import ConnectorError
+from fmf_core.errors import Code
+from fmf_core.redact import redact
+
+_BY_STATUS: Final = {
+    401: Code.AUTH,
+    403: Code.REFUSED,
+    404: Code.NOT_FOUND,
+    408: Code.TIMEOUT,
+    410: Code.NOT_FOUND,
+    412: Code.CONFLICT,
+    429: Code.RATE_LIMIT,
+    504: Code.TIMEOUT,
+}
+_BY_KIND: Final[tuple[tuple[type[Exception], Code], ...]] = (
+    (FileNotFoundError, Code.NOT_FOUND),
+    (PermissionError, Code.REFUSED),
+    (NotADirectoryError, Code.UNSUPPORTED),
+    (IsADirectoryError, Code.UNSUPPORTED),
+    (TimeoutError, Code.TIMEOUT),
+    (NotImplementedError, Code.UNSUPPORTED),
+    (OSError, Code.UNAVAILABLE),
+    (EOFError, Code.UNAVAILABLE),
+)
+_HINTS: Final = {
+    Code.NOT_FOUND: "look at the connector's 'url'; what was listed may have been deleted since",
+    Code.REFUSED: "look at the permissions of whoever the connector's options sign in",
+    Code.AUTH: "look at the connector's option_secrets",
+    Code.TIMEOUT: "raise the connector's timeout_s, or look at the network",
+    Code.RATE_LIMIT: "read less at once, or raise the connector's retry.max_attempts",
+    Code.CONFLICT: "run again when nobody writes to it",
+}
+
+
+def told(error: Exception, op: str, what: str) -> ConnectorError:
+    """What `error` means for who tried to do `what`."""
+    return ConnectorError(
+        f"{what} failed: {type(error).__name__}: {redact(str(error) or 'no reason given')}",
+        op=op,
+        code=_code(error),
+        hint=_HINTS.get(_code(error), "look at the connector's 'url' and options, and at the service's status"),
+        retry_after=_asked_to_wait(error),
+    )
+
+
+def _code(error: Exception) -> Code:
+    if (status := _status(error)) is not None:
+        return _BY_STATUS.get(status, Code.UNAVAILABLE if status >= 500 else Code.INTERNAL)
+    for kind, code in _BY_KIND:
+        if isinstance(error, kind):
+            return code
+    # The clients of HTTP name what they raise so when a connection breaks.
+    broken = any(parent.__name__ in {"ClientError", "RequestException"} for parent in type(error).__mro__)
+    return Code.UNAVAILABLE if broken else Code.INTERNAL
+
+
+def _status(error: Exception) -> int | None:
+    """The status of HTTP, under the names that the file systems give it."""
+    for name in ("status", "status_code", "code"):
+        found = getattr(error, name, None)
+        if isinstance(found, int) and 400 <= found < 600:
+            return found
+    return None
+
+
+def _asked_to_wait(error: Exception) -> float | None:
+    headers: Any = getattr(error, "headers", None)
+    found = headers.get("Retry-After") if hasattr(headers, "get") else None
+    return float(found) if isinstance(found, str) and found.isdecimal() else None

@@ -1,0 +1,169 @@
+"""The file system behind an address: made from options and secrets, and called with a time limit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
+
+from fmf.config.connectors import FsspecConnectorConfig
+from fmf.connectors.base import Keys
+from fmf.connectors.fsspec.failures import told
+from fmf.errors import ConnectorError
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.redact import redact
+from fmf_core.threads import ThreadPool
+
+T = TypeVar("T")
+MOST_CALLS: Final = 64
+"""How many calls of one file system may be under way at once."""
+
+
+class Entry(NamedTuple):
+    """What a folder's listing says of one thing."""
+
+    name: str
+    """Its last part, as people read it."""
+    kind: str
+    """`file`, `directory`, or something else that is neither."""
+    facts: dict[str, Any]
+
+
+class Place:
+    """A folder of a file system; may be used by many threads.
+
+    Args:
+        config: the entry of `connectors:`.
+        secrets: where the values of `option_secrets` are found.
+
+    Raises:
+        ConnectorError: a package is missing, or the file system does not take the options.
+    """
+
+    def __init__(self, config: FsspecConnectorConfig, secrets: Keys) -> None:
+        self._name = config.name
+        self._timeout_s = config.timeout_s
+        self._pool = ThreadPool(MOST_CALLS, f"fsspec-{config.name}")
+        self._system, root = _made(config, secrets)
+        self._root = str(root).rstrip("/")
+        # In an address of the web, names are written so that they survive there.
+        self._quoted = config.url.startswith(("http://", "https://"))
+
+    def path(self, resource_id: str) -> str:
+        """Where the resource is.
+
+        Raises:
+            ConnectorError: a link of the local file system leads out of the folder.
+        """
+        path = f"{self._root}/{quote(resource_id) if self._quoted else resource_id}" if resource_id else self._root
+        if isinstance(self._system, LocalFileSystem):
+            root = os.path.realpath(self._root)
+            if os.path.commonpath([root, os.path.realpath(path)]) != root:
+                raise ConnectorError(
+                    f"{resource_id!r} leaves the root of connector {self._name!r}", op="fsspec.open", code=Code.REFUSED
+                )
+        return path
+
+    def entries(self, folder_id: str, what: str) -> tuple[list[Entry], int]:
+        """What is in a folder, and how many things were told that are not in it."""
+        folder = self.path(folder_id)
+        found = self.call("fsspec.list", what, lambda: self._system.ls(folder or "/", detail=True))
+        # Otherwise the file system keeps all listings, and goes on telling them.
+        self._system.invalidate_cache(folder)
+        names = [(str(facts["name"]).rstrip("/"), facts) for facts in found]
+        inside = [
+            Entry(self._read(name.rpartition("/")[2]), _kind(facts), facts)
+            for name, facts in names
+            if name.rpartition("/")[0].lstrip("/") == folder.strip("/") and not (self._quoted and "?" in name)
+        ]
+        return inside, len(names) - len(inside)
+
+    def facts(self, path: str, op: str, what: str) -> dict[str, Any]:
+        """What is known of a file now."""
+        return dict(self.call(op, what, lambda: self._system.info(path)))
+
+    def open(self, path: str, what: str) -> Any:
+        """The file, opened for reading."""
+        return self.call("fsspec.open", what, lambda: self._system.open(path, "rb"))
+
+    def call(self, op: str, what: str, call: Callable[[], T]) -> T:
+        """What `call` returns, if it does within the time limit.
+
+        Raises:
+            ConnectorError: it failed, or takes too long.
+        """
+        answer: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                answer.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+                answer.set_exception(error)
+
+        self._pool.submit(work)
+        try:
+            return answer.result(self._timeout_s)
+        except FrameworkError:
+            raise
+        except Exception as error:
+            late = None if answer.done() else TimeoutError(f"no answer within {self._timeout_s:g} s")
+            raise told(late or error, op, what) from error
+
+    def _read(self, name: str) -> str:
+        return unquote(name) if self._quoted else name
+
+
+def _kind(facts: dict[str, Any]) -> str:
+    return "link" if facts.get("islink") else str(facts.get("type", "file"))
+
+
+def _made(config: FsspecConnectorConfig, secrets: Keys) -> tuple[Any, str]:
+    protocol = config.url.partition("://")[0]
+    hidden = {option: secrets.resolve(name).get_secret_value() for option, name in config.option_secrets.items()}
+    try:
+        # Not from the cache that all of the process shares: it would keep the secrets.
+        system, root = url_to_fs(config.url, skip_instance_cache=True, **config.options, **hidden)
+    except ImportError as error:
+        raise _missing(config.name, protocol, error) from error
+    except FrameworkError:
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and "Protocol not known" in str(error):
+            raise ConnectorError(
+                f"connector {config.name!r}: fsspec knows no protocol {protocol!r}",
+                op="fsspec.connect",
+                code=Code.INVALID,
+                hint=f"known: {', '.join(sorted(known_implementations))}",
+            ) from error
+        given = ", ".join(sorted({*config.options, *config.option_secrets})) or "none"
+        raise ConnectorError(
+            f"connector {config.name!r}: {protocol} cannot be opened with the options given ({given}): "
+            f"{type(error).__name__}: {redact(str(error))}",
+            op="fsspec.connect",
+            code=Code.INVALID,
+            hint=f"see the options of {_package_of(protocol)} in its own documentation",
+        ) from error
+    return system, str(root)
+
+
+def _missing(connector: str, protocol: str, error: ImportError) -> ConnectorError:
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    package = cause.name.partition(".")[0] if cause.name else _package_of(protocol)
+    return ConnectorError(
+        f"connector {connector!r}: {protocol}:// needs the package {package!r}, which is not installed: {error}",
+        op="fsspec.connect",
+        code=Code.UNSUPPORTED,
+        hint=f"pip install {package}",
+        fields={"package": package},
+    )
+
+
+def _package_of(protocol: str) -> str:
+    """The package that has the file system of a protocol."""
+    return str(known_implementations.get(protocol, {}).get("class", "fsspec")).partition(".")[0]

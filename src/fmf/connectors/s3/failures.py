@@ -1,0 +1,150 @@
+"""What a failed request to S3 says, whichever client made it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+    TokenRetrievalError,
+)
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError, UnauthenticatedError
+
+from fmf.errors import AuthError, ConnectorError
+from fmf_core.errors import Code
+from fmf_core.redact import redact
+
+OBSTORE: Final = (BaseError, OSError, ValueError)
+"""What obstore raises."""
+BOTO: Final = (ClientError, BotoCoreError)
+"""What boto3 raises."""
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_AUTH = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"})
+_ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+_HINTS: Final = {
+    Code.AUTH: "look at the credentials (environment, profile, role) and at the clock",
+    Code.REFUSED: "the identity needs s3:ListBucket on the bucket and s3:GetObject on its objects",
+    Code.NOT_FOUND: "it was listed, so it has been deleted or renamed since: run again",
+    Code.CONFLICT: "run again when nobody writes to it",
+    Code.RATE_LIMIT: "read less at once, or raise the connector's retry.max_attempts",
+    Code.TIMEOUT: "raise the connector's timeout_s, or look at the network",
+    Code.UNAVAILABLE: "look at the network, at endpoint_url and at the service's status",
+    Code.UNSUPPORTED: "restore the object from its archive first, or exclude it by a pattern",
+    Code.INVALID: "leave 'region' out, so that the bucket's own is found",
+}
+
+
+def of_obstore(error: Exception, op: str, what: str) -> ConnectorError:
+    """What obstore's `error` means for who tried to do `what`."""
+    text = str(error)
+    status, name = _STATUS.search(text), _CODE.search(text)
+    code = _code(int(status[1]) if status else None, name[1] if name else "")
+    if code is None:
+        code = _unanswered(error, text)
+    return _told(code, op, what, name[1] if name else "", _first_line(text))
+
+
+def of_boto(error: Exception, op: str, what: str) -> ConnectorError | AuthError:
+    """What boto3's `error` means for who tried to do `what`."""
+    if isinstance(error, ClientError):
+        facts = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        name = str(facts.get("Code", ""))
+        code = _code(status, name) or Code.INTERNAL
+        return _told(code, op, what, name if name.isalpha() else "", str(facts.get("Message") or error))
+    text = _first_line(str(error))
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError):
+        return no_credentials(op, what, text)
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+        return _told(Code.TIMEOUT, op, what, "", text)
+    if isinstance(error, SSLError | ProxyConnectionError):
+        return _told(Code.INTERNAL, op, what, "", text)
+    waiting_helps = isinstance(error, HTTPClientError | EndpointConnectionError)
+    return _told(Code.UNAVAILABLE if waiting_helps else Code.INTERNAL, op, what, "", text)
+
+
+def no_credentials(op: str, what: str, why: str) -> AuthError:
+    """The error where nobody knows who asks."""
+    return AuthError(
+        f"{what} failed: there are no usable AWS credentials: {redact(why)}",
+        op=op,
+        hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket anonymous: true",
+    )
+
+
+def _code(status: int | None, name: str) -> Code | None:  # noqa: PLR0911 - one line for each kind of reply
+    if name in _AUTH or status == 401:
+        return Code.AUTH
+    if name in _BUSY or status == 429:
+        return Code.RATE_LIMIT
+    if name in _ELSEWHERE or status in {301, 307}:
+        return Code.INVALID
+    if name == "InvalidObjectState":
+        return Code.UNSUPPORTED
+    if name == "RequestTimeout" or status in {408, 504}:
+        return Code.TIMEOUT
+    if status is None:
+        return None
+    if status >= 500:
+        return Code.UNAVAILABLE
+    return {403: Code.REFUSED, 404: Code.NOT_FOUND, 412: Code.CONFLICT, 416: Code.CONFLICT}.get(status, Code.INTERNAL)
+
+
+def _unanswered(error: Exception, text: str) -> Code:
+    """The code where there was no reply with a status, or none to its end."""
+    for kind, code in (
+        (NotFoundError, Code.NOT_FOUND),
+        (FileNotFoundError, Code.NOT_FOUND),
+        (PreconditionError, Code.CONFLICT),
+        (UnauthenticatedError, Code.AUTH),
+    ):
+        if isinstance(error, kind):
+            return code
+    if "redirect without LOCATION" in text:
+        return Code.INVALID
+    if "kind: Timeout" in text or "TimedOut" in text:
+        return Code.TIMEOUT
+    if "InvalidCertificate" in text or "UnknownIssuer" in text:
+        return Code.INTERNAL
+    return Code.UNAVAILABLE if "HTTP error" in text else Code.INTERNAL
+
+
+def _told(code: Code, op: str, what: str, name: str, why: str) -> ConnectorError:
+    hint = _HINTS.get(code, "look at endpoint_url, and at what lies between here and the service")
+    if name == "NoSuchBucket" or (code is Code.NOT_FOUND and op == "s3.connect"):
+        hint = "look at the connector's 'bucket' and 'endpoint_url'"
+    return ConnectorError(
+        f"{what} failed: {redact(why)}{f' ({name})' if name and name not in why else ''}",
+        op=op,
+        code=code,
+        hint=hint,
+        fields={"aws_code": name} if name else None,
+    )
+
+
+def _first_line(text: str) -> str:
+    """The sentence for people: without the reply's body and the client's own details."""
+    return text.partition("\n")[0].partition(": <?xml")[0].partition(": <")[0].strip()

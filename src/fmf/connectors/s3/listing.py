@@ -1,0 +1,97 @@
+"""The keys of a bucket, page by page: obstore's where it tells them apart, boto3's where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from obstore.exceptions import InvalidPathError
+
+from fmf.connectors.retries import Retries
+from fmf.connectors.s3.access import Access
+from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
+
+PAGE: Final = 1000
+"""Keys of one page, as many as S3 gives at most."""
+
+
+class Listed(NamedTuple):
+    """What a listing says of one object."""
+
+    key: str
+    size: int
+    modified_at: datetime
+    etag: str | None
+
+
+class Pages:
+    """The pages of the keys below a folder, in their order.
+
+    obstore is fast, but it takes the `/` from the end of a key, so that the folders of consoles look like empty
+    objects, and it fails at keys that are no paths. Where that may be, boto3 gives the page instead.
+
+    Args:
+        access: the bucket.
+        bucket: its name.
+        folder: where the keys begin, with a `/` at its end; or empty.
+        is_wanted: whether it matters what a key stands for.
+        retries: makes failed requests again.
+    """
+
+    def __init__(
+        self, access: Access, bucket: str, folder: str, is_wanted: Callable[[str], bool], retries: Retries
+    ) -> None:
+        self._access = access
+        self._bucket = bucket
+        self._folder = folder
+        self._is_wanted = is_wanted
+        self._retries = retries
+        self._after = ""
+        self._stream: Iterator[Sequence[Listed]] | None = None
+
+    def __iter__(self) -> Iterator[Sequence[Listed]]:
+        while page := self._retries.call(self._page):
+            self._after = page[-1].key
+            yield page
+
+    def _page(self) -> Sequence[Listed]:
+        try:
+            if self._stream is None:
+                self._stream = self._begin()
+            page = next(self._stream, ())
+        except InvalidPathError:
+            return self._exact_page()
+        except OBSTORE as error:
+            self._stream = None
+            raise of_obstore(error, "s3.list", self._what) from error
+        return self._exact_page() if self._is_doubtful(page) else page
+
+    @property
+    def _what(self) -> str:
+        return f"listing s3://{self._bucket}/{self._folder}"
+
+    def _begin(self) -> Iterator[Sequence[Listed]]:
+        store = self._access.store
+        for found in store.list(self._folder or None, offset=self._after or None, chunk_size=PAGE):
+            yield [Listed(one["path"], one["size"], one["last_modified"], one["e_tag"]) for one in found]
+
+    def _is_doubtful(self, page: Sequence[Listed]) -> bool:
+        last = self._after
+        for one in page:
+            if one.key <= last or (not one.size and self._is_wanted(one.key)):
+                return True
+            last = one.key
+        return False
+
+    def _exact_page(self) -> Sequence[Listed]:
+        self._stream = None
+        try:
+            reply = self._access.client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._folder, StartAfter=self._after, MaxKeys=PAGE
+            )
+        except BOTO as error:
+            raise of_boto(error, "s3.list", self._what) from error
+        return [
+            Listed(one["Key"], one["Size"], one["LastModified"], one.get("ETag")) for one in reply.get("Contents", ())
+        ]
