@@ -186,7 +186,7 @@ def test_a_sharepoint_library_is_listed_over_pages_and_waits_when_told_to(projec
 @pytest.mark.behaviour(14)
 def test_a_download_from_sharepoint_is_streamed_and_resumed_where_it_broke_off(project, library):
     """Behaviour 14: the bytes come from the download host, without a token, and a broken body is not begun again."""
-    content = "".join(f"line {number} of a long text\n" for number in range(12_000)).encode()
+    content = "".join(f"line {number} of a long text\n" for number in range(40_000)).encode()
     library.put("Policies/long.txt", content)
     library.broken = [100_000, 70_000]
     told = project.fmf("process", "--connector", "docs").well()

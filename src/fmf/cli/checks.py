@@ -118,6 +118,8 @@ def _connector(session: Session, spec: object, name: str) -> Check:
     from fmf.connectors.base import build_connector
 
     source = build_connector(spec, root=session.root, secrets=session.secrets)  # type: ignore[arg-type]
+    if callable(reach := getattr(source, "reach", None)):
+        return Check(name, "ok", f"reachable, {reach()}")
     first = next(iter(source.list()), None)
     if first is None:
         return Check(name, "warning", "reachable, but nothing matches its patterns")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
@@ -75,6 +76,9 @@ class SharePointConnector:
         selection: the connector's own patterns.
         check: whether size and hash of what is downloaded must be those that SharePoint lists.
     """
+
+    concurrency: Final = 8
+    """How many files are best read at once: most of the time goes into waiting."""
 
     def __init__(
         self, name: str, graph: Graph, where: LibraryAddress, selection: Selection, *, check: bool = True
@@ -188,6 +192,19 @@ class SharePointConnector:
             raise _no_file(ref.id, "sharepoint.info")
         return _ref(library, ref.id, node)
 
+    def reach(self) -> str:
+        """The address of the folder, once it is sure that it can be listed, which takes a few requests.
+
+        Raises:
+            ConnectorError: site, library or folder cannot be reached.
+        """
+        library = self._found("sharepoint.reach")
+        with self._explained():
+            self._graph.get(
+                f"{library.folder_target('children')}?$top=1", f"looking into {self._where}", "sharepoint.reach"
+            )
+        return library.uri
+
     def _found(self, op: str) -> Library:
         """The library, looked up once."""
         with self._lock():
@@ -298,8 +315,14 @@ class SharePointConnector:
                 yield _ref(library, path, node)
 
     def _root(self, library: Library, selection: Selection) -> Sequence[tuple[str, str, Node]]:
-        try:
+        with self._explained():
             return self._children(library, library.folder_target("children"), "", selection)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of a folder that is not there which setting named it."""
+        try:
+            yield
         except ConnectorError as error:
             if error.fields.get("status") == 404:
                 error.hint = f"check root_path {self._where.root_path!r} of connector {self.name!r} in fmf.yaml"
@@ -350,7 +373,8 @@ def _items(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _ref(library: Library, path: str, node: Node) -> ResourceRef:
-    real = "/".join(name_of(part) for part in path.split("/"))
+    names = ((part, name_of(part)) for part in path.split("/"))
+    real = "/".join(part if name in {".", ".."} else name for part, name in names)
     return ResourceRef(path, f"{library.uri}/{segments(real)}", node.name, node.size, node.modified_at, node.etag)
 
 

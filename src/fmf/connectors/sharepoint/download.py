@@ -169,7 +169,6 @@ class Download(io.RawIOBase):
 
     def _asked(self) -> httpx.Response:
         """The answer of the host, after its redirects; no token is sent, wherever they lead."""
-        client = self._web.client
         headers = {"accept-encoding": "identity"}
         if self._position:
             headers["range"] = f"bytes={self._position}-"
@@ -187,7 +186,7 @@ class Download(io.RawIOBase):
                     hint="tell the administrator of the library, or of the gateway in front of Graph",
                 )
             try:
-                response = client.send(client.build_request("GET", url, headers=headers), stream=True)
+                response = self._web.send(url, headers)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise fault(error, self._what, OP) from error
             if not response.has_redirect_location:

@@ -110,12 +110,11 @@ class Graph:
         raise failure(response, body, what, op)
 
     def _asked(self, url: httpx.URL, token: str, what: str, op: str) -> tuple[httpx.Response, bytes]:
-        client = self.web.client
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         late = time.monotonic() + WHOLE_S
         body = bytearray()
         try:
-            response = client.send(client.build_request("GET", url, headers=headers), stream=True)
+            response = self.web.send(url, headers)
             try:
                 for block in response.iter_bytes(_BLOCK):
                     body += block

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
+from collections.abc import Mapping
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -16,6 +19,7 @@ from fmf.connectors.retries import Retries
 from fmf.errors import ConfigError, ConnectorError
 from fmf_core.errors import Code
 from fmf_core.forks import Lock, in_forked_child
+from fmf_core.redact import bare_address
 
 CONNECT_S: Final = 10.0
 """How long a connection may take to be made, in seconds."""
@@ -72,6 +76,20 @@ class Web:
                 finalize(self, self._client.close)
             return self._client
 
+    def send(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        """The answer to one request, whose body is still to be read; the caller closes it.
+
+        Raises:
+            httpx.HTTPError: no answer came.
+        """
+        client = self.client
+        request = client.build_request("GET", url, headers=headers)
+        reset = _asking.set(True)
+        try:
+            return client.send(request, stream=True)
+        finally:
+            _asking.reset(reset)
+
     def close(self) -> None:
         """Close all connections; the next request opens new ones."""
         with self._lock():
@@ -95,6 +113,21 @@ class Web:
         client = httpx.Client(verify=context, timeout=self._timeout, limits=LIMITS, headers={"user-agent": _AGENT})
         client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return client
+
+
+class _BareAddresses(logging.Filter):
+    """Shortens the addresses in the log lines that httpx writes of our requests: some let in whoever knows them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _asking.get() and isinstance(record.args, tuple):
+            record.args = tuple(
+                bare_address(str(value)) if isinstance(value, httpx.URL) else value for value in record.args
+            )
+        return True
+
+
+_asking: ContextVar[bool] = ContextVar("fmf.connectors.sharepoint.asking", default=False)
+logging.getLogger("httpx").addFilter(_BareAddresses())
 
 
 def address(text: str, *, plain: bool) -> httpx.URL | None:

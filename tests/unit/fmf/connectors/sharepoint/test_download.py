@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
+import httpx
 import pytest
 
 from fmf.connectors.sharepoint.quick_xor import QuickXorHash
@@ -179,3 +180,14 @@ def test_a_stream_that_is_left_early_leaves_nothing_behind(graph, file):
             assert stream.read(3) == CONTENT[:3]
             assert not stream.seekable()
     assert connector.retries == 0
+
+
+def test_no_log_line_shows_the_address_that_lets_everybody_in(graph, file, caplog):
+    connector, ref = file
+    with caplog.at_level("DEBUG"):
+        connector.open(ref).read()
+        httpx.get(f"{graph.url}/?seen=1", headers={"authorization": "Bearer x"})
+    assert "/hop/0/" in caplog.text
+    assert "tempauth" not in caplog.text
+    assert "seen=1" in caplog.text  # other programs' requests are logged as ever
+    assert "entra-token" not in caplog.text

@@ -130,7 +130,6 @@ def test_a_folder_that_may_not_be_read_does_not_stop_the_others(graph, connect):
     connector = connect(graph)
     graph.denied["closed"] = (403, "accessDenied")
     found = [*connector.list()]
-    # Folders are listed by their ids, which say nothing of the path: the refusal is found there.
     assert ids(found) == ["open/a.md"]
     assert connector.notices[UNREADABLE] == 1
 
@@ -148,13 +147,11 @@ def test_names_that_are_no_text_stand_in_one_line_and_can_be_opened(graph, conne
 
 
 def test_names_that_would_climb_are_nothing_but_names(graph, connect):
-    graph.put("x/keep.md", b"x")
-    graph.folder("y")
-    graph.items[graph.folder("z").id].name = ".."
-    graph.put("../evil.md", b"x") if graph._found("..") else None
-    found = ids(connect(graph).list(("**/*", "**/.*/**", "\\\\x2e*/**")))
-    assert "x/keep.md" in found
-    assert not any(".." in one.split("/") for one in found)
+    graph.put("sub/a.md", b"never mistaken for the root's")
+    graph.move("sub", "..")
+    (ref,) = connect(graph).list()
+    assert ref.id == "\\x2e\\x2e/a.md"
+    assert "/../" not in ref.uri
 
 
 def test_a_throttled_listing_waits_as_long_as_it_is_told(graph, connect):
@@ -256,3 +253,13 @@ def test_a_server_that_says_nothing_is_left_in_time(graph, connect, monkeypatch)
         connect(graph, timeout_s=0.2, retry={"max_attempts": 1}).list()
     released.set()
     assert caught.value.code is Code.TIMEOUT
+
+
+def test_whether_it_can_be_reached_takes_few_requests(graph, connect):
+    for name, content in many(450):
+        graph.put(name, content)
+    assert connect(graph, root_path="Policies").reach() == f"{SITE_URL}/Shared%20Documents/Policies"
+    assert len(graph.asked) == 4
+    with pytest.raises(ConnectorError) as caught:
+        connect(graph, root_path="gone").reach()
+    assert "root_path 'gone'" in caught.value.hint
