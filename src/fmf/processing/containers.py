@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from fmf.processing import ole
+from fmf.processing.decode import looks_binary
 
 _MEMBER: Final = re.compile(rb"PK\x03\x04.{22}(..)..", re.DOTALL)
 _FOLDERS: Final = ((b"word/", "docx"), (b"ppt/", "pptx"), (b"xl/", "xlsx"))
@@ -35,6 +36,11 @@ def kind_inside(head: bytes, window: ole.Window | None = None) -> str | None:
     if head.startswith(b"{\\rtf"):
         return "rtf"
     return None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes are those of a text, and not the start of a container that is cut off."""
+    return bool(head) and not head.startswith((b"PK", ole.MAGIC[:2])) and not looks_binary(head)
 
 
 def is_markup(head: bytes) -> bool:

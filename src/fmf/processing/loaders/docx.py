@@ -179,8 +179,7 @@ class _Story:
                 for row in _rows(child):
                     yield " / ".join(" ".join(self.inside(cell).split()) for cell in row)
             elif name == "AlternateContent":
-                for chosen in _chosen(child):
-                    yield from self._lines(chosen)
+                yield from self._lines(_chosen(child))
             elif name not in _SILENT and name not in _REMOVED:
                 yield from self._lines(child)
 
@@ -201,8 +200,7 @@ class _Story:
             elif name == "txbxContent":
                 boxes.append(child)
             elif name == "AlternateContent":
-                for chosen in _chosen(child):
-                    self._run(chosen, out, boxes)
+                self._run(_chosen(child), out, boxes)
             elif write := _CHARACTERS.get(name):
                 out.append(write(child))
             else:
@@ -247,12 +245,10 @@ _CHARACTERS: Final[dict[str, Callable[[Element], str]]] = {
 """What stands for characters, by the name of the element."""
 
 
-def _chosen(element: Element) -> Iterator[Element]:
+def _chosen(element: Element) -> Element:
     """The first form of something that is there in several forms."""
-    choice = next((child for child in element if local(child.tag) == "Choice"), None)
-    if choice is None:
-        choice = next((child for child in element if local(child.tag) == "Fallback"), None)
-    yield from choice if choice is not None else ()
+    forms = {local(child.tag): child for child in reversed(element)}
+    return forms.get("Choice", forms.get("Fallback", Element("none")))
 
 
 def _rows(table: Element) -> Iterator[list[Element]]:

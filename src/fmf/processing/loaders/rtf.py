@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from fmf.config.models import ProcessingConfig
@@ -21,6 +22,7 @@ _TOKEN: Final = re.compile(
 )
 _DEEPEST: Final = 500
 _LONGEST_TOKEN: Final = 1 << 16
+_LONGEST_WORD: Final = 64
 _SILENT: Final = frozenset(
     [
         *("fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "objdata", "filetbl", "xmlnstbl", "template"),
@@ -79,21 +81,16 @@ def _pieces(source: Source) -> Iterator[str]:
 
 def _tokens(source: Source) -> Iterator[re.Match[bytes]]:
     """The words, characters and runs of text of the file; what is between them means nothing."""
-    held = b""
-    skip = 0  # bytes that follow a `\bin` and are no text
-    for block in source.blocks(_LONGEST_TOKEN):
-        held += block
-        at = skip
-        skip = 0
-        # The last bytes may be half of a word.
-        end = len(held) - 64
+    held, at = b"", 0
+    for block in chain(source.blocks(_LONGEST_TOKEN), [None]):
+        held, at = held[at:] + (block or b""), max(at - len(held), 0)
+        # The last bytes may be half of a word, unless they are the last of all.
+        end = len(held) - (_LONGEST_WORD if block else 0)
         while at < end and (token := _TOKEN.search(held, at)) and token.start() < end:
             at = token.end()
-            if token[1] == b"bin" and token[2]:
+            if token[1] == b"bin" and token[2]:  # so many bytes follow that are no text
                 at += max(int(token[2]), 0)
             yield token
-        held, skip = held[at:], max(at - len(held), 0)
-    yield from _TOKEN.finditer(held, skip)
 
 
 @dataclass(frozen=True, slots=True)
