@@ -14,8 +14,6 @@ PLANNED: Final[Mapping[str, str]] = {
     "artefacts_retain_last": "every run is kept",
     "auth.azure_key_vault": "there is no secret provider azure_key_vault yet",
     "auth.aws_secrets": "there is no secret provider aws_secrets yet",
-    "processing.limits.max_archive_ratio": "no compressed format is read yet",
-    "processing.tables.include_sheet_names": "no workbooks are read yet",
     "export.default_sink": "records are written to artefacts only",
     "export.sinks": "records are written to artefacts only",
 }
