@@ -72,5 +72,7 @@ def declared_codec(head: bytes, *, markup: bool = False) -> str | None:
     if found is None:
         return None
     codec = codec_of(found["label"].decode("ascii"))
-    # It could not have been found in bytes of twice or four times the width.
+    if codec == "utf-7":  # browsers do not read it, and neither is it written
+        return None
+    # What is declared so could not have been found in bytes of twice or four times the width.
     return "utf-8" if codec and codec.startswith(("utf-16", "utf-32")) else codec

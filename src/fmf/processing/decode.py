@@ -140,7 +140,8 @@ def _wide_text(head: bytes) -> str | None:
 def _in_place_of_utf8(head: bytes, named: list[Encoding]) -> list[Encoding]:
     """Encodings that may be meant although the bytes are valid UTF-8."""
     if head.isascii():
-        escaped = _ESCAPED if b"\x1b" in head and _ESCAPES.search(head) else ()
+        found = b"\x1b" in head and _ESCAPES.search(head)
+        escaped = () if not found else _ESCAPED[-1:] if found[0].startswith(b"\x1b$)C") else _ESCAPED
         return [each for each in named if each.name in _ASCII_ONLY] + [Encoding(name, guessed=True) for name in escaped]
     return [each for each in named if each.name in _SEVERAL_BYTES]
 

@@ -1,0 +1,93 @@
+"""One file packed with gzip: unpacked within the limits, then read as what it is without `.gz`."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from fmf.config.models import ProcessingConfig
+from fmf.processing.archive import HARMLESS_BYTES
+from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.endings import telling_name
+from fmf.processing.loaders.base import Loaded, Mark, loaders
+from fmf.processing.loaders.inner import inner_source
+from fmf.processing.source import MEGABYTE, Source
+from fmf.processing.unreadable import damaged, unreadable
+from fmf_core.errors import Code
+
+_BROKEN: Final = (gzip.BadGzipFile, EOFError, zlib.error, OSError)
+
+
+def load(source: Source, settings: ProcessingConfig) -> Loaded:
+    """What the file without `.gz` gives; one level is unpacked, archives inside are not entered.
+
+    Raises:
+        ProcessingError: it is damaged, a bomb, or holds what is not read.
+    """
+    pieces = _pieces(source, settings)
+    first = next(pieces)
+    if not isinstance(first, Loaded):  # the first one always is
+        raise TypeError(first)
+    return Loaded(_rest(pieces), title=first.title, markdown=first.markdown, metadata=first.metadata)
+
+
+def inner_name(name: str) -> str:
+    """The name of the file inside."""
+    name = telling_name(name, KINDS)
+    return name[: -len(".gz")] if name.lower().endswith(".gz") else name
+
+
+def _pieces(source: Source, settings: ProcessingConfig) -> Iterator[Loaded | str | Mark]:
+    name = inner_name(source.ref.name)
+    try:
+        with inner_source(source, name, _Unpacked(source, settings.limits.max_archive_ratio), settings) as inner:
+            kind = detect(name, inner.head)
+            if kind is None or kind.name == "gzip" or kind.family == "image":
+                what = f"files with the ending .{ending(name)}" if ending(name) else "files of its kind"
+                why = f"{what} are not read when they are packed"
+                raise unreadable(source, "gzip", why, hint="exclude it, or unpack it first", code=Code.UNSUPPORTED)
+            loaded = loaders.get(kind.name)(inner, settings)
+            loaded.metadata["packed"] = "gzip"
+            yield loaded
+            yield from loaded.pieces
+    except _BROKEN as error:
+        raise damaged(source, "gzip", error) from error
+
+
+def _rest(pieces: Iterator[Loaded | str | Mark]) -> Iterator[str | Mark]:
+    for piece in pieces:
+        if not isinstance(piece, Loaded):
+            yield piece
+
+
+class _Unpacked(io.RawIOBase, BinaryIO):
+    """The unpacked bytes; raises once they are out of all proportion to the packed ones."""
+
+    def __init__(self, source: Source, ratio: float) -> None:
+        super().__init__()
+        source.stream.seek(0)
+        self._file = gzip.GzipFile(fileobj=source.stream, mode="rb")
+        self._source = source
+        self._ratio = ratio
+        self._seen = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self._seen += len(block)
+        if self._seen > max(HARMLESS_BYTES, self._ratio * self._source.size):
+            raise unreadable(
+                self._source,
+                "gzip",
+                f"it unpacks to more than {self._ratio:g} times its size, beyond {self._seen / MEGABYTE:,.0f} MB",
+                hint="raise processing.limits.max_archive_ratio in fmf.yaml if it can be trusted, or exclude the file",
+            )
+        return block
