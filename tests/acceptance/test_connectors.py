@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 import time
 
 import pytest
 
 from acceptance.outside import Project, fmf_yaml
+from peers.buckets import KEY_ID, Bucket
+from peers.buckets import SECRET as AWS_SECRET
 from peers.certificates import Certificates
 from peers.entra_server import CLIENT, TENANT, EntraServer
 from peers.entra_server import SECRET as CLIENT_SECRET
+from peers.fault_proxy import FaultProxy
 from peers.graph_server import SITE_URL, GraphServer, many, throttled
 
 SECRET = "outside-the-root"
@@ -195,3 +199,110 @@ def test_a_download_from_sharepoint_is_streamed_and_resumed_where_it_broke_off(p
     assert [asked.headers.get("range") for asked in library.downloads] == [None, "bytes=100000-", "bytes=170000-"]
     left = b"".join(path.read_bytes() for path in told.run.path.iterdir())
     assert b"entra-token" not in left + told.stderr.encode()
+
+
+@pytest.fixture
+def signed_in(project: Project) -> Project:
+    """A project whose environment has the keys of nobody."""
+    project.environment.update(AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=AWS_SECRET)
+    return project
+
+
+def s3_yaml(url: str, bucket: str, **more: object) -> str:
+    """An `fmf.yaml` with the connector `docs` over a bucket."""
+    where = {"name": "docs", "type": "s3", "bucket": bucket, "endpoint_url": url, "timeout_s": 30}
+    return fmf_yaml(connectors=[{**where, "retry": {"first_wait_s": 0.01}, **more}])
+
+
+@pytest.mark.peer
+@pytest.mark.behaviour(11)
+def test_a_bucket_of_many_pages_is_listed_in_full(signed_in, moto):
+    """Behaviour 11: 1,100 keys over several pages, folder markers left out, patterns relative to the prefix."""
+    names = [f"2026/{number:04}.txt" for number in range(1100)]
+    keys = {f"raw/{name}": b"text" for name in names} | {"raw/": b"", "raw/2026/": b"", "raw/notes.md": b"# notes"}
+    bucket = Bucket(moto.url, keys | {"raw-not/x.txt": b"x", "other.txt": b"x"})
+    signed_in.write({"fmf.yaml": s3_yaml(moto.url, bucket.name, prefix="raw/")})
+    told = signed_in.fmf("connect", "ls", "docs").well()
+    assert told.lines == [f"{name}\ts3://{bucket.name}/raw/{name}" for name in [*names, "notes.md"]]
+    told = signed_in.fmf("connect", "ls", "docs", "--select", "2026/000?.txt", "--select", "*.md").well()
+    assert [line.split("\t")[0] for line in told.lines] == [*names[:10], "notes.md"]
+    told = signed_in.fmf("connect", "ls", "docs", "--select", "raw/**")
+    assert told.refused(11)
+    assert "reachable" in signed_in.fmf("doctor").stdout
+    bucket.close()
+
+
+@pytest.mark.peer
+@pytest.mark.behaviour(12)
+def test_an_object_without_a_kms_key_is_not_read(signed_in, moto):
+    """Behaviour 12: with kms_required each unencrypted object is refused when it is read, and the others are read."""
+    bucket = Bucket(moto.url, {"plain.txt": b"plain"})
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    bucket.put("safe.txt", b"safe", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+    bucket.close()
+    signed_in.write({"fmf.yaml": s3_yaml(moto.url, bucket.name, kms_required=True)})
+    run = signed_in.fmf("process", "--connector", "docs")
+    assert "plain.txt" in run.refused(10)
+    assert [(doc["source_uri"], doc["status"]) for doc in run.run.docs] == [
+        (f"s3://{bucket.name}/plain.txt", "failed"),
+        (f"s3://{bucket.name}/safe.txt", "ok"),
+    ]
+    (error,) = run.run.errors
+    assert (error["op"], error["code"]) == ("s3.open", "refused")
+    assert "kms_required" in error["hint"]
+    assert [chunk["text"] for chunk in run.run.chunks] == ["safe"]
+
+
+@pytest.mark.peer
+@pytest.mark.behaviour(13)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_is_busy_is_asked_again(signed_in, moto, status):
+    """Behaviour 13: refused twice, the listing is complete, and the two retries are counted."""
+    bucket = Bucket(moto.url, {"a.txt": b"a", "b.txt": b"b"})
+    bucket.close()
+    with FaultProxy(moto.url) as proxy:
+        signed_in.write({"fmf.yaml": s3_yaml(proxy.url, bucket.name)})
+        proxy.answer(status, times=2, where="list-type")
+        told = signed_in.fmf("connect", "ls", "docs", "--json").well()
+    assert [resource["id"] for resource in told.json["resources"]] == ["a.txt", "b.txt"]
+    assert told.json["retries"] == 2
+    assert "2 requests were made again" in told.stderr
+
+
+def test_a_connector_of_somebody_else_is_found(project):
+    """A distribution that publishes a connector in the group `fmf.connectors` adds its type."""
+    code = """
+        import io
+        from fmf.types import ResourceRef
+
+        class Words:
+            def __init__(self, config, secrets):
+                self.name, self.words, self.secrets = config.name, config.arguments()["words"], secrets
+
+            @classmethod
+            def from_config(cls, config, *, base, secrets):
+                return cls(config, secrets)
+
+            def list(self, select=()):
+                return iter([ResourceRef(f"{word}.txt", f"words://{word}.txt", f"{word}.txt") for word in self.words])
+
+            def open(self, ref):
+                return io.BytesIO(b"%d letters" % len(self.secrets.resolve("WORD").get_secret_value()))
+
+            def info(self, ref):
+                return ref
+    """
+    info = "site/words_connector-1.0.dist-info"
+    project.write(
+        {
+            "site/words_connector.py": textwrap.dedent(code),
+            f"{info}/METADATA": "Metadata-Version: 2.1\nName: words-connector\nVersion: 1.0\n",
+            f"{info}/entry_points.txt": "[fmf.connectors]\nwords = words_connector:Words\n",
+            "fmf.yaml": fmf_yaml(connectors=[{"name": "docs", "type": "words", "words": ["a", "b"]}]),
+        }
+    )
+    project.environment.update(PYTHONPATH=str(project.root / "site"), WORD="told in confidence")
+    told = project.fmf("connect", "ls", "docs").well()
+    assert told.lines == ["a.txt\twords://a.txt", "b.txt\twords://b.txt"]
+    run = project.fmf("process", "--connector", "docs").well().run
+    assert [chunk["text"] for chunk in run.chunks] == ["18 letters"] * 2

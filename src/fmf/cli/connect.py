@@ -19,7 +19,7 @@ def ls(session: Session, connector: str, select: tuple[str, ...]) -> int | None:
     Hidden files are listed only when a pattern names them.
     """
     from fmf.config.lookup import connector_named
-    from fmf.connectors.base import build_connector, notices_of
+    from fmf.connectors.base import build_connector, notices_of, retries_of
     from fmf.errors import NothingMatchedError, exit_status
 
     source = build_connector(connector_named(session.config, connector), root=session.root, secrets=session.secrets)
@@ -31,12 +31,14 @@ def ls(session: Session, connector: str, select: tuple[str, ...]) -> int | None:
             for ref in refs
         ]
         count = len(resources)
-        emit_json({"connector": connector, "resources": resources})
+        emit_json({"connector": connector, "resources": resources, "retries": retries_of(source)})
     else:
         for count, ref in enumerate(refs, start=1):  # noqa: B007 - the number is the result
             emit_lines([(ref.id, ref.uri)])
     for reason, number in notices_of(source).items():
         note(f"{number} left out: {reason}")
+    if again := retries_of(source):
+        note(f"{again} {'request was' if again == 1 else 'requests were'} made again")
     if not count:
         note(f"nothing in connector {connector!r} matches {', '.join(select) or 'its patterns'}")
         return exit_status(NothingMatchedError("nothing"))

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from fmf.config.kinds import announce
-from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
-from fmf_core.errors import Code, PluginRegistrationError
+from fmf_core.errors import PluginRegistrationError
 from fmf_core.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -147,15 +146,8 @@ def build_connector(spec: ConnectorConfig, *, root: Path, secrets: Keys) -> Data
         secrets: where keys and passwords are found when they are needed.
 
     Raises:
-        ConnectorError: this version has no connector of that type.
+        PluginError: the connector's packages are not installed, or its plugin cannot be loaded.
     """
-    if spec.type not in connectors:
-        raise ConnectorError(
-            f"connector {spec.name!r} is of type {spec.type}, which this version cannot read yet",
-            op="connectors.build",
-            code=Code.UNSUPPORTED,
-            hint=f"known types: {', '.join(connectors.names())}",
-        )
     return connectors.get(spec.type).from_config(spec, base=root, secrets=secrets)
 
 
@@ -163,3 +155,9 @@ def notices_of(connector: DataConnector) -> Mapping[str, int]:
     """What `connector` left out of its listings so far: how many by reason; empty when it keeps no such count."""
     notices = getattr(connector, "notices", None)
     return notices if isinstance(notices, Mapping) else {}
+
+
+def retries_of(connector: DataConnector) -> int:
+    """How many requests `connector` made again so far; 0 where it keeps no such count."""
+    retries = getattr(connector, "retries", 0)
+    return retries if isinstance(retries, int) else 0

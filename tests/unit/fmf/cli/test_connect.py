@@ -72,9 +72,12 @@ def test_a_folder_that_is_not_there_is_a_connector_error(fmf, source):
     assert "nowhere" in result.stderr
 
 
-def test_a_planned_connector_says_that_it_is_not_there_yet(fmf, tmp_path):
-    (tmp_path / "fmf.yaml").write_text("connectors: [{name: s, type: s3, bucket: b}]\n")
+def test_a_bucket_that_cannot_be_reached_is_a_connector_error(fmf, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFNOBODY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-secret-of-nobody")
+    settings = "{name: s, type: s3, bucket: b, endpoint_url: 'http://127.0.0.1:9', retry: {max_attempts: 1}}"
+    (tmp_path / "fmf.yaml").write_text(f"connectors: [{settings}]\n")
     result = fmf("connect", "ls", "s")
     assert result.exit_code == 4
-    assert "s3" in result.stderr
-    assert "yet" in result.stderr
+    assert "http://127.0.0.1:9" in result.stderr
+    assert "the-secret-of-nobody" not in result.stderr

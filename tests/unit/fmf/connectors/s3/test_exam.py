@@ -46,7 +46,6 @@ class S3Exam(ConnectorExam):
 @pytest.mark.peer
 class TestMinistack(S3Exam):
     server = "ministack"
-    many = 1100
 
 
 @pytest.mark.peer
