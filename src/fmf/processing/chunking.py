@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from fmf.config.models import ChunkingConfig
 from fmf.processing.counted import counter
@@ -32,8 +31,7 @@ _INDENT: Final = 64
 _BLANK: Final = re.compile(r"\s")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A chunk before it knows its document: `text == whole_text[start:end]`."""
 
     start: int
