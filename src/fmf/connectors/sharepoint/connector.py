@@ -38,9 +38,9 @@ from fmf_core.forks import Lock
 PACKAGES: Final = "OneNote notebooks and other packages, which have no bytes of their own"
 SHORTCUTS: Final = "shortcuts to other libraries"
 NO_FILE: Final = "items that are neither files nor folders"
-BY_FOLDERS: Final = "delta listings that SharePoint refused: every folder was listed by itself"
+BY_FOLDERS: Final = "delta listings, which SharePoint refused (every folder was listed by itself)"
 UNREADABLE: Final = "folders that cannot be read"
-EXPIRED: Final = "cursors that SharePoint no longer knows: everything was listed anew"
+EXPIRED: Final = "cursors that SharePoint no longer knows (everything was listed anew)"
 
 _PAGE: Final = "$top=1000"
 _NO_DELTA: Final = frozenset({400, 403, 404, 405, 410, 501})
