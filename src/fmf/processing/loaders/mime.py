@@ -9,7 +9,6 @@ from email.errors import MessageError
 from email.message import Message
 from email.parser import BytesParser
 from typing import BinaryIO, Final
-from urllib.parse import unquote_to_bytes
 
 from fmf.processing.decode import wide_encoding
 from fmf.processing.loaders.headers import header_text, iso_date
@@ -189,8 +188,8 @@ def _file_name(message: Message) -> str:
         value = message.get_param(name, header=header.lower())
         if isinstance(value, tuple):
             charset, _, text = value
-            escaped = f"=?{charset or 'utf-8'}?Q?{''.join(f'={byte:02X}' for byte in unquote_to_bytes(text))}?="
-            return escaped if text else ""
+            data = text.encode("latin-1", "replace")  # the parser gives bytes as characters
+            return f"=?{charset or 'utf-8'}?Q?{''.join(f'={byte:02X}' for byte in data)}?=" if data else ""
         if value:
             return str(value)
     return ""
