@@ -1,0 +1,80 @@
+"""A packed file is read as what it is without `.gz`, within the limits."""
+
+from __future__ import annotations
+
+import gzip
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fmf.config.models import ProcessingConfig
+from fmf.errors import ProcessingError
+from fmf.processing.loaders import gzip as loader
+from fmf.processing.reader import Reader
+from unit.fmf.processing.memory import MemoryConnector, source_of
+
+
+def load(data: bytes, name: str = "a.log.gz", **limits: float):
+    with source_of(data, name) as source:
+        loaded = loader.load(source, ProcessingConfig(limits=limits))
+        return "".join(piece for piece in loaded.pieces if isinstance(piece, str)), loaded
+
+
+def test_the_name_without_the_ending_decides():
+    text, loaded = load(gzip.compress(b"a line\n"))
+    assert (text, loaded.title, loaded.metadata["packed"]) == ("a line\n", "a.log", "gzip")
+    text, loaded = load(gzip.compress(b"a,b\n1,2\n"), "x.csv.gz")
+    assert "| a | b |" in text
+    assert loaded.markdown
+    assert load(gzip.compress(b"# T\n"), "x.md.1.gz.bak")[1].title == "T"
+
+
+def test_several_members_are_one_file():
+    assert load(gzip.compress(b"one\n") + gzip.compress(b"two\n"))[0] == "one\ntwo\n"
+
+
+def test_large_files_are_read_to_their_end():
+    data = "".join(f"{number} bottles\n" for number in range(400_000)).encode()
+    text, _ = load(gzip.compress(data, 1))
+    assert text.encode() == data
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("a.png.gz", b"\x89PNG\r\n\x1a\n"), ("a.log.gz", b"\x89PNG\r\n\x1a\n"), ("a.xyz.gz", b"x")]
+)
+def test_what_is_not_read_when_it_is_packed_is_refused(name, data):
+    with pytest.raises(ProcessingError, match="are not read when they are packed"):
+        load(gzip.compress(data), name)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked():
+    with pytest.raises(ProcessingError, match="unpacks to more than 100 times its size") as caught:
+        load(gzip.compress(bytes(30_000_000)))
+    assert "max_archive_ratio" in caught.value.hint
+    with pytest.raises(ProcessingError, match=r"has 1\.0 MB or more, and 0\.5 MB are allowed"):
+        load(gzip.compress(random.Random(1).randbytes(2_000_000)), max_file_mb=0.5)
+
+
+def test_damage_is_one_clear_error():
+    whole = gzip.compress(bytes(range(97, 123)) * 1000)
+    for data in (whole[:-9], whole[:20], whole[:30] + b"xxxx" + whole[34:], b"\x1f\x8b", whole + b"tail"):
+        with pytest.raises(ProcessingError, match=r"memory://a\.log\.gz: it is damaged or not a gzip file"):
+            load(data)
+
+
+def test_a_reader_reads_it():
+    connector = MemoryConnector({"logs/a.log.gz": gzip.compress(b"a line\n"), "a.tar.gz": gzip.compress(b"x")})
+    reader = Reader(connector, ProcessingConfig())
+    document = reader.read_whole(connector.ref("logs/a.log.gz"))
+    assert (document.status, document.text, document.media_type) == ("ok", "a line\n", "application/gzip")
+    assert reader.read_whole(connector.ref("a.tar.gz")).status == "skipped"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_text_or_a_processing_error(data):
+    try:
+        load(b"\x1f\x8b\x08" + data)
+    except ProcessingError:
+        return
