@@ -16,7 +16,7 @@ class Expected:
 
     status: Status
     says: tuple[str, ...] = ()
-    """What the reason must hold, whatever the case of its letters."""
+    """What the reason or the hint must hold, whatever the case of its letters."""
     has: tuple[str, ...] = ()
     """What the text must hold."""
     lacks: tuple[str, ...] = ()

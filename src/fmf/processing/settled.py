@@ -19,6 +19,7 @@ from fmf_core.errors import Code, FrameworkError
 Event = TypeVar("Event")
 
 EMPTY = "the file is empty"
+_LONGEST_REASON = 500
 
 
 class Skipped(Exception):  # noqa: N818 - a decision, not an error
@@ -63,6 +64,7 @@ def given_up(document: Document, error: Exception) -> Document:
         failure = _too_deep(document.source_uri)
     else:
         failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
+    failure.message = _one_line(failure.message)  # parsers quote what they stumble over, which may be anything
     return replace(document, status="failed", reason=failure.message, error=failure)
 
 
@@ -128,10 +130,23 @@ def _too_deep(uri: str) -> ProcessingError:
 
 
 def _unexpected(document: Document, error: Exception) -> ProcessingError:
+    cause: Exception | None = error
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - an error of a stranger's loader may be broken itself
+        words, cause = "it says nothing", None
     failure = ProcessingError(
-        f"{document.source_uri} cannot be read: {type(error).__name__}: {error}",
+        f"{document.source_uri} cannot be read: {type(error).__name__}: {words}",
         op="processing.load",
         code=Code.INTERNAL,
+        hint="exclude the file; if it opens in its own program, report this with what `fmf -v` shows",
     )
-    failure.__cause__ = error
+    failure.__cause__ = cause
     return failure
+
+
+def _one_line(text: str) -> str:
+    if len(text) <= _LONGEST_REASON and text.isprintable():
+        return text
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _LONGEST_REASON]).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."

@@ -51,7 +51,7 @@ def _pngs() -> list[Case]:
             fails("a.png"),
         ),
         _case("a head with a wrong sum", "a.png", lambda: _wrong_sum(b"IHDR"), fails("a.png")),
-        _case("points with a wrong sum", "a.png", lambda: _wrong_sum(b"IDAT"), fails("a.png")),
+        _case("points with a wrong sum", "a.png", lambda: _wrong_sum(b"IDAT"), ok("Invoice")),
         _case("no points at all after the head", "a.png", png_header(90, 90) + chunk(b"IEND", b""), fails("a.png")),
         _case(
             "a depth that is none",

@@ -153,7 +153,7 @@ def _bodies() -> list[Case]:
                 "application/pkcs7-mime; smime-type=enveloped-data",
                 "Content-Transfer-Encoding: base64\r\n",
             ),
-            ok("Plums"),
+            fails("encrypted"),
         ),
         case(
             "a script in a mail",
@@ -161,7 +161,7 @@ def _bodies() -> list[Case]:
             _mail("<p>plum</p><script>alert(1)</script>", "text/html"),
             ok("plum", lacks=("alert",)),
         ),
-        case("HTML 20,000 deep in a mail", "a.eml", _mail("<div>" * 20_000 + "plum", "text/html"), fails("a.eml")),
+        case("HTML 20,000 deep in a mail", "a.eml", _mail("<div>" * 20_000 + "plum", "text/html"), ok("plum")),
         case(
             "a body elsewhere",
             "a.eml",
@@ -200,9 +200,9 @@ def _outlook() -> list[Case]:
             ok("plum"),
         ),
         case(
-            "a mailbox of 20,000 separators",
+            "a mailbox of 2,000 separators",
             "a.mbox",
-            b"From a Mon Nov  2 10:00:00 2026\n\n" * 20_000 + b"plum",
+            b"From a Mon Nov  2 10:00:00 2026\n\n" * 2_000 + b"plum",
             ok("plum"),
         ),
     ]

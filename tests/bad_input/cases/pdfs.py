@@ -6,6 +6,7 @@ from bad_input.case import Case, case, fails, ok
 from bad_input.made.pdf import FONT, HEADER, assembled, encrypted, inflating, page_objects, pdf, shown, stream
 
 PLUM = "A plum is a fruit."
+SMALL = {"limits": {"max_memory_mb": 200, "max_seconds_per_file": 5}}
 
 
 def _with(changes: dict[int, bytes], *, trailer: bytes = b"", prev: str = "") -> bytes:
@@ -91,8 +92,9 @@ def _content() -> list[Case]:
             "a drawing that draws itself",
             "a.pdf",
             _with({4: page, 5: stream(shown(PLUM) + b" /X Do"), 7: stream(b"/X Do " * 50, form)}),
-            ok(PLUM),
+            fails("a.pdf"),
             isolated=True,
+            settings=SMALL,
         ),
         case("a length that is a lie", "a.pdf", _with({5: stream(shown(PLUM), length=999_999_999)}), ok(PLUM)),
         case(
@@ -107,6 +109,7 @@ def _content() -> list[Case]:
             lambda: _with({5: stream(inflating(2_000), b"/Filter /FlateDecode")}),
             fails("a.pdf"),
             isolated=True,
+            settings=SMALL,
         ),
         case(
             "a page packed 20 times",
@@ -118,12 +121,12 @@ def _content() -> list[Case]:
             "a packed page whose packing nobody knows",
             "a.pdf",
             _with({5: stream(shown(PLUM), b"/Filter /Nobody")}),
-            fails("a.pdf"),
+            ok(PLUM),
         ),
-        case("a font that is its own descendant", "a.pdf", _with({3: odd}), fails("a.pdf"), isolated=True),
+        case("a font that is its own descendant", "a.pdf", _with({3: odd}), ok(), isolated=True),
         case("a font that is not there", "a.pdf", _with({3: b"null"}), ok(PLUM)),
         case("scripts and programs to start", "a.pdf", _with({1: action}), ok(PLUM, lacks=("alert", "/bin/sh"))),
-        case("pages without words", "a.pdf", pdf("", ""), fails("no text")),
+        case("pages without words", "a.pdf", pdf("", ""), fails("blank")),
         case(
             "text 100,000 brackets deep",
             "a.pdf",

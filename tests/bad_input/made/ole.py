@@ -112,7 +112,7 @@ def _record(number: int, data: bytes) -> bytes:
 def xls(rows: list[list[str | float]], *, password: bool = False) -> bytes:
     """A workbook of the old kind with one sheet."""
     begin = struct.pack("<HHHHII", 0x600, 5, 0x1000, 1997, 0, 6)
-    lock = _record(0x2F, struct.pack("<HHHH", 0, 1, 0x1234, 0x5678)) if password else b""
+    lock = _record(0x2F, struct.pack("<HHH48s", 1, 1, 1, bytes(range(48)))) if password else b""
     start = _record(0x809, begin) + lock + _record(0x42, struct.pack("<H", 1200))
     name = struct.pack("<BB", 5, 0) + b"First"
     offset = len(start) + 4 + 6 + len(name) + 4

@@ -115,6 +115,7 @@ class Nursery:
     def give_back(self, worker: Worker) -> None:
         """Keep `worker` for the next caller, unless it is worn."""
         if worker.is_worn:
+            worker.kill()  # and what a loader may have left running
             self.drop(worker)
             return
         with self._lock:

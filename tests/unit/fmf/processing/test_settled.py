@@ -1,0 +1,32 @@
+"""Documents that end badly say so in one line that a person can read and act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmf.config.models import ProcessingConfig
+from fmf.errors import ProcessingError
+from fmf.processing.settled import begun, given_up
+from fmf.types import ResourceRef
+
+OPEN = begun(ResourceRef("a.x", "memory://a.x", "a.x"), ProcessingConfig())
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("kind", [ValueError, ProcessingError])
+def test_a_reason_is_one_short_printable_line_whatever_a_parser_said(kind):
+    document = given_up(OPEN, kind("one\ntwo\x1b[31m\0 " + "x" * 100_000))
+    assert document.reason.isprintable()
+    assert "one two [31m xxx" in document.reason
+    assert len(document.reason) < 600
+    assert document.error.message == document.reason
+
+
+def test_what_nobody_foresaw_has_a_hint_even_where_the_error_has_no_words():
+    document = given_up(OPEN, Wordless())
+    assert document.reason == "memory://a.x cannot be read: Wordless: it says nothing"
+    assert "exclude the file" in document.error.hint
