@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fmf.config.models import ProcessingConfig
 from fmf.processing.cells import texts_of
 from fmf.processing.loaders.base import Mark
+from fmf.processing.source import Source
+from fmf_core.registry import Entry, Registry
 
 MOST_ROWS: Final = 1024
 """Rows of one run, at most."""
@@ -49,6 +52,23 @@ class TableRows:
         """Each row with its number, as a reader of the source counts."""
         for first, run in self.runs:
             yield from enumerate(run, first)
+
+
+TableReader = Callable[[Source, ProcessingConfig], Iterator[TableRows]]
+"""Opens a file and gives its tables, one after the other: of a workbook, a table for each sheet that holds anything.
+
+Each must be gone through to its end before the next one is asked for. Raises `ProcessingError` for what it cannot read.
+"""
+
+table_readers: Registry[TableReader] = Registry(
+    "table format",
+    {
+        "csv": Entry("fmf.processing.loaders.csv:tables"),
+        "xlsx": Entry("fmf.processing.loaders.xlsx:tables", "documents"),
+        "parquet": Entry("fmf.processing.loaders.parquet:tables", "parquet"),
+    },
+)
+"""Readers of rows by the name of the kind of file, for those kinds that have rows."""
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:
@@ -93,10 +113,12 @@ def runs_of(first: int, rows: Sequence[Cells]) -> Iterator[tuple[int, list[Cells
 def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
     """The table as text, with marks of its rows: a Markdown table, or lines with tabs between the cells.
 
-    In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped; between tabs, tabs and line ends
+    A table without columns has no text. In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped; between tabs, tabs and line ends
     inside a cell become blanks.
     """
     lines = _markdown_lines if markdown else _tabbed_lines
+    if not table.names:
+        return
     if table.header_row:
         yield Mark("rows", table.header_row)
     yield lines([table.names]) + ("|" + " --- |" * len(table.names) + "\n" if markdown else "")

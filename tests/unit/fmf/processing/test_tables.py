@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmf.config.models import ProcessingConfig, TablesConfig
 from fmf.processing.loaders.base import Mark
 from fmf.processing.tables import (
     MOST_ROWS,
@@ -14,8 +17,10 @@ from fmf.processing.tables import (
     rendered,
     rows_at_once,
     runs_of,
+    table_readers,
     unique_names,
 )
+from unit.fmf.processing.memory import source_of
 
 
 def test_names_of_columns_are_unique_and_never_empty():
@@ -100,3 +105,16 @@ def test_a_small_table_is_filled_up():
 @given(st.lists(st.text(max_size=40000), max_size=6))
 def test_blocks_hold_the_same_text(lines):
     assert "".join(in_blocks(lines)) == "".join(lines)
+
+
+def test_a_table_without_columns_has_no_text():
+    assert list(rendered(TableRows([], 0, iter([])), markdown=True)) == []
+
+
+def test_every_format_of_table_has_a_reader_of_its_rows():
+    assert set(table_readers.names()) == set(get_args(get_args(TablesConfig.model_fields["formats"].annotation)[0]))
+    with source_of(b"a,b\n1,2\n", "a.csv") as source:
+        [found] = table_readers.get("csv")(source, ProcessingConfig())
+        assert list(found.rows()) == [(2, ["1", "2"])]
+    for name in table_readers.names():
+        assert callable(table_readers.get(name))
