@@ -24,7 +24,6 @@ _BY_KIND: Final[tuple[tuple[type[Exception], Code], ...]] = (
     (NotADirectoryError, Code.UNSUPPORTED),
     (IsADirectoryError, Code.UNSUPPORTED),
     (TimeoutError, Code.TIMEOUT),
-    (NotImplementedError, Code.UNSUPPORTED),
     (OSError, Code.UNAVAILABLE),
     (EOFError, Code.UNAVAILABLE),
 )
