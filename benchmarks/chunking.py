@@ -8,10 +8,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import measure, page
 from benchmarks.documents.drafts import Draft
@@ -77,10 +78,10 @@ def main(options: Sequence[str] = ()) -> None:
     only = next((option.partition("=")[2] for option in options if option.startswith("--only=")), "")
     began = time.perf_counter()
     rows = [Row(peer) for peer in CHUNKERS if peer.environment is None or only in peer.name]
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "documents.json"
         path.write_text(json.dumps(documents(size.documents_mb, Path(folder))), encoding="utf-8")
-        run(rows, size, path, stack)
+        run(rows, size, path)
     text = told(rows, size, time.perf_counter() - began)
     print(text)
     if "--write" in options:
@@ -100,31 +101,49 @@ def documents(megabytes: float, folder: Path) -> list[str]:
     return found
 
 
-def run(rows: Sequence[Row], size: Size, path: Path, stack: ExitStack) -> None:
+def run(rows: Sequence[Row], size: Size, path: Path) -> None:
     """Fill the rows; the chunkers take turns."""
-    processes: dict[str, PeerProcess] = {}
+    with ExitStack() as stack:
+        processes = started(rows, stack)
+        for _ in range(size.rounds):
+            for row in rows:
+                if found := asked(row, processes, path, seconds=size.seconds):
+                    row.mb_s.append(found["mb_s"])
+                    row.chunks_per_mb = found["chunks_per_mb"]
+    for megabytes in size.one:
+        # In new processes, because some chunkers remember what they have counted before.
+        with ExitStack() as stack:
+            processes = started(rows, stack)
+            for row in rows:
+                if found := asked(row, processes, path, megabytes=megabytes):
+                    row.one.append(found["mb_s"])
+
+
+def started(rows: Sequence[Row], stack: ExitStack) -> dict[str, PeerProcess]:
+    """A process of each chunker that has not failed."""
+    processes = {}
     for row in rows:
+        if row.why_not:
+            continue
         try:
             process = PeerProcess(WORKER, named(row.peer), row.peer.environment)
-            stack.callback(process.close)
-            processes[named(row.peer)] = process
         except FailedError as error:
             row.why_not = str(error)
-    orders = [{"seconds": size.seconds}] * size.rounds + [{"megabytes": megabytes} for megabytes in size.one]
-    for order in orders:
-        for row in rows:
-            if row.why_not:
-                continue
-            try:
-                found = processes[named(row.peer)].ask("cut", documents=str(path), **order)
-            except FailedError as error:
-                row.why_not = str(error)
-                continue
-            if "megabytes" in order:
-                row.one.append(found["mb_s"])
-            else:
-                row.mb_s.append(found["mb_s"])
-                row.chunks_per_mb = found["chunks_per_mb"]
+            continue
+        stack.callback(process.close)
+        processes[named(row.peer)] = process
+    return processes
+
+
+def asked(row: Row, processes: Mapping[str, PeerProcess], path: Path, **order: float) -> dict[str, Any]:
+    """What its process measures; nothing if it has failed."""
+    if row.why_not:
+        return {}
+    try:
+        return processes[named(row.peer)].ask("cut", documents=str(path), **order)
+    except FailedError as error:
+        row.why_not = str(error)
+        return {}
 
 
 def told(rows: Sequence[Row], size: Size, seconds: float) -> str:

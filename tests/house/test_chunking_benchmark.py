@@ -39,8 +39,7 @@ def test_a_chunker_that_fails_is_a_row_that_says_so(benchmark: Any, tmp_path: Pa
     peers = importlib.import_module("benchmarks.peers.chunkers")
     row = benchmark.Row(peers.Chunker("missing", peers.EXACT, dict, environment=None))
     (tmp_path / "documents.json").write_text('["text"]')
-    with benchmark.ExitStack() as stack:
-        benchmark.run([row], benchmark.QUICK, tmp_path / "documents.json", stack)
+    benchmark.run([row], benchmark.QUICK, tmp_path / "documents.json")
     assert row.why_not
     assert row.cells([1.0])[0] == "missing (**not measured**)"
 

@@ -164,7 +164,8 @@ class Counted:
     def _furthest_in_hole(self, start: int, limit: int) -> int | None:
         reach = 2 * limit + _GRAIN
         while True:
-            if start + reach > len(self._text) and not self._complete:
+            # Only as far as grains go, so that all that is asked afterwards does not depend on what comes next.
+            if start + reach > self._places[-1] and not self._complete:
                 return None
             kept, total = self._truncate(self._text[start : start + reach], limit)
             if total > limit:
