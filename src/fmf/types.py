@@ -10,6 +10,12 @@ from typing import Any, Literal
 Row = dict[str, Any]
 """A record as it is written: plain JSON values under plain names."""
 
+UNCHANGED_SINCE = "unchanged_since"
+"""The key of the metadata of a document that was not read anew: the run in which it was read."""
+
+PLACES = ("page", "slide", "sheet", "row", "part", "heading")
+"""What a chunk's `place` may tell of its source."""
+
 DocumentStatus = Literal["open", "ok", "skipped", "failed"]
 
 

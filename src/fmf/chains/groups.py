@@ -62,6 +62,11 @@ class PictureGroup:
         return
 
     @property
+    def place(self) -> None:
+        """Pictures are no part of anything."""
+        return
+
+    @property
     def facts(self) -> Row:
         """What stands behind `${group....}`, and in the records of the group."""
         documents = [picture.document for picture in self.pictures]
@@ -118,7 +123,12 @@ class GroupIntake:
     """
 
     def __init__(
-        self, reader: Pictures, refs: Iterable[ResourceRef], folder: RunFolder, wishes: GroupWishes, stop: Stop
+        self,
+        reader: Pictures,
+        refs: Iterable[ResourceRef | Document],
+        folder: RunFolder,
+        wishes: GroupWishes,
+        stop: Stop,
     ) -> None:
         self._reader = reader
         self._refs = refs
@@ -160,7 +170,7 @@ class GroupIntake:
         for ref in self._refs:
             if self._stop.requested or left == 0:
                 return
-            read = self._reader.read(ref)
+            read = ref if isinstance(ref, Document) else self._reader.read(ref)
             if isinstance(read, Picture) and left is not None:
                 left -= 1
             self._docs.write(document_row(read if isinstance(read, Document) else read.document))

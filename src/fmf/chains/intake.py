@@ -64,8 +64,8 @@ class Source:
 
     reader: DocumentReader
     """Turns resources into documents and chunks."""
-    refs: Iterable[ResourceRef]
-    """What to read, in order."""
+    refs: Iterable[ResourceRef | Document]
+    """What to read, in order; what need not be read is a document already."""
     threads: int = 1
     """How many at once."""
 

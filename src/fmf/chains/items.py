@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fmf.types import Chunk, Document
+from fmf.types import PLACES, Chunk, Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class Item:
         """Its chunk; `None` for a whole document."""
         return self.chunk.chunk_id if self.chunk else None
 
+    @property
+    def place(self) -> Mapping[str, Any] | None:
+        """Where in its document it stands; `None` for a whole document."""
+        return {"start": self.chunk.start, "end": self.chunk.end, **self.chunk.place} if self.chunk else None
+
     def names(self) -> dict[str, Any]:
         """What `${...}` can say about it."""
         names: dict[str, Any] = {"document": document_names(self.document)}
@@ -94,6 +99,11 @@ class Askable(Protocol):
         """The chunk that it is, if it is one."""
         ...
 
+    @property
+    def place(self) -> Mapping[str, Any] | None:
+        """Where in its document it stands, if it is a part of one."""
+        ...
+
     def names(self) -> dict[str, Any]:
         """What `${...}` can say about it."""
         ...
@@ -109,7 +119,15 @@ def chunk_names(chunk: Chunk) -> dict[str, Any]:
         "start": chunk.start,
         "end": chunk.end,
         "tokens": chunk.tokens,
+        **{name: _shown(chunk.place.get(name)) for name in PLACES},
     }
+
+
+def _shown(place: Any) -> str:
+    """A place as a prompt says it; nothing where the source has none."""
+    if place is None:
+        return ""
+    return " > ".join(place) if isinstance(place, list) else str(place)
 
 
 def document_names(document: Document) -> dict[str, Any]:

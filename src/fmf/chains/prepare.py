@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmf.artefacts.folder import artefacts_root
 from fmf.artefacts.run_id import new_run_id, timestamp
+from fmf.chains.changes import Since
 from fmf.chains.compile import compile_chain
 from fmf.chains.items import run_names
 from fmf.chains.plan import ChainPlan
@@ -31,6 +32,8 @@ class RunOptions:
     """How many items to take, in input order; `None` is all."""
     concurrency: int | None = None
     """How many calls at once; `None` is what the chain says."""
+    changed_since: str | None = None
+    """An earlier run: what has not changed since is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Prepared:
     model_name: str
     """The model where a step names none."""
     options: RunOptions = RunOptions()
+    since: Since | None = None
+    """The earlier run whose documents are not read again unless they have changed."""
 
     @property
     def limit(self) -> int | None:
@@ -89,17 +94,30 @@ def prepare(
     settings = chat_model_config(loaded.value, secrets, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
+    options = options or RunOptions()
+    connector, select = _connector(loaded, secrets, found.spec), _select(loaded, found.spec)
     return Prepared(
         loaded,
         found,
         plan,
-        _connector(loaded, secrets, found.spec),
-        _select(loaded, found.spec),
+        connector,
+        select,
         model,
         settings.provider,
         settings.model or model.get_model_info().name,
-        options or RunOptions(),
+        options,
+        since_of(loaded, options.changed_since, connector, select),
     )
+
+
+def since_of(
+    loaded: LoadedConfig, reference: str | None, connector: DataConnector, select: Sequence[str]
+) -> Since | None:
+    """The earlier run that a caller named, if one was named; raises as `Since`."""
+    if reference is None:
+        return None
+    root = artefacts_root(loaded.value.artefacts_dir, loaded.root)
+    return Since(root, reference, connector, select, loaded.value.processing)
 
 
 def checked(

@@ -10,7 +10,7 @@ from fmf.chains.ending import Ending, RunReport
 from fmf.chains.intake import Intake
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
-from fmf.chains.run import begin, seen
+from fmf.chains.run import begin, beside, listed
 from fmf.chains.run_yaml import process_record_of, source_of
 from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
@@ -33,6 +33,7 @@ class ProcessRun:
         secrets: where the source's keys and passwords are found.
         connector: the name of the source.
         select: patterns; none is everything that the source includes.
+        changed_since: an earlier run; what has not changed since is not read.
         stop: request it, from any thread, to end the run early; what was read is kept.
         tally: the numbers so far.
     """
@@ -41,6 +42,7 @@ class ProcessRun:
     secrets: Keys
     connector: str
     select: Sequence[str] = ()
+    changed_since: str | None = None
     stop: Stop = field(default_factory=Stop)
     tally: Tally = field(default_factory=Tally)
 
@@ -52,23 +54,27 @@ class ProcessRun:
             NothingMatchedError: the selection matches no resource; there are no artefacts then.
             ConnectorError: the source cannot be listed; there are no artefacts then.
         """
+        from fmf.chains.prepare import since_of
         from fmf.chains.supply import supply
         from fmf.config.lookup import connector_named
         from fmf.connectors.base import build_connector
 
         spec = connector_named(self.loaded.value, self.connector)
         connector = build_connector(spec, root=self.loaded.root, secrets=self.secrets)
-        source = supply(connector, self.loaded.value.processing, seen(connector, tuple(self.select)))
+        since = since_of(self.loaded, self.changed_since, connector, self.select)
+        refs = listed(connector, tuple(self.select), since)
+        source = supply(connector, self.loaded.value.processing, refs)
         folder = begin(self.loaded, None)
         ending = Ending(
             folder,
             self.tally,
             self.stop,
-            lambda end: process_record_of(self.loaded, end, source_of(connector, self.select)),
+            lambda end: process_record_of(self.loaded, end, source_of(connector, self.select, since)),
         )
         error: Exception | None = None
         try:
             folder.lines(ERRORS)
+            source = beside(since, source, folder)
             for document in Intake(source, folder, Wishes(), self.stop).documents():
                 self._count(document, folder)
         except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report

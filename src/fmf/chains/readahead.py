@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -51,7 +52,7 @@ class Wishes:
 class _Slot:
     """One document on its way through a thread."""
 
-    ref: ResourceRef
+    ref: ResourceRef | Document
     spool: ChunkSpool
     document: Document | None = None
     error: BaseException | None = None
@@ -78,8 +79,10 @@ class Readahead:
         self._closed = False
         self._left = wishes.limit
 
-    def documents(self, refs: Iterable[ResourceRef]) -> Generator[tuple[Document, ChunkSpool], None, None]:
+    def documents(self, refs: Iterable[ResourceRef | Document]) -> Generator[tuple[Document, ChunkSpool], None, None]:
         """Each document in its final state, and its chunks, which are gone once the next one is asked for.
+
+        What comes as a document is handed out as it is.
 
         It ends early where the limit is reached or the stop requested.
         """
@@ -105,7 +108,7 @@ class Readahead:
                         return
                     self._left = left
 
-    def _here(self, refs: Iterator[ResourceRef]) -> Generator[_Slot, None, None]:
+    def _here(self, refs: Iterator[ResourceRef | Document]) -> Generator[_Slot, None, None]:
         for ref in refs:
             if self._stop.requested:
                 return
@@ -113,7 +116,7 @@ class Readahead:
             slot.document = self._read(ref, slot.spool)
             yield slot
 
-    def _ahead(self, refs: Iterator[ResourceRef]) -> Generator[_Slot, None, None]:
+    def _ahead(self, refs: Iterator[ResourceRef | Document]) -> Generator[_Slot, None, None]:
         pool = ThreadPool(self._threads, "fmf-read")
         window: deque[_Slot] = deque()
         end: BaseException | None = None
@@ -126,7 +129,10 @@ class Readahead:
                         end = error
                         break
                     window.append(slot)
-                    pool.submit(lambda slot=slot: self._work(slot))  # type: ignore[misc]
+                    if isinstance(slot.ref, Document):
+                        self._work(slot)
+                    else:
+                        pool.submit(partial(self._work, slot))
                 if not window:
                     break
                 window[0].done.wait()
@@ -142,7 +148,7 @@ class Readahead:
     def _has_room(self, window: deque[_Slot]) -> bool:
         if not window:
             return True
-        return len(window) < 2 * self._threads and sum(slot.ref.size or 0 for slot in window) < BYTES_AHEAD
+        return len(window) < 2 * self._threads and sum(map(_bytes_of, window)) < BYTES_AHEAD
 
     def _work(self, slot: _Slot) -> None:
         try:
@@ -155,8 +161,10 @@ class Readahead:
             if self._closed:
                 slot.spool.close()
 
-    def _read(self, ref: ResourceRef, spool: ChunkSpool) -> Document | None:
+    def _read(self, ref: ResourceRef | Document, spool: ChunkSpool) -> Document | None:
         """Read `ref` into `spool`; `None` when the run was stopped on the way."""
+        if isinstance(ref, Document):
+            return ref
         known: Document | None = None
         wishes = self._wishes
         events = self._reader.lines(ref, want_text=wishes.text or wishes.whole, chunked=not wishes.whole)
@@ -174,6 +182,10 @@ class Readahead:
                 if self._stop.requested or self._closed:
                     return None
         return known
+
+
+def _bytes_of(slot: _Slot) -> int:
+    return slot.ref.size or 0 if isinstance(slot.ref, ResourceRef) else 0
 
 
 def _cut(document: Document, chunks: int) -> Document:

@@ -51,6 +51,8 @@ class Subject:
     source_uri: str | None = None
     doc_id: str | None = None
     chunk_id: str | None = None
+    place: Mapping[str, Any] | None = None
+    """Where in its document it stands, if it is a part of one."""
     group: Row | None = None
     """Which pictures it is about, where it is a group of them."""
 
@@ -61,8 +63,9 @@ class Subject:
 
     @property
     def members(self) -> Row:
-        """What the lines of both files say on top of their usual keys: `group`, where it is one."""
-        return {} if self.group is None else {"group": self.group}
+        """What the lines of both files say on top of their usual keys: `group` or `place`, where it has one."""
+        told: Row = {} if self.group is None else {"group": self.group}
+        return told if self.place is None else {**told, "place": dict(self.place)}
 
 
 @dataclass(frozen=True, slots=True)

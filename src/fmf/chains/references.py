@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
 
+from fmf.types import PLACES
 from fmf_core.nearest import known_hint
 
 RUN_NAMES = ("run_id", "chain_id", "now", "date")
-CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens")
+CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens", *PLACES)
 DOCUMENT_NAMES = ("text", "id", "source_uri", "title", "metadata")
 GROUP_NAMES = ("index", "size", "ids", "names", "source_uris")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
+from fmf.chains.changes import VANISHED, Since
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Source
 from fmf.chains.stop import Stop
@@ -53,14 +54,19 @@ class ChainRun:
             ConfigError: the folder of artefacts cannot be created.
         """
         prepared = self.prepared
-        refs = await in_thread(seen, prepared.connector, prepared.select)
-        source = await in_thread(supply, prepared.connector, prepared.loaded.value.processing, refs)
+        source = await in_thread(self._look)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
             self.folder = folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
+            source = beside(prepared.since, source, folder)
             return await Execution(prepared, folder, self.stop, self.tally).run(source)
         finally:
             await prepared.model.cleanup()
+
+    def _look(self) -> Source:
+        prepared = self.prepared
+        refs = listed(prepared.connector, prepared.select, prepared.since)
+        return supply(prepared.connector, prepared.loaded.value.processing, refs)
 
 
 def _warm_up(prepared: Prepared, source: Source) -> None:
@@ -69,6 +75,29 @@ def _warm_up(prepared: Prepared, source: Source) -> None:
 
     if prepared.plan.mode == "chunks":
         warm_up(source, prepared.loaded.value.processing)
+
+
+def listed(connector: DataConnector, select: tuple[str, ...], since: Since | None) -> Iterator[ResourceRef]:
+    """What there is to look at, once its first resource has been seen.
+
+    Args:
+        connector: the source.
+        select: patterns.
+        since: the run since which only changes matter, if there is one.
+
+    Raises:
+        NothingMatchedError: there is nothing, and was nothing; says where was looked and for what.
+        ConnectorError: the source cannot be listed.
+    """
+    known = since.refs() if since else None
+    return seen(connector, select) if known is None else known
+
+
+def beside(since: Since | None, source: Source, folder: RunFolder) -> Source:
+    """`source` without what has not changed since the earlier run, if there is one."""
+    if since is None:
+        return source
+    return replace(source, refs=since.sifted(source.refs, folder.lines(VANISHED)))
 
 
 def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[ResourceRef]:

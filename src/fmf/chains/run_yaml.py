@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.run_id import timestamp
+from fmf.chains.changes import processing_hash
 from fmf.chains.tally import Tally
 from fmf.connectors.base import notices_of
 from fmf.types import Row
 from fmf_core.redact import redact_value
 
 if TYPE_CHECKING:
+    from fmf.chains.changes import Since
     from fmf.chains.prepare import Prepared
     from fmf.config.loader import LoadedConfig
     from fmf.connectors.base import DataConnector
@@ -43,7 +45,7 @@ def record_of(prepared: Prepared, end: RunEnd) -> Row:
         prepared.loaded,
         end,
         chain={"name": prepared.plan.chain, "path": path, "hash": chain.hash},
-        source=source_of(prepared.connector, prepared.select),
+        source=source_of(prepared.connector, prepared.select, prepared.since),
         model={"name": prepared.provider, "model": prepared.model_name},
         prompts=[
             {"id": prompt.id, "version": prompt.version, "content_hash": prompt.content_hash}
@@ -57,9 +59,15 @@ def process_record_of(loaded: LoadedConfig, end: RunEnd, source: Row) -> Row:
     return _record(loaded, end, chain=None, source=source, model=None, prompts=[])
 
 
-def source_of(connector: DataConnector, select: Sequence[str]) -> Row:
+def source_of(connector: DataConnector, select: Sequence[str], since: Since | None = None) -> Row:
     """Where the input came from, and by reason what the listing left out; the latter is known once all was listed."""
     source: Row = {"connector": connector.name, "select": list(select)}
+    if since is not None:
+        source |= {"changed_since": since.run_id, "vanished": since.vanished}
+    if retries := getattr(connector, "retries", 0):
+        source["retries"] = retries
+    if cursor := getattr(connector, "cursor", None):
+        source["cursor"] = cursor
     notices = [{"reason": reason, "count": count} for reason, count in notices_of(connector).items()]
     return {**source, "notices": notices} if notices else source
 
@@ -81,7 +89,13 @@ def _record(
         "config_hash": loaded.config_hash,
         "chain": chain,
         "versions": {"fmf": __version__, "python": platform.python_version()},
-        "inputs": {**source, "documents": tally.documents.total, "bytes": tally.bytes},
+        "inputs": {
+            **source,
+            **({"unchanged": tally.unchanged} if "changed_since" in source else {}),
+            "documents": tally.documents.total,
+            "bytes": tally.bytes,
+            "processing_hash": processing_hash(loaded.value.processing),
+        },
         "provider": model,
         "prompts_used": prompts,
         "counts": tally.counts(),

@@ -10,7 +10,7 @@ from fmf.chains.intake import Source
 from fmf.processing.isolation.pool import nursery
 from fmf.processing.isolation.reader import IsolatedReader, vocabulary_of, workers_of
 from fmf.processing.tokens import count_one
-from fmf.types import ResourceRef
+from fmf.types import Document, ResourceRef
 
 if TYPE_CHECKING:
     from fmf.config.processing import ProcessingConfig
@@ -22,22 +22,30 @@ SMALL_BYTES: Final = 1_000_000
 """Together they are small below this."""
 
 
-def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterator[ResourceRef]) -> Source:
+def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterator[ResourceRef | Document]) -> Source:
     """What reads `refs`; the first of them are listed to see how much there is.
 
     Raises:
         ConfigError: the chunking settings cannot be met.
     """
     first, rest = _first_of(refs)
-    is_small = len(first) <= FEW and sum(SMALL_BYTES if ref.size is None else ref.size for ref in first) < SMALL_BYTES
+    is_small = len(first) <= FEW and sum(map(_bytes_of, first)) < SMALL_BYTES
     reader = IsolatedReader(connector, processing, is_small=is_small)
     at_once = max(workers_of(processing), getattr(connector, "concurrency", 1))
     return Source(reader, chain(first, rest), 1 if is_small else at_once)
 
 
-def _first_of(refs: Iterator[ResourceRef]) -> tuple[list[ResourceRef], Iterator[ResourceRef]]:
+def _bytes_of(ref: ResourceRef | Document) -> int:
+    if isinstance(ref, Document):
+        return 0
+    return SMALL_BYTES if ref.size is None else ref.size
+
+
+def _first_of(
+    refs: Iterator[ResourceRef | Document],
+) -> tuple[list[ResourceRef | Document], Iterator[ResourceRef | Document]]:
     """A few of `refs`, and the others, with what broke the listing off, if anything did."""
-    first: list[ResourceRef] = []
+    first: list[ResourceRef | Document] = []
     try:
         first.extend(islice(refs, FEW + 1))
     except Exception as error:  # noqa: BLE001 - it comes when its turn has come

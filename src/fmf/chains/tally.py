@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fmf.chains.asking import Outcome, StepOutcome
-from fmf.types import Document
+from fmf.types import UNCHANGED_SINCE, Document
 
 
 @dataclass
@@ -66,6 +66,8 @@ class Tally:
     """The numbers of one run; written by the run alone, read by anyone at any time."""
 
     documents: StateCount = field(default_factory=StateCount)
+    unchanged: int = 0
+    """How many of the skipped documents are what they were in an earlier run."""
     bytes: int = 0
     chunks: int = 0
     items: StateCount = field(default_factory=StateCount)
@@ -97,6 +99,7 @@ class Tally:
     def count_document(self, document: Document) -> None:
         """Count a document that has reached its final state."""
         setattr(self.documents, document.status, getattr(self.documents, document.status) + 1)
+        self.unchanged += UNCHANGED_SINCE in document.metadata and document.status == "skipped"
         self.bytes += document.bytes or 0
         if document.status == "ok":
             self.chunks += document.chunks

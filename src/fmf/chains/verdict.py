@@ -43,5 +43,5 @@ def verdict(tally: Tally, reason: StopReason | None, error: BaseException | None
 
 
 def _any_good(tally: Tally) -> bool:
-    """Whether anything came out well: an item where there were items, else a document."""
-    return tally.items.ok > 0 if tally.items.total else tally.documents.ok > 0
+    """Whether anything came out well: an item where there were items, else a document, now or in an earlier run."""
+    return tally.items.ok > 0 if tally.items.total else tally.documents.ok + tally.unchanged > 0

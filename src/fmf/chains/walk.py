@@ -207,7 +207,14 @@ class Walk:
         own = item.names()
         names = {**self._run_names, **own}
         return Subject(
-            item.item_id, item.content, names, item.source_uri, item.doc_id, item.chunk_id, group=own.get("group")
+            item.item_id,
+            item.content,
+            names,
+            item.source_uri,
+            item.doc_id,
+            item.chunk_id,
+            place=item.place,
+            group=own.get("group"),
         )
 
     def _document_subject(self, document: Document, group: _Group) -> tuple[Subject, bool]:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option(
     "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Calls at once.  [default: the chain's, or 8]"
 )
-def run(session: Session, chain: str | None, limit: int | None, concurrency: int | None) -> int:
+@click.option("--changed-since", metavar="RUN_ID", help="Take only what is new or changed since that run; or `last`.")
+def run(
+    session: Session, chain: str | None, limit: int | None, concurrency: int | None, changed_since: str | None
+) -> int:
     """Run a chain and tell what came of it."""
     from fmf.chains.prepare import RunOptions, chain_path, prepare
     from fmf.chains.run import ChainRun
@@ -38,11 +41,11 @@ def run(session: Session, chain: str | None, limit: int | None, concurrency: int
     session.warn_of_planned()
     session.begin()
     path = chain_path(session.loaded, chain)
-    prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency))
+    prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency, changed_since))
     room = room_for_calls(prepared.concurrency)
     if room < prepared.concurrency:
         warn(f"the process may open few files (ulimit -n): {room} calls at once instead of {prepared.concurrency}")
-        prepared = replace(prepared, options=RunOptions(limit, room))
+        prepared = replace(prepared, options=RunOptions(limit, room, changed_since))
     chain_run = ChainRun(prepared)
     with (
         stopping(chain_run.stop, said=session.interactive),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fmf.chains.items import ContentDigest, Item, record_id, run_names
 from fmf.types import Chunk, Document
 
@@ -17,6 +19,7 @@ def test_names_of_a_chunk():
         "start": 3,
         "end": 7,
         "tokens": 1,
+        **dict.fromkeys(("page", "slide", "sheet", "row", "part", "heading"), ""),
     }
     assert names["document"] == {
         "id": "d1",
@@ -59,3 +62,11 @@ def test_names_of_the_run():
         "now": "2026-11-21T09:45:00.123Z",
         "date": "2026-11-21",
     }
+
+
+def test_a_prompt_can_say_where_a_chunk_stands():
+    chunk = replace(CHUNK, place={"page": 3, "last_page": 4, "heading": ["Scope", "Fees"]})
+    item = Item(DOCUMENT, chunk)
+    assert (item.names()["chunk"]["page"], item.names()["chunk"]["heading"]) == ("3", "Scope > Fees")
+    assert item.place == {"start": 3, "end": 7, "page": 3, "last_page": 4, "heading": ["Scope", "Fees"]}
+    assert Item(DOCUMENT, None).place is None

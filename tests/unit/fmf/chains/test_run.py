@@ -120,7 +120,8 @@ def test_every_item_is_asked_and_the_aggregate_once(project, chain):
 def test_records_have_every_field(project, chain):
     result = project({"a.md": "text"}).run(chain(ONE), Script())
     row = result.outputs[0]
-    assert list(row) == OUTPUT_KEYS
+    assert list(row) == [*OUTPUT_KEYS, "place"]
+    assert row["place"] == {"start": 0, "end": 4}
     assert row["source_uri"].startswith("file:///")
     assert (row["chain_id"], row["step_id"], row["prompt_id"], row["model"], row["provider"]) == (
         *("c", "one", "inline", "m", "script"),
@@ -154,6 +155,7 @@ def test_the_record_of_a_run(project, chain):
         "path": str(path),
         "hash": "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
     }
+    assert record["inputs"].pop("processing_hash").startswith("sha256:")
     assert record["inputs"] == {"connector": "docs", "select": ["*.md"], "documents": 3, "bytes": 7}
     assert record["provider"] == {"name": "mock", "model": "mock"}
     assert [prompt["id"] for prompt in record["prompts_used"]] == ["inline", "inline"]

@@ -1,0 +1,203 @@
+"""What has changed in a source since an earlier run: what is new or different is read, the rest is taken as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fmf.artefacts.history import find_run, read_record
+from fmf.artefacts.lines import LineWriter, read_lines
+from fmf.artefacts.rows import document_from_row
+from fmf.connectors.base import Gone, IncrementalConnector
+from fmf.errors import ConfigError
+from fmf.types import UNCHANGED_SINCE, Document, ResourceRef, Row
+from fmf_core.errors import Code
+from fmf_core.logs import get_logger
+
+if TYPE_CHECKING:
+    from fmf.config.processing import ProcessingConfig
+    from fmf.connectors.base import DataConnector
+
+VANISHED: Final = "vanished.jsonl"
+"""The file that tells of documents that an earlier run knew and that are no longer there."""
+_DOCS: Final = "docs.jsonl"
+
+log = get_logger("fmf.chains")
+
+
+@dataclass
+class Since:
+    """An earlier run, beside which a listing is walked.
+
+    Args:
+        root: the folder of all runs.
+        reference: the run: its id, the beginning of it, or `last`.
+        connector: the source.
+        select: the patterns of this run.
+        processing: how documents are read in this run.
+
+    Raises:
+        ConfigError: there is no such run, or it read another source.
+    """
+
+    root: Path
+    reference: str
+    connector: DataConnector
+    select: Sequence[str]
+    processing: ProcessingConfig
+    vanished: int = field(default=0, init=False)
+    """How many documents are no longer there; known once everything was listed."""
+
+    def __post_init__(self) -> None:
+        self.run_id: str = find_run(self.root, self.reference)["run_id"]
+        self._docs = self.root / self.run_id / _DOCS
+        record = read_record(self.root, self.run_id) or {}
+        self._inputs: Mapping[str, Any] = record.get("inputs") or {}
+        self._check()
+        known = self._inputs.get("processing_hash")
+        self._reads_alike = known is None or known == processing_hash(self.processing)
+        if not self._reads_alike:
+            log.warning("processing.changed", since=self.run_id, hint="everything is read anew")
+        self._selects_alike = list(self._inputs.get("select") or ()) == list(self.select)
+
+    def refs(self) -> Iterator[ResourceRef] | None:
+        """What there is, sorted by id, put together from the earlier run and what the source says of its changes.
+
+        `None` where the source cannot say that, or not since that run: it has to be listed.
+        """
+        cursor = self._inputs.get("cursor")
+        if not (cursor and self._selects_alike and isinstance(self.connector, IncrementalConnector)):
+            return None
+        changes = iter(self.connector.changes(cursor, tuple(self.select)))
+        gone: set[str] = set()
+        for change in changes:
+            if isinstance(change, ResourceRef):
+                return self._merged(gone, chain([change], _refs_of(changes)))
+            if not change.id:
+                return _refs_of(changes)
+            gone.add(change.id)
+        return self._merged(gone, iter(()))
+
+    def sifted(self, refs: Iterable[ResourceRef | Document], vanished: LineWriter) -> Iterator[ResourceRef | Document]:
+        """`refs`, where those that have not changed are documents in their final state, which is skipped.
+
+        Args:
+            refs: sorted by id.
+            vanished: takes a line for each document that is no longer there.
+        """
+        earlier = self._earlier()
+        row = next(earlier, None)
+        for ref in refs:
+            if isinstance(ref, Document):
+                yield ref
+                continue
+            while row is not None and row["resource_id"] < ref.id:
+                self._gone(row, vanished)
+                row = next(earlier, None)
+            if row is None or row["resource_id"] != ref.id:
+                yield ref
+                continue
+            yield self._unchanged(row) if self._is_unchanged(row, ref) else ref
+            row = next(earlier, None)
+        while row is not None:
+            self._gone(row, vanished)
+            row = next(earlier, None)
+
+    def _check(self) -> None:
+        before = self._inputs.get("connector")
+        if before not in (None, self.connector.name):
+            raise ConfigError(
+                f"run {self.run_id} read connector {before!r}, and this one reads {self.connector.name!r}",
+                op="changes.since",
+                code=Code.CONFLICT,
+                hint=f"name a run of {self.connector.name!r}: fmf runs ls",
+            )
+        if not self._docs.exists():
+            raise ConfigError(
+                f"run {self.run_id} has no {_DOCS}", op="changes.since", code=Code.NOT_FOUND, hint="fmf runs ls"
+            )
+
+    def _earlier(self) -> Iterator[Row]:
+        """The documents of the earlier run, in their order, which is that of their ids."""
+        before = ""
+        for row in read_lines(self._docs):
+            if row["resource_id"] < before:
+                raise ConfigError(
+                    f"{self._docs} is not sorted: {row['resource_id']!r} stands behind {before!r}",
+                    op="changes.since",
+                    hint="read everything once more, without --changed-since",
+                )
+            before = row["resource_id"]
+            yield row
+
+    def _is_unchanged(self, row: Row, ref: ResourceRef) -> bool:
+        was_read = row["status"] == "ok" and not row["reason"]
+        if not self._reads_alike or not (was_read or row["metadata"].get(UNCHANGED_SINCE)):
+            return False
+        if ref.etag is not None and row.get("etag") is not None:
+            return bool(ref.etag == row["etag"])
+        told: str | None = row.get("modified_at")
+        return (
+            ref.modified_at is not None
+            and told is not None
+            and ((ref.size, ref.modified_at) == (row["bytes"], datetime.fromisoformat(told)))
+        )
+
+    def _unchanged(self, row: Row) -> Document:
+        document = document_from_row(row)
+        read_in = document.metadata.get(UNCHANGED_SINCE) or self.run_id
+        return replace(
+            document,
+            status="skipped",
+            reason=f"unchanged since run {read_in}",
+            metadata={**document.metadata, UNCHANGED_SINCE: read_in},
+            text=None,
+        )
+
+    def _gone(self, row: Row, vanished: LineWriter) -> None:
+        if self._selects_alike:
+            self.vanished += 1
+            told = {name: row[name] for name in ("resource_id", "source_uri", "doc_id", "hash")}
+            vanished.write({**told, "last_seen": self.run_id})
+
+    def _merged(self, gone: set[str], changed: Iterator[ResourceRef]) -> Iterator[ResourceRef]:
+        """What the earlier run knew and is still there, and what has changed, in the order of the ids."""
+        change = next(changed, None)
+        for row in self._earlier():
+            while change is not None and change.id < row["resource_id"]:
+                yield change
+                change = next(changed, None)
+            if change is not None and change.id == row["resource_id"]:
+                yield change
+                change = next(changed, None)
+            elif row["resource_id"] not in gone:
+                yield _ref_of(row)
+        while change is not None:
+            yield change
+            change = next(changed, None)
+
+
+def processing_hash(processing: ProcessingConfig) -> str:
+    """A hash of those settings that decide what a document's text and chunks are."""
+    return "sha256:" + sha256(processing.model_dump_json(exclude={"limits", "workers"}).encode()).hexdigest()
+
+
+def _refs_of(changes: Iterable[ResourceRef | Gone]) -> Iterator[ResourceRef]:
+    return (change for change in changes if isinstance(change, ResourceRef))
+
+
+def _ref_of(row: Row) -> ResourceRef:
+    document = document_from_row(row)
+    return ResourceRef(
+        document.resource_id,
+        document.source_uri,
+        document.resource_id.rpartition("/")[2],
+        size=document.bytes,
+        modified_at=document.modified_at,
+        etag=document.etag,
+    )
