@@ -23,6 +23,7 @@ from fmf.connectors.sharepoint.tree import (
     SHORTCUT,
     Node,
     Tree,
+    key_of,
     name_of,
     node_of,
     packed,
@@ -54,7 +55,7 @@ class _Told(NamedTuple):
 
     tree: Tree
     touched: set[str]
-    """The ids that they told of."""
+    """The keys of the items that they told of."""
     link: str
     """Where later changes are told."""
 
@@ -159,7 +160,7 @@ class SharePointConnector:
         known = unpacked(cursor)
         if known is not None and (known[0].get("drive"), known[1].root_path) == (library.drive_id, library.root_path):
             state, before = known
-            after = Tree(before.root_id, before.root_path, before.nodes)
+            after = Tree(before.root, before.root_path, before.nodes)
             try:
                 told = self._read(after, text_of(state, "link"), "sharepoint.changes")
             except ConnectorError as error:
@@ -243,7 +244,7 @@ class SharePointConnector:
         """Everything below the folder."""
         target = f"{library.folder_target('delta')}?{_PAGE}"
         for last in (False, True):
-            tree = Tree(library.root_id, library.root_path)
+            tree = Tree(library.root_id and key_of(library.root_id), library.root_path)
             try:
                 return self._read(tree, target, "sharepoint.list")
             except ConnectorError as error:
@@ -257,8 +258,8 @@ class SharePointConnector:
         link = ""
         for page in self._graph.pages(target, f"listing {self._where}", op):
             for item in _items(page):
-                if item_id := tree.apply(item):
-                    touched.add(item_id)
+                if key := tree.apply(item):
+                    touched.add(key)
             link = text_of(page, "@odata.deltaLink")
         return _Told(tree, touched, link)
 
@@ -277,16 +278,16 @@ class SharePointConnector:
         self, library: Library, before: Tree, told: _Told, selection: Selection
     ) -> Iterator[ResourceRef | Gone]:
         self.cursor = None
-        old = {item_id: path for path, item_id, node in before.paths() if node.kind == FILE}
-        new = {item_id: (path, node) for path, item_id, node in told.tree.paths() if node.kind == FILE}
+        old = {key: path for path, key, node in before.paths() if node.kind == FILE}
+        new = {key: (path, node) for path, key, node in told.tree.paths() if node.kind == FILE}
         there = {path for path, _ in new.values()}
         for path in sorted(set(old.values()) - there):
             if selection.wants(path):
                 yield Gone(path)
         changed = {
             path: node
-            for item_id, (path, node) in new.items()
-            if (item_id in told.touched or old.get(item_id) != path) and selection.wants(path)
+            for key, (path, node) in new.items()
+            if (key in told.touched or old.get(key) != path) and selection.wants(path)
         }
         for path in sorted(changed):
             yield _ref(library, path, changed[path])

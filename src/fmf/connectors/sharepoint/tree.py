@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import zlib
@@ -25,7 +26,7 @@ class Node(NamedTuple):
     """One item as it was last told."""
 
     parent: str
-    """The id of its folder; empty where Graph does not say."""
+    """The key of its folder; empty where Graph does not say."""
     name: str
     """As it stands in ids."""
     kind: str
@@ -40,40 +41,41 @@ class Tree:
     """The items below a folder.
 
     Args:
-        root_id: the id of the folder; None where it is not known.
+        root: the key of the folder; None where its id is not known.
         root_path: the folder's path in its library, without slashes at its ends.
-        nodes: items by their ids.
+        nodes: items by their keys.
     """
 
-    def __init__(self, root_id: str | None, root_path: str, nodes: Mapping[str, Node] | None = None) -> None:
-        self.root_id = root_id
+    def __init__(self, root: str | None, root_path: str, nodes: Mapping[str, Node] | None = None) -> None:
+        self.root = root
         self.root_path = root_path
         self.nodes: dict[str, Node] = dict(nodes or {})
 
     def apply(self, item: Mapping[str, Any]) -> str | None:
-        """Take what a page of changes says of one item, and return its id; None where it says nothing.
+        """Take what a page of changes says of one item, and return its key; None where it says nothing.
 
         The same item may come several times; the last time counts.
         """
         item_id = text_of(item, "id")
         if not item_id:
             return None
+        key = key_of(item_id)
         if "deleted" in item:
-            self.nodes.pop(item_id, None)
+            self.nodes.pop(key, None)
         elif "root" in item:
             if not self.root_path:
-                self.root_id = item_id
-        elif item_id != self.root_id and (node := node_of(item, self.root_path)) is not None:
-            self.nodes[item_id] = node
-        return item_id
+                self.root = key
+        elif key != self.root and (node := node_of(item, self.root_path)) is not None:
+            self.nodes[key] = node
+        return key
 
     def paths(self) -> Iterator[tuple[str, str, Node]]:
-        """Path, id and node of everything below the root, except what is inside of packages; in no order."""
-        known: dict[str, str | None] = {} if self.root_id is None else {self.root_id: ""}
-        for item_id, node in self.nodes.items():
+        """Path, key and node of everything below the root, except what is inside of packages; in no order."""
+        known: dict[str, str | None] = {} if self.root is None else {self.root: ""}
+        for key, node in self.nodes.items():
             folder = self._folder_of(node, known)
             if folder is not None:
-                yield folder + node.name, item_id, node
+                yield folder + node.name, key, node
 
     def _folder_of(self, node: Node, known: dict[str, str | None]) -> str | None:
         """The folder of a node, with a `/` at its end; None where it lies outside. `known` has those found before."""
@@ -92,11 +94,11 @@ class Tree:
             parent, given = above.parent, above.folder
         else:
             found = known[parent]
-        for item_id in reversed(chain):
-            found = None if found is None else f"{found}{self.nodes[item_id].name}/"
-            known[item_id] = found
+        for key in reversed(chain):
+            found = None if found is None else f"{found}{self.nodes[key].name}/"
+            known[key] = found
         # Where nobody knows which item the root is, only the paths tell what lies below it.
-        return node.folder if found is None and self.root_id is None else found
+        return node.folder if found is None and self.root is None else found
 
 
 def node_of(item: Mapping[str, Any], root_path: str = "") -> Node | None:
@@ -106,9 +108,10 @@ def node_of(item: Mapping[str, Any], root_path: str = "") -> Node | None:
         return None
     parent = item.get("parentReference")
     parent = parent if isinstance(parent, Mapping) else {}
+    parent_id = text_of(parent, "id")
     size = item.get("size")
     return Node(
-        parent=text_of(parent, "id"),
+        parent=key_of(parent_id) if parent_id else "",
         name=printable(name),
         kind=_kind(item),
         folder=_below(text_of(parent, "path"), root_path),
@@ -116,6 +119,12 @@ def node_of(item: Mapping[str, Any], root_path: str = "") -> Node | None:
         modified_at=_time(text_of(item, "lastModifiedDateTime")),
         etag=text_of(item, "cTag") or text_of(item, "eTag") or None,
     )
+
+
+def key_of(item_id: str) -> str:
+    """An item's key: as good as its id, and shorter."""
+    digest = hashlib.blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=9).digest()
+    return base64.urlsafe_b64encode(digest).decode("ascii")
 
 
 def text_of(item: Mapping[str, Any], key: str) -> str:
@@ -139,25 +148,30 @@ def name_of(part: str) -> str:
 
 def packed(state: Mapping[str, Any], tree: Tree) -> str:
     """`state` and the names and places of the items of `tree`, as one line of text."""
-    told = tree.root_id is not None
-    nodes = [
-        (item_id, node.parent, node.name, node.kind, None if told and node.parent in tree.nodes else node.folder)
-        for item_id, node in tree.nodes.items()
-    ]
-    whole = {"format": _FORMAT, "root_id": tree.root_id, "root_path": tree.root_path, **state, "nodes": nodes}
-    return base64.urlsafe_b64encode(zlib.compress(json.dumps(whole).encode(), 6)).decode("ascii")
+    ordered = sorted(tree.nodes, key=lambda key: (tree.nodes[key].parent, tree.nodes[key].name))
+    numbers = {key: number for number, key in enumerate(ordered)}
+    rows: list[list[Any]] = []
+    for key in ordered:
+        parent, name, kind, folder, *_ = tree.nodes[key]
+        known = parent in numbers or (parent == tree.root and tree.root is not None)
+        rows.append([key, numbers.get(parent, parent), name, kind, *([] if folder is None or known else [folder])])
+    whole = {"format": _FORMAT, "root": tree.root, "root_path": tree.root_path, **state, "items": rows}
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 6)).decode("ascii")
 
 
 def unpacked(text: str) -> tuple[Mapping[str, Any], Tree] | None:
     """What `packed` put into `text`; None for any other text."""
-    with suppress(ValueError, TypeError, KeyError, zlib.error, RecursionError):
+    with suppress(ValueError, TypeError, KeyError, IndexError, zlib.error, RecursionError):
         plain = zlib.decompressobj().decompress(base64.urlsafe_b64decode(text), _LARGEST)
         state = json.loads(plain)
         if state["format"] == _FORMAT:
+            rows = state["items"]
             nodes = {
-                item_id: Node(parent, name, kind, folder) for item_id, parent, name, kind, folder in state["nodes"]
+                key: Node(rows[parent][0] if isinstance(parent, int) else parent, name, kind, *rest)
+                for key, parent, name, kind, *rest in rows
             }
-            return state, Tree(state["root_id"], state["root_path"], nodes)
+            return state, Tree(state["root"], state["root_path"], nodes)
     return None
 
 

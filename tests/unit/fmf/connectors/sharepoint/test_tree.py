@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmf.connectors.sharepoint.tree import Tree, name_of, packed, printable, unpacked
+from fmf.connectors.sharepoint.tree import Tree, key_of, name_of, packed, printable, unpacked
 
 NAMES = st.text(min_size=1, max_size=8)
 KEYS = ("id", "name", "file", "folder", "root", "deleted", "parentReference", "path", "size", "lastModifiedDateTime")
@@ -44,7 +44,7 @@ def test_items_in_any_order_give_the_same_paths(shape, order):
 
     walk(shape, "root", "")
     random.Random(order.random()).shuffle(told)
-    tree = Tree("root", "Docs")
+    tree = Tree(key_of("root"), "Docs")
     for one in told:
         tree.apply(one)
     assert paths(tree) == expected
@@ -53,7 +53,7 @@ def test_items_in_any_order_give_the_same_paths(shape, order):
 
 
 def test_the_last_word_on_an_item_counts():
-    tree = Tree("root", "")
+    tree = Tree(key_of("root"), "")
     tree.apply(item("1", "old.md", "root"))
     tree.apply(item("1", "new.md", "root"))
     tree.apply(item("2", "gone.md", "root"))
@@ -63,7 +63,7 @@ def test_the_last_word_on_an_item_counts():
 
 
 def test_circles_and_items_from_elsewhere_are_left_out():
-    tree = Tree("root", "")
+    tree = Tree(key_of("root"), "")
     tree.apply(item("1", "a", "2", "folder"))
     tree.apply(item("2", "b", "1", "folder"))
     tree.apply(item("3", "c.md", "1"))
@@ -74,7 +74,7 @@ def test_circles_and_items_from_elsewhere_are_left_out():
 
 
 def test_a_deep_tree_takes_no_call_for_each_level():
-    tree = Tree("0", "")
+    tree = Tree(key_of("0"), "")
     for number in reversed(range(5000)):
         tree.apply(item(str(number + 1), "x", str(number), "folder"))
     assert max(map(len, paths(tree))) == 2 * 5000 - 1
@@ -93,7 +93,7 @@ def test_paths_tell_where_nobody_knows_the_root():
 
 @given(st.dictionaries(st.sampled_from(KEYS), ANY | st.dictionaries(st.sampled_from(KEYS), ANY)))
 def test_no_item_whatever_it_holds_breaks_the_tree(told):
-    tree = Tree("root", "")
+    tree = Tree(key_of("root"), "")
     tree.apply(told)
     assert all(isinstance(path, str) for path, _, _ in tree.paths())
 
