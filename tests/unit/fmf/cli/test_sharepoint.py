@@ -94,3 +94,22 @@ def test_what_is_wrong_is_told_with_a_status_of_its_own(graph, fmf, setting, sta
     assert told in result.stderr
     assert "Traceback" not in result.stderr
     assert SECRET not in result.stderr
+
+
+def told(result):
+    return dict(line.split("=", 1) for line in result.stdout.splitlines())
+
+
+def test_only_what_has_changed_is_fetched_again_and_what_vanished_is_told(graph, fmf):
+    first = told(fmf("process", "--connector", "hr"))
+    graph.put("Policies/sub/b.txt", b"changed")
+    graph.put("Policies/new.md", b"# New")
+    graph.delete("Policies/a.md")
+    graph.downloads.clear()
+    asked = graph.count("delta")
+    second = told(fmf("process", "--connector", "hr", "--changed-since", first["run_id"]))
+    assert [second[key] for key in ("docs", "vanished")] == ["2", "1"]
+    assert graph.count("delta") == asked + 1
+    assert len({asked.path for asked in graph.downloads}) == 3  # with the empty one, which failed before
+    docs = [json.loads(line) for line in (Path(second["run_dir"]) / "docs.jsonl").read_text().splitlines()]
+    assert {doc["source_uri"].rpartition("/")[2] for doc in docs} == {"b.txt", "new.md", "empty.md"}
