@@ -113,8 +113,8 @@ def runs_of(first: int, rows: Sequence[Cells]) -> Iterator[tuple[int, list[Cells
 def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
     """The table as text, with marks of its rows: a Markdown table, or lines with tabs between the cells.
 
-    A table without columns has no text. In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped; between tabs, tabs and line ends
-    inside a cell become blanks.
+    A table without columns has no text. In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped;
+    between tabs, tabs and line ends inside a cell become blanks.
     """
     lines = _markdown_lines if markdown else _tabbed_lines
     if not table.names:
