@@ -116,10 +116,14 @@ class Web:
 
 
 class _BareAddresses(logging.Filter):
-    """Shortens the addresses in the log lines that httpx writes of our requests: some let in whoever knows them."""
+    """Shortens the addresses in what httpx and httpcore log of our requests: some let in whoever knows them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if _asking.get() and isinstance(record.args, tuple):
+        if not _asking.get():
+            return True
+        if record.name.startswith("httpcore"):  # an answer's headers, of which one may be such an address
+            record.msg = str(record.msg).partition(" return_value=")[0]
+        if isinstance(record.args, tuple):
             record.args = tuple(
                 bare_address(str(value)) if isinstance(value, httpx.URL) else value for value in record.args
             )
@@ -127,7 +131,8 @@ class _BareAddresses(logging.Filter):
 
 
 _asking: ContextVar[bool] = ContextVar("fmf.connectors.sharepoint.asking", default=False)
-logging.getLogger("httpx").addFilter(_BareAddresses())
+for _name in ("httpx", "httpcore.http11"):
+    logging.getLogger(_name).addFilter(_BareAddresses())
 
 
 def address(text: str, *, plain: bool) -> httpx.URL | None:

@@ -182,8 +182,11 @@ def test_a_stream_that_is_left_early_leaves_nothing_behind(graph, file):
     assert connector.retries == 0
 
 
-def test_no_log_line_shows_the_address_that_lets_everybody_in(graph, file, caplog):
+@pytest.mark.parametrize("redirected", [True, False])
+def test_no_log_line_shows_the_address_that_lets_everybody_in(graph, file, caplog, monkeypatch, redirected):
     connector, ref = file
+    told = graph._told
+    monkeypatch.setattr(graph, "_told", lambda item, **more: told(item, **{**more, "address": not redirected}))
     with caplog.at_level("DEBUG"):
         connector.open(ref).read()
         httpx.get(f"{graph.url}/?seen=1", headers={"authorization": "Bearer x"})
