@@ -26,6 +26,14 @@ TEXTS = {
     "greek": ("Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. Καλημέρα σας. ", "cp1253"),
     "japanese": ("いろはにほへと ちりぬるを。東京は日本の首都である。人口は多い。", "cp932"),
     "chinese": ("敏捷的棕色狐狸跳过了懒狗。今天天气很好，我们去公园吧。", "gb18030"),
+    "japanese euc": ("東京は日本の首都である。人口は多い。", "euc_jp"),
+    "hebrew": ("שלום עולם, מה שלומך היום? אני בסדר גמור. ", "cp1255"),
+    "thai": ("สวัสดีชาวโลก วันนี้อากาศดีมาก ", "tis_620"),
+    "croatian": ("Čovjek je šetao ulicom i vidio žutu kuću, što je bilo čudno. ", "cp1250"),
+    "croatian iso": ("Čovjek je šetao ulicom i vidio žutu kuću, što je bilo čudno. ", "iso8859_2"),
+    "german of DOS": ("Die Größe der Straße überrascht: Äpfel, Öl und Übung, sagt Frau Müller. ", "cp850"),
+    "french of the Macintosh": ("L'été dernier à Genève, le café était très cher, voilà. ", "mac_roman"),
+    "degrees": ("Bei 20 °C und 30 °C war es schön warm, sagt Frau Müller. ", "cp1252"),
     "korean": ("키스의 고유조건은 입술끼리 만나야 하고 특별한 기술은 필요치 않다. ", "euc_kr"),
 }
 
