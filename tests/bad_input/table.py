@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bad_input.case import Case
-from bad_input.cases import every_format, images, mails, office, pages, pdfs, tables, texts, workbooks
+from bad_input.cases import every_format, images, mails, office, packed, pages, pdfs, tables, texts, workbooks
 
-FAMILIES = (every_format, texts, tables, workbooks, office, pdfs, pages, mails, images)
+FAMILIES = (every_format, texts, tables, workbooks, office, packed, pdfs, pages, mails, images)
 
 
 def cases() -> list[Case]:
