@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from fmf.processing.tables import markdown_table
+from fmf.processing.loaders.table_text import markdown_table
 
 _MEANING: Final = re.compile(r"^(?=[ \t]*(?:#{1,6}[ \t]|```|~~~|\|))", re.MULTILINE)
 _INDENT: Final = "    "

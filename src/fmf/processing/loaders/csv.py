@@ -13,8 +13,9 @@ from fmf.errors import ProcessingError
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.dialect import Dialect, sniff
+from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import Source
-from fmf.processing.tables import Cells, TableRows, rendered, rows_at_once, runs_of, unique_names
+from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, unique_names
 from fmf_core.errors import Code
 
 LONGEST_FIELD: Final = 10_000_000

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders.base import Loaded
+from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import Source
-from fmf.processing.tables import Cells, TableRows, rendered, rows_at_once, unique_names
+from fmf.processing.tables import Cells, TableRows, rows_at_once, unique_names
 from fmf.processing.unreadable import damaged, encrypted
 
 _KIND: Final = "parquet"

@@ -18,8 +18,9 @@ from fmf.processing.cells import text_of
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.package import sheet_parts
 from fmf.processing.loaders.sheet_facts import SheetFacts, facts_of
+from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import MEGABYTE, Source
-from fmf.processing.tables import Cells, TableRows, rendered, rows_at_once, runs_of, unique_names
+from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, unique_names
 from fmf.processing.unreadable import damaged, encrypted, unreadable
 
 _KIND: Final = "xlsx"
