@@ -119,7 +119,7 @@ class _Reading:
     def _no_text(self) -> ProcessingError:
         pages = f"{self._pdf.pages} page{'s' * (self._pdf.pages != 1)}"
         if not self._drawn:
-            why, hint = "all blank", "exclude it"
+            why, hint = "all blank or damaged", "look at it, or exclude it"
         elif self._ocr.enabled:
             why, hint = f"and {self._ocr.engine} found no text in the pictures of them", "exclude it"
         else:

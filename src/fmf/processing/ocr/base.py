@@ -33,8 +33,8 @@ class OcrResult:
 class OcrEngine(Protocol):
     """Reads text from pictures; one object reads many of them, one after the other, always in the same thread."""
 
-    def read(self, image: Image) -> OcrResult:
-        """The text of a picture.
+    def read(self, image: Image) -> OcrResult | str:
+        """The text of a picture, alone or with what else is known of it.
 
         Args:
             image: the picture, upright as its file says, without transparency: mode `L` or `RGB`.
@@ -117,7 +117,7 @@ def read_picture(settings: OcrConfig, image: Image, uri: str) -> OcrResult:
     """
     engine = engine_for(settings, uri)
     try:
-        return engine.read(image)
+        result = engine.read(image)
     except FrameworkError:
         raise
     except Exception as error:
@@ -127,3 +127,4 @@ def read_picture(settings: OcrConfig, image: Image, uri: str) -> OcrResult:
             code=Code.INTERNAL,
             hint="look at the picture, or choose another processing.images.ocr.engine",
         ) from error
+    return OcrResult(result) if isinstance(result, str) else result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from fmf_core.errors import Code
 
 RIL: Final = tesserocr.RIL
 _RESOLUTION: Final = 300
+_LONG: Final = 2
+"""Times its height that a line is long before its slant is told."""
 _FEW: Final = 20
 """Sure letters, fewer than which are no text among noise."""
 _NO_TEXT: Final = frozenset(
@@ -81,6 +84,7 @@ def _reading(text: str, found: Any) -> Reading:
     """The reading that stands in a result of Tesseract."""
     words: list[tuple[str, float]] = []
     heights: list[float] = []
+    slants: list[float] = []
     sideways = 0
     for word in tesserocr.iterate_level(found, RIL.WORD):
         if word.Empty(RIL.WORD) or word.BlockType() in _NO_TEXT:
@@ -93,6 +97,9 @@ def _reading(text: str, found: Any) -> Reading:
             # Of small text the one is too high, of slanting lines the other.
             left, top, right, bottom = word.BoundingBox(RIL.TEXTLINE)
             heights.append(float(min(word.RowAttributes()["row_height"], right - left, bottom - top)))
-            (left, top), (right, bottom) = word.Baseline(RIL.TEXTLINE) or ((0, 0), (1, 0))
-            sideways += 1 if abs(bottom - top) > abs(right - left) else -1
-    return Reading(text, tuple(words), statistics.median(heights) if heights else None, sideways > 0)
+            (start, high), (end, low) = word.Baseline(RIL.TEXTLINE) or ((0, 0), (1, 0))
+            sideways += 1 if abs(low - high) > abs(end - start) else -1
+            if end - start > _LONG * heights[-1]:
+                slants.append(math.degrees(math.atan2(low - high, end - start)))
+    height, slant = (statistics.median(found) if found else None for found in (heights, slants))
+    return Reading(text, tuple(words), height, sideways > 0, slant or 0.0)

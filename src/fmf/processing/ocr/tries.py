@@ -17,6 +17,11 @@ NOISE: Final = 40.0
 _SMALL_LINE: Final = 26
 _WANTED_LINE: Final = 40
 _LARGEST_PIXELS: Final = 40_000_000
+_SLANTED: Final = (0.8, 20.0)
+"""Degrees off the level between which a picture is put straight."""
+_LEVELLINGS: Final = 3
+_ASKEW: Final = 8.0
+"""Degrees by which a picture is turned when no line at all was found in it."""
 _DARK: Final = 110
 _CLIPPED: Final = 0.5
 """Percent of the darkest and of the lightest pixels that do not count for the contrast."""
@@ -35,6 +40,8 @@ class Reading:
     """Pixels, the middle one of all lines; `None` where no line was found."""
     sideways: bool = False
     """Whether the lines run from the top to the bottom of the picture, and were read so."""
+    slant: float = 0.0
+    """Degrees, clockwise, by which the lines are off the level."""
 
     @property
     def confidence(self) -> float:
@@ -76,13 +83,27 @@ def best_reading(image: Image.Image, recognise: Recognise) -> tuple[Reading, int
     if small and best.line_height and (larger := enlarged(view, _WANTED_LINE / best.line_height)) is not view:
         view = larger
         best = max(best, recognise(larger), key=lambda reading: reading.weight)
+    best, view = _levelled(view, best, recognise)
     for tried, degrees in _other_tries(view, best):
-        found = recognise(tried)
+        found, _ = _levelled(tried, recognise(tried), recognise)
         if found.weight > best.weight or (found.confidence > best.confidence and found.weight > 0.95 * best.weight):
             best, turn = found, degrees
         if best.good:
             break
     return best, (turn + 270 * best.sideways) % 360
+
+
+def _levelled(view: Image.Image, best: Reading, recognise: Recognise) -> tuple[Reading, Image.Image]:
+    """The reading of the picture once its lines are level, and that picture; itself where that makes it no better."""
+    for _ in range(_LEVELLINGS):
+        if best.sideways or not _SLANTED[0] <= abs(best.slant) <= _SLANTED[1]:
+            break
+        level = view.rotate(best.slant, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+        found = recognise(level)
+        if found.weight <= best.weight:
+            break
+        best, view = found, level
+    return best, view
 
 
 def _other_tries(view: Image.Image, first: Reading) -> Iterator[tuple[Image.Image, int]]:
@@ -100,6 +121,9 @@ def _other_tries(view: Image.Image, first: Reading) -> Iterator[tuple[Image.Imag
     if poor:
         yield view.rotate(-90, expand=True), 90
         yield view.rotate(90, expand=True), 270
+    elif first.line_height is None:
+        for degrees in (_ASKEW, -_ASKEW):
+            yield view.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=255), 0
 
 
 def prepared(image: Image.Image) -> Image.Image:

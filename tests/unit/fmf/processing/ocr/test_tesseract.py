@@ -35,11 +35,12 @@ def read(image: Image.Image) -> OcrResult:
         (drawn(ink=240, paper=30), 0),
         (speckled(drawn(), 0.08), 0),
         (drawn().rotate(3, expand=True, fillcolor=255), 0),
+        (drawn().rotate(-9, expand=True, fillcolor=255), 0),
         (drawn().rotate(180), 180),
         (drawn().rotate(-90, expand=True), 270),
         (drawn().rotate(90, expand=True), 90),
     ],
-    ids=["clean", "colour", "small", "faint", "white on black", "specks", "askew", "180", "90", "270"],
+    ids=["clean", "colour", "small", "faint", "white on black", "specks", "askew", "very askew", "180", "90", "270"],
 )
 def test_what_stands_in_the_picture_is_read(image, rotation):
     found = read(image)

@@ -36,8 +36,20 @@ def test_every_way_is_tried_until_one_is_good():
     assert sizes == [(200, 100)] * 4 + [(100, 200)]
 
 
-def test_where_no_line_is_found_only_cleaning_is_tried():
-    assert tries(NOTHING, NOTHING, NOTHING, SURE) == (NOTHING, 0, [(200, 100)] * 3)
+def test_where_no_line_is_found_the_picture_is_cleaned_and_tilted():
+    best, turn, sizes = tries(NOTHING)
+    assert (best, turn) == (NOTHING, 0)
+    assert sizes[:3] == [(200, 100)] * 3
+    assert len(sizes) == 5
+    assert tries(NOTHING, NOTHING, SURE)[::2] == (SURE, [(200, 100)] * 3)
+
+
+def test_slanting_lines_are_made_level_until_that_is_no_better():
+    slanting = [Reading("some", (("some", sure),), 40.0, slant=5.0) for sure in (80.0, 85.0, 84.0)]
+    best, turn, sizes = tries(*slanting)
+    assert (best, turn) == (slanting[1], 0)
+    assert len(sizes) == 3
+    assert sizes[0] < sizes[1] < sizes[2]
 
 
 def test_small_text_is_read_from_a_larger_picture():
