@@ -60,6 +60,16 @@ class Body(io.RawIOBase):
         self._left = self._left[count:]
         return count
 
+    def readall(self) -> bytes:
+        """All that is left.
+
+        Raises:
+            ConnectorError: the bytes cannot be had, or the resource has changed.
+        """
+        pieces = [bytes(self._left), *iter(self._next, b"")]
+        self._left = memoryview(b"")
+        return b"".join(pieces)
+
     def close(self) -> None:
         """Let go of the connection."""
         self._pieces = None

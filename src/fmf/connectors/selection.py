@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fmf.connectors.globs import GlobSet
@@ -10,6 +11,8 @@ from fmf_core.errors import Code
 
 EVERYTHING = ("**/*",)
 NO_PATH = "names that are no paths (empty parts, '.', '..' or control characters)"
+
+_NO_PATH = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Selection:
@@ -44,7 +47,7 @@ class Selection:
 
     def wants(self, resource_id: str) -> bool:
         """Whether the resource is wanted."""
-        if self._exclude.matches(resource_id, hidden=True):
+        if self._exclude.patterns and self._exclude.matches(resource_id, hidden=True):
             return False
         if self._select is None:
             return self._include.matches(resource_id)
@@ -69,15 +72,8 @@ class Selection:
 
 
 def is_path(resource_id: str) -> bool:
-    """Whether `resource_id` is a plain path below a root: printable, without empty parts, `.` and `..`."""
-    if not resource_id.isprintable() and not _printable(resource_id):
-        return False
-    return not any(part in {"", ".", ".."} for part in resource_id.split("/"))
-
-
-def _printable(text: str) -> bool:
-    """Whether it is one line; blanks of other scripts and unassigned characters are no reason to refuse a name."""
-    return not any(ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029" for one in text)
+    """Whether `resource_id` is a plain path below a root: one line, without empty parts, `.` and `..`."""
+    return _NO_PATH.search(resource_id) is None
 
 
 def checked_id(resource_id: str, connector: str, op: str) -> str:

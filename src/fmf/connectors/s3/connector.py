@@ -14,7 +14,7 @@ from fmf.connectors.body import Body
 from fmf.connectors.retries import Retries
 from fmf.connectors.s3.access import Access, reach
 from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
-from fmf.connectors.s3.listing import Listed, Pages
+from fmf.connectors.s3.listing import Pages
 from fmf.connectors.selection import NO_PATH, Selection, checked_id, is_path
 from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
@@ -22,7 +22,7 @@ from fmf_core.errors import Code
 from fmf_core.forks import Lock
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetResult, ObjectMeta
 
 PIECE: Final = 1 << 18
 """Bytes of one piece of an object; what was received of it is lost where a connection breaks."""
@@ -87,18 +87,17 @@ class S3Connector:
             return self._pieces(ref, self._get(ref, key, etag, start))
 
         body = Body(ref.uri, size, self._pieces(ref, result), pieces_from, self._retries)
-        return cast("BinaryIO", io.BufferedReader(body, PIECE))
+        return cast("BinaryIO", io.BufferedReader(body, min(size, PIECE) or 1))
 
     def info(self, ref: ResourceRef) -> ResourceRef:
         """Size, time and version of the object now; see `DataConnector.info`."""
         key, access = self._key(ref, "s3.info"), self._reached()
 
-        def head() -> Listed:
+        def head() -> ObjectMeta:
             try:
-                found = access.store.head(key)
+                return access.store.head(key)
             except OBSTORE as error:
                 raise of_obstore(error, "s3.info", f"looking at {ref.uri}") from error
-            return Listed(key, found["size"], found["last_modified"], found["e_tag"])
 
         return self._ref(ref.id, self._retries.call(head))
 
@@ -111,11 +110,11 @@ class S3Connector:
                 self._access = reach(self._config, self._secrets, self._retries)
             return self._access
 
-    def _refs(self, pages: Iterator[Sequence[Listed]], selection: Selection) -> Iterator[ResourceRef]:
+    def _refs(self, pages: Iterator[Sequence[ObjectMeta]], selection: Selection) -> Iterator[ResourceRef]:
         start = len(self._config.prefix)
         for page in pages:
             for found in page:
-                resource_id = found.key[start:]
+                resource_id = found["path"][start:]
                 if resource_id.endswith("/") or not resource_id:
                     continue
                 if not is_path(resource_id):
@@ -123,14 +122,14 @@ class S3Connector:
                 elif selection.wants(resource_id):
                     yield self._ref(resource_id, found)
 
-    def _ref(self, resource_id: str, found: Listed) -> ResourceRef:
+    def _ref(self, resource_id: str, found: ObjectMeta) -> ResourceRef:
         return ResourceRef(
             id=resource_id,
             uri=f"s3://{self._config.bucket}/{self._config.prefix}{resource_id}",
             name=resource_id.rpartition("/")[2],
-            size=found.size,
-            modified_at=found.modified_at,
-            etag=found.etag,
+            size=found["size"],
+            modified_at=found["last_modified"],
+            etag=found["e_tag"],
         )
 
     def _get(self, ref: ResourceRef, key: str, etag: str | None, start: int) -> GetResult:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from obstore.exceptions import InvalidPathError
 
@@ -12,17 +11,11 @@ from fmf.connectors.retries import Retries
 from fmf.connectors.s3.access import Access
 from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
 PAGE: Final = 1000
 """Keys of one page, as many as S3 gives at most."""
-
-
-class Listed(NamedTuple):
-    """What a listing says of one object."""
-
-    key: str
-    size: int
-    modified_at: datetime
-    etag: str | None
 
 
 class Pages:
@@ -48,17 +41,18 @@ class Pages:
         self._is_wanted = is_wanted
         self._retries = retries
         self._after = ""
-        self._stream: Iterator[Sequence[Listed]] | None = None
+        self._stream: Iterator[Sequence[ObjectMeta]] | None = None
 
-    def __iter__(self) -> Iterator[Sequence[Listed]]:
+    def __iter__(self) -> Iterator[Sequence[ObjectMeta]]:
         while page := self._retries.call(self._page):
-            self._after = page[-1].key
+            self._after = page[-1]["path"]
             yield page
 
-    def _page(self) -> Sequence[Listed]:
+    def _page(self) -> Sequence[ObjectMeta]:
         try:
             if self._stream is None:
-                self._stream = self._begin()
+                store = self._access.store
+                self._stream = iter(store.list(self._folder or None, offset=self._after or None, chunk_size=PAGE))
             page = next(self._stream, ())
         except InvalidPathError:
             return self._exact_page()
@@ -71,20 +65,16 @@ class Pages:
     def _what(self) -> str:
         return f"listing s3://{self._bucket}/{self._folder}"
 
-    def _begin(self) -> Iterator[Sequence[Listed]]:
-        store = self._access.store
-        for found in store.list(self._folder or None, offset=self._after or None, chunk_size=PAGE):
-            yield [Listed(one["path"], one["size"], one["last_modified"], one["e_tag"]) for one in found]
-
-    def _is_doubtful(self, page: Sequence[Listed]) -> bool:
+    def _is_doubtful(self, page: Sequence[ObjectMeta]) -> bool:
         last = self._after
         for one in page:
-            if one.key <= last or (not one.size and self._is_wanted(one.key)):
+            key = one["path"]
+            if key <= last or (not one["size"] and self._is_wanted(key)):
                 return True
-            last = one.key
+            last = key
         return False
 
-    def _exact_page(self) -> Sequence[Listed]:
+    def _exact_page(self) -> Sequence[ObjectMeta]:
         self._stream = None
         try:
             reply = self._access.client.list_objects_v2(
@@ -93,5 +83,12 @@ class Pages:
         except BOTO as error:
             raise of_boto(error, "s3.list", self._what) from error
         return [
-            Listed(one["Key"], one["Size"], one["LastModified"], one.get("ETag")) for one in reply.get("Contents", ())
+            {
+                "path": one["Key"],
+                "size": one["Size"],
+                "last_modified": one["LastModified"],
+                "e_tag": one.get("ETag"),
+                "version": None,
+            }
+            for one in reply.get("Contents", ())
         ]
