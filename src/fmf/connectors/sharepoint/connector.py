@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from fmf.connectors.selection import Selection, checked_id
 from fmf.connectors.sharepoint.download import Download, Place
 from fmf.connectors.sharepoint.graph import PUBLIC_URL, Graph, checked_url, segments
 from fmf.connectors.sharepoint.library import Library, LibraryAddress, find_library
-from fmf.connectors.sharepoint.sign_in import Application, Certificate, SignIn
+from fmf.connectors.sharepoint.sign_in import SignIn, application_of
 from fmf.connectors.sharepoint.tree import (
     FILE,
     FOLDER,
@@ -31,7 +30,7 @@ from fmf.connectors.sharepoint.tree import (
     unpacked,
 )
 from fmf.connectors.sharepoint.web import Web
-from fmf.errors import ConfigError, ConnectorError
+from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
@@ -108,13 +107,7 @@ class SharePointConnector:
         url = checked_url(graph_url)
         # A Graph on this machine has no tokens of its own: it is a stand-in for the public one.
         audience = f"{url.scheme}://{url.netloc.decode()}" if url.scheme == "https" else "https://graph.microsoft.com"
-        application = Application(
-            tenant_id=_required(config.name, "tenant_id", config.tenant_id, "AZURE_TENANT_ID"),
-            client_id=_required(config.name, "client_id", config.client_id, "AZURE_CLIENT_ID"),
-            scope=f"{audience}/.default",
-            authority=config.authority,
-            certificate=_certificate(config, base),
-        )
+        application = application_of(config, base, f"{audience}/.default")
         ca_bundle = base / Path(config.ca_bundle).expanduser() if config.ca_bundle else None
         web = Web(Retries(config.name, config.retry), ca_bundle, config.timeout_s)
         where = LibraryAddress(config.site_url, config.drive, config.root_path)
@@ -381,21 +374,3 @@ def _ref(library: Library, path: str, node: Node) -> ResourceRef:
 
 def _no_file(what: str, op: str) -> ConnectorError:
     return ConnectorError(f"{what}: it is no file", op=op, code=Code.UNSUPPORTED, hint="exclude it by a pattern")
-
-
-def _required(connector: str, setting: str, value: str | None, variable: str) -> str:
-    found = value or os.environ.get(variable)
-    if not found:
-        raise ConfigError(
-            f"connector {connector!r} has no {setting}",
-            op="sharepoint.connect",
-            hint=f"set {setting} of the connector in fmf.yaml, or {variable}, as the app registration shows it",
-        )
-    return found
-
-
-def _certificate(config: Any, base: Path) -> Certificate | None:
-    if not config.certificate_path:
-        return None
-    path = base / Path(config.certificate_path).expanduser()
-    return Certificate(path, config.certificate_thumbprint, config.certificate_password_secret)

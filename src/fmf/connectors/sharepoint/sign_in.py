@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,25 @@ class Application:
     scope: str
     authority: str | None = None
     certificate: Certificate | None = None
+
+
+def application_of(config: Any, base: Path, scope: str) -> Application:
+    """The application that an entry of `connectors:` names; relative paths in it count from `base`.
+
+    Raises:
+        ConfigError: tenant or application are missing.
+    """
+    certificate = None
+    if config.certificate_path:
+        path = base / Path(config.certificate_path).expanduser()
+        certificate = Certificate(path, config.certificate_thumbprint, config.certificate_password_secret)
+    return Application(
+        tenant_id=_required(config.name, "tenant_id", config.tenant_id, "AZURE_TENANT_ID"),
+        client_id=_required(config.name, "client_id", config.client_id, "AZURE_CLIENT_ID"),
+        scope=scope,
+        authority=config.authority,
+        certificate=certificate,
+    )
 
 
 class SignIn:
@@ -206,3 +226,14 @@ def _well(response: httpx.Response) -> httpx.Response:
 
 def _told(error: Exception) -> str:
     return " ".join(shortened(str(error) or type(error).__name__, 300).split())
+
+
+def _required(connector: str, setting: str, value: str | None, variable: str) -> str:
+    found = value or os.environ.get(variable)
+    if not found:
+        raise ConfigError(
+            f"connector {connector!r} has no {setting}",
+            op="sharepoint.connect",
+            hint=f"set {setting} of the connector in fmf.yaml, or {variable}, as the app registration shows it",
+        )
+    return found

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmf.connectors.sharepoint.tree import Tree, key_of, name_of, packed, printable, unpacked
@@ -91,6 +91,7 @@ def test_paths_tell_where_nobody_knows_the_root():
     assert paths(tree) == {"1.md", "a#b/2.md"}
 
 
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(KEYS), ANY | st.dictionaries(st.sampled_from(KEYS), ANY)))
 def test_no_item_whatever_it_holds_breaks_the_tree(told):
     tree = Tree(key_of("root"), "")
