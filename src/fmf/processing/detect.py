@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from fmf.processing.containers import is_markup, is_text, kind_inside
 from fmf.processing.decode import looks_binary
 from fmf.processing.endings import DOUBTFUL, PLAIN, telling_name
-from fmf.processing.loaders.base import loaders
 from fmf.processing.ole import Window
 from fmf.processing.wording import worded_kind
 
@@ -149,6 +149,7 @@ KINDS: Final[dict[str, Kind]] = {
 }
 """Kinds by the ending of the name, in small letters and without the dot."""
 
+_plugins: list[Callable[[str], bool]] = []
 _ANY_TEXT: Final = frozenset({"txt", "text", "asc"})
 """Endings that say no more than that it is text."""
 _MAGIC: Final = (
@@ -221,9 +222,13 @@ def _packed_kind(name: str, head: bytes) -> Kind | None:
 
 def _of_plugin(claimed: str) -> Kind | None:
     """The kind whose loader a plugin brings under the name of an ending that nothing here reads."""
-    if claimed not in loaders or loaders.metadata(claimed)["source"] == "built-in":
-        return None
-    return Kind(claimed, "application/octet-stream", "document")
+    brought = any(brings(claimed) for brings in _plugins)
+    return Kind(claimed, "application/octet-stream", "document") if brought else None
+
+
+def ask_for_plugins(brings: Callable[[str], bool]) -> None:
+    """Let `brings` say from now on whether a plugin has a loader for an ending; the table of loaders does it."""
+    _plugins.append(brings)
 
 
 def detected(name: str, kind: Kind) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fmf.config.models import ProcessingConfig
+from fmf.processing.detect import ask_for_plugins
 from fmf.processing.source import Source
 from fmf_core.errors import PluginRegistrationError
 from fmf_core.registry import Entry, Registry
@@ -90,3 +91,10 @@ loaders: Registry[Loader] = Registry(
     check=_check,
 )
 """Loaders by the name of the kind of file that they read."""
+
+
+def _brought_by_plugin(name: str) -> bool:
+    return name in loaders and loaders.metadata(name)["source"] != "built-in"
+
+
+ask_for_plugins(_brought_by_plugin)
