@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
@@ -18,6 +18,9 @@ from fmf.processing.pdf.whole import check_whole
 from fmf.processing.picture_limits import max_pixels
 from fmf.processing.source import Source
 from fmf_core.errors import Code
+
+if TYPE_CHECKING:
+    from fmf.processing.pdf.columns import ColumnOrder
 
 DPI: Final = 300
 """Pixels to the inch of a page that is read as a picture."""
@@ -65,6 +68,7 @@ class _Reading:
         self._without: list[int] = []
         self._drawn = False
         self._unknown = 0
+        self._columns: ColumnOrder | None = None
 
     def pieces(self) -> Iterator[str | Mark]:
         """Marks and texts; the metadata are complete in the end."""
@@ -104,9 +108,11 @@ class _Reading:
 
     def _in_order(self, index: int, text: str) -> str:
         """The same text column by column, unless some of it would be lost."""
-        from fmf.processing.pdf.columns import column_text
+        if self._columns is None:
+            from fmf.processing.pdf.columns import ColumnOrder
 
-        ordered = column_text(b"".join(self._source.blocks()), index)
+            self._columns = ColumnOrder(b"".join(self._source.blocks()))
+        ordered = self._columns.text(index)
         return ordered if _letters(ordered) >= _KEPT * _letters(text) else text
 
     def _seen(self, index: int) -> str:

@@ -1,22 +1,34 @@
-"""The text of a page whose lines mix its columns, column by column, through pdf-oxide."""
+"""The text of pages whose lines mix their columns, column by column, through pdf-oxide."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pdf_oxide
 
 
-def column_text(data: bytes, index: int) -> str:
-    """The text of one page, in the order of its columns; empty where it cannot be told.
+class ColumnOrder:
+    """A PDF whose pages are read in the order of their columns; what goes wrong with one gives an empty text.
 
     Args:
         data: the whole file.
-        index: the page, from 0.
     """
-    pdf_oxide.set_log_level("off")
+
+    def __init__(self, data: bytes) -> None:
+        pdf_oxide.set_log_level("off")
+        self._pdf: Any = _tried(lambda: pdf_oxide.PdfDocument.from_bytes(data))
+
+    def text(self, index: int) -> str:
+        """The text of one page, which is counted from 0."""
+        return str(_tried(lambda: self._pdf.extract_text(index)) or "") if self._pdf else ""
+
+
+def _tried(call: Callable[[], Any]) -> Any:
     try:
-        return str(pdf_oxide.PdfDocument.from_bytes(data).extract_text(index))
+        return call()
     except BaseException as error:
-        # What goes wrong in there arrives as an exception that is no Exception.
+        # What goes wrong in there may arrive as an exception that is no Exception.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            return ""
+            return None
         raise

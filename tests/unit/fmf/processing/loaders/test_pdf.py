@@ -14,6 +14,7 @@ from fmf.processing.loaders import pdf as loader
 from fmf.processing.loaders.base import Mark
 from fmf.processing.ocr.base import OcrResult, engines
 from fmf.processing.pdf import document
+from fmf.processing.pdf.columns import ColumnOrder
 from fmf.testing.loaders import LoaderExam, opened, read_through
 from fmf_core.errors import Code
 from unit.fmf.processing.pdf_files import Line, lines, pdf, scanned
@@ -81,10 +82,18 @@ def test_columns_in_their_order_stay_so():
 
 
 def test_an_order_that_would_lose_letters_is_not_taken(monkeypatch):
-    from fmf.processing.pdf import columns
-
-    monkeypatch.setattr(columns, "column_text", lambda data, index: LEFT)
+    monkeypatch.setattr(ColumnOrder, "text", lambda self, index: LEFT)
     assert "bicycle were Please check" in read(pdf([mixed()])).text
+
+
+def test_what_the_order_of_columns_cannot_be_told_of_is_empty():
+    assert ColumnOrder(b"no PDF").text(0) == ""
+    assert ColumnOrder(pdf(["Words."])).text(7) == ""
+
+
+def test_large_files_are_read_where_they_lie(monkeypatch):
+    monkeypatch.setattr(document, "_IN_MEMORY", 0)
+    assert read(pdf(["First.", mixed()])).text == f"First.\n\nA heading over both columns\n\n{LEFT}\n\n{RIGHT}"
 
 
 def test_tables_are_read_row_by_row():
