@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.detect import Kind, detect, detected
+from fmf.processing.detect import TEXT, Kind, detect, detected
 from fmf.processing.loaders.base import Loaded, Mark, loaders
 from fmf.processing.places import Places
 from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
@@ -109,6 +109,8 @@ class _Reading:
                 self.document = replace(self.document, metadata={**self.document.metadata, "detected": other})
         if not source.size:
             raise Skipped(EMPTY)
+        if kind is None and self._is_named_as_text():
+            kind = TEXT
         if kind is None:
             raise Skipped(unknown(self.ref.name, source.head))
         self._refuse(kind)
@@ -120,21 +122,16 @@ class _Reading:
             ) from error
         return load(source, self.settings)
 
+    def _is_named_as_text(self) -> bool:
+        endings = tuple("." + ending.lower().lstrip(".") for ending in self.settings.text.also)
+        return self.ref.name.lower().endswith(endings)
+
     def _refuse(self, kind: Kind) -> None:
-        """Leave out what the settings do not want, and say what it takes to read a kind that has no loader here."""
+        """Leave out what the settings do not want."""
         if kind.family == "image" and not self.settings.images.ocr.enabled:
             raise Skipped("it is a picture, and processing.images.ocr.enabled is off")
         if kind.name in {"csv", "xlsx", "parquet"} and kind.name not in self.settings.tables.formats:
             raise Skipped(f"{kind.name} is not among processing.tables.formats")
-        if kind.name not in loaders:
-            what = "pictures" if kind.family == "image" else f"{kind.name} files"
-            raise ProcessingError(
-                f"{self.ref.uri}: {what} are not read by this version; that needs the extra {kind.extra!r}",
-                op="processing.load",
-                code=Code.UNSUPPORTED,
-                hint=f"exclude it; a later version brings the extra {kind.extra!r}",
-                fields={"extra": kind.extra},
-            )
 
     def _chunks(self, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
         cutting = _Cutting(self.document, Chunker(self.settings.text.chunking, markdown=loaded.markdown), loaded)

@@ -71,7 +71,8 @@ def given_up(document: Document, error: Exception) -> Document:
 def unknown(name: str, head: bytes) -> str:
     """Why nothing is known of a file of that name which begins with `head`."""
     if ending(name):
-        return f"files with the ending .{ending(name)} are not known"
+        known = f"files with the ending .{ending(name)} are not known"
+        return known if looks_binary(head) else f"{known}; if they are text, name it in processing.text.also"
     return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmf.config.models import ProcessingConfig
+from fmf.connectors.local import LocalConnector
 from fmf.errors import ConfigError, ConnectorError, ProcessingError
 from fmf.processing import reader as reader_module
 from fmf.processing import settled
@@ -75,7 +76,7 @@ def test_the_same_file_has_the_same_ids_wherever_it_is_read():
         ("noext", b"\0\1\2", "skipped", "its bytes are binary"),
         ("a.png", b"\x89PNG\r\n\x1a\n", "skipped", "processing.images.ocr.enabled is off"),
         ("a.pdf", b"%PDF-1.7", "failed", "a.pdf is cut off"),
-        ("a.docx", b"PK", "failed", "docx files are not read"),
+        ("a.docx", b"PK", "failed", "damaged or not a docx file"),
         ("a.txt", b"%PDF-1.7", "failed", "a.txt is cut off"),
         ("a.txt", b"text\0more", "failed", "is binary"),
         ("a.md", b"\xff\xfe\x00", "failed", "no valid utf-16-le"),
@@ -212,3 +213,14 @@ def test_any_bytes_under_any_name_end_in_one_state(data, name):
     assert [event.status for event in before if isinstance(event, Document)] in ([], ["open"])
     if last.status == "ok":
         assert all(chunk.text == last.text[chunk.start : chunk.end] for chunk in before[1:])
+
+
+def test_endings_that_the_settings_name_are_text(tmp_path):
+    (tmp_path / "a.cocci").write_text("text")
+    (tmp_path / "b.log.1").write_text("text")
+    (tmp_path / "c.other").write_text("text")
+    source = LocalConnector("docs", tmp_path)
+    settings = ProcessingConfig.model_validate({"text": {"also": ["cocci", ".LOG.1"]}})
+    ends = [list(Reader(source, settings).read(ref))[-1] for ref in source.list()]
+    assert [document.status for document in ends] == ["ok", "ok", "skipped"]
+    assert "name it in processing.text.also" in ends[2].reason
