@@ -13,11 +13,9 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "sharepoint": ("httpx", "msal"),
     "fsspec": ("fsspec",),
     "documents": (
-        "docx",
         "html_to_markdown",
         "oxmsg",
         "pdf_oxide",
-        "pptx",
         "pypdfium2",
         "python_calamine",
         "selectolax",
