@@ -82,4 +82,4 @@ $(PEERS)/done: tests/peers/requirements.txt
 	@echo "Installing the tests' servers into $(PEERS) ..."
 	@$(PYTHON) -m venv --clear $(PEERS)
 	@if $(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<; then touch $@; \
-		elif [ "$(CI)" = "true" ]; then exit 1; else rm -rf $(PEERS); echo "NOT INSTALLED: the tests' servers"; fi
+		elif [ "$(CI)" = "true" ] || [ "$(CI)" = "1" ]; then exit 1; else rm -rf $(PEERS); echo "NOT INSTALLED: the tests' servers"; fi

@@ -1,6 +1,6 @@
 """`python -m benchmarks [TABLE] [--option]...`: the tables, one after the other.
 
-They are imports, calls, engine, observability, run, process, adaptive, chunking, documents, faults, ocr and
+They are imports, calls, engine, observability, run, process, adaptive, chunking, s3, documents, faults, ocr and
 personal. Without a name all but the last four: documents take long, the others measure no time. Options, such as
 `--write`, are for one named table; run nothing else meanwhile.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-TABLES = ["imports", "calls", "engine", "observability", "run", "process", "adaptive", "chunking"]
-WITH_OPTIONS = ["calls", "chunking", "documents", "engine", "faults", "ocr", "personal"]
+TABLES = ["imports", "calls", "engine", "observability", "run", "process", "adaptive", "chunking", "s3"]
+WITH_OPTIONS = ["calls", "chunking", "documents", "engine", "faults", "ocr", "personal", "s3"]
 
 
 def main(words: list[str]) -> None:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FRONTS = ("chatmodels", "chatmodels.testing", "generative_ai_workflow")
+FRONTS = ("chatmodels", "chatmodels.testing", "generative_ai_workflow", "fmf.testing")
 BEGIN, END = "<!-- names: python tools/names.py --write -->\n", "<!-- /names -->"
 PAGE = ROOT / "docs" / "names.md"
 

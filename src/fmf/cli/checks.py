@@ -87,9 +87,11 @@ def _configuration(session: Session) -> Check:
 
 def _needed_extras(session: Session) -> set[str]:
     from chatmodels.registry import get_chat_model_metadata, list_chat_models
+    from fmf.connectors.base import connectors
 
     provider = session.config.inference.provider
     needed = {get_chat_model_metadata(provider)["extra"]} if provider in list_chat_models() else set()
+    needed |= {connectors.metadata(spec.type)["extra"] for spec in session.config.connectors}
     return {*needed, "otel"} if session.config.observability.otel.enabled else needed
 
 

@@ -95,3 +95,19 @@ def test_a_check_that_hangs_is_given_up(well):
     assert found["connector docs"].state == "failed"
     assert "no answer within 1 s" in found["connector docs"].detail
     assert found["artefacts"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("connector", "extra"),
+    [
+        ("{name: docs, type: s3, bucket: b, endpoint_url: 'http://127.0.0.1:9', retry: {max_attempts: 1}}", "aws"),
+        ("{name: docs, type: fsspec, url: 'memory://nowhere'}", "fsspec"),
+    ],
+)
+def test_the_packages_of_the_connectors_are_needed(fmf, well, monkeypatch, connector, extra):
+    (well / "fmf.yaml").write_text(f"connectors: [{connector}]\ninference: {{provider: mock}}\n")
+    monkeypatch.setattr(checks, "missing_of", lambda name: ["a-package"] if name == extra else [])
+    result = fmf("doctor")
+    assert states(result)[f"extra {extra}"] == "failed"
+    assert f".[{extra}]" in result.stdout
+    assert states(result)["connector docs"] == "failed"
