@@ -31,10 +31,10 @@ DOCUMENT_CHARACTERS = 20_000
 class Size:
     """How much is measured."""
 
-    rounds: int = 5
+    rounds: int = 3
     seconds: float = 2.0
     """Of CPU that a chunker may take in a round."""
-    documents_mb: float = 12
+    documents_mb: float = 15
     one: tuple[float, float] = (1, 10)
     """Sizes of a single document, in MB."""
 
@@ -105,13 +105,13 @@ def run(rows: Sequence[Row], size: Size, path: Path) -> None:
     """Fill the rows; the chunkers take turns."""
     with ExitStack() as stack:
         processes = started(rows, stack)
-        for _ in range(size.rounds):
+        for which in range(size.rounds):
             for row in rows:
-                if found := asked(row, processes, path, seconds=size.seconds):
+                # Every round has documents of its own, because some chunkers remember what they have counted before.
+                if found := asked(row, processes, path, seconds=size.seconds, first=which, step=size.rounds):
                     row.mb_s.append(found["mb_s"])
                     row.chunks_per_mb = found["chunks_per_mb"]
     for megabytes in size.one:
-        # In new processes, because some chunkers remember what they have counted before.
         with ExitStack() as stack:
             processes = started(rows, stack)
             for row in rows:
