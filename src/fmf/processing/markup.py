@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.etree.ElementTree import Element, ParseError, XMLParser, XMLPullParser
 from xml.parsers import expat
 
 DEEPEST: Final = 256
@@ -73,16 +74,19 @@ def tree(blocks: Iterable[bytes]) -> Element:
     Raises:
         MarkupError: see `outermost`; or it is larger than `LARGEST_TREE`.
     """
-    root: Element | None = None
-    depth = 0
-    for event, element in _events(_bounded(blocks)):
-        if root is None:
-            root = element
-        depth += 1 if event == "start" else -1
+    parser, prolog = XMLParser(), _Prolog()  # noqa: S314 - the prolog refuses what could harm
+    with _faults():
+        for block in _bounded(blocks):
+            prolog.feed(block)
+            parser.feed(block)
+        root: Element = parser.close()
+    # Level by level: asking for every start and end of an element would take three times as long as the parsing.
+    level, depth = [root], 0
+    while level:
+        depth += 1
         if depth > DEEPEST:
             raise MarkupError(f"elements are nested more than {DEEPEST} deep")
-    if root is None:
-        raise MarkupError("there is no element in it")
+        level = [child for element in level for child in element]
     return root
 
 
@@ -98,13 +102,20 @@ def _bounded(blocks: Iterable[bytes]) -> Iterator[bytes]:
 def _events(blocks: Iterable[bytes]) -> Iterator[tuple[str, Element]]:
     parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     prolog = _Prolog()
-    try:
+    with _faults():
         for block in blocks:
             prolog.feed(block)
             parser.feed(block)
             yield from parser.read_events()  # type: ignore[misc]  # the two kinds that were asked for
         parser.close()
         yield from parser.read_events()  # type: ignore[misc]
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Says of what a parser does not understand that it is no XML."""
+    try:
+        yield
     except (ParseError, expat.ExpatError) as error:
         raise MarkupError(f"its XML is not well formed: {error}") from error
     except (LookupError, ValueError) as error:

@@ -39,14 +39,16 @@ def sniff(sample: str, *, tabs: bool = False) -> Dialect:
     if sample[:4].lower() == "sep=" and sample[5:6] in {"\r", "\n"}:
         return Dialect(sample[4], announced=True)
     usual = Dialect("\t" if tabs else ",")
-    others = [Dialect(delimiter) for delimiter in (",", ";", "\t", "|") if delimiter != usual.delimiter]
-    unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if '"' in sample else []
-    return max((usual, *others, *unquoted), key=lambda dialect: _evenness(sample, dialect, usual))
+    others = [Dialect(delimiter) for delimiter in ",;\t|" if delimiter != usual.delimiter and delimiter in sample]
+    has_quotes = '"' in sample
+    unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if has_quotes else []
+    lines = list(io.StringIO(sample, newline=""))
+    return max((usual, *others, *unquoted), key=lambda dialect: _evenness(lines, dialect, usual, has_quotes=has_quotes))
 
 
-def _evenness(sample: str, dialect: Dialect, usual: Dialect) -> tuple[float, int]:
+def _evenness(lines: list[str], dialect: Dialect, usual: Dialect, *, has_quotes: bool) -> tuple[float, int]:
     """The share of rows that have the most frequent number of cells, and that number."""
-    widths = _widths(sample, dialect)
+    widths = _widths(lines, dialect)
     if not widths:
         return 0.0, 0
     width, times = Counter(widths).most_common(1)[0]
@@ -54,18 +56,21 @@ def _evenness(sample: str, dialect: Dialect, usual: Dialect) -> tuple[float, int
     if width < 2 or (dialect != usual and share < _SURE):
         return 0.0, 0
     # Text behind a closing quotation mark: it may have been no quotation mark.
-    sloppy = dialect.quoted and '"' in sample and not _widths(sample, dialect, strict=True)
+    sloppy = dialect.quoted and has_quotes and not _widths(lines, dialect, strict=True)
     return share * (_SLOPPY if sloppy else 1), width
 
 
-def _widths(sample: str, dialect: Dialect, *, strict: bool = False) -> list[int]:
+def _widths(lines: list[str], dialect: Dialect, *, strict: bool = False) -> list[int]:
     """How many cells the rows have; nothing when they cannot be read."""
-    reader = csv.reader(io.StringIO(sample, newline=""), strict=strict, **dialect.options())
-    widths: list[int] = []
+    rows: list[list[str]] = []
+    fault = ""
     try:
-        widths.extend(len(row) for row in islice(reader, _ROWS) if any(row))
+        rows.extend(islice(csv.reader(lines, strict=strict, **dialect.options()), _ROWS))
     except csv.Error as error:
+        fault = str(error)
+    widths = [len(row) for row in rows if any(row)]
+    if fault:
         # The sample may end inside a cell.
-        return widths if "unexpected end" in str(error) else []
+        return widths if "unexpected end" in fault else []
     # The last row may be cut off.
     return widths[:-1] or widths
