@@ -109,5 +109,5 @@ def test_the_packages_of_the_connectors_are_needed(fmf, well, monkeypatch, conne
     monkeypatch.setattr(checks, "missing_of", lambda name: ["a-package"] if name == extra else [])
     result = fmf("doctor")
     assert states(result)[f"extra {extra}"] == "failed"
-    assert f".[{extra}]" in result.stdout
+    assert f".[{extra}]" in result.output
     assert states(result)["connector docs"] == "failed"
