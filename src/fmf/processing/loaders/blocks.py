@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from fmf.processing.loaders.base import Mark
 from fmf.processing.loaders.table_text import markdown_table
 
 _MEANING: Final = re.compile(r"^(?=[ \t]*(?:#{1,6}[ \t]|```|~~~|\|))", re.MULTILINE)
+_MARKS: Final = ("#", "`", "~", "|")
 _INDENT: Final = "    "
+_BLOCK: Final = 1 << 15
 _LINE_ENDS: Final = re.compile(r"[\r\u2028\u2029\x0b\x0c]+")
 _MOST_LEVELS: Final = 6
 
@@ -59,12 +63,30 @@ class Blocks:
         return before + text
 
 
+def gathered(pieces: Iterable[str | Mark]) -> Iterator[str | Mark]:
+    """The same text and marks, in fewer, larger pieces."""
+    block: list[str] = []
+    chars = 0
+    for piece in pieces:
+        if isinstance(piece, str):
+            block.append(piece)
+            chars += len(piece)
+        if block and (chars >= _BLOCK or not isinstance(piece, str)):
+            yield "".join(block)
+            block, chars = [], 0
+        if not isinstance(piece, str):
+            yield piece
+    if block:
+        yield "".join(block)
+
+
 def plain(text: str) -> str:
     """Text without blanks around its lines and at its ends, and with nothing that Markdown reads as structure."""
-    text = _LINE_ENDS.sub("\n", text)
-    if "\n" in text:
-        text = "\n".join(line.strip() for line in text.split("\n") if line.strip())
-    return _MEANING.sub(r"\\", text.strip())
+    text = text.strip()
+    if not text.isprintable():  # it may have several lines
+        text = "\n".join(line.strip() for line in _LINE_ENDS.sub("\n", text).split("\n") if line.strip())
+        return _MEANING.sub(r"\\", text)
+    return _MEANING.sub(r"\\", text) if text.startswith(_MARKS) else text
 
 
 def in_a_cell(text: str) -> str:

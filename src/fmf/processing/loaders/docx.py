@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from fmf.config.models import ProcessingConfig
 from fmf.processing.archive import Archive
 from fmf.processing.loaders.base import Loaded, Mark
-from fmf.processing.loaders.blocks import Blocks, in_a_cell
+from fmf.processing.loaders.blocks import Blocks, gathered, in_a_cell
 from fmf.processing.loaders.package import Relationship, main_part, properties, relationships
 from fmf.processing.loaders.word_styles import Styles
 from fmf.processing.markup import MarkupError, attribute, local, outermost
@@ -35,7 +35,9 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     facts = properties(archive)
     title = facts.pop("title", None)
     metadata: dict[str, Any] = dict(facts)
-    return Loaded(_pieces(archive, metadata), title=title or source.ref.name, markdown=True, metadata=metadata)
+    return Loaded(
+        gathered(_pieces(archive, metadata)), title=title or source.ref.name, markdown=True, metadata=metadata
+    )
 
 
 def _pieces(archive: Archive, metadata: dict[str, Any]) -> Iterator[str | Mark]:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from fmf.config.models import ProcessingConfig
 from fmf.processing.archive import Archive
 from fmf.processing.loaders.base import Loaded, Mark
-from fmf.processing.loaders.blocks import Blocks, in_a_cell
+from fmf.processing.loaders.blocks import Blocks, gathered, in_a_cell
 from fmf.processing.loaders.package import part_tree
 from fmf.processing.markup import MarkupError, attribute, local, outermost
 from fmf.processing.source import Source
@@ -45,7 +45,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
             if name and text:
                 metadata.setdefault(name, text)
     title = metadata.pop("title", None)
-    return Loaded(_pieces(archive), title=title or source.ref.name, markdown=True, metadata=metadata)
+    return Loaded(gathered(_pieces(archive)), title=title or source.ref.name, markdown=True, metadata=metadata)
 
 
 def _pieces(archive: Archive) -> Iterator[str | Mark]:

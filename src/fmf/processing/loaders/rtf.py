@@ -11,7 +11,7 @@ from typing import Final
 
 from fmf.config.models import ProcessingConfig
 from fmf.processing.loaders.base import Loaded
-from fmf.processing.loaders.blocks import Blocks, in_a_cell
+from fmf.processing.loaders.blocks import Blocks, gathered, in_a_cell
 from fmf.processing.source import Source
 from fmf.processing.unreadable import unreadable
 
@@ -62,7 +62,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:  # noqa: ARG001 
     """
     if not source.head.startswith(_MAGIC):
         raise unreadable(source, _KIND, "it does not begin as RTF does")
-    return Loaded(_pieces(source), title=source.ref.name, markdown=True)
+    return Loaded(gathered(_pieces(source)), title=source.ref.name, markdown=True)
 
 
 def _pieces(source: Source) -> Iterator[str]:
