@@ -44,7 +44,7 @@ class PdfFile:
             except pypdfium2.PdfiumError as error:
                 raise _cannot_be_opened(source.ref, error) from error
             self.pages: int = len(self._pdf)
-            self.info: dict[str, str] = self._pdf.get_metadata_dict(skip_empty=True)
+            self.info: dict[str, str] = dict(_properties(self._pdf))
 
     def close(self) -> None:
         """Put it away."""
@@ -124,6 +124,15 @@ class PdfFile:
             code=Code.INVALID,
             hint="the file is damaged: fetch or export it again, or exclude it",
         )
+
+
+def _properties(pdf: Any) -> Iterator[tuple[str, str]]:
+    """Title, author and the like, as far as they are text."""
+    for key in pdf.METADATA_KEYS:
+        try:
+            yield key, pdf.get_metadata_value(key)
+        except UnicodeDecodeError:
+            continue
 
 
 def _cannot_be_opened(ref: ResourceRef, error: pypdfium2.PdfiumError) -> ProcessingError:

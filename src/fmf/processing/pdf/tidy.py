@@ -18,6 +18,7 @@ _GONE: Final = dict.fromkeys(
     code for code in (*range(0x20), 0x7F, 0xFEFF, 0xFFFE, 0xFFFF) if chr(code) not in {"\t", "\n", DIVIDED}
 )
 _SIGNS: Final = _LIGATURES | _GONE
+_STRANGE: Final = re.compile("[" + "".join(re.escape(chr(code)) for code in _SIGNS) + "]")
 _BREAK: Final = re.compile(rf"(?P<left>[^\W\d_]+)(?:{DIVIDED}|[-\u2010{_SOFT_HYPHEN}]\n)(?P<right>[^\W\d_]+)")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _AFTER_STEM: Final = frozenset({"and", "bis", "e", "en", "et", "o", "oder", "of", "ou", "or", "to", "u", "und", "y"})
@@ -39,7 +40,9 @@ def tidy(text: str) -> str:
     A hyphen at the end of a line goes, unless what follows is no small letter, or the word is written with the hyphen
     elsewhere on the page, or both of its parts are words of the page and the whole is not.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_SIGNS)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _STRANGE.search(text):
+        text = text.translate(_SIGNS)
     if DIVIDED in text or "-\n" in text or "\u2010\n" in text or _SOFT_HYPHEN in text:
         words = {word.lower() for word in _WORD.findall(text)}
         text = _BREAK.sub(lambda found: _joined(found, words), text)

@@ -72,6 +72,12 @@ def test_a_file_without_a_title_is_called_by_its_name():
     assert read(pdf(["Words."])).title == "a.pdf"
 
 
+def test_a_title_that_is_no_text_is_left_out():
+    data = pdf(["Words."], info={"Title": "a" * 12, "Author": "Ann"}).replace(b"(aaaaaaaaaaaa)", b"<FEFFD8000041>")
+    found = read(data)
+    assert (found.title, found.metadata["author"]) == ("a.pdf", "Ann")
+
+
 def test_columns_whose_lines_take_turns_are_read_one_after_the_other():
     assert read(pdf([mixed()])).text == f"A heading over both columns\n\n{LEFT}\n\n{RIGHT}"
 
