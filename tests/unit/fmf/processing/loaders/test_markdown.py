@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from fmf.config.models import ProcessingConfig, TextConfig
 from fmf.processing.loaders import markdown, text
+from fmf.testing import LoaderExam
 from unit.fmf.processing.memory import source_of
 
 
@@ -13,6 +16,19 @@ def load(data: str, loader=markdown, name: str = "docs/note.md", **settings):
     with source_of(data.encode(), name) as source:
         loaded = loader.load(source, ProcessingConfig(text=TextConfig(**settings)))
         return "".join(loaded.pieces), loaded
+
+
+class TestMarkdownSitsTheExam(LoaderExam):
+    words: ClassVar = {"a.md": ["# Brakes", "Grüße", "```"]}
+
+    def make_loader(self):
+        return markdown.load
+
+    def make_files(self):
+        return {"a.md": "# Brakes\r\n\r\n* Grüße  \r\n\r\n```\r\ncode\r\n\r\n\r\n```\r\n".encode()}
+
+    def make_large_file(self):
+        return "large.md", b"words and words\n" * 500_000
 
 
 @pytest.mark.parametrize(
