@@ -24,7 +24,7 @@ class Worker:
         self._made: Any = None
 
     async def do(self, order: dict[str, Any]) -> dict[str, Any]:
-        """MB a second of CPU: over each `step`th document until `seconds` of it are over, or over one of `megabytes`."""
+        """MB a second of CPU: over each `step`th document until `seconds` are over, or over one of `megabytes`."""
         documents: list[str] = json.loads(Path(order["documents"]).read_text(encoding="utf-8"))
         if self._made is None:
             self._made = self._chunker.make()
