@@ -20,7 +20,7 @@ from fmf.processing.normalize import line_ends, normalized
 from fmf.processing.source import Source
 
 LARGEST_TREE: Final = 32_000_000
-"""Characters of a page that is read as a tree; of a larger one the text is taken, without its structure."""
+"""Characters of a page that is read as a tree, and bytes of its file; of a larger one the lines of text are taken."""
 MOST_TAGS: Final = 1_000_000
 """Tags of such a page; each takes some 600 bytes of memory."""
 _BLOCK: Final = 1 << 16
@@ -68,7 +68,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     metadata: dict[str, Any] = head.metadata()
     if encoding.name != "utf-8":
         metadata["encoding"] = encoding.name
-    if not settings.text.preserve_markdown or source.size > 4 * LARGEST_TREE:
+    if not settings.text.preserve_markdown or source.size > LARGEST_TREE:
         page = plain(chain([start], pieces), "too large" if settings.text.preserve_markdown else "")
     else:
         page = page_of(start + "".join(pieces), settings)
@@ -79,9 +79,9 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
 def page_of(text: str, settings: ProcessingConfig) -> Page:
     """The text of a page that is in memory."""
     if not settings.text.preserve_markdown:
-        return plain(iter([text]), "")
+        return plain(_in_blocks(text), "")
     if len(text) > LARGEST_TREE or text.count("<") > MOST_TAGS:
-        return plain(iter([text]), "too large")
+        return plain(_in_blocks(text), "too large")
     whole, unclosed = _without_open_end(text)
     try:
         result = convert(without_bad_references(_with_cdata(whole)), _OPTIONS)
@@ -89,10 +89,10 @@ def page_of(text: str, settings: ProcessingConfig) -> Page:
         # A panic of the library is no Exception; all others are not ours to keep.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        return plain(iter([text]), "its markup cannot be read")
+        return plain(_in_blocks(text), "its markup cannot be read")
     content = result.content or ""
     if any("DEPTH" in str(warning.kind).upper() for warning in result.warnings):
-        return plain(iter([text]), "nested too deep")
+        return plain(_in_blocks(text), "nested too deep")
     notes = {"unclosed": unclosed} if unclosed else {}
     if _has_end_of(content, whole):
         return Page(_in_blocks(content), markdown=True, notes=notes)
@@ -114,9 +114,9 @@ def tidy(page: Page, settings: ProcessingConfig) -> Iterator[str]:
 def _fuller(text: str, content: str, notes: dict[str, str]) -> Page:
     """The Markdown, unless much of the text is not in it; where all of a page is hidden, that is its text."""
     writer = PlainText()
-    lines = "".join(writer.write([text]))
+    lines = "".join(writer.write(_in_blocks(text)))
     if not lines.strip() and not content.strip():
-        lines = "".join(PlainText(hidden=True).write([text]))
+        lines = "".join(PlainText(hidden=True).write(_in_blocks(text)))
         if lines.strip():
             return Page(_in_blocks(lines), markdown=False, notes={"reduced": "all of it is hidden"})
     if _words(lines) > 1.1 * _words(content):
