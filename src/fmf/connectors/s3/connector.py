@@ -79,7 +79,8 @@ class S3Connector:
         if self._config.kms_required:
             self._check_kms(ref, key)
         result = self._retries.call(lambda: self._get(ref, key, ref.etag, 0))
-        size, etag = result.meta["size"], result.meta["e_tag"]
+        meta = result.meta
+        size, etag = meta["size"], meta["e_tag"]
         if ref.size is not None and size != ref.size:
             raise self._changed(ref, f"it had {ref.size} bytes, and has {size}")
 
@@ -145,8 +146,12 @@ class S3Connector:
             raise told from error
 
     def _pieces(self, ref: ResourceRef, result: GetResult) -> Iterator[bytes]:
+        start, end = result.range
         try:
-            yield from result.stream(min_chunk_size=PIECE)
+            if end - start <= PIECE:
+                yield bytes(result.bytes())
+            else:
+                yield from result.stream(min_chunk_size=PIECE)
         except OBSTORE as error:
             raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
 
