@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import measure, page
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "documents-benchmarks.md"
 BUCKET = "benchmark"
 BODY = b"The parcel came two weeks late and the box was open. " * 80
 KEYS = {"key_id": "AKIAOFBENCHMARKS0000", "secret": "secret-of-nobody-in-benchmarks"}
@@ -58,8 +59,14 @@ class Row:
 
 
 def main(options: Sequence[str] = ()) -> None:
-    """Print the table; `--quick` only tries whether everything runs."""
-    print(table(QUICK if "--quick" in options else Size()), end="")
+    """Print the table.
+
+    `--write` puts it into docs/documents-benchmarks.md as well, `--quick` only tries whether everything runs.
+    """
+    text = table(QUICK if "--quick" in options else Size())
+    print(text, end="")
+    if "--write" in options:
+        page.write(PAGE, "s3", f"{page.machine()}.\n{text}")
 
 
 def table(size: Size) -> str:
@@ -138,8 +145,8 @@ def by_obstore(url: str) -> tuple[Callable[[], Iterable[Any]], Callable[[Any], i
     store = store_of(url)
 
     def listed() -> Iterator[str]:
-        for page in store.list("docs", chunk_size=1000):
-            yield from (one["path"] for one in page)
+        for found in store.list("docs", chunk_size=1000):
+            yield from (one["path"] for one in found)
 
     return listed, lambda path: len(store.get(path).bytes())
 
@@ -149,8 +156,8 @@ def by_boto3(url: str) -> tuple[Callable[[], Iterable[Any]], Callable[[Any], int
     client = client_of(url)
 
     def listed() -> Iterator[str]:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="docs/"):
-            yield from (one["Key"] for one in page["Contents"])
+        for found in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="docs/"):
+            yield from (one["Key"] for one in found["Contents"])
 
     return listed, lambda key: len(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
 
