@@ -2,6 +2,7 @@
 
     python tools/census.py FOLDER...
     python tools/census.py --ocr --sample 200 --select '**/*.pdf' FOLDER
+    python tools/census.py --one-line 1000          # one file that is one line of 1,000 MB, and the memory it takes
 
 For each folder: the states of its files, the reasons of those that were skipped or failed with how often each occurs,
 and what is wrong. Exit status 1 when anything is: a file that is in no state or in two, a chunk whose text is not that
@@ -16,6 +17,7 @@ import io
 import json
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,10 @@ connectors:
   - {{name: folder, type: local, root: {root}}}
 processing:
   images: {{ocr: {{enabled: {ocr}}}}}
+  limits: {{max_file_mb: {most}, max_seconds_per_file: 600}}
 """
+MOST_MB = 512
+WORDS = b"plums and pears "
 
 
 @dataclass
@@ -66,12 +71,15 @@ class Census:
 def main() -> int:
     """Take the census of each folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--one-line", type=int, default=0, metavar="MB", help="a file that is one line, instead")
     parser.add_argument("--sample", type=int, default=50, help="how many chunks are compared with their sources")
     parser.add_argument("--seed", type=int, default=0, help="which chunks")
     parser.add_argument("--select", action="append", default=[], metavar="GLOB", help="only these files")
     parser.add_argument("--ocr", action="store_true", help="read pictures, too")
     options = parser.parse_args()
+    if options.one_line:
+        return one_line(options.one_line)
     found = [taken(folder.resolve(), options) for folder in options.folders]
     for census in found:
         tell(census)
@@ -82,10 +90,7 @@ def taken(folder: Path, options: argparse.Namespace) -> Census:
     """The census of one folder."""
     census = Census(folder)
     with tempfile.TemporaryDirectory(prefix="census-") as place:
-        config = Path(place) / "fmf.yaml"
-        config.write_text(
-            CONFIGURATION.format(root=json.dumps(str(folder)), ocr=str(options.ocr).lower()), encoding="utf-8"
-        )
+        config = _config(Path(place), folder, ocr=options.ocr)
         selected = [part for pattern in options.select for part in ("--select", pattern)]
         listed = _lines(_fmf(config, "connect", "ls", "folder", *selected))
         began = time.monotonic()
@@ -99,6 +104,37 @@ def taken(folder: Path, options: argparse.Namespace) -> Census:
         _count(census, documents, [line.split("\t")[0] for line in listed], told)
         _check_chunks(census, run, documents, _Again(folder, config, options.seed), options.sample)
     return census
+
+
+def one_line(megabytes: int) -> int:
+    """Process one line of so many megabytes; every chunk must be what stands in the file at its place."""
+    block = WORDS * (1_000_000 // len(WORDS))
+    with tempfile.TemporaryDirectory(prefix="census-") as place:
+        folder = Path(place) / "in"
+        folder.mkdir()
+        with (folder / "line.txt").open("wb") as out:
+            out.writelines([block] * megabytes)
+        config = _config(Path(place), folder, most=max(MOST_MB, megabytes + 1))
+        began = time.monotonic()
+        told = dict(line.split("=", 1) for line in _lines(_fmf(config, "process", "--connector", "folder")))
+        took = time.monotonic() - began
+        wrong = chunks = 0
+        with (folder / "line.txt").open("rb") as line:
+            for row in _rows(Path(told["run_dir"]) / "chunks.jsonl"):
+                line.seek(row["start"])
+                chunks += 1
+                wrong += line.read(row["end"] - row["start"]) != row["text"].encode()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{megabytes:,} MB in one line: {told}, {took:,.0f} s, at most {peak:,.0f} MB in one process")
+    print(f"{chunks:,} chunks, {wrong:,} of them wrong")
+    return int(bool(wrong) or told["docs"] != "1")
+
+
+def _config(place: Path, folder: Path, *, ocr: bool = False, most: int = MOST_MB) -> Path:
+    config = place / "fmf.yaml"
+    text = CONFIGURATION.format(root=json.dumps(str(folder)), ocr=str(ocr).lower(), most=most)
+    config.write_text(text, encoding="utf-8")
+    return config
 
 
 def _fmf(config: Path, *arguments: str) -> str:
