@@ -12,6 +12,8 @@ DEEPEST: Final = 256
 """Elements inside one another, at most."""
 LARGEST_TREE: Final = 64_000_000
 """Bytes of a part that is held in memory as a whole, at most."""
+LONGEST_PROLOG: Final = 1_000_000
+"""Bytes before the first element, at most."""
 
 _locals: dict[str, str] = {}
 
@@ -132,15 +134,22 @@ class _Prolog:
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._done
         self._over = False
+        self._step = 512
+        self._seen = 0
 
     def feed(self, block: bytes) -> None:
         if self._over:
             return
-        # In small steps: what follows the first element is for the other parser.
-        for at in range(0, len(block), 512):
-            self._parser.Parse(block[at : at + 512], False)  # noqa: FBT003 - the parser takes it by place
-            if self._is_over():
-                return
+        # In steps that grow: what follows the first element is for the other parser, and what has no end yet, such as a
+        # long comment, is looked at anew in every step.
+        at = 0
+        while at < len(block) and not self._is_over():
+            self._parser.Parse(block[at : at + self._step], False)  # noqa: FBT003 - the parser takes it by place
+            at += self._step
+            self._step *= 2
+        self._seen += len(block)
+        if self._seen > LONGEST_PROLOG and not self._is_over():
+            raise MarkupError(f"more than {LONGEST_PROLOG:,} bytes stand before its first element")
 
     def _is_over(self) -> bool:
         return self._over
