@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final
 
-from fmf.config.models import LimitsConfig
+from fmf.config.processing import LimitsConfig
 from fmf.errors import ProcessingError
 from fmf.processing.source import MEGABYTE, Source
 from fmf.processing.unreadable import damaged, encrypted, unreadable

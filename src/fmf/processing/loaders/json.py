@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.text import read_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.ole import kind_of
 from fmf.processing.source import Source
 from fmf.processing.unreadable import encrypted, unreadable

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import Archive
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.blocks import Blocks, in_a_cell

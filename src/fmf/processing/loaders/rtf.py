@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.blocks import Blocks, gathered, in_a_cell
 from fmf.processing.source import Source
