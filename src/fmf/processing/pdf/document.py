@@ -23,6 +23,8 @@ LARGEST_TEXT: Final = 20_000_000
 """Characters of one page."""
 _IN_MEMORY: Final = 16 << 20
 _MOST_BOXES: Final = 5_000
+_MOST_NOTES: Final = 500
+_WITH_TEXT: Final = frozenset({pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP, pdfium.FPDF_ANNOT_WIDGET})
 
 # PDFium must not be entered by two threads at once, whichever documents they read.
 _one_at_a_time = Lock(reentrant=True)
@@ -52,24 +54,16 @@ class PdfFile:
             self._pdf.close()
 
     def text(self, index: int) -> tuple[str, list[Box]]:
-        """The text of a page in the order of the file, and the places of its runs in the same order."""
+        """The text of a page in the order of the file, and the places of its runs in the same order.
+
+        What stands in filled forms, in boxes of text and on stamps comes last.
+        """
         with self._page(index) as page:
-            text_page = page.get_textpage()
-            try:
-                chars = text_page.count_chars()
-                if chars > LARGEST_TEXT:
-                    raise ProcessingError(
-                        f"{self._ref.uri}: page {index + 1} has {chars:,} characters; {LARGEST_TEXT:,} are allowed",
-                        op="processing.pdf",
-                        code=Code.INVALID,
-                        hint="exclude the file",
-                    )
-                if not chars:
-                    return "", []
-                boxes = min(text_page.count_rects(), _MOST_BOXES)
-                return text_page.get_text_bounded(), [Box(*text_page.get_rect(number)) for number in range(boxes)]
-            finally:
-                text_page.close()
+            if not _has_notes(page):
+                return self._text_of(page, index)
+            pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+        with self._page(index) as page:  # what became part of the page is there when it is opened anew
+            return self._text_of(page, index)
 
     def blank(self, index: int) -> bool:
         """Whether nothing at all is drawn on a page."""
@@ -103,6 +97,24 @@ class PdfFile:
             finally:
                 bitmap.close()
 
+    def _text_of(self, page: Any, index: int) -> tuple[str, list[Box]]:
+        text_page = page.get_textpage()
+        try:
+            chars = text_page.count_chars()
+            if chars > LARGEST_TEXT:
+                raise ProcessingError(
+                    f"{self._ref.uri}: page {index + 1} has {chars:,} characters; {LARGEST_TEXT:,} are allowed",
+                    op="processing.pdf",
+                    code=Code.INVALID,
+                    hint="exclude the file",
+                )
+            if not chars:
+                return "", []
+            boxes = min(text_page.count_rects(), _MOST_BOXES)
+            return text_page.get_text_bounded(), [Box(*text_page.get_rect(number)) for number in range(boxes)]
+        finally:
+            text_page.close()
+
     @contextmanager
     def _page(self, index: int) -> Iterator[Any]:
         with _one_at_a_time():
@@ -124,6 +136,17 @@ class PdfFile:
             code=Code.INVALID,
             hint="the file is damaged: fetch or export it again, or exclude it",
         )
+
+
+def _has_notes(page: Any) -> bool:
+    """Whether something lies on the page that has text of its own."""
+    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), _MOST_NOTES)):
+        note = pdfium.FPDFPage_GetAnnot(page, number)
+        kind = pdfium.FPDFAnnot_GetSubtype(note)
+        pdfium.FPDFPage_CloseAnnot(note)
+        if kind in _WITH_TEXT:
+            return True
+    return False
 
 
 def _properties(pdf: Any) -> Iterator[tuple[str, str]]:

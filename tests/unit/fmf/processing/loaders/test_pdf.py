@@ -102,6 +102,20 @@ def test_large_files_are_read_where_they_lie(monkeypatch):
     assert read(pdf(["First.", mixed()])).text == f"First.\n\nA heading over both columns\n\n{LEFT}\n\n{RIGHT}"
 
 
+def test_what_is_typed_into_a_form_is_read_behind_the_page():
+    data = pdf(["Name:"])
+    look = b"BT /F1 11 Tf 2 2 Td (Ann Example) Tj ET"
+    form = b"/Type /XObject /Subtype /Form /BBox [0 0 200 20] /Resources << /Font << /F1 3 0 R >> >>"
+    field = (
+        b"/Annots [<< /Type /Annot /Subtype /Widget /FT /Tx /F 4 /T (name) /V (Ann Example) "
+        b"/Rect [120 700 320 720] /AP << /N 9 0 R >> >>] /Contents "
+    )
+    data = data.replace(b"/Contents ", field).replace(
+        b"xref\n", b"9 0 obj\n<< %s /Length %d >>\nstream\n%s\nendstream\nendobj\nxref\n" % (form, len(look), look), 1
+    )
+    assert read(data).text.split() == ["Name:", "Ann", "Example"]
+
+
 def test_tables_are_read_row_by_row():
     rows = [Line(text, x, 700 - 14 * row) for row in range(8) for x, text in ((72, f"pad {row}"), (300, f"{row}.50"))]
     assert read(pdf([rows])).text.split("\n")[1] == "pad 1 1.50"
