@@ -8,10 +8,15 @@ import json
 import re
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fmf.config.models import ProcessingConfig
+from fmf.connectors.local import LocalConnector
+from fmf.processing.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +61,18 @@ def test_a_corpus_has_about_the_size_that_is_asked_for_and_is_made_once(
     assert sorted(path.stat().st_size for path in made.root.rglob("*.md")) == sorted(file.bytes for file in made.files)
     next(made.root.rglob("*.md")).unlink()
     assert bench("corpus").corpus(0.3, "md") == made
+
+
+def test_every_file_of_the_corpus_is_read_with_all_its_words(bench: Any, small: Any) -> None:
+    words_of = bench("prose").words_of
+    connector = LocalConnector("corpus", small.root)
+    reader = Reader(connector, ProcessingConfig())
+    for file in small.files:
+        (ref,) = connector.list([file.draft.path])
+        document = reader.read_whole(ref)
+        assert document.status == "ok", (file.draft.path, document.reason)
+        wanted, found = file.draft.expected(), Counter(words_of(document.text))
+        assert (wanted & found).total() >= 0.95 * wanted.total(), (file.draft.path, list((wanted - found).items())[:9])
 
 
 def test_an_output_without_a_file_or_with_too_few_of_its_words_is_wrong(bench: Any, small: Any, tmp_path: Path) -> None:
