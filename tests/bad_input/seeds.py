@@ -54,6 +54,11 @@ EML = (
 )
 ODT_TYPE = "application/vnd.oasis.opendocument.text"
 
+MHTML = (
+    "From: <saved by a browser>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=line\r\n\r\n"
+    f"--line\r\nContent-Type: text/html; charset=utf-8\r\nContent-Location: http://localhost/\r\n\r\n{HTML}\r\n--line--\r\n"
+)
+
 
 def odt(body: str, *, declared: str = "") -> bytes:
     """A document of OpenOffice whose body is the XML `body`."""
@@ -158,7 +163,11 @@ SEEDS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
             "<html xmlns='http://www.w3.org/1999/xhtml'><body><p>A plum is a fruit.</p></body></html>"
         ),
         "zip": lambda: zips.zipped({"a.txt": TEXT}),
-        "gz": lambda: gzip.compress(TEXT.encode(), mtime=0),
+        "txt.gz": lambda: gzip.compress(TEXT.encode(), mtime=0),
+        "mhtml": MHTML.encode,
+        "srt": lambda: b"".join(
+            b"%d\n00:00:0%d,000 --> 00:00:0%d,500\nA plum, %d.\n\n" % (n, n, n, n) for n in range(1, 9)
+        ),
         "png": _picture("PNG"),
         "jpeg": _picture("JPEG"),
         "gif": _picture("GIF"),
