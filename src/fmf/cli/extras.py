@@ -18,7 +18,6 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "pdf_oxide",
         "pypdfium2",
         "python_calamine",
-        "selectolax",
     ),
     "parquet": ("pyarrow",),
     "ocr": ("PIL", "pypdfium2", "tesserocr"),
