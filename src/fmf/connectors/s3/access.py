@@ -20,7 +20,8 @@ from fmf.config.connectors import S3ConnectorConfig
 from fmf.connectors.base import Keys
 from fmf.connectors.retries import Retries
 from fmf.connectors.s3.failures import BOTO, no_credentials, of_boto
-from fmf.errors import AuthError
+from fmf.errors import AuthError, ConnectorError
+from fmf_core.errors import Code
 from fmf_core.redact import add_secret
 
 CONNECT_S: Final = 10.0
@@ -137,6 +138,18 @@ def _told_region(reply: dict[str, Any]) -> str:
     return str(reply.get("HTTPHeaders", {}).get("x-amz-bucket-region", ""))
 
 
+def _certificates(bundle: Path) -> bytes:
+    try:
+        return bundle.read_bytes()
+    except OSError as error:
+        raise ConnectorError(
+            f"AWS_CA_BUNDLE, {str(bundle)!r}, cannot be read: {error.strerror or error}",
+            op="s3.connect",
+            code=Code.INVALID,
+            hint="let it name a file of certificates in the form PEM",
+        ) from error
+
+
 def _store(config: S3ConnectorConfig, region: str, endpoint: str, credentials: _Credentials | None) -> S3Store:
     client: dict[str, Any] = {
         "connect_timeout": timedelta(seconds=min(CONNECT_S, config.timeout_s)),
@@ -146,7 +159,7 @@ def _store(config: S3ConnectorConfig, region: str, endpoint: str, credentials: _
         "allow_http": endpoint.startswith("http://"),
     }
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
-        client["root_certificate"] = Path(bundle).read_bytes()
+        client["root_certificate"] = _certificates(Path(bundle))
     public = (urlsplit(endpoint).hostname or "").endswith(_PUBLIC)
     where: dict[str, Any] = {"region": region} if public else {"region": region, "endpoint": endpoint}
     who: dict[str, Any] = {"credential_provider": credentials} if credentials else {"skip_signature": True}

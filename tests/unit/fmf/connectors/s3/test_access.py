@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fmf.errors import AuthError, ConnectorError, exit_status
+from fmf_core.redact import redact
 from peers.buckets import KEY_ID, SECRET, Bucket, Keys, connector_of
 from peers.fault_proxy import FaultProxy
 
@@ -95,3 +98,23 @@ def test_a_refusal_names_the_permissions_and_no_secret(bucket, proxy):
     assert "s3:ListBucket" in caught.value.hint
     assert SECRET not in repr(caught.value.__dict__)
     assert exit_status(caught.value) == 4
+
+
+def test_certificates_that_cannot_be_read_are_named(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConnectorError, match=r"none\.pem") as caught:
+        bucket.connector(region="us-east-1").list()
+    assert caught.value.code == "invalid"
+
+
+def test_temporary_credentials_of_a_profile_are_asked_for_by_its_process(
+    bucket, proxy, profiles, tmp_path, monkeypatch
+):
+    given = {"Version": 1, "AccessKeyId": "ASIATEMPORARY0000000", "SecretAccessKey": SECRET, "SessionToken": "tok-en"}
+    expiring = {**given, "Expiration": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    (tmp_path / "given.json").write_text(json.dumps(expiring))
+    (tmp_path / "config").write_text(f"[profile temp]\ncredential_process = cat {tmp_path / 'given.json'}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert len(list(connector_of(proxy.url, bucket.name, profile="temp", region="us-east-1").list())) == 1
+    assert {headers.get("x-amz-security-token") for _, headers in proxy.requests} == {"tok-en"}
+    assert redact(f"the token tok-en, the key {SECRET}") == "the token [REDACTED], the key [REDACTED]"

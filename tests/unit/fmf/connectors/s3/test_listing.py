@@ -100,3 +100,10 @@ def test_a_service_that_says_nothing_is_given_up(keys, proxy):
         connector.list()
     assert caught.value.code == "timeout"
     assert "timeout_s" in caught.value.hint
+
+
+def test_a_page_that_boto3_gives_is_asked_for_again_as_well(keys, proxy):
+    proxy.answer(503, times=2, where="max-keys")
+    connector = connector_of(proxy.url, keys.name, prefix="raw/")
+    assert [ref.id for ref in connector.list()] == plain("empty.txt", "sub/a.md", "sub-x.md")
+    assert connector.retries == 2
