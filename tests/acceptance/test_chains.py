@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import random
 
 import pytest
@@ -370,3 +371,36 @@ def test_a_json_answer_that_was_cut_is_no_answer(project, scripted_server):
     assert (good["status"], good["output"]) == ("ok", {"n": 2})
     first, again, _ = (body["max_tokens"] for body in scripted_server.bodies)
     assert again > first, "with the same limit it would be cut again"
+
+
+@pytest.mark.behaviour(38)
+def test_rows_of_a_table_come_back_beside_what_they_brought(tmp_path):
+    """Behaviour 38: 3 rows -> a CSV with the pass-through id and the answer; the user's prompt in every request."""
+    project = Project(tmp_path)
+    project.write({"data/people.csv": "id,name,note\n7,Ada,likes tea\n8,Bob,left early\n9,Cy,wants a call\n"})
+    inputs = {
+        "connector": "docs",
+        "mode": "table_rows",
+        "table": {"text_column": "note", "pass_through": ["id"]},
+    }
+    ask = {
+        "id": "ask",
+        "prompt": "inline: Sort this note: {{ text }}",
+        "inputs": {"text": "${row.text}"},
+        "output": "kind",
+    }
+    outputs = [{"save": "artefacts/${run_id}/kinds.csv", "from": "kind"}]
+    with ScriptedServer(in_its_own_time) as server:
+        project.write(
+            {"fmf.yaml": fmf_yaml(server.base_url), "c.yaml": chain_yaml(ask, outputs=outputs, inputs=inputs)}
+        )
+        said = project.fmf("run", "--chain", "c.yaml", "--json").well()
+    assert server.count == 3
+    assert all(request.prompt.startswith("Sort this note: ") for request in server.chats)
+    with (said.run.path / "kinds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    notes = {"7": "likes tea", "8": "left early", "9": "wants a call"}
+    assert {row["id"]: row["output"] for row in rows} == {
+        key: f"answer to <Sort this note: {note}>" for key, note in notes.items()
+    }
+    assert [record["row"] for record in said.run.outputs] == [{"id": key} for key in notes]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fmf.artefacts.history import find_run, read_record
 from fmf.artefacts.lines import LineWriter, read_lines
 from fmf.artefacts.rows import document_from_row
+from fmf.artefacts.storage import write_whole
 from fmf.connectors.base import Gone, IncrementalConnector
 from fmf.errors import ConfigError
 from fmf.types import UNCHANGED_SINCE, Document, ResourceRef, Row
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 VANISHED: Final = "vanished.jsonl"
 """The file that tells of documents that an earlier run knew and that are no longer there."""
 _DOCS: Final = "docs.jsonl"
+_CURSOR: Final = "source.cursor"
 
 log = get_logger("fmf.chains")
 
@@ -59,7 +61,7 @@ class Since:
         record = read_record(self.root, self.run_id) or {}
         self._inputs: Mapping[str, Any] = record.get("inputs") or {}
         self._check()
-        known = self._inputs.get("processing_hash")
+        known = record.get("processing_hash")
         self._reads_alike = known is None or known == processing_hash(self.processing)
         if not self._reads_alike:
             log.warning("processing.changed", since=self.run_id, hint="everything is read anew")
@@ -70,7 +72,7 @@ class Since:
 
         `None` where the source cannot say that, or not since that run: it has to be listed.
         """
-        cursor = self._inputs.get("cursor")
+        cursor = read_cursor(self.root / self.run_id)
         if not (cursor and self._selects_alike and isinstance(self.connector, IncrementalConnector)):
             return None
         changes = iter(self.connector.changes(cursor, tuple(self.select)))
@@ -180,6 +182,19 @@ class Since:
         while change is not None:
             yield change
             change = next(changed, None)
+
+
+def keep_cursor(folder: Path, connector: DataConnector) -> None:
+    """Write down where the next changes of the source begin, if it has told; it may be megabytes long."""
+    cursor: str | None = getattr(connector, "cursor", None)
+    if cursor:
+        write_whole(folder / _CURSOR, cursor.encode())
+
+
+def read_cursor(folder: Path) -> str | None:
+    """What `keep_cursor` wrote down, if it did."""
+    path = folder / _CURSOR
+    return path.read_text("utf-8") if path.exists() else None
 
 
 def processing_hash(processing: ProcessingConfig) -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmf.chains.groups import SHOWN
 from fmf.chains.inline import InlineText, without_references
 from fmf.chains.plan import ChainPlan, SavePlan, StepPlan
-from fmf.chains.references import IMAGES, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
+from fmf.chains.references import IMAGES, ROWS, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
 from fmf.chains.saves import form_of
-from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain
+from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain, TableInput
+from fmf.chains.table import TEXT, RowWishes
 from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
 from fmf_core.errors import Code, FrameworkError
@@ -114,9 +115,20 @@ class _Compiler:
             workflows=workflows,
             prompts=tuple(self._used.values()),
             wants_text=_mentions_text(drafts),
+            table=self._table(drafts),
             collected={level: _collected(drafts, level) for level in (Level.DOCUMENT, Level.ONCE)},
             saves=saves,
         )
+
+    def _table(self, drafts: Sequence[_Draft]) -> RowWishes | None:
+        """Which columns are needed, where items are rows."""
+        inputs = self._spec.inputs
+        if inputs.mode != ROWS:
+            return None
+        given = inputs.table or TableInput()
+        named = [mention.names[1:2] for draft in drafts for mention in draft.mentions if mention.root == "row"]
+        mentioned = tuple(dict.fromkeys(name for names in named for name in names if name != TEXT))
+        return RowWishes(given.text_column, given.pass_through, mentioned)
 
     # Steps
 

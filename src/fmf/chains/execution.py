@@ -22,6 +22,7 @@ from fmf.chains.run_yaml import record_of
 from fmf.chains.saves import Save, save_path, write_save
 from fmf.chains.scribe import OUTPUTS, Scribe
 from fmf.chains.stop import Stop, StopReason
+from fmf.chains.table import ROWS
 from fmf.chains.tally import StepCount, Tally
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
@@ -57,7 +58,7 @@ class Execution:
         self._tally = tally
         self._names = run_names(folder.run_id, prepared.plan.chain, timestamp(folder.started_at))
         self._grace = Grace(stop, prepared.loaded.value.inference.cancel_grace_s)
-        for name in (DOCS, CHUNKS):
+        for name in (DOCS, ROWS if self._plan.table else CHUNKS):
             folder.lines(name)
         self._asker = self._make_asker()
         weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
@@ -131,7 +132,13 @@ class Execution:
 
             groups = GroupWishes(prepared.chain.spec.inputs.group_size, prepared.limit, all_first)
             return GroupIntake(PictureReader(connector, processing), source.refs, self._folder, groups, self._stop)
-        wishes = Wishes(self._plan.mode == "documents", self._plan.wants_text, prepared.limit, all_first)
+        wishes = Wishes(
+            whole=self._plan.mode == "documents",
+            text=self._plan.wants_text,
+            limit=prepared.limit,
+            table=self._plan.table,
+            all_first=all_first,
+        )
         return Intake(source, self._folder, wishes, self._stop)
 
     async def _ask_once(self, content: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from fmf.artefacts.folder import RunFolder
@@ -15,8 +16,9 @@ from fmf.chains.items import Askable, Item
 from fmf.chains.readahead import DocumentReader, Readahead, Wishes
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
+from fmf.chains.table import ROWS, RowItem
 from fmf.errors import ProcessingError
-from fmf.types import Chunk, Document, ResourceRef
+from fmf.types import Document, ResourceRef, Row
 from fmf_core.errors import Code
 
 DOCS, CHUNKS = "docs.jsonl", "chunks.jsonl"
@@ -71,9 +73,10 @@ class Source:
 
 
 class Intake:
-    """Reads what a connector listed, writes `docs.jsonl` and `chunks.jsonl`, and hands out what happens as events.
+    """Reads what a connector listed, writes it to files, and hands out what happens as events.
 
-    Everything here blocks: it belongs in a thread.
+    The files are `docs.jsonl` and `chunks.jsonl`, or `rows.jsonl` where an item is a row. Everything here blocks: it
+    belongs in a thread.
 
     Args:
         source: what to read, and how.
@@ -88,7 +91,7 @@ class Intake:
         self._stop = stop
         self._readahead = Readahead(source.reader, folder.path, wishes, stop, threads=source.threads)
         self._docs = folder.lines(DOCS)
-        self._chunks = folder.lines(CHUNKS)
+        self._pieces = folder.lines(ROWS if wishes.table else CHUNKS)
 
     def events(self) -> Generator[Event, None, None]:
         """What is read, in input order."""
@@ -110,7 +113,7 @@ class Intake:
     def flush(self) -> None:
         """Hand what was read so far to the operating system."""
         self._docs.flush()
-        self._chunks.flush()
+        self._pieces.flush()
 
     def _read_all(self, *, items: bool) -> Iterator[Event]:
         with closing(self._readahead.documents(self._source.refs)) as documents:
@@ -118,16 +121,21 @@ class Intake:
                 self._write(document, spool)
                 yield DocumentRead(document)
                 if items and document.status == "ok":
-                    yield from self._handed_out(document, [None] if self._wishes.whole else spool)
+                    yield from self._handed_out(document, [None] if self._wishes.whole else spool.rows())
 
     def _write(self, document: Document, spool: ChunkSpool) -> None:
         self._docs.write(document_row(document))
         if document.status == "ok":
-            spool.copy_to(self._chunks)
+            spool.copy_to(self._pieces)
 
-    def _handed_out(self, document: Document, chunks: Iterable[Chunk | None]) -> Iterator[Event]:
-        for chunk in chunks:
-            yield ItemRead(Item(document, chunk))
+    def _handed_out(self, document: Document, rows: Iterable[Row | None]) -> Iterator[Event]:
+        """An item for each row of the file of chunks or rows, or the whole document as one."""
+        table = self._wishes.table
+        for row in rows:
+            if row is not None and table is not None:
+                yield ItemRead(RowItem(document, row, table))
+            else:
+                yield ItemRead(Item(document, None if row is None else chunk_from_row(row)))
         yield DocumentClosed(document)
 
     def _from_files(self) -> Iterator[Event]:
@@ -136,14 +144,14 @@ class Intake:
         Raises:
             ProcessingError: a document whose text is read once more is not what it was.
         """
-        chunks = (chunk_from_row(row) for row in read_lines(self._chunks.path))
+        rows = read_lines(self._pieces.path)
         for row in read_lines(self._docs.path):
             document = document_from_row(row)
             if document.status != "ok":
                 continue
             if (self._wishes.whole or self._wishes.text) and document.text is None:
                 document = self._read_again(document)
-            read = (next(chunks) for _ in range(document.chunks))
+            read = islice(rows, document.chunks)
             yield from self._handed_out(document, [None] if self._wishes.whole else read)
 
     def _read_again(self, document: Document) -> Document:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmf.chains.references import Level, Mode
 from fmf.chains.saves import Form
+from fmf.chains.table import RowWishes
 
 if TYPE_CHECKING:
     from fmf.prompts.prompt import Prompt
@@ -54,6 +55,8 @@ class ChainPlan:
     """Every prompt that is used, each once."""
     wants_text: bool = False
     """Whether a step mentions the whole text of the document."""
+    table: RowWishes | None = None
+    """Which columns of tables, where an item is a row of one."""
     collected: Mapping[Level, tuple[str, ...]] = field(default_factory=dict)
     """`DOCUMENT` and `ONCE` to the outputs that their steps collect."""
     saves: tuple[SavePlan, ...] = ()

@@ -74,7 +74,7 @@ class ProcessRun:
         error: Exception | None = None
         try:
             folder.lines(ERRORS)
-            source = beside(since, source, folder)
+            source = beside(since, source, folder, connector)
             for document in Intake(source, folder, Wishes(), self.stop).documents():
                 self._count(document, folder)
         except Exception as failure:  # noqa: BLE001 - the folder tells of it, and the report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
+from fmf.chains.table import RowWishes
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef
 from fmf_core.threads import ThreadPool
 
@@ -27,6 +28,10 @@ class DocumentReader(Protocol):
 
     def lines(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[ReadEvent]:
         """The open document, its chunks, then the document in its final state."""
+        ...
+
+    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
+        """The open document, its rows, which must have these columns, then the document in its final state."""
         ...
 
 
@@ -44,6 +49,8 @@ class Wishes:
     """Whether steps mention the whole text of the document."""
     limit: int | None = None
     """How many items to hand out; reading stops with the last of them."""
+    table: RowWishes | None = None
+    """Which columns of tables, where an item is a row of one."""
     all_first: bool = False
     """Whether every document is read before the first item is handed out, so that a bad one stops the run unpaid."""
 
@@ -167,7 +174,11 @@ class Readahead:
             return ref
         known: Document | None = None
         wishes = self._wishes
-        events = self._reader.lines(ref, want_text=wishes.text or wishes.whole, chunked=not wishes.whole)
+        events: Iterator[ReadEvent]
+        if wishes.table is not None:
+            events = self._reader.rows(ref, wishes.table.columns)
+        else:
+            events = self._reader.lines(ref, want_text=wishes.text or wishes.whole, chunked=not wishes.whole)
         with closing(_closable(events)) as read:
             for event in read:
                 if isinstance(event, Document):

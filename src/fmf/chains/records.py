@@ -53,6 +53,8 @@ class Subject:
     chunk_id: str | None = None
     place: Mapping[str, Any] | None = None
     """Where in its document it stands, if it is a part of one."""
+    row: Row | None = None
+    """The columns that go into the records as they are, where it is a row."""
     group: Row | None = None
     """Which pictures it is about, where it is a group of them."""
 
@@ -91,7 +93,7 @@ def output_row(facts: RunFacts, step: StepPlan, subject: Subject, end: StepEnd) 
         "step_id": step.id,
         "record_id": record_id(facts.chain, step.id, subject.item_id, subject.content),
         **subject.origin,
-        "row": None,
+        "row": subject.row,
         "prompt_id": step.prompt.id if step.prompt else None,
         "prompt_version": step.prompt.version if step.prompt else None,
         "prompt_hash": step.prompt.content_hash if step.prompt else None,

@@ -15,8 +15,9 @@ CHUNK_NAMES = ("text", "source_uri", "id", "index", "start", "end", "tokens", *P
 DOCUMENT_NAMES = ("text", "id", "source_uri", "title", "metadata")
 GROUP_NAMES = ("index", "size", "ids", "names", "source_uris")
 
-Mode = Literal["chunks", "documents", "images_group"]
+Mode = Literal["chunks", "documents", "table_rows", "images_group"]
 IMAGES: Final = "images_group"
+ROWS: Final = "table_rows"
 
 
 class Level(IntEnum):
@@ -40,12 +41,14 @@ _WHEN = {
 _ITEMS: Final[Mapping[Mode, str]] = {
     "chunks": "chunks of documents",
     "documents": "whole documents",
+    "table_rows": "rows of tables",
     "images_group": "groups of pictures",
 }
 _ABSENT: Final[Mapping[Mode, frozenset[str]]] = {
-    "chunks": frozenset({"group"}),
-    "documents": frozenset({"chunk", "group"}),
-    "images_group": frozenset({"chunk", "document"}),
+    "chunks": frozenset({"group", "row"}),
+    "documents": frozenset({"chunk", "group", "row"}),
+    "table_rows": frozenset({"chunk", "group"}),
+    "images_group": frozenset({"chunk", "document", "row"}),
 }
 """Where a path may begin in some mode, but not in this one."""
 
@@ -127,7 +130,7 @@ def _level(step: StepFacts, by_output: Mapping[str, Level]) -> Level:
     collected = [mention.over for mention in step.mentions if mention.over is not None]
     if collected:
         return max(collected)
-    if any(mention.root in ("chunk", "group") for mention in step.mentions):
+    if any(mention.root in ("chunk", "group", "row") for mention in step.mentions):
         return Level.ITEM
     named = [by_output.get(mention.output or "", Level.ITEM) for mention in step.mentions if mention.root == "steps"]
     level = min(named, default=Level.ITEM)
@@ -213,8 +216,8 @@ def _name_fault(
     known = known_paths(level, mode, [step for step in before.values() if _usable(levels[step.id], level)], levels)
     if mention.path in known or _metadata(mention, known):
         return None
-    if mention.root == "row":
-        return "belongs to a mode that this version does not have", f"inputs.mode is {IMAGES}, chunks or documents"
+    if mention.root == "row" and len(mention.names) > 1 and mode == ROWS and level is Level.ITEM:
+        return None  # which columns there are is known once a table is read
     if mention.root in _ABSENT[mode]:
         return f"has no value: the items of inputs.mode {mode} are {_ITEMS[mode]}", f"known here: {_listed(known)}"
     elsewhere = known_paths(Level.ITEM, mode, [], {})
@@ -230,8 +233,11 @@ def known_paths(level: Level, mode: Mode, usable: Sequence[StepFacts], levels: M
         known += [f"chunk.{name}" for name in CHUNK_NAMES]
     if level is Level.ITEM and mode == IMAGES:
         known += [f"group.{name}" for name in GROUP_NAMES]
+    if level is Level.ITEM and mode == ROWS:
+        known += ["row.text", "row.COLUMN"]
     if level is not Level.ONCE and mode != IMAGES:
-        known += [f"document.{name}" for name in DOCUMENT_NAMES if name != "metadata"] + ["document.metadata.KEY"]
+        absent = {"metadata", "text"} if mode == ROWS else {"metadata"}
+        known += [f"document.{name}" for name in DOCUMENT_NAMES if name not in absent] + ["document.metadata.KEY"]
     for step in usable:
         over = {Level.ONCE: "all", Level.DOCUMENT: "document.all"}.get(level, "steps")
         known.append(f"{'steps' if levels[step.id] is level else over}.{step.output}")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
-from fmf.chains.changes import VANISHED, Since
+from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Source
 from fmf.chains.stop import Stop
 from fmf.chains.supply import supply, warm_up
 from fmf.chains.tally import Tally
 from fmf.errors import NothingMatchedError
-from fmf.types import ResourceRef
+from fmf.types import Document, ResourceRef
 from fmf_core.portal import in_thread, run_sync
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ChainRun:
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
             self.folder = folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
-            source = beside(prepared.since, source, folder)
+            source = beside(prepared.since, source, folder, prepared.connector)
             return await Execution(prepared, folder, self.stop, self.tally).run(source)
         finally:
             await prepared.model.cleanup()
@@ -93,11 +93,20 @@ def listed(connector: DataConnector, select: tuple[str, ...], since: Since | Non
     return seen(connector, select) if known is None else known
 
 
-def beside(since: Since | None, source: Source, folder: RunFolder) -> Source:
-    """`source` without what has not changed since the earlier run, if there is one."""
-    if since is None:
-        return source
-    return replace(source, refs=since.sifted(source.refs, folder.lines(VANISHED)))
+def beside(since: Since | None, source: Source, folder: RunFolder, connector: DataConnector) -> Source:
+    """`source` without what has not changed since the earlier run, if there is one.
+
+    Once all was listed, what the connector knows for the next run is written down.
+    """
+    refs = since.sifted(source.refs, folder.lines(VANISHED)) if since else source.refs
+    return replace(source, refs=_to_the_end(refs, folder, connector))
+
+
+def _to_the_end(
+    refs: Iterable[ResourceRef | Document], folder: RunFolder, connector: DataConnector
+) -> Iterator[ResourceRef | Document]:
+    yield from refs
+    keep_cursor(folder.path, connector)
 
 
 def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[ResourceRef]:

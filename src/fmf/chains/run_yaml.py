@@ -66,8 +66,6 @@ def source_of(connector: DataConnector, select: Sequence[str], since: Since | No
         source |= {"changed_since": since.run_id, "vanished": since.vanished}
     if retries := getattr(connector, "retries", 0):
         source["retries"] = retries
-    if cursor := getattr(connector, "cursor", None):
-        source["cursor"] = cursor
     notices = [{"reason": reason, "count": count} for reason, count in notices_of(connector).items()]
     return {**source, "notices": notices} if notices else source
 
@@ -87,6 +85,7 @@ def _record(
         "ended_at": timestamp(ended_at),
         "profile": loaded.profile,
         "config_hash": loaded.config_hash,
+        "processing_hash": processing_hash(loaded.value.processing),
         "chain": chain,
         "versions": {"fmf": __version__, "python": platform.python_version()},
         "inputs": {
@@ -94,7 +93,6 @@ def _record(
             **({"unchanged": tally.unchanged} if "changed_since" in source else {}),
             "documents": tally.documents.total,
             "bytes": tally.bytes,
-            "processing_hash": processing_hash(loaded.value.processing),
         },
         "provider": model,
         "prompts_used": prompts,

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fmf.chains.references import IMAGES, Mode
+from fmf.chains.references import IMAGES, ROWS, Mode
 from fmf.chains.saves import Form
-from fmf.errors import ConfigError
-from fmf_core.errors import Code
 from fmf_core.value import Value
 from generative_ai_workflow.definition.grammar import StepDefinition
 
 if TYPE_CHECKING:
     from fmf_core.yaml_text import Yaml
 
-LATER_MODES: Final = ("table_rows",)
 _INSTEAD: Final[Mapping[str, str]] = {
     "conditional": "give the steps inside a `when` each",
     "parallel": "write the steps one after the other: the items of a chain are asked about at the same time",
@@ -36,6 +33,20 @@ class ImagesInput(Value):
     """How many pictures make an item, in the order of the listing; the last item may have fewer."""
 
 
+class TableInput(Value):
+    """Which columns of tables a chain works with."""
+
+    text_column: tuple[str, ...] = ()
+    """What `${row.text}` is made of: a column, or several, each on a line with its name; default is all of them."""
+    pass_through: tuple[str, ...] = ()
+    """Columns that stand in the records as they are, under `row`."""
+
+    @field_validator("text_column", "pass_through", mode="before")
+    @classmethod
+    def _one_column(cls, columns: Any) -> Any:
+        return (columns,) if isinstance(columns, str) else columns
+
+
 class ChainInputs(Value):
     """What a chain reads."""
 
@@ -44,9 +55,11 @@ class ChainInputs(Value):
     select: tuple[str, ...] = ()
     """Patterns; default is `run.inputs.select` of fmf.yaml, then everything that the connector includes."""
     mode: Mode = "chunks"
-    """What an item is: a chunk of a document, a whole document, or a group of pictures."""
+    """What an item is: a chunk of a document, a whole document, a row of a table, or a group of pictures."""
     images: ImagesInput | None = None
     """For `mode: images_group`."""
+    table: TableInput | None = None
+    """For `mode: table_rows`."""
 
     @field_validator("select", mode="before")
     @classmethod
@@ -54,9 +67,11 @@ class ChainInputs(Value):
         return (select,) if isinstance(select, str) else select
 
     @model_validator(mode="after")
-    def _images_are_wanted(self) -> Self:
+    def _fits_the_mode(self) -> Self:
         if self.images is not None and self.mode != IMAGES:
             raise ValueError(f"images belongs to mode {IMAGES}, and the mode is {self.mode}")
+        if self.table is not None and self.mode != ROWS:
+            raise ValueError(f"table belongs to mode {ROWS}, and the mode is {self.mode}")
         return self
 
     @property
@@ -145,29 +160,14 @@ def load_chain(chain: str | Path | Mapping[str, Any]) -> LoadedChain:
 
     if isinstance(chain, Mapping):
         raw = orjson.dumps(chain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
-        _refuse_later_modes(chain, "the chain")
         _refuse_holders(chain, "the chain", None)
         spec = validate(ChainSpec, dict(chain), source="the chain")
         return LoadedChain(spec, "the chain", None, "sha256:" + hashlib.sha256(raw).hexdigest())
     path = Path(chain)
     yaml = load_yaml_file(path)
-    _refuse_later_modes(yaml.data, _place(yaml, str(chain)))
     _refuse_holders(yaml.data, str(chain), yaml)
     spec = validate(ChainSpec, yaml.data, source=str(chain), yaml=yaml)
     return LoadedChain(spec, str(chain), path.absolute(), f"sha256:{yaml.sha256}", yaml)
-
-
-def _refuse_later_modes(data: Any, place: str) -> None:
-    """Say of a mode that the format knows and this version does not what it is, not that it is a typing error."""
-    inputs = data.get("inputs") if isinstance(data, Mapping) else None
-    mode = inputs.get("mode") if isinstance(inputs, Mapping) else None
-    if mode in LATER_MODES:
-        raise ConfigError(
-            f"{place}: inputs.mode {mode!r} is not in this version",
-            op="chain.load",
-            code=Code.UNSUPPORTED,
-            hint="use chunks (the default), documents or images_group",
-        )
 
 
 def _refuse_holders(data: Any, source: str, yaml: Yaml | None) -> None:
@@ -195,14 +195,10 @@ def chain_schema() -> dict[str, Any]:
     properties = schema["$defs"]["ChainStep"]["properties"]
     properties["output"]["anyOf"].append({"type": "string", "minLength": 1})
     properties["type"]["not"] = {"enum": list(_INSTEAD)}
-    select = schema["$defs"]["ChainInputs"]["properties"]["select"]
-    schema["$defs"]["ChainInputs"]["properties"]["select"] = {
-        "anyOf": [{"type": "string"}, {"type": "array", "items": select["items"]}],
-        **{key: select[key] for key in ("description", "default") if key in select},
-    }
+    for owner, name in (("ChainInputs", "select"), ("TableInput", "text_column"), ("TableInput", "pass_through")):
+        told = schema["$defs"][owner]["properties"][name]
+        schema["$defs"][owner]["properties"][name] = {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": told["items"]}],
+            **{key: told[key] for key in ("description", "default") if key in told},
+        }
     return schema
-
-
-def _place(yaml: Yaml, source: str) -> str:
-    line, column = yaml.position("inputs.mode") or (None, None)
-    return f"{source}:{line}:{column}" if line else source

@@ -12,7 +12,7 @@ from typing import IO, Self
 from fmf.artefacts.lines import LineWriter, encode_line
 from fmf.artefacts.rows import chunk_from_row, chunk_row
 from fmf.artefacts.storage import writing
-from fmf.types import Chunk, ChunkLines
+from fmf.types import Chunk, ChunkLines, Row
 from fmf_core.redact import blank_known
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -68,11 +68,14 @@ class ChunkSpool:
         for line in self._all_lines():
             writer.write_block(line)
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def rows(self) -> Iterator[Row]:
+        """What every line says."""
         import orjson
 
-        for line in self._all_lines():
-            yield chunk_from_row(orjson.loads(line))
+        return map(orjson.loads, self._all_lines())
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return map(chunk_from_row, self.rows())
 
     def __enter__(self) -> Self:
         return self

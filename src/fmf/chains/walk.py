@@ -17,6 +17,7 @@ from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
 from fmf.chains.scribe import Scribe
 from fmf.chains.stop import Stop, StopReason
+from fmf.chains.table import RowItem
 from fmf.chains.tally import Tally
 from fmf.chains.window import Window
 from fmf.errors import ProcessingError, exit_status
@@ -214,6 +215,7 @@ class Walk:
             item.doc_id,
             item.chunk_id,
             place=item.place,
+            row=item.passed if isinstance(item, RowItem) else None,
             group=own.get("group"),
         )
 

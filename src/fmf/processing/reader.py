@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
@@ -12,14 +13,16 @@ from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.detect import TEXT, Kind, detect, detected
 from fmf.processing.loaders.base import Loaded, Mark, loaders
 from fmf.processing.places import Places
+from fmf.processing.rows import row_lines
 from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
-from fmf.types import Chunk, Document, ResourceRef
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef
 from fmf_core.errors import Code, PluginError
 from fmf_core.logs import get_logger
 from fmf_core.redact import Blanking
 
 log = get_logger("fmf.processing")
+Event = TypeVar("Event")
 
 SHORT_TEXT = 1_000_000
 """Characters up to which a document carries its whole text unasked."""
@@ -62,6 +65,17 @@ class Reader:
         """
         return _Reading(self._connector, self._settings, ref).events(want_text=want_text, chunked=chunked)
 
+    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
+        """The open document, its rows as lines, then the document in its final state, with the number of its rows.
+
+        A file of a kind that has no rows is skipped.
+
+        Args:
+            ref: the resource.
+            columns: columns that it must have.
+        """
+        return _Reading(self._connector, self._settings, ref).row_events(columns)
+
     def read_whole(self, ref: ResourceRef) -> Document:
         """The document in its final state with all of its text, without chunks."""
         reading = _Reading(self._connector, self._settings, ref)
@@ -83,9 +97,16 @@ class _Reading:
 
     def events(self, *, want_text: bool, chunked: bool = True) -> Iterator[Document | Chunk]:
         """See `Reader.read`."""
+        return self._settled(self._opened(want_text=want_text, chunked=chunked))
+
+    def row_events(self, columns: Sequence[str]) -> Iterator[Document | ChunkLines]:
+        """See `Reader.rows`."""
+        return self._settled(self._opened_rows(columns))
+
+    def _settled(self, events: Iterator[Event]) -> Iterator[Event | Document]:
         clock = Clock(self.settings.limits.max_seconds_per_file, self.ref)
         try:
-            yield from clock.timed(self._opened(want_text=want_text, chunked=chunked))
+            yield from clock.timed(events)
             self.document = replace(self.document, status="ok")
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
             self.document = given_up(self.document, error)
@@ -101,7 +122,29 @@ class _Reading:
             yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
             self.document = replace(self.document, metadata={**known, **loaded.metadata})
 
+    def _opened_rows(self, columns: Sequence[str]) -> Iterator[Document | ChunkLines]:
+        with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
+            self.document = identified(self.document, source, self.settings)
+            kind = self._kind(source)
+            yield self.document
+            for lines in row_lines(source, kind, self.settings, self.document, columns):
+                self.document = replace(self.document, chunks=self.document.chunks + lines.count)
+                yield lines
+        if not self.document.chunks:
+            raise _no_text(self.document, "rows")
+
     def _load(self, source: Source) -> Loaded:
+        kind = self._kind(source)
+        try:
+            load = loaders.get(kind.name)
+        except PluginError as error:  # it needs packages that are not here
+            raise ProcessingError(
+                f"{self.ref.uri}: {error.message}", op="processing.load", code=Code.UNSUPPORTED, hint=error.hint
+            ) from error
+        return load(source, self.settings)
+
+    def _kind(self, source: Source) -> Kind:
+        """What the file is; raises where it is left out."""
         kind = detect(self.ref.name, source.head, source.window)
         if kind:
             self.document = replace(self.document, media_type=kind.media_type)
@@ -114,13 +157,7 @@ class _Reading:
         if kind is None:
             raise Skipped(unknown(self.ref.name, source.head))
         self._refuse(kind)
-        try:
-            load = loaders.get(kind.name)
-        except PluginError as error:  # it needs packages that are not here
-            raise ProcessingError(
-                f"{self.ref.uri}: {error.message}", op="processing.load", code=Code.UNSUPPORTED, hint=error.hint
-            ) from error
-        return load(source, self.settings)
+        return kind
 
     def _is_named_as_text(self) -> bool:
         endings = tuple("." + ending.lower().lstrip(".") for ending in self.settings.text.also)
@@ -152,7 +189,7 @@ class _Reading:
         if chunked:
             yield from cutting.chunks(cutting.chunker.finish())
         if blank:
-            raise _no_text(self.document)
+            raise _no_text(self.document, "text")
         text = None if kept is None else "".join(kept)
         self.document = replace(
             self.document,
@@ -226,9 +263,9 @@ def _with_marks(text: str, start: int, waiting: deque[tuple[int, Mark]]) -> Iter
         yield text[done:]
 
 
-def _no_text(document: Document) -> ProcessingError:
+def _no_text(document: Document, what: str) -> ProcessingError:
     return ProcessingError(
-        f"{document.source_uri} has {document.bytes} bytes and no text",
+        f"{document.source_uri} has {document.bytes} bytes and no {what}",
         op="processing.load",
         code=Code.INVALID,
         hint="look whether it was damaged; exclude it if it is meant to be blank",

@@ -9,10 +9,10 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 from fmf.artefacts.rows import chunk_from_row
 from fmf.config.processing import ProcessingConfig
@@ -31,6 +31,7 @@ from fmf_core.threads import available_cpus
 _GRACE_S: Final = 2.0
 """So much longer than a file may take is a process waited for, which gives up by itself where it can."""
 _HEAD_BYTES: Final = 1 << 16
+Event = TypeVar("Event")
 
 
 class IsolatedReader:
@@ -52,7 +53,7 @@ class IsolatedReader:
         self._connector = connector
         self._settings = processing
         self._is_small = is_small
-        self._here = Reader(connector, processing)
+        Reader(connector, processing)
         self._places = threading.BoundedSemaphore(workers_of(processing))
 
     def read(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
@@ -75,17 +76,27 @@ class IsolatedReader:
         self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True
     ) -> Iterator[Document | Chunk | ChunkLines]:
         """As `read`, with chunks as they are written; as chunks where the file is read in this process."""
+        job = wire.job_to(ref, want_text=want_text, chunked=chunked)
+        return self._events(ref, job, lambda reader: reader.read(ref, want_text=want_text, chunked=chunked))
+
+    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
+        """The open document, its rows as lines, the document in its final state; see `Reader.rows`."""
+        return self._events(ref, wire.job_to(ref, columns=columns), lambda reader: reader.rows(ref, columns))
+
+    def _events(
+        self, ref: ResourceRef, job: bytes, here: Callable[[Reader], Iterator[Event]]
+    ) -> Iterator[Event | Document | ChunkLines]:
+        """What the job gives in another process, or what `here` gives in this one."""
         if not AVAILABLE:
-            yield from self._here.read(ref, want_text=want_text, chunked=chunked)
+            yield from here(Reader(self._connector, self._settings))
             return
         document = begun(ref, self._settings)
         try:
             limit = self._settings.limits.max_file_mb * MEGABYTE
             with seekable(self._connector, ref, max_bytes=limit) as stream, _descriptor(stream) as file:
                 if self._is_read_here(ref.name, file):
-                    yield from self._here.read(ref, want_text=want_text, chunked=chunked)
+                    yield from here(Reader(_Opened(file), self._settings))
                     return
-                job = wire.job_to(ref, want_text=want_text, chunked=chunked)
                 with self._places:
                     for event in _Job(self._settings, document, self._warm(ref)).events(job, file):
                         if isinstance(event, Document):
@@ -175,6 +186,16 @@ class _Job:
 def vocabulary_of(settings: ProcessingConfig) -> str:
     """What a process is told to load for counting tokens."""
     return f"tokens:{settings.text.chunking.tokenizer}"
+
+
+class _Opened:
+    """Gives a reader in this process the file that was opened for it."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def open(self, ref: ResourceRef) -> BinaryIO:  # noqa: ARG002 - there is only one
+        return os.fdopen(os.dup(self._file), "rb")
 
 
 def workers_of(settings: ProcessingConfig) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,10 +29,12 @@ _DOCUMENT: Final = tuple(field.name for field in dataclasses.fields(Document) if
 _REF: Final = tuple(field.name for field in dataclasses.fields(ResourceRef))
 
 
-def job_to(ref: ResourceRef, *, want_text: bool, chunked: bool) -> bytes:
-    """What to read, and what of it is wanted."""
+def job_to(
+    ref: ResourceRef, *, want_text: bool = False, chunked: bool = True, columns: Sequence[str] | None = None
+) -> bytes:
+    """What to read, and what of it is wanted: chunks, or rows of tables with these columns."""
     facts = {name: getattr(ref, name) for name in _REF}
-    return _dumps({"ref": facts, "want_text": want_text, "chunked": chunked})
+    return _dumps({"ref": facts, "want_text": want_text, "chunked": chunked, "columns": columns})
 
 
 def job_from(body: bytes) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from fmf.artefacts.lines import encode_line
@@ -13,7 +13,7 @@ from fmf.config.processing import ProcessingConfig
 from fmf.processing.isolation import frames, wire
 from fmf.processing.isolation.limits import limit_memory, peak_bytes
 from fmf.processing.reader import Reader
-from fmf.types import Chunk, Document, ResourceRef
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef
 from fmf_core.redact import blank_by_fingerprints
 
 _LINES_BYTES: Final = 1 << 17
@@ -55,12 +55,18 @@ def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: P
     lines, count = bytearray(), 0
     known: Document | None = None
     own = os.getpid()
-    for event in reader.read(ref, want_text=job["want_text"], chunked=job["chunked"]):
+    columns = job["columns"]
+    events: Iterator[Document | Chunk | ChunkLines] = (
+        reader.read(ref, want_text=job["want_text"], chunked=job["chunked"])
+        if columns is None
+        else reader.rows(ref, columns)
+    )
+    for event in events:
         if os.getpid() != own:
             os._exit(1)  # a child that a loader forked and let go on: there is one answer to one question
-        if isinstance(event, Chunk):
-            lines += _line(event)
-            count += 1
+        if isinstance(event, Chunk | ChunkLines):
+            lines += event.lines if isinstance(event, ChunkLines) else encode_line(chunk_row(event))
+            count += event.count if isinstance(event, ChunkLines) else 1
             if len(lines) >= _LINES_BYTES:
                 frames.send(channel, wire.LINES, wire.lines_to(lines, count))
                 lines, count = bytearray(), 0
@@ -82,7 +88,3 @@ def _has_children() -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _line(chunk: Chunk) -> bytes:
-    return encode_line(chunk_row(chunk))

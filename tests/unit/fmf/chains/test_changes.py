@@ -14,7 +14,7 @@ from fmf.artefacts.history import read_record
 from fmf.artefacts.lines import LineWriter, read_lines
 from fmf.artefacts.rows import document_row
 from fmf.auth.base import build_secrets
-from fmf.chains.changes import VANISHED, Since
+from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.process import ProcessRun
 from fmf.config.auth import AuthConfig
 from fmf.config.processing import ProcessingConfig
@@ -139,7 +139,10 @@ def earlier(tmp_path, names, cursor="there"):
         folder.lines("docs.jsonl").write(document_row(document))
     folder.announce({"chain": None})
     folder.close()
-    folder.finish({"inputs": {"connector": "docs", "select": [], "cursor": cursor}}, {"status": "completed"})
+    source = Incremental([])
+    source.cursor = cursor
+    keep_cursor(folder.path, source)
+    folder.finish({"inputs": {"connector": "docs", "select": []}}, {"status": "completed"})
     return folder.run_id
 
 

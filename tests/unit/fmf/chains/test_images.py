@@ -237,7 +237,7 @@ def test_only_the_groups_under_way_hold_pictures(project, chain, monkeypatch):
         ({"inputs": {"t": "${chunk.text}"}}, "the items of inputs.mode images_group are groups of pictures"),
         ({"inputs": {"t": "${document.title}"}}, "groups of pictures"),
         ({"inputs": {"t": "${document.all.one}"}}, "groups of pictures"),
-        ({"inputs": {"t": "${row.a}"}}, "a mode that this version does not have"),
+        ({"inputs": {"t": "${row.a}"}}, "the items of inputs.mode images_group are groups of pictures"),
         ({"inputs": {"t": "${input.pictures}"}}, "can never exist"),
         ({"inputs": {"t": "${all.one} ${group.index}"}}, "this step runs once, after all items"),
         ({"inputs": {"t": "${all.one}"}, "mode": "multimodal"}, "when no pictures are there"),

@@ -66,7 +66,7 @@ def test_what_can_exist(paths):
         (("all",), "can never exist", "run_id"),
         (("document.all",), "can never exist", "run_id"),
         (("input.text",), "can never exist", "chunk.text"),
-        (("row.name",), "this version does not have", "chunks or documents"),
+        (("row.name",), "the items of inputs.mode chunks are chunks of documents", "chunk.text"),
         (("steps.frist",), "names no step's output", "did you mean 'first'"),
         (("steps.x",), "not there yet", "reorder"),
         (("steps.later",), "not there yet", "reorder"),

@@ -155,7 +155,7 @@ def test_the_record_of_a_run(project, chain):
         "path": str(path),
         "hash": "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    assert record["inputs"].pop("processing_hash").startswith("sha256:")
+    assert record["processing_hash"].startswith("sha256:")
     assert record["inputs"] == {"connector": "docs", "select": ["*.md"], "documents": 3, "bytes": 7}
     assert record["provider"] == {"name": "mock", "model": "mock"}
     assert [prompt["id"] for prompt in record["prompts_used"]] == ["inline", "inline"]

@@ -51,7 +51,6 @@ def test_a_mapping_is_a_chain():
         ("name: summarise", "nam: summarise", ":2:1"),
         ("steps:", "stepps:", "did you mean 'steps'"),
         ("    output:", "    outptu:", "steps[0].outptu"),
-        ("select: ['**/*.md']", "mode: table_rows", "'table_rows' is not in this version"),
         ("select: ['**/*.md']", "mode: lines", "allowed: chunks, documents"),
         ("from: one, as: text", "from: one, as: xml", "jsonl, csv, parquet, text"),
         ("from: one, as: text", "from: one, export: x", "either save or export"),

@@ -1,0 +1,94 @@
+"""The rows of a table as records of their own: each with its number, its sheet and its values by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time
+from typing import Any, Final
+
+from fmf.artefacts.lines import encode_line
+from fmf.config.processing import ProcessingConfig
+from fmf.errors import ProcessingError
+from fmf.processing.cells import text_of
+from fmf.processing.detect import Kind
+from fmf.processing.settled import Skipped
+from fmf.processing.source import Source
+from fmf.processing.tables import TableRows, table_readers
+from fmf.types import ChunkLines, Document, Row
+from fmf_core.errors import Code
+from fmf_core.nearest import known_hint
+
+_BATCH: Final = 256
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def row_lines(
+    source: Source, kind: Kind, settings: ProcessingConfig, document: Document, columns: Sequence[str]
+) -> Iterator[ChunkLines]:
+    """Every row that holds anything, as lines of `row_id`, `doc_id`, `source_uri`, `sheet`, `row` and `values`.
+
+    Args:
+        source: the file.
+        kind: what it is.
+        settings: the section `processing` of the configuration.
+        document: what is known of the file.
+        columns: columns that every table of it must have.
+
+    Raises:
+        Skipped: files of that kind have no rows.
+        ProcessingError: a column is missing, or the file cannot be read.
+    """
+    if kind.name not in table_readers:
+        raise Skipped(
+            f"{kind.name} files have no rows: inputs.mode table_rows reads {', '.join(table_readers.names())}"
+        )
+    for table in table_readers.get(kind.name)(source, settings):
+        _check(table, document, columns)
+        lines, count = bytearray(), 0
+        for number, cells in table.rows():
+            lines += encode_line(_row(table, number, cells, document))
+            count += 1
+            if count == _BATCH:
+                yield ChunkLines(bytes(lines), count)
+                lines, count = bytearray(), 0
+        if count:
+            yield ChunkLines(bytes(lines), count)
+
+
+def _row(table: TableRows, number: int, cells: Sequence[Any], document: Document) -> Row:
+    values = dict(zip(table.names, map(_plain, cells), strict=False))
+    for extra in range(len(table.names), len(cells)):
+        values[f"column_{extra + 1}"] = _plain(cells[extra])
+    return {
+        "row_id": f"{document.doc_id}-{table.number}-{number:07d}",
+        "doc_id": document.doc_id,
+        "source_uri": document.source_uri,
+        "sheet": table.sheet,
+        "row": number,
+        "values": values,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON knows; dates and times as ISO 8601, and as text what has no other form."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return text_of(value)
+
+
+def _check(table: TableRows, document: Document, columns: Sequence[str]) -> None:
+    missing = next((column for column in columns if column not in table.names), None)
+    if missing is not None:
+        where = f", sheet {table.sheet!r}," if table.sheet else ""
+        raise ProcessingError(
+            f"{document.source_uri}{where} has no column {missing!r}",
+            op="processing.rows",
+            code=Code.INVALID,
+            hint=f"{known_hint(missing, table.names, what='its columns')}; the header is row {table.header_row}",
+        )
