@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
 import re
-import secrets
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from fmf_core.errors import chain_of
+from fmf_core.fingerprints import Fingerprints, fingerprints_of
 from fmf_core.forks import Lock
 from fmf_core.secret_shapes import MASK, SHAPES, compiled, marked, secret_key, secret_name
 
@@ -36,25 +35,6 @@ MOST_SEARCHED = 16_384
 """How many of them it searches for what looks like a secret, which takes a thousand times as long."""
 DEEPEST = 32
 """How many levels of nesting `redact_value` follows; what lies deeper is masked."""
-
-
-class Fingerprint(NamedTuple):
-    """Enough of one form of a secret to find it in a text, and too little to tell it."""
-
-    beginning: str
-    length: int
-    """Characters of the whole form."""
-    digest: bytes
-    """The keyed hash of the whole form."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Fingerprints:
-    """What another process needs to blank this one's secrets without knowing them."""
-
-    key: bytes = b""
-    """Of the hashes; drawn anew each time."""
-    of: tuple[Fingerprint, ...] = ()
 
 
 class _Known:
@@ -180,41 +160,20 @@ def blank_known(text: str) -> str:
     for form in _known.forms:
         if form in text:
             text = text.replace(form, MASK)
-    for found in _known.fingerprints.of:
-        if found.beginning in text:
-            text = _without(text, found, _known.fingerprints.key)
-    return text
+    return _known.fingerprints.blank(text, MASK)
 
 
 def fingerprints() -> Fingerprints:
     """What a process that reads other people's files needs to blank the secrets that are registered here."""
     forms, made = _known.printed
     if forms is not _known.forms:
-        forms, key = _known.forms, secrets.token_bytes(32)
-        of = (Fingerprint(form[: min(4, len(form) // 3)], len(form), _digest(form, key)) for form in forms)
-        made = Fingerprints(key, tuple(of)) if forms else Fingerprints()
-        _known.printed = (forms, made)
+        forms, made = _known.printed = (_known.forms, fingerprints_of(_known.forms))
     return made
 
 
 def blank_by_fingerprints(of_others: Fingerprints) -> None:
     """Blank the secrets of another process from now on, as those that are registered in this one."""
     _known.fingerprints = of_others
-
-
-def _without(text: str, found: Fingerprint, key: bytes) -> str:
-    at = text.find(found.beginning)
-    while at >= 0:
-        end = at + found.length
-        if end <= len(text) and _digest(text[at:end], key) == found.digest:
-            text = text[:at] + MASK + text[end:]
-            at += len(MASK) - 1
-        at = text.find(found.beginning, at + 1)
-    return text
-
-
-def _digest(form: str, key: bytes) -> bytes:
-    return hashlib.blake2b(form.encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()
 
 
 class Blanking:

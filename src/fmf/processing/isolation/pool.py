@@ -16,8 +16,9 @@ from typing import Final
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.isolation import frames, wire
 from fmf.processing.source import MEGABYTE
+from fmf_core.fingerprints import Fingerprints
 from fmf_core.forks import in_forked_child
-from fmf_core.redact import Fingerprints, fingerprints
+from fmf_core.redact import fingerprints
 
 MOST_JOBS: Final = 64
 """After so many files a process is replaced."""

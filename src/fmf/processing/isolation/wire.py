@@ -11,7 +11,7 @@ from typing import Any, Final
 from fmf.errors import ProcessingError
 from fmf.types import Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
-from fmf_core.redact import Fingerprint, Fingerprints
+from fmf_core.fingerprints import Fingerprint, Fingerprints
 
 SETTINGS: Final = b"s"
 SECRETS: Final = b"k"
