@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from fmf.config.models import ChunkingConfig
+from fmf.config.processing import ChunkingConfig
 from fmf.processing.counted import counter
 from fmf.processing.fences import Fence, Fences, fence_end
 from fmf.processing.sentences import (

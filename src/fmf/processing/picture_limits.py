@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.source import MEGABYTE
 
 LARGEST: Final = 89_000_000

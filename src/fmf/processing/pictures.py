@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.detect import KINDS, by_magic, detect, ending
 from fmf.processing.picture_header import KNOWN, HeaderError, size_of

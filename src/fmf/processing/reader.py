@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.detect import TEXT, Kind, detect, detected

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.detect import ask_for_plugins
 from fmf.processing.source import Source
 from fmf_core.errors import PluginRegistrationError

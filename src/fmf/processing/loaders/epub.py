@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import Archive
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.html import page_of, tidy

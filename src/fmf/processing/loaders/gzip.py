@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import HARMLESS_BYTES
 from fmf.processing.detect import KINDS, detect, ending
 from fmf.processing.endings import telling_name

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.declared import declared_codec
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded

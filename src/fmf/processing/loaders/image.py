@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.ocr.base import engine_for, read_picture

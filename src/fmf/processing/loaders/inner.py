@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Final
 from urllib.parse import quote
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.declared import codec_of, declared_codec
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.source import MEGABYTE, Source, fetch

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.decode import wide_encoding
 from fmf.processing.detect import KINDS, Kind, detect

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.letters import DEPTH, LARGEST, Letter, Writer

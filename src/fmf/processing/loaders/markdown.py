@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.fences import code_spans
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.text import read_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.html import page_of, tidy
 from fmf.processing.loaders.html_text import head_of

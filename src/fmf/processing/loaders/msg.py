@@ -10,7 +10,7 @@ from oxmsg.domain import constants as ids
 from oxmsg.domain import encodings
 from oxmsg.properties import Properties
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.headers import header_text
 from fmf.processing.loaders.inner import one_line

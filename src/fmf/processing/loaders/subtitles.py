@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.tags import characters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.normalize import line_ends, normalized

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from fmf.config.models import ProcessingConfig
+from fmf.config.processing import ProcessingConfig
 from fmf.processing.normalize import line_ends, normalized
 
 DIVIDED: Final = "\x02"
