@@ -18,7 +18,7 @@ MOST_MEMBERS: Final = 20_000
 """Members of one archive; documents have some hundred."""
 HARMLESS_BYTES: Final = 1_000_000
 """What unpacks to less than this is no bomb, however well it was packed."""
-BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError, OverflowError)
+BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, OverflowError)
 """What reading a damaged archive raises."""
 _MARKUP: Final = (".xml", ".rels", ".bin", ".vml", ".xhtml", ".html")
 _BLOCK: Final = 1 << 16
