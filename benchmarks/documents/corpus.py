@@ -54,6 +54,8 @@ FORMATS: Mapping[str, Format] = {
 """By the ending of the name."""
 LARGE = 0.4
 """The part of a format's bytes that its large files hold, at most; one file up to its `most`."""
+_FEW = 36
+"""Files of one format at least: fewer may be read in another way than many."""
 _ROOMS = ("finance", "legal", "purchasing", "quality", "sales", "support")
 _KINDS = ("minutes", "note", "offer", "order", "plan", "report", "review", "statement")
 
@@ -105,7 +107,7 @@ def corpus(megabytes: float, only: str | None = None) -> Corpus:
     if not listing.exists():
         print(f"making the corpus {name} in {where} ...", file=sys.stderr)
         shutil.rmtree(where, ignore_errors=True)
-        files = list(make(root, round(megabytes * MB), only))
+        files = list(make(root, round(megabytes * MB), only, least=_FEW if only else 3))
         listing.write_text(json.dumps([{**asdict(file.draft), "bytes": file.bytes} for file in files]))
     found = json.loads(listing.read_text())
     return Corpus(
@@ -113,23 +115,30 @@ def corpus(megabytes: float, only: str | None = None) -> Corpus:
     )
 
 
-def one_of_each(only: str | None = None) -> Corpus:
-    """One small file of each format, or of one: what it takes to begin."""
+def to_begin(only: str | None = None) -> Corpus:
+    """A few dozen small files of all formats, or of one: what it takes to begin."""
     return corpus(0, only)
 
 
-def make(root: Path, size: int, only: str | None = None) -> Iterator[File]:
-    """Write a corpus of about `size` bytes under `root`, at least one file of each format; gives its files."""
+def make(root: Path, size: int, only: str | None = None, *, least: int = 3) -> Iterator[File]:
+    """Write a corpus of about `size` bytes under `root`; gives its files.
+
+    Args:
+        root: the folder.
+        size: in bytes.
+        only: the format of all files; otherwise all formats are mixed.
+        least: so many files of each format are written at least.
+    """
     for name, about in FORMATS.items():
         if only is None or name == only:
-            yield from _of_format(root, name, about, size * (1 if only else about.share))
+            yield from _of_format(root, name, about, size * (1 if only else about.share), least)
 
 
-def _of_format(root: Path, name: str, about: Format, quota: float) -> Iterator[File]:
+def _of_format(root: Path, name: str, about: Format, quota: float, least: int) -> Iterator[File]:
     random = Random(f"{name} {quota:.0f}")
     written = number = 0
     left_for_large = quota * LARGE
-    while not number or written < quota:
+    while number < least or written < quota:
         size = min(about.most, left_for_large)
         if size > 4 * about.chars and size > 300_000:
             left_for_large -= size

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -154,6 +155,7 @@ def main(name: str, listing: str, root: str, out: str) -> None:
     cut = PIPELINES[name]()
     with open(out, "wb") as lines:
         for path in json.loads(Path(listing).read_text()):
+            began = time.perf_counter()
             try:
                 for index, text in enumerate(cut(Path(root, path))):
                     row = {"source": path, "index": index, "text": text}
@@ -161,6 +163,8 @@ def main(name: str, listing: str, root: str, out: str) -> None:
             except Exception as error:
                 failed = {"source": path, "error": f"{type(error).__name__}: {error}"[:300]}
                 lines.write(orjson.dumps(failed, option=orjson.OPT_APPEND_NEWLINE))
+            took = {"source": path, "took_s": time.perf_counter() - began}
+            lines.write(orjson.dumps(took, option=orjson.OPT_APPEND_NEWLINE))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.documents import contenders
 from benchmarks.documents.contenders import BY_HAND, FLOOR, Contender
-from benchmarks.documents.corpus import MB, Corpus, File, corpus, one_of_each
+from benchmarks.documents.corpus import MB, Corpus, File, corpus, to_begin
 from benchmarks.documents.measuring import FailedError, Taken, run
 
 Formats = frozenset[str]
@@ -28,8 +29,6 @@ class Size:
     """Sizes of the mixed corpus, in MB."""
     format: float = 20
     """Size of the corpus of each single format."""
-    probe: float = 1
-    """Size of the corpus of each single format by which the best peer is found."""
     limit_s: float = 300.0
     """What would take a peer longer is left out."""
 
@@ -79,6 +78,8 @@ class Runner:
         """By contender and what it read."""
         self.covered: dict[str, Formats] = {}
         """What each contender reads as it should."""
+        self.seconds: dict[str, Counter[str]] = {}
+        """How long each peer took for the files of each format in the smallest mixed corpus."""
         self.why: dict[str, list[str]] = {}
         """What each contender does not do."""
 
@@ -113,10 +114,10 @@ class Runner:
         return left - wrong.keys()
 
     def begin(self, who: Iterable[Contender]) -> None:
-        """What it takes each of them to read one small file of every format."""
+        """What it takes each of them to read a few small files of every format."""
         for contender in who:
             _tell(f"{contender.name}: the start")
-            self._watched(contender, one_of_each(), "start", self._formats(contender))
+            self._watched(contender, to_begin(), "start", self._formats(contender))
 
     def mixed(self, who: Sequence[Contender], peers: Sequence[Contender]) -> None:
         """All sizes of the mixed corpus: `who` in rounds, `peers` in one run each, beside the script by hand."""
@@ -134,7 +135,8 @@ class Runner:
         if before and (known is None or known.wall_s / known.bytes * size > self.size.limit_s):
             return
         try:
-            self._watched(peer, whole, mixed_name(megabytes), formats)
+            seconds = self._watched(peer, whole, mixed_name(megabytes), formats)
+            self.seconds.setdefault(peer.name, seconds)
         except FailedError as failed:
             self._not(peer, f"{megabytes:g} MB: {failed}")
             return
@@ -144,22 +146,12 @@ class Runner:
         """The corpus of one format: `who` in rounds, then the best of `peers`, which is returned."""
         only: Formats = frozenset({name})
         for contender in who:
-            self._watched(contender, one_of_each(name), f"start {name}", only)
+            self._watched(contender, to_begin(name), f"start {name}", only)
         self._in_rounds(who, corpus(self.size.format, name), name)
-        probe = corpus(self.size.probe, name)
-        able = []
-        for peer in peers:
-            if name in self._formats(peer):
-                try:
-                    self._watched(peer, one_of_each(name), f"start {name}", only)
-                    self._watched(peer, probe, f"probe {name}", only)
-                except FailedError as failed:
-                    self._not(peer, f"{name}: {failed}")
-                    continue
-                able.append(peer)
-        able.sort(key=lambda peer: self.cells[peer.name, f"probe {name}"].wall_s)
-        for peer in able:
+        able = [peer for peer in peers if self.seconds.get(peer.name, {}).get(name)]
+        for peer in sorted(able, key=lambda peer: self.seconds[peer.name][name]):
             try:
+                self._watched(peer, to_begin(name), f"start {name}", only)
                 self._watched(peer, corpus(self.size.format, name), name, only)
             except FailedError as failed:
                 self._not(peer, f"{name}: {failed}")
@@ -170,7 +162,8 @@ class Runner:
     def _in_rounds(self, who: Sequence[Contender], whole: Corpus, what: str) -> None:
         for contender in who:
             self._watched(contender, whole, what, self._formats(contender))
-        for _ in range(self.size.rounds):
+        rounds = self.size.rounds if sum(file.bytes for file in whole.files) < 500 * MB else 1
+        for _ in range(rounds):
             for contender in who:
                 _tell(f"{contender.name}: {what}")
                 files = whole.of(self._formats(contender))
@@ -178,17 +171,19 @@ class Runner:
                     taken = self._run(contender, whole, files, out, memory=False)
                 self.cells[contender.name, what].timed.append(taken)
 
-    def _watched(self, who: Contender, whole: Corpus, what: str, formats: Formats) -> None:
-        """One run with an eye on memory, whose output is checked."""
+    def _watched(self, who: Contender, whole: Corpus, what: str, formats: Formats) -> Counter[str]:
+        """One run with an eye on memory, whose output is checked; gives what a peer says of how long it took."""
         _tell(f"{who.name}: {what}, memory and words")
         files = whole.of(formats)
         with _folder() as out:
             taken = self._run(who, whole, files, out, memory=True)
             wrong = {} if who is FLOOR else contenders.faults(who, whole, files, out)
             said = _said(out)
+            seconds = who.seconds(out) if who.environment else Counter[str]()
         if wrong:
             raise self._wrong(who, f"{what}: {json.dumps(wrong)}{said}")
         self.cells[who.name, what] = Cell(sum(file.bytes for file in files), [], taken)
+        return seconds
 
     def _run(self, who: Contender, whole: Corpus, files: tuple[File, ...], out: Path, *, memory: bool) -> Taken:
         names = [file.draft.path for file in files]
