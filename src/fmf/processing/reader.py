@@ -12,6 +12,7 @@ from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
 from fmf.processing.detect import TEXT, Kind, detect, detected
 from fmf.processing.loaders.base import Loaded, Mark, loaders
+from fmf.processing.ocr.base import check_engine
 from fmf.processing.places import Places
 from fmf.processing.rows import row_lines
 from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
@@ -40,7 +41,7 @@ class Reader:
         processing: the section `processing` of the configuration.
 
     Raises:
-        ConfigError: the chunking settings cannot be met.
+        ConfigError: the chunking settings cannot be met, or there is no such OCR engine.
     """
 
     def __init__(self, connector: Opener, processing: ProcessingConfig) -> None:
@@ -48,6 +49,7 @@ class Reader:
         self._settings = processing
         chunking = processing.text.chunking
         Chunker(chunking)
+        check_engine(processing.images.ocr)
         if chunking.overlap >= chunking.max_tokens:
             log.warning("chunking.overlap_halved", overlap=chunking.overlap, max_tokens=chunking.max_tokens)
 

@@ -21,6 +21,7 @@ from fmf.processing.detect import KINDS, detect, ending
 from fmf.processing.isolation import frames, wire
 from fmf.processing.isolation.pool import AVAILABLE, Worker, nursery
 from fmf.processing.loaders.base import loaders
+from fmf.processing.ocr.base import engines
 from fmf.processing.reader import Reader
 from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
 from fmf.processing.source import MEGABYTE, Opener, seekable
@@ -46,7 +47,7 @@ class IsolatedReader:
         is_small: whether text is read in this process, since there is so little that starting others would take longer.
 
     Raises:
-        ConfigError: the chunking settings cannot be met.
+        ConfigError: the chunking settings cannot be met, or there is no such OCR engine.
     """
 
     def __init__(self, connector: Opener, processing: ProcessingConfig, *, is_small: bool = False) -> None:
@@ -107,18 +108,28 @@ class IsolatedReader:
 
     def _is_read_here(self, name: str, file: int) -> bool:
         """Whether this process reads it: because only it has the loader, or because it is little text."""
-        registered = loaders.registered()
-        if not registered and not self._is_small:
+        registered, ocr = loaders.registered(), self._settings.images.ocr
+        own_engine = ocr.enabled and ocr.engine in engines.registered()
+        if not registered and not own_engine and not self._is_small:
             return False
         kind = detect(name, os.pread(file, _HEAD_BYTES, 0), lambda start, size: os.pread(file, size, start))
         if kind is None:
             return self._is_small
+        if own_engine and kind.name in {"image", "pdf"}:
+            return True
         return kind.name in registered or (self._is_small and kind.family in {"text", "table"} and not kind.extra)
 
     def _warm(self, ref: ResourceRef) -> Sequence[str]:
         kind = KINDS.get(ending(ref.name))
         vocabulary = vocabulary_of(self._settings)
         return (vocabulary, kind.name) if kind and kind.extra else (vocabulary,)
+
+
+_HARMFUL: Final = "the file is damaged or made to harm; restore it from its origin, or exclude it"
+_WANTING: Final = (
+    "libraries end so for want of memory, or over a damaged file: raise processing.limits.max_memory_mb in fmf.yaml, or "
+    "exclude the file"
+)
 
 
 @dataclass
@@ -179,7 +190,7 @@ class _Job:
             f"{self.document.source_uri} cannot be read: the process that read it ended {how}",
             op="processing.isolation",
             code=Code.INVALID,
-            hint="the file is damaged or made to harm; restore it from its origin, or exclude it",
+            hint=_WANTING if number == signal.SIGABRT else _HARMFUL,
         )
 
 

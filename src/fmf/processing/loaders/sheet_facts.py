@@ -67,7 +67,8 @@ class _Patterns:
         self._usual_cell = self._any_cell + b'r="'
         self._usual = re.compile(self._usual_cell + b"([A-Z]{1,3})")
         self._columns = re.compile(rb"<" + prefix + rb'c\b[^>]*?\br="([A-Z]{1,3})\d')
-        self._rows = re.compile(rb"<" + prefix + rb'row\b[^>]*?\br="(\d{1,7})"')
+        self._rows = re.compile(rb"<" + prefix + rb'row\b[^>]*?\br="(\d{1,12})"')
+        self._far = re.compile(rb"<" + prefix + rb'c\b[^>]*?\br="[A-Z]{1,3}(\d{6,12})"')
         self._failed = re.compile(rb"<" + prefix + rb'c\b([^>]*\bt="e"[^>]*)>(.*?)</' + prefix + rb"c>", re.DOTALL)
         self._value = re.compile(rb"<" + prefix + rb"v[^>]*>([^<]*)<")
         self._place = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
@@ -81,7 +82,9 @@ class _Patterns:
         usual = rows.count(self._usual_cell) == rows.count(self._any_cell)
         columns = {_column(letters) for letters in set((self._usual if usual else self._columns).findall(rows))}
         facts.last_column = max(columns | {facts.last_column})
-        facts.last_row = max(facts.last_row, *map(int, self._rows.findall(rows)), 0)
+        # A cell may claim to stand in another row than the one around it.
+        numbers = [*self._rows.findall(rows), *set(self._far.findall(rows))]
+        facts.last_row = max(facts.last_row, *map(int, numbers), 0)
         formulas = len(self._formula.findall(rows))
         if formulas:
             facts.formulas += formulas

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fmf.config.processing import OcrConfig
-from fmf.errors import ProcessingError
+from fmf.errors import ConfigError, ProcessingError
 from fmf_core.errors import Code, FrameworkError, PluginError, PluginRegistrationError
+from fmf_core.nearest import known_hint
 from fmf_core.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -75,6 +76,20 @@ class _Made(threading.local):
 
 
 _made = _Made()
+
+
+def check_engine(settings: OcrConfig) -> None:
+    """Refuse the name of an engine that does not exist, before anything is read.
+
+    Raises:
+        ConfigError: there is no such engine.
+    """
+    if settings.enabled and settings.engine not in engines:
+        raise ConfigError(
+            f"there is no OCR engine {settings.engine!r}",
+            op="processing.ocr",
+            hint=known_hint(settings.engine, engines.names(), what="set processing.images.ocr.engine to one of"),
+        )
 
 
 def engine_for(settings: OcrConfig, uri: str = "pictures") -> OcrEngine:

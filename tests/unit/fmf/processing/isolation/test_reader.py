@@ -9,12 +9,15 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fmf.config.processing import ProcessingConfig
 from fmf.connectors.local import LocalConnector
+from fmf.errors import ConfigError
 from fmf.processing.isolation import pool, reader
 from fmf.processing.isolation.reader import IsolatedReader
 from fmf.processing.loaders.base import Loaded, loaders
+from fmf.processing.ocr.base import OcrResult, engines
 from fmf.processing.reader import Reader
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
@@ -169,12 +172,17 @@ def test_little_text_is_read_in_this_process(tmp_path, monkeypatch):
 
 def test_nothing_is_left_when_the_program_ends(tmp_path):
     (tmp_path / "a.md").write_text(TEXT)
-    code = (
-        "import sys\nfrom fmf.config.processing import ProcessingConfig\nfrom fmf.connectors.local import LocalConnector\n"
-        "from fmf.processing.isolation.reader import IsolatedReader\nfrom fmf.processing.isolation.pool import nursery\n"
-        "s = LocalConnector('d', sys.argv[1])\n*_, d = IsolatedReader(s, ProcessingConfig()).read(next(s.list()))\n"
-        "print(nursery._process.pid, nursery._idle[0].pid)\n"
+    lines = (
+        "import sys",
+        "from fmf.config.processing import ProcessingConfig",
+        "from fmf.connectors.local import LocalConnector",
+        "from fmf.processing.isolation.pool import nursery",
+        "from fmf.processing.isolation.reader import IsolatedReader",
+        "source = LocalConnector('d', sys.argv[1])",
+        "list(IsolatedReader(source, ProcessingConfig()).read(next(source.list())))",
+        "print(nursery._process.pid, nursery._idle[0].pid)",
     )
+    code = "\n".join(lines)
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
         capture_output=True,
@@ -194,3 +202,21 @@ def _is_alive(pid):
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_an_ocr_engine_of_this_process_reads_in_it(tmp_path):
+    class Engine:
+        def read(self, image):
+            return OcrResult(f"read in {os.getpid()}", confidence=99.0)
+
+    Image.new("RGB", (60, 20), "white").save(tmp_path / "a.png")
+    source = LocalConnector("docs", tmp_path)
+    settings = ProcessingConfig.model_validate({"images": {"ocr": {"enabled": True, "engine": "ours"}}})
+    with pytest.raises(ConfigError, match="there is no OCR engine 'ours'"):
+        IsolatedReader(source, settings)
+    engines.add("ours", lambda settings: Engine())
+    try:
+        *_, document = IsolatedReader(source, settings).read(next(source.list()))
+    finally:
+        engines.remove("ours")
+    assert document.text == f"read in {os.getpid()}"
