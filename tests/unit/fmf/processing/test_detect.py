@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fmf.processing.detect import KINDS, Kind, detect, ending
+from fmf.processing.detect import KINDS, Kind, detect, detected, ending
 from fmf.processing.loaders.base import loaders
 from fmf_core.errors import PluginRegistrationError
+from unit.fmf.processing.office import docx, par, pptx, shape
+from unit.fmf.processing.zips import zipped
+
+DOCX = docx(par("x"))
+XLSX = zipped({"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<workbook/>"})
 
 
 @pytest.mark.parametrize(
@@ -16,7 +21,27 @@ from fmf_core.errors import PluginRegistrationError
         ("A.TXT", b"text", "text"),
         ("a.md", b"", "markdown"),
         ("a.tsv", b"", "csv"),
-        ("data.json", b"{}", "text"),
+        ("data.json", b"{}", "json"),
+        ("data.ndjson", b"{}", "jsonl"),
+        ("a.docm", b"PK", "docx"),
+        ("a.docx", DOCX, "docx"),
+        ("renamed.bin", DOCX, "docx"),
+        ("renamed.pdf", DOCX, "docx"),
+        ("a.xlsx", DOCX, "docx"),
+        ("notes.txt", pptx(shape("x")), "pptx"),
+        ("noname", XLSX, "xlsx"),
+        ("a.doc", zipped({"mimetype": "application/vnd.oasis.opendocument.text"}, compression=0), "odt"),
+        ("a.zip", zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}, compression=0), "xlsx"),
+        ("a.zip", zipped({"mimetype": "application/vnd.oasis.opendocument.graphics"}, compression=0), None),
+        ("a.zip", zipped({"word/document.xml": "no package"}), None),
+        ("a.docx", zipped({"a.txt": "no package"}), "docx"),
+        ("a.doc", rb"{\rtf1 text}", "rtf"),
+        ("noname", rb"{\rtf1 text}", "rtf"),
+        ("list.xls", b"\n<HTML><body>", "html"),
+        ("list.xls", b"a\tb\n1\t2\n", "csv"),
+        ("letter.docx", b"Dear all,\n", "text"),
+        ("letter.docx", b"\0\1\2", "docx"),
+        ("letter.doc", b"\xd0\xcf\x11", "ole"),
         ("README", b"text", "text"),
         (".gitignore", b"*.pyc", "text"),
         ("program", b"\x7fELF\0\0", None),
@@ -44,6 +69,25 @@ def test_kinds(name, head, kind):
     assert (found.name if found else None) == kind
 
 
+@pytest.mark.parametrize(
+    ("name", "head", "said"),
+    [
+        ("a.docx", DOCX, None),
+        ("a.docm", DOCX, None),
+        ("a.txt", b"text", None),
+        ("README", b"text", None),
+        ("a.pdf", DOCX, KINDS["docx"].media_type),
+        ("noname", DOCX, KINDS["docx"].media_type),
+        ("list.xls", b"a\tb\n", "text/csv"),
+        ("letter.doc", b"Dear all,", "text/plain"),
+    ],
+)
+def test_what_a_file_turned_out_to_be_is_told_where_its_name_says_something_else(name, head, said):
+    kind = detect(name, head)
+    assert kind is not None
+    assert detected(name, kind) == said
+
+
 def test_endings():
     assert [ending(name) for name in ("a.B", ".x", "a", "a.b.c", "")] == ["b", "", "", "c", ""]
 
@@ -60,7 +104,7 @@ def test_an_ending_that_nothing_here_reads_belongs_to_the_loader_of_that_name():
     loaders.add("plum", lambda source, settings: None)
     try:
         assert detect("A.Plum", b"\0\1") == Kind("plum", "application/octet-stream", "document")
-        assert detect("a.image", b"text") is None
+        assert detect("a.txt", b"text") == KINDS["txt"]
     finally:
         loaders.remove("plum")
 

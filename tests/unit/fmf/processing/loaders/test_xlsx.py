@@ -214,6 +214,12 @@ def test_a_sheet_that_spreads_too_far_is_refused_before_it_is_opened():
     with pytest.raises(ProcessingError, match="spreads over 1,048,576 rows and 16,384 columns") as caught:
         load(data)
     assert "max_memory_mb" in caught.value.hint
+    for far in (
+        '<row r="999999999"><c r="B999999999"><v>1</v></c></row>',
+        '<row r="2"><c r="B999999999"><v>1</v></c></row>',
+    ):
+        with pytest.raises(ProcessingError, match="spreads over 999,999,999 rows"):
+            load(with_sheet('<row r="1"><c r="A1"><v>1</v></c></row>' + far))
 
 
 def test_bombs_and_entities_are_refused():
