@@ -6,7 +6,6 @@ from bad_input.case import Case, case, fails, ok
 from bad_input.made import ole, ooxml, zips
 from bad_input.made.ooxml import cell, row, sheet_xml, xlsx
 
-QUICK = {"limits": {"max_seconds_per_file": 2}}
 PLUM = row(1, cell("A1", "kind") + cell("B1", "count")) + row(2, cell("A2", "plum") + cell("B2", "7"))
 
 
@@ -45,9 +44,15 @@ def _sizes() -> list[Case]:
             "a cell beyond every sheet",
             "a.xlsx",
             xlsx(sheet_xml(beyond)),
-            fails("a.xlsx"),
+            fails("spreads over"),
             isolated=True,
-            settings=QUICK,
+        ),
+        case(
+            "cells beyond every sheet in a row within it",
+            "a.xlsx",
+            xlsx(sheet_xml(row(1, cell("A1", "pear") + cell("A900000000", "plum") + cell("XFD1", "plum")))),
+            fails("max_memory_mb"),
+            isolated=True,
         ),
         case("10,000 columns in a workbook", "a.xlsx", lambda: _wide(10_000), ok("c10000", "plum")),
         case(

@@ -68,7 +68,7 @@ class _Patterns:
         self._usual = re.compile(self._usual_cell + b"([A-Z]{1,3})")
         self._columns = re.compile(rb"<" + prefix + rb'c\b[^>]*?\br="([A-Z]{1,3})\d')
         self._rows = re.compile(rb"<" + prefix + rb'row\b[^>]*?\br="(\d{1,12})"')
-        self._far = re.compile(rb"<" + prefix + rb'c\b[^>]*?\br="[A-Z]{1,3}(\d{6,12})"')
+        self._far = re.compile(rb'r="[A-Z]{1,3}(\d{6,12})"')
         self._failed = re.compile(rb"<" + prefix + rb'c\b([^>]*\bt="e"[^>]*)>(.*?)</' + prefix + rb"c>", re.DOTALL)
         self._value = re.compile(rb"<" + prefix + rb"v[^>]*>([^<]*)<")
         self._place = re.compile(rb'\br="([A-Z]{1,3})(\d{1,7})"')
