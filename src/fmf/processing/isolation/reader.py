@@ -32,6 +32,11 @@ from fmf_core.threads import available_cpus
 _GRACE_S: Final = 2.0
 """So much longer than a file may take is a process waited for, which gives up by itself where it can."""
 _HEAD_BYTES: Final = 1 << 16
+_HARMFUL: Final = "the file is damaged or made to harm; restore it from its origin, or exclude it"
+_WANTING: Final = (
+    "libraries end so for want of memory or over a damaged file: raise processing.limits.max_memory_mb in fmf.yaml, or "
+    "exclude the file"
+)
 Event = TypeVar("Event")
 
 
@@ -123,13 +128,6 @@ class IsolatedReader:
         kind = KINDS.get(ending(ref.name))
         vocabulary = vocabulary_of(self._settings)
         return (vocabulary, kind.name) if kind and kind.extra else (vocabulary,)
-
-
-_HARMFUL: Final = "the file is damaged or made to harm; restore it from its origin, or exclude it"
-_WANTING: Final = (
-    "libraries end so for want of memory, or over a damaged file: raise processing.limits.max_memory_mb in fmf.yaml, or "
-    "exclude the file"
-)
 
 
 @dataclass
