@@ -31,11 +31,9 @@ def send(channel: socket.socket, kind: bytes, body: bytes = b"", files: Sequence
     """
     head = _HEAD.pack(kind, len(body))
     try:
-        if files:
-            socket.send_fds(channel, [head], list(files))
-            channel.sendall(body)
-        else:
-            channel.sendall(head + body)
+        sent = socket.send_fds(channel, [head, body], list(files)) if files else 0
+        if sent < len(head) + len(body):
+            channel.sendall((head + body)[sent:])
     except OSError as error:
         raise BrokenOffError(f"a message could not be sent: {error}") from error
 

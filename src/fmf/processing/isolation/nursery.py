@@ -17,7 +17,7 @@ from typing import Final
 from fmf.processing import tokens
 from fmf.processing.isolation import frames, wire
 from fmf.processing.isolation.limits import limit_process
-from fmf.processing.isolation.worker import serve
+from fmf.processing.isolation.worker import rehearse, serve
 from fmf.processing.loaders.base import loaders
 
 _PATIENCE_S: Final = 2.0
@@ -59,6 +59,7 @@ def _warm(wanted: str, warm: set[str]) -> None:
         with suppress(Exception):  # the worker that needs it says what is wrong
             if name.startswith("tokens:"):
                 tokens.count_one("a", name.removeprefix("tokens:"))
+                rehearse()
             else:
                 loaders.get(name)
 

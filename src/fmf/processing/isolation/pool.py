@@ -20,7 +20,7 @@ from fmf_core.fingerprints import Fingerprints
 from fmf_core.forks import in_forked_child
 from fmf_core.redact import fingerprints
 
-MOST_JOBS: Final = 64
+MOST_JOBS: Final = 200
 """After so many files a process is replaced."""
 _WORN_BYTES: Final = 256 * MEGABYTE
 _KEPT: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "SystemRoot")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any, BinaryIO, Final
 
 from fmf.artefacts.lines import encode_line
@@ -30,6 +31,23 @@ class _Handed:
 
     def open(self, ref: ResourceRef) -> BinaryIO:  # noqa: ARG002 - there is only one
         return os.fdopen(self._file, "rb")
+
+
+class _Rehearsal:
+    """A small file in memory."""
+
+    def open(self, ref: ResourceRef) -> BinaryIO:  # noqa: ARG002 - there is only one
+        return BytesIO(b"# Title\n\nA sentence. Another one.\n\n| a |\n| - |\n| 1 |\n")
+
+
+def rehearse() -> None:
+    """Do once what every file takes, so that processes that are forked from this one need not build it up anew."""
+    settings = ProcessingConfig.model_validate_json(ProcessingConfig().model_dump_json())
+    for event in Reader(_Rehearsal(), settings).read(ResourceRef("a.md", "memory:a.md", "a.md")):
+        if isinstance(event, Chunk):
+            encode_line(chunk_row(event))
+        else:
+            wire.document_to(event)
 
 
 def serve(channel: socket.socket) -> None:
