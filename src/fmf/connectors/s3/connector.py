@@ -78,17 +78,16 @@ class S3Connector:
         self._reached()
         if self._config.kms_required:
             self._check_kms(ref, key)
-        result = self._retries.call(lambda: self._get(ref, key, ref.etag, 0))
-        meta = result.meta
-        size, etag = meta["size"], meta["e_tag"]
-        if ref.size is not None and size != ref.size:
-            raise self._changed(ref, f"it had {ref.size} bytes, and has {size}")
+        result, whole = self._retries.call(lambda: self._first(ref, key))
+        if whole is not None:
+            return io.BytesIO(whole)
+        size, etag = result.range[1], ref.etag or result.meta["e_tag"]
 
         def pieces_from(start: int) -> Iterator[bytes]:
             return self._pieces(ref, self._get(ref, key, etag, start))
 
         body = Body(ref.uri, size, self._pieces(ref, result), pieces_from, self._retries)
-        return cast("BinaryIO", io.BufferedReader(body, min(size, PIECE) or 1))
+        return cast("BinaryIO", io.BufferedReader(body, PIECE))
 
     def info(self, ref: ResourceRef) -> ResourceRef:
         """Size, time and version of the object now; see `DataConnector.info`."""
@@ -145,13 +144,28 @@ class S3Connector:
                 raise self._changed(ref, "its version is another one") from error
             raise told from error
 
-    def _pieces(self, ref: ResourceRef, result: GetResult) -> Iterator[bytes]:
-        start, end = result.range
+    def _first(self, ref: ResourceRef, key: str) -> tuple[GetResult, bytes | None]:
+        """The reply to the first request, and all its bytes where they are few: taken at once, they cost least."""
+        result = self._get(ref, key, ref.etag, 0)
+        # Without a range in the request, that of the reply ends with the object.
+        size = result.range[1]
+        if ref.size is not None and size != ref.size:
+            raise self._changed(ref, f"it had {ref.size} bytes, and has {size}")
+        if size > PIECE:
+            return result, None
         try:
-            if end - start <= PIECE:
-                yield bytes(result.bytes())
-            else:
-                yield from result.stream(min_chunk_size=PIECE)
+            whole = bytes(result.bytes())
+        except OBSTORE as error:
+            raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
+        if len(whole) != size:
+            raise ConnectorError(
+                f"{ref.uri} ended after {len(whole)} bytes of {size}", op="s3.read", code=Code.UNAVAILABLE
+            )
+        return result, whole
+
+    def _pieces(self, ref: ResourceRef, result: GetResult) -> Iterator[bytes]:
+        try:
+            yield from result.stream(min_chunk_size=PIECE)
         except OBSTORE as error:
             raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
 

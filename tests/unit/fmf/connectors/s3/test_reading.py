@@ -176,3 +176,14 @@ def test_a_connector_that_many_threads_use_first_is_set_up_once(bucket, proxy):
         thread.join()
     assert sizes == [len(CONTENT)] * 6
     assert len([line for line, _ in proxy.requests if line == f"HEAD /{bucket.name}"]) == 1
+
+
+def test_a_small_object_that_breaks_off_is_read_again(ministack, proxy):
+    bucket = Bucket(ministack.url, {"small.txt": b"words and words" * 1000})
+    bucket.close()
+    connector = connector_of(proxy.url, bucket.name)
+    _, read = opened(connector, "small.txt")
+    proxy.cut(after=100, where="small.txt", times=2)
+    with read() as stream:
+        assert stream.read() == b"words and words" * 1000
+    assert connector.retries == 2
