@@ -6,8 +6,8 @@ import gzip
 import zlib
 
 from bad_input.case import Case, case, fails, ok, skips
-from bad_input.made import xml, zips
-from bad_input.seeds import CSV, TEXT, epub
+from bad_input.made import ole, xml, zips
+from bad_input.seeds import CSV, TEXT, epub, odt
 
 PAGE = "<html xmlns='http://www.w3.org/1999/xhtml'><body><p>A plum is a fruit.</p></body></html>"
 MB = 1 << 20
@@ -78,6 +78,41 @@ def _others() -> list[Case]:
     ]
 
 
+def _locked() -> list[Case]:
+    """What only opens with a key, and binary files of old programs."""
+    space = "xmlns:enc='http://www.w3.org/2001/04/xmlenc#'"
+    method = "<enc:EncryptionMethod Algorithm='http://www.w3.org/2001/04/xmlenc#aes128-cbc'/>"
+    place = "<enc:CipherData><enc:CipherReference URI='c.xhtml'/></enc:CipherData>"
+    data = f"<enc:EncryptedData>{method}{place}</enc:EncryptedData>"
+    rights = f"<encryption xmlns='urn:oasis:names:tc:opendocument:xmlns:container' {space}>{data}</encryption>"
+    manifest = (
+        "<m:manifest xmlns:m='urn:oasis:names:tc:opendocument:xmlns:manifest:1.0'>"
+        "<m:file-entry m:full-path='content.xml'><m:encryption-data m:checksum='x'/></m:file-entry></m:manifest>"
+    )
+    old = {"a.doc": "WordDocument", "a.ppt": "PowerPoint Document"}
+    return [
+        case(
+            "a book with a lock",
+            "a.epub",
+            lambda: zips.with_parts(epub("\0\1noise"), {"META-INF/encryption.xml": rights}),
+            fails("encrypted"),
+        ),
+        case(
+            "an OpenDocument with a password",
+            "a.odt",
+            lambda: zips.with_parts(
+                odt("x"), {"META-INF/manifest.xml": manifest, "content.xml": bytes(range(256)) * 9}
+            ),
+            fails("encrypted"),
+        ),
+        *(
+            case(f"{name} of 1997", name, ole.compound({stream: bytes(5_000)}), fails("97"))
+            for name, stream in old.items()
+        ),
+        case("a compound file of no kind", "a.doc", ole.compound({"plum": b"pear"}), fails("a.doc")),
+    ]
+
+
 def cases() -> list[Case]:
     """All of them."""
-    return [*_packed(), *_books(), *_others()]
+    return [*_packed(), *_books(), *_locked(), *_others()]

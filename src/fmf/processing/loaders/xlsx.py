@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -24,6 +25,8 @@ from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, uniqu
 from fmf.processing.unreadable import damaged, encrypted, unreadable
 
 _KIND: Final = "xlsx"
+_LOCKED: Final = re.compile(rb"\x09\x08\x10\0\0\x06\x05\0.{12}(?:\x86\0\0\0)?\x2f\0", re.DOTALL)
+"""The first records of an old workbook with a password, which its reader takes for no workbook at all."""
 _CELL_BYTES: Final = 32
 """What one cell takes, empty ones between others included."""
 _WHOLE: Final = 1e15
@@ -114,7 +117,7 @@ class _Workbook:
     def _look(self) -> dict[str, SheetFacts]:
         """What the XML of the sheets says, where there is any; nothing is opened that could not be held."""
         if self._source.head.startswith(ole.MAGIC):
-            if ole.kind_of(self._source.window) == "encrypted":
+            if ole.kind_of(self._source.window) == "encrypted" or _LOCKED.search(self._source.head):
                 raise encrypted(self._source, _KIND)
             return {}
         archive = Archive(self._source, self._settings.limits, _KIND)
