@@ -180,8 +180,8 @@ def detect(name: str, head: bytes, window: Window | None = None) -> Kind | None:
 
     The first bytes win over the name: a PDF called `notes.txt` is a PDF, a web page called `list.xls` a web page. Where
     they tell nothing the name decides, without what copies have behind it: `a.log.1` is a log. A name that says little
-    is overruled by words: a message in `a.txt` is a message. A file whose name has no ending is plain text when its
-    first bytes are not binary.
+    is overruled by words: a message in `a.txt` is a message. A file whose name has no ending, or a number for one, is
+    plain text when its first bytes are not binary.
 
     Args:
         name: the file's name.
@@ -209,7 +209,8 @@ def _by_words(claims: str, claimed: Kind | None, head: bytes) -> Kind | None:
     if (claimed is None or claims in _ANY_TEXT) and (told := worded_kind(head)):
         return KINDS[told]
     if claimed is None:
-        return None if claims or looks_binary(head) else TEXT
+        versioned = claims.isdecimal()  # LICENSE-2.0
+        return TEXT if (versioned or not claims) and not looks_binary(head) else None
     return None if claims in DOUBTFUL and claimed.family == "text" and looks_binary(head) else claimed
 
 
