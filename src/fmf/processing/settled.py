@@ -70,8 +70,9 @@ def given_up(document: Document, error: Exception) -> Document:
 
 def unknown(name: str, head: bytes) -> str:
     """Why nothing is known of a file of that name which begins with `head`."""
-    if ending(name):
-        known = f"files with the ending .{ending(name)} are not known"
+    if claims := ending(name):
+        packed = ending(name[: -len(".gz")]) if claims == "gz" else ""
+        known = f"files with the ending .{f'{packed}.gz' if packed else claims} are not known"
         return known if looks_binary(head) else f"{known}; if they are text, name it in processing.text.also"
     return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
 

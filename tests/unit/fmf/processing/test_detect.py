@@ -62,6 +62,8 @@ XLSX = zipped({"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<workbook/
         ("a.pdf", b"\x89PNG\r\n\x1a\n", "image"),
         ("a.html", b"<html>", "html"),
         ("a.", b"text", "text"),
+        ("LICENSE-2.0", b"text", "text"),
+        ("disk.001", b"\0\1\2", None),
     ],
 )
 def test_kinds(name, head, kind):

@@ -6,7 +6,7 @@ import pytest
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.settled import begun, given_up
+from fmf.processing.settled import begun, given_up, unknown
 from fmf.types import ResourceRef
 
 OPEN = begun(ResourceRef("a.x", "memory://a.x", "a.x"), ProcessingConfig())
@@ -30,3 +30,9 @@ def test_what_nobody_foresaw_has_a_hint_even_where_the_error_has_no_words():
     document = given_up(OPEN, Wordless())
     assert document.reason == "memory://a.x cannot be read: Wordless: it says nothing"
     assert "exclude the file" in document.error.hint
+
+
+def test_the_ending_of_a_packed_file_is_told_with_what_is_inside():
+    assert unknown("NEWS.Debian.gz", b"\x1f\x8b\0") == "files with the ending .debian.gz are not known"
+    assert unknown("news.gz", b"\x1f\x8b\0") == "files with the ending .gz are not known"
+    assert unknown("news.iso", b"\0") == "files with the ending .iso are not known"
