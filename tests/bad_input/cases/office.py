@@ -302,7 +302,12 @@ def _presentations() -> list[Case]:
             changed("ppt/slides/slide1.xml", head + group * 1_000 + shape + "</p:grpSp>" * 1_000 + tail),
             fails("a.pptx", "deep"),
         ),
-        case("a slide that is not there", "a.pptx", changed("ppt/slides/slide1.xml", None), fails("slide1.xml is missing")),
+        case(
+            "a slide that is not there",
+            "a.pptx",
+            changed("ppt/slides/slide1.xml", None),
+            fails("slide1.xml is missing"),
+        ),
         case("a slide whose XML breaks off", "a.pptx", changed("ppt/slides/slide2.xml", head), fails("a.pptx")),
         case("a presentation without its main part", "a.pptx", changed("ppt/presentation.xml", None), fails("a.pptx")),
         case(
