@@ -264,6 +264,9 @@ def test_a_service_that_is_busy_is_asked_again(signed_in, moto, status):
         signed_in.write({"fmf.yaml": s3_yaml(proxy.url, bucket.name)})
         proxy.answer(status, times=2, where="list-type")
         told = signed_in.fmf("connect", "ls", "docs", "--json").well()
+        proxy.answer(status, times=2, where="list-type")
+        read = signed_in.fmf("process", "--connector", "docs", "--json").well()
+    assert (read.run.record["metrics"]["retries"], read.run.record["metrics"]["source_retries"]) == (2, 2)
     assert [resource["id"] for resource in told.json["resources"]] == ["a.txt", "b.txt"]
     assert told.json["retries"] == 2
     assert "2 requests were made again" in told.stderr

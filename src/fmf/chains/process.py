@@ -11,7 +11,7 @@ from fmf.chains.intake import Intake
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, beside, listed
-from fmf.chains.run_yaml import process_record_of, source_of
+from fmf.chains.run_yaml import process_record_of
 from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import Tally
@@ -69,7 +69,7 @@ class ProcessRun:
             folder,
             self.tally,
             self.stop,
-            lambda end: process_record_of(self.loaded, end, source_of(connector, self.select, since)),
+            lambda end: process_record_of(self.loaded, end, connector, self.select, since),
         )
         error: Exception | None = None
         try:

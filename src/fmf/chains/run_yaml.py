@@ -13,7 +13,7 @@ from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.run_id import timestamp
 from fmf.chains.changes import processing_hash
 from fmf.chains.tally import Tally
-from fmf.connectors.base import notices_of
+from fmf.connectors.base import notices_of, retries_of
 from fmf.types import Row
 from fmf_core.redact import redact_value
 
@@ -40,6 +40,7 @@ class RunEnd:
 def record_of(prepared: Prepared, end: RunEnd) -> Row:
     """The record of the run of a chain."""
     chain = prepared.chain
+    end.tally.source_retries = retries_of(prepared.connector)
     path = str(chain.path) if chain.path else None
     return _record(
         prepared.loaded,
@@ -54,9 +55,12 @@ def record_of(prepared: Prepared, end: RunEnd) -> Row:
     )
 
 
-def process_record_of(loaded: LoadedConfig, end: RunEnd, source: Row) -> Row:
-    """The record of a run that reads and asks nothing; `source` is what `source_of` says at its end."""
-    return _record(loaded, end, chain=None, source=source, model=None, prompts=[])
+def process_record_of(
+    loaded: LoadedConfig, end: RunEnd, connector: DataConnector, select: Sequence[str], since: Since | None
+) -> Row:
+    """The record of a run that reads and asks nothing."""
+    end.tally.source_retries = retries_of(connector)
+    return _record(loaded, end, chain=None, source=source_of(connector, select, since), model=None, prompts=[])
 
 
 def source_of(connector: DataConnector, select: Sequence[str], since: Since | None = None) -> Row:
@@ -64,8 +68,6 @@ def source_of(connector: DataConnector, select: Sequence[str], since: Since | No
     source: Row = {"connector": connector.name, "select": list(select)}
     if since is not None:
         source |= {"changed_since": since.run_id, "vanished": since.vanished}
-    if retries := getattr(connector, "retries", 0):
-        source["retries"] = retries
     notices = [{"reason": reason, "count": count} for reason, count in notices_of(connector).items()]
     return {**source, "notices": notices} if notices else source
 

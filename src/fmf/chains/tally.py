@@ -84,6 +84,9 @@ class Tally:
     under_way: int = 0
     """Items whose steps are running just now."""
     retries: int = 0
+    """Requests to models that were made again."""
+    source_retries: int = 0
+    """Requests to the source that were made again; known at the end."""
     problems: dict[tuple[str, str], Problem] = field(default_factory=dict)
     exit_kinds: Counter[int] = field(default_factory=Counter)
     """Exit status to how many failures are of that kind."""
@@ -194,7 +197,8 @@ class Tally:
             "tokens_prompt": self.tokens_prompt,
             "tokens_completion": self.tokens_completion,
             "cost_estimate_usd": self.cost_estimate_usd,
-            "retries": self.retries,
+            "retries": self.retries + self.source_retries,
+            "source_retries": self.source_retries,
             "answers_cut": self.cut,
             "duration_ms": round(duration_ms, 3),
         }
