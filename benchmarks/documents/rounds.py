@@ -109,8 +109,11 @@ class Runner:
                 environment=peer.variables(),
             )
             wrong = contenders.faults(peer, small, files, out)
-            for name, fault in wrong.items():
-                self._not(peer, f"{name}: {fault}{_said(out)}")
+            if wrong.keys() == left:
+                self._not(peer, f"no format: {next(iter(wrong.values()))}{_said(out)}")
+            else:
+                for name, fault in wrong.items():
+                    self._not(peer, f"{name}: {fault}{_said(out)}")
         return left - wrong.keys()
 
     def begin(self, who: Iterable[Contender]) -> None:
