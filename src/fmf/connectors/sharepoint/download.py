@@ -119,12 +119,16 @@ class Download(io.RawIOBase):
                     self._hash.update(block)
                 return block
             expected = self._place.size if self._total is None else self._total
-            promised = self._total is not None or self._check
+            promised = self._total is not None or self._check or not self._tells_its_end()
             if expected is None or self._position >= expected or not promised:
                 self._checked()
                 return b""
             ended = f"{self._what} ended after {self._position} of {expected} bytes"
             self._resume(ConnectorError(ended, op=OP, code=Code.UNAVAILABLE))
+
+    def _tells_its_end(self) -> bool:
+        """Whether a body of unknown length that breaks off is an error of its own."""
+        return self._response is not None and "chunked" in self._response.headers.get("transfer-encoding", "")
 
     def _resume(self, error: ConnectorError, cause: Exception | None = None) -> None:
         """Go on from the byte where the body broke off, unless that has been tried often enough without success."""
