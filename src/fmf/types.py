@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+Line = bytes
+"""A record as JSON, with its line end."""
 Row = dict[str, Any]
 """A record as it is written: plain JSON values under plain names."""
 
@@ -66,6 +68,8 @@ class Document:
     """Why it was skipped or failed."""
     error: Exception | None = None
     """On a failed document: what was raised."""
+    line: Line | None = field(default=None, repr=False, compare=False)
+    """Its line of `docs.jsonl`, text included, where another process has written it down already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,11 @@ def blank_known(text: str) -> str:
     return _known.fingerprints.blank(text, MASK)
 
 
+def knows_secrets() -> bool:
+    """Whether any secret is registered."""
+    return _known.longest > 0
+
+
 def fingerprints() -> Fingerprints:
     """What a process that reads other people's files needs to blank the secrets that are registered here."""
     forms, made = _known.printed

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from fmf.artefacts.storage import writing
 from fmf.types import Row
-from fmf_core.redact import blank_known, blank_values
+from fmf_core.redact import blank_known, blank_values, knows_secrets
 
 _BUFFER_BYTES = 256 * 1024
 
@@ -32,6 +32,18 @@ def encode_line(row: Mapping[str, Any]) -> bytes:
         return text.encode()  # a copy of the right size: the encoder's own buffer is larger, and lines are collected
     # In the values only: a secret that looks like a key or like a piece of JSON must not break the line.
     return orjson.dumps(blank_values(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def blanked_lines(lines: bytes) -> bytes:
+    """Encoded lines, with the registered secrets blanked that their values hold."""
+    if not knows_secrets():
+        return lines
+    text = lines.decode()
+    if blank_known(text) == text:
+        return lines
+    import orjson
+
+    return b"".join(encode_line(orjson.loads(line)) for line in lines.splitlines())
 
 
 def read_lines(path: Path) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 from fmf.artefacts.folder import RunFolder
-from fmf.artefacts.lines import read_lines
+from fmf.artefacts.lines import blanked_lines, read_lines
 from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
 from fmf.chains.items import Askable, Item
 from fmf.chains.readahead import DocumentReader, Readahead, Wishes
@@ -124,7 +124,10 @@ class Intake:
                     yield from self._handed_out(document, [None] if self._wishes.whole else spool.rows())
 
     def _write(self, document: Document, spool: ChunkSpool) -> None:
-        self._docs.write(document_row(document))
+        if document.line is None:
+            self._docs.write(document_row(document))
+        else:
+            self._docs.write_block(blanked_lines(document.line))
         if document.status == "ok":
             spool.copy_to(self._pieces)
 

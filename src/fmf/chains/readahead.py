@@ -200,7 +200,8 @@ def _bytes_of(slot: _Slot) -> int:
 
 
 def _cut(document: Document, chunks: int) -> Document:
-    return replace(document, status="ok", chunks=chunks, reason=f"read as far as the limit asked: {chunks} chunks")
+    reason = f"read as far as the limit asked: {chunks} chunks"
+    return replace(document, status="ok", chunks=chunks, reason=reason, line=None)
 
 
 def _closable(events: Iterator[ReadEvent]) -> Generator[ReadEvent, None, None]:

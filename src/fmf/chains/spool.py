@@ -9,11 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from fmf.artefacts.lines import LineWriter, encode_line
+from fmf.artefacts.lines import LineWriter, blanked_lines, encode_line
 from fmf.artefacts.rows import chunk_from_row, chunk_row
 from fmf.artefacts.storage import writing
 from fmf.types import Chunk, ChunkLines, Row
-from fmf_core.redact import blank_known
 
 _IN_MEMORY_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
@@ -47,7 +46,7 @@ class ChunkSpool:
     def add_lines(self, chunks: ChunkLines) -> None:
         """Keep some more chunks, which are lines already."""
         self.count += chunks.count
-        self._lines.append(_blanked(chunks.lines))
+        self._lines.append(blanked_lines(chunks.lines))
         self._bytes += len(chunks.lines)
         if self._bytes > self._in_memory:
             self._spill()
@@ -109,13 +108,3 @@ class ChunkSpool:
             yield from self._file
         for block in self._lines:
             yield from block.splitlines(keepends=True)
-
-
-def _blanked(lines: bytes) -> bytes:
-    """The lines without secrets in the values that were no part of the text, such as an address."""
-    text = lines.decode()
-    if blank_known(text) == text:
-        return lines
-    import orjson
-
-    return b"".join(encode_line(orjson.loads(line)) for line in lines.splitlines())

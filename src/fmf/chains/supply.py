@@ -31,7 +31,8 @@ def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterato
     first, rest = _first_of(refs)
     is_small = len(first) <= FEW and sum(map(_bytes_of, first)) < SMALL_BYTES
     reader = IsolatedReader(connector, processing, is_small=is_small)
-    at_once = max(workers_of(processing), getattr(connector, "concurrency", 1))
+    # One more than there are processes: while a file is read the next one is opened.
+    at_once = max(workers_of(processing) + 1, getattr(connector, "concurrency", 1))
     return Source(reader, chain(first, rest), 1 if is_small else at_once)
 
 

@@ -37,7 +37,7 @@ class TextConfig(Section):
     normalize_whitespace: bool = True
     """Whether blanks at the ends of lines go and several blank lines become one; blanks inside a line stay."""
     also: tuple[str, ...] = ()
-    """Further endings of files that are plain text, such as `log.1` or `cocci`; those that are known need not be named."""
+    """Further endings of files that are plain text, such as `cocci`; those that are known need not be named."""
     preserve_markdown: bool = True
     """Whether headings, lists, tables and code fences stay as they are."""
     chunking: ChunkingConfig = Field(default_factory=ChunkingConfig)

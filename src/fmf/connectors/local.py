@@ -57,6 +57,7 @@ class LocalConnector:
         self._selection = Selection(include, exclude)
         self.notices: dict[str, int] = {}
         """What the listings left out, by reason."""
+        self._listed_root: str | None = None
 
     @classmethod
     def from_config(cls, config: Any, *, base: Path, secrets: object = None) -> LocalConnector:  # noqa: ARG003
@@ -68,11 +69,12 @@ class LocalConnector:
 
         Only the names of the folders on the way to the current file are held in memory.
         """
-        return self._walk(self._real_root("list"), self._selection.narrowed(select))
+        self._listed_root = self._real_root("list")
+        return self._walk(self._listed_root, self._selection.narrowed(select))
 
     def open(self, ref: ResourceRef) -> BinaryIO:
         """The file's bytes; see `DataConnector.open`. The place that is really opened is checked, link by link."""
-        real_root = self._real_root("open")
+        real_root = self._listed_root or self._real_root("open")
         path = self._place(ref, real_root)
         try:
             descriptor = _open_inside(real_root, path)

@@ -15,7 +15,7 @@ MOST_PARTS: Final = 2_000
 """So many parts of a document are told of in its structure; further ones are left out of it."""
 _LONGEST_TITLE: Final = 300
 _LONGEST_LINE: Final = 1 << 16
-_HEADING: Final = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S[^\n]*)$", re.MULTILINE)
+_HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(\S[^\n]*)")
 _CLOSING: Final = re.compile(r"[ \t]+#+[ \t]*$")
 _TABLE: Final = re.compile(r"^(?:\|[^\n]*(?:\n|\Z))++", re.MULTILINE)
 
@@ -55,6 +55,7 @@ class Places:
         self._headings: list[_Part] = []
         self._lines: deque[tuple[int, int, str]] = deque()
         self._newlines = 0
+        self._counted: deque[tuple[int, int]] = deque(maxlen=4)
         self._held = ""
         self._fence: Fence | None = None
         self._table: _Part | None = None
@@ -126,10 +127,18 @@ class Places:
 
     def _newlines_before(self, at: int) -> int:
         """How many lines ended before `at`; exact from the start of the last stretch asked for on."""
-        for begin, newlines, text in reversed(self._lines):
-            if begin <= at:
-                return newlines + text.count("\n", 0, at - begin)
-        return self._lines[0][1] if self._lines else 0
+        piece = next((piece for piece in reversed(self._lines) if piece[0] <= at), None)
+        if piece is None:
+            return self._lines[0][1] if self._lines else 0
+        begin, newlines, text = piece
+        # Counted on from the nearest place that was asked for before: a piece is long, and stretches are many.
+        since = begin
+        for known, counted in self._counted:
+            if since <= known <= at:
+                since, newlines = known, counted
+        found = newlines + text.count("\n", since - begin, at - begin)
+        self._counted.append((at, found))
+        return found
 
     def _heading_at(self, at: int) -> tuple[str, ...]:
         found: tuple[str, ...] = ()
@@ -152,16 +161,20 @@ class Places:
         spans: list[tuple[int, int]] = []
         if self._fence or "```" in lines or "~~~" in lines:
             spans, self._fence = code_spans(lines, self._fence and Fence(0, self._fence.mark))
-        if lines.startswith(("#", " ")) or "\n#" in lines or "\n " in lines:
-            self._find_headings(lines, base, spans)
+        self._find_headings(lines, base, spans)
         self._find_tables(lines, base, spans)
 
     def _find_headings(self, lines: str, base: int, code: list[tuple[int, int]]) -> None:
-        for found in _HEADING.finditer(lines):
-            if any(start <= found.start() < end for start, end in code):
-                continue
-            level, title = len(found[1]), _CLOSING.sub("", found[2].rstrip())[:_LONGEST_TITLE]
-            self._heading(level, title, base + found.start())
+        at = lines.find("#")
+        while at >= 0:
+            start = lines.rfind("\n", max(0, at - 4), at) + 1
+            if start or at < 4:
+                found = _HEADING.match(lines, start)
+                if found and not any(begin <= start < end for begin, end in code):
+                    title = _CLOSING.sub("", found[2].rstrip())[:_LONGEST_TITLE]
+                    self._heading(len(found[1]), title, base + start)
+            line = lines.find("\n", at)
+            at = lines.find("#", line) if line >= 0 else -1
 
     def _heading(self, level: int, title: str, at: int) -> None:
         above = [part for part in self._levels() if (part.number or 0) < level]

@@ -20,9 +20,11 @@ from fmf_core.fingerprints import Fingerprints
 from fmf_core.forks import in_forked_child
 from fmf_core.redact import fingerprints
 
-MOST_JOBS: Final = 200
-"""After so many files a process is replaced."""
+MOST_JOBS: Final = 1_000
+MOST_BYTES: Final = 512 * MEGABYTE
+"""After so many files, or bytes of them, a process is replaced."""
 _WORN_BYTES: Final = 256 * MEGABYTE
+_BUFFER_BYTES: Final = 1 << 20
 _KEPT: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "SystemRoot")
 _KEPT_BEGINNINGS: Final = ("LC_", "COVERAGE", "COV_CORE")
 _MODULE: Final = "fmf.processing.isolation.nursery"
@@ -46,12 +48,14 @@ class Worker:
         self.secrets = Fingerprints()
         self.status: int | None = None
         self.jobs = 0
+        self.read_bytes = 0
         self.peak_bytes = 0
 
     @property
     def is_worn(self) -> bool:
         """Whether another one should take its place."""
-        return self.jobs >= MOST_JOBS or self.peak_bytes > _WORN_BYTES
+        worked = self.jobs >= MOST_JOBS or self.read_bytes >= MOST_BYTES
+        return worked or self.peak_bytes > _WORN_BYTES
 
     def begin(self, settings: ProcessingConfig, job: bytes, file: int) -> None:
         """Have it read `file` with these settings, and blank the secrets that are known by now.
@@ -92,6 +96,7 @@ class Nursery:
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._idle: list[Worker] = []
+        self._warm: dict[str, None] = {}
 
     def take(self, warm: Sequence[str] = ()) -> Worker:
         """A worker for the caller alone.
@@ -103,12 +108,16 @@ class Nursery:
             BrokenOffError: none can be started.
         """
         with self._lock:
+            self._warm |= dict.fromkeys(warm)
             if self._idle:
                 return self._idle.pop()
+            wanted = " ".join(self._warm)
         ours, theirs = socket.socketpair()
         try:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
             with theirs:
-                return Worker(self._fork(theirs, " ".join(warm)), ours)
+                return Worker(self._fork(theirs, wanted), ours)
         except BaseException:
             ours.close()
             raise

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, TypeVar
 
 from fmf.artefacts.rows import chunk_from_row
@@ -69,6 +69,8 @@ class IsolatedReader:
         for event in self.lines(ref, want_text=want_text, chunked=chunked):
             if isinstance(event, ChunkLines):
                 yield from (chunk_from_row(orjson.loads(line)) for line in event.lines.splitlines())
+            elif isinstance(event, Document) and event.line is not None and event.text is None:
+                yield replace(event, text=orjson.loads(event.line)["text"], line=None)
             else:
                 yield event
 
@@ -154,6 +156,7 @@ class _Job:
                 else:
                     is_done = True
                     document, worker.peak_bytes = wire.done_from(body)
+                    worker.read_bytes += document.bytes or 0
                     yield document
         except TimeoutError:
             raise took_too_long(self.document.source_uri, self.settings.limits.max_seconds_per_file) from None

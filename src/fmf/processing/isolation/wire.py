@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from fmf.artefacts.lines import encode_line
+from fmf.artefacts.rows import document_row
 from fmf.errors import ProcessingError
 from fmf.types import Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
@@ -25,7 +28,7 @@ ENDED: Final = b"e"
 """Kinds of messages."""
 
 _COUNT_BYTES: Final = 4
-_DOCUMENT: Final = tuple(field.name for field in dataclasses.fields(Document) if field.name != "error")
+_DOCUMENT: Final = tuple(field.name for field in dataclasses.fields(Document) if field.name not in {"error", "line"})
 _REF: Final = tuple(field.name for field in dataclasses.fields(ResourceRef))
 
 
@@ -67,15 +70,22 @@ def document_from(body: bytes) -> Document:
     return _document(_loads(body))
 
 
-def done_to(document: Document, peak_bytes: int) -> bytes:
-    """A document in its final state, and the most memory that the process has held."""
-    return _dumps({**_facts(document), "peak_bytes": peak_bytes})
+def done_to(document: Document, peak_bytes: int, *, want_text: bool) -> bytes:
+    """A document in its final state with its line of `docs.jsonl`, and the most memory that the process has held.
+
+    The document brings its text only if that is wanted; the line has it in any case.
+    """
+    facts = _facts(document if want_text else replace(document, text=None))
+    told = _dumps({**facts, "peak_bytes": peak_bytes})
+    return len(told).to_bytes(_COUNT_BYTES, "little") + told + encode_line(document_row(document))
 
 
 def done_from(body: bytes) -> tuple[Document, int]:
     """What `done_to` packed."""
-    facts = _loads(body)
-    return _document(facts), facts["peak_bytes"]
+    begin = _COUNT_BYTES
+    end = begin + int.from_bytes(body[:begin], "little")
+    facts = _loads(body[begin:end])
+    return _document(facts, body[end:]), facts["peak_bytes"]
 
 
 def fingerprints_to(found: Fingerprints) -> bytes:
@@ -106,7 +116,7 @@ def _facts(document: Document) -> dict[str, Any]:
     return facts
 
 
-def _document(facts: dict[str, Any]) -> Document:
+def _document(facts: dict[str, Any], line: bytes | None = None) -> Document:
     told = facts.get("error")
     values = {name: facts[name] for name in _DOCUMENT}
     values |= {"modified_at": _time(values["modified_at"]), "structure": tuple(values["structure"])}
@@ -117,7 +127,7 @@ def _document(facts: dict[str, Any]) -> Document:
         )
         if told["cause"]:
             error.__cause__ = RuntimeError(told["cause"])
-    return Document(**values, error=error)
+    return Document(**values, error=error, line=line)
 
 
 def _time(said: Any) -> datetime | None:
@@ -130,8 +140,6 @@ def _dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # half of a surrogate pair, or a number beyond what JSON knows
-        from fmf.artefacts.lines import encode_line
-
         return encode_line(value)
 
 

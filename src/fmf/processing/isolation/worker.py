@@ -45,9 +45,9 @@ def rehearse() -> None:
     settings = ProcessingConfig.model_validate_json(ProcessingConfig().model_dump_json())
     for event in Reader(_Rehearsal(), settings).read(ResourceRef("a.md", "memory:a.md", "a.md")):
         if isinstance(event, Chunk):
-            encode_line(chunk_row(event))
+            _line(event)
         else:
-            wire.document_to(event)
+            wire.done_to(event, 0, want_text=False)
 
 
 def serve(channel: socket.socket) -> None:
@@ -83,7 +83,7 @@ def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: P
         if os.getpid() != own:
             os._exit(1)  # a child that a loader forked and let go on: there is one answer to one question
         if isinstance(event, Chunk | ChunkLines):
-            lines += event.lines if isinstance(event, ChunkLines) else encode_line(chunk_row(event))
+            lines += event.lines if isinstance(event, ChunkLines) else _line(event)
             count += event.count if isinstance(event, ChunkLines) else 1
             if len(lines) >= _LINES_BYTES:
                 frames.send(channel, wire.LINES, wire.lines_to(lines, count))
@@ -96,7 +96,18 @@ def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: P
     if count:
         frames.send(channel, wire.LINES, wire.lines_to(lines, count))
     assert known is not None  # noqa: S101 - a reader ends with the document
-    frames.send(channel, wire.DONE, wire.done_to(known, _WORN_OUT if _has_children() else peak_bytes()))
+    peak = _WORN_OUT if _has_children() else peak_bytes()
+    frames.send(channel, wire.DONE, wire.done_to(known, peak, want_text=job["want_text"]))
+
+
+def _line(chunk: Chunk) -> bytes:
+    """A chunk as a line; its text has no secrets by now, and what else it says is looked at by who asked."""
+    import orjson
+
+    try:
+        return orjson.dumps(chunk_row(chunk), option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return encode_line(chunk_row(chunk))
 
 
 def _has_children() -> bool:
