@@ -48,6 +48,7 @@ def main(channel: socket.socket) -> None:
         for pid in children:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _warm(wanted: str, warm: set[str]) -> None:
