@@ -13,7 +13,7 @@ from fmf.chains.ending import Ending, RunReport
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.groups import GroupIntake, GroupWishes
-from fmf.chains.intake import CHUNKS, DOCS, Feed, Intake, Source
+from fmf.chains.intake import CHUNKS, DOCS, Feed, Input, Intake
 from fmf.chains.items import run_names
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import RunFacts, Subject
@@ -68,7 +68,7 @@ class Execution:
         self._ending = Ending(folder, tally, stop, partial(record_of, prepared), item_steps)
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
 
-    async def run(self, source: Source) -> RunReport:
+    async def run(self, source: Input) -> RunReport:
         """Run over `source` to the end, or until the stop."""
         self._grace.watch()
         error: Exception | None = None
@@ -82,7 +82,7 @@ class Execution:
             raise
         return await in_thread(self._ending.after, error)
 
-    async def _run(self, source: Source) -> None:
+    async def _run(self, source: Input) -> None:
         walk = self._make_walk(source)
         self._ending.stage = "infer"
         await walk.run()
@@ -104,7 +104,7 @@ class Execution:
         )
         return Asker(self._plan, engine, facts)
 
-    def _make_walk(self, source: Source) -> Walk:
+    def _make_walk(self, source: Input) -> Walk:
         prepared = self._prepared
         crew = Crew(
             intake=self._make_feed(source),
@@ -123,7 +123,7 @@ class Execution:
             continue_on_error=prepared.continue_on_error,
         )
 
-    def _make_feed(self, source: Source) -> Feed:
+    def _make_feed(self, source: Input) -> Feed:
         prepared = self._prepared
         connector, processing = prepared.connector, prepared.loaded.value.processing
         all_first = not prepared.continue_on_error

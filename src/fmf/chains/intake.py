@@ -61,7 +61,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Input:
     """What a run reads, and how."""
 
     reader: DocumentReader
@@ -85,7 +85,7 @@ class Intake:
         stop: when it is requested, no further document is begun.
     """
 
-    def __init__(self, source: Source, folder: RunFolder, wishes: Wishes, stop: Stop) -> None:
+    def __init__(self, source: Input, folder: RunFolder, wishes: Wishes, stop: Stop) -> None:
         self._source = source
         self._wishes = wishes
         self._stop = stop

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 from fmf.chains.ending import Ending, RunReport
 from fmf.chains.intake import Intake
+from fmf.chains.prepare import since_of
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, beside, listed
 from fmf.chains.run_yaml import process_record_of
 from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
+from fmf.chains.supply import supply
 from fmf.chains.tally import Tally
+from fmf.config.lookup import connector_named
+from fmf.connectors.base import build_connector
 from fmf.errors import ProcessingError, exit_status
 from fmf.types import Document
 
@@ -54,11 +58,6 @@ class ProcessRun:
             NothingMatchedError: the selection matches no resource; there are no artefacts then.
             ConnectorError: the source cannot be listed; there are no artefacts then.
         """
-        from fmf.chains.prepare import since_of
-        from fmf.chains.supply import supply
-        from fmf.config.lookup import connector_named
-        from fmf.connectors.base import build_connector
-
         spec = connector_named(self.loaded.value, self.connector)
         connector = build_connector(spec, root=self.loaded.root, secrets=self.secrets)
         since = since_of(self.loaded, self.changed_since, connector, self.select)

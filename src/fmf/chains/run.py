@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
 from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
-from fmf.chains.intake import Source
+from fmf.chains.intake import Input
 from fmf.chains.stop import Stop
 from fmf.chains.supply import supply, warm_up
 from fmf.chains.tally import Tally
@@ -63,13 +64,13 @@ class ChainRun:
         finally:
             await prepared.model.cleanup()
 
-    def _look(self) -> Source:
+    def _look(self) -> Input:
         prepared = self.prepared
         refs = listed(prepared.connector, prepared.select, prepared.since)
         return supply(prepared.connector, prepared.loaded.value.processing, refs)
 
 
-def _warm_up(prepared: Prepared, source: Source) -> None:
+def _warm_up(prepared: Prepared, source: Input) -> None:
     """Load what takes longer than reading many a folder, while the model gets ready."""
     import generative_ai_workflow.engine  # noqa: F401 - for the first item it would be a wait
 
@@ -93,7 +94,7 @@ def listed(connector: DataConnector, select: tuple[str, ...], since: Since | Non
     return seen(connector, select) if known is None else known
 
 
-def beside(since: Since | None, source: Source, folder: RunFolder, connector: DataConnector) -> Source:
+def beside(since: Since | None, source: Input, folder: RunFolder, connector: DataConnector) -> Input:
     """`source` without what has not changed since the earlier run, if there is one.
 
     Once all was listed, what the connector knows for the next run is written down.
@@ -127,20 +128,19 @@ def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[Resource
             op="connectors.list",
             hint=f"look at what is there with: fmf connect ls {connector.name}",
         )
-    return _joined(first, refs)
+    return chain((first,), refs)
 
 
-def _joined(first: ResourceRef, rest: Iterator[ResourceRef]) -> Iterator[ResourceRef]:
-    yield first
-    yield from rest
-
-
-def begin(loaded: LoadedConfig, chain: str | None) -> RunFolder:
+def begin(loaded: LoadedConfig, name: str | None) -> RunFolder:
     """A fresh folder for a run, announced in the index.
+
+    Args:
+        loaded: the configuration.
+        name: the chain's; none where nothing is asked.
 
     Raises:
         ConfigError: it cannot be created.
     """
     folder = create_run(artefacts_root(loaded.value.artefacts_dir, loaded.root))
-    folder.announce({"chain": chain})
+    folder.announce({"chain": name})
     return folder

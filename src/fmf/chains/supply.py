@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from fmf.chains.intake import Source
+from fmf.chains.intake import Input
 from fmf.processing.isolation.pool import nursery
 from fmf.processing.isolation.reader import IsolatedReader, vocabulary_of, workers_of
 from fmf.processing.tokens import count_one
@@ -22,7 +22,7 @@ SMALL_BYTES: Final = 1_000_000
 """Together they are small below this."""
 
 
-def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterator[ResourceRef | Document]) -> Source:
+def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterator[ResourceRef | Document]) -> Input:
     """What reads `refs`; the first of them are listed to see how much there is.
 
     Raises:
@@ -33,7 +33,7 @@ def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterato
     reader = IsolatedReader(connector, processing, is_small=is_small)
     # One more than there are processes: while a file is read the next one is opened.
     at_once = max(workers_of(processing) + 1, getattr(connector, "concurrency", 1))
-    return Source(reader, chain(first, rest), 1 if is_small else at_once)
+    return Input(reader, chain(first, rest), 1 if is_small else at_once)
 
 
 def _bytes_of(ref: ResourceRef | Document) -> int:
@@ -59,7 +59,7 @@ def _raising(error: Exception) -> Iterator[ResourceRef]:
     raise error
 
 
-def warm_up(source: Source, processing: ProcessingConfig) -> None:
+def warm_up(source: Input, processing: ProcessingConfig) -> None:
     """Load the vocabulary where it will be needed, which takes longer than reading many a folder."""
     if source.threads == 1:
         count_one(".", processing.text.chunking.tokenizer)

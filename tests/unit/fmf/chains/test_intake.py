@@ -4,7 +4,7 @@ import pytest
 
 from fmf.artefacts.folder import create_run
 from fmf.artefacts.lines import read_lines
-from fmf.chains.intake import DocumentClosed, DocumentRead, Intake, ItemRead, Source, take
+from fmf.chains.intake import DocumentClosed, DocumentRead, Input, Intake, ItemRead, take
 from fmf.chains.readahead import Wishes
 from fmf.chains.stop import Stop, StopReason
 from fmf.errors import ProcessingError
@@ -21,7 +21,7 @@ def start(tmp_path):
     def make(wishes=None, texts=TEXTS, stop=None):
         reader = TextReader(texts)
         folders.append(create_run(tmp_path))
-        return reader, folders[0], Intake(Source(reader, reader.refs()), folders[0], wishes or Wishes(), stop or Stop())
+        return reader, folders[0], Intake(Input(reader, reader.refs()), folders[0], wishes or Wishes(), stop or Stop())
 
     yield make
     for folder in folders:
