@@ -149,7 +149,6 @@ KINDS: Final[dict[str, Kind]] = {
 }
 """Kinds by the ending of the name, in small letters and without the dot."""
 
-_plugins: list[Callable[[str], bool]] = []
 _ANY_TEXT: Final = frozenset({"txt", "text", "asc"})
 """Endings that say no more than that it is text."""
 _MAGIC: Final = (
@@ -175,7 +174,9 @@ def ending(name: str) -> str:
     return last.lower() if dot and stem else ""
 
 
-def detect(name: str, head: bytes, window: Window | None = None) -> Kind | None:
+def detect(
+    name: str, head: bytes, window: Window | None = None, *, brings: Callable[[str], bool] | None = None
+) -> Kind | None:
     """The kind of a file, or nothing where it is not known.
 
     The first bytes win over the name: a PDF called `notes.txt` is a PDF, a web page called `list.xls` a web page. Where
@@ -187,6 +188,7 @@ def detect(name: str, head: bytes, window: Window | None = None) -> Kind | None:
         name: the file's name.
         head: its first bytes, a few thousand at least where it has them.
         window: reads further on in the file (place, size), which some containers need to be told apart.
+        brings: says whether a plugin has a loader under the name of an ending that nothing here reads.
     """
     name = telling_name(name, KINDS)
     claimed = KINDS.get(ending(name))
@@ -199,13 +201,13 @@ def detect(name: str, head: bytes, window: Window | None = None) -> Kind | None:
         return replace(ENCRYPTED, media_type=claimed.media_type)
     if found and (claimed is None or claimed.name != found.name):
         return found
+    if claimed is None and ending(name) and brings and brings(ending(name)):
+        return Kind(ending(name), "application/octet-stream", "document")
     return _by_words(ending(name), claimed, head)
 
 
 def _by_words(claims: str, claimed: Kind | None, head: bytes) -> Kind | None:
     """The kind of what the first bytes do not tell by a mark: by the name, and where that says little, by the words."""
-    if claimed is None and claims and (plugin := _of_plugin(claims)):
-        return plugin
     if (claimed is None or claims in _ANY_TEXT) and (told := worded_kind(head)):
         return KINDS[told]
     if claimed is None:
@@ -219,17 +221,6 @@ def _packed_kind(name: str, head: bytes) -> Kind | None:
     inside = KINDS.get(ending(telling_name(name[: -len(".gz")], KINDS)))
     wanted = inside and inside is not GZIP and inside.family != "image"
     return inside if wanted and head.startswith(b"\x1f\x8b") else None
-
-
-def _of_plugin(claimed: str) -> Kind | None:
-    """The kind whose loader a plugin brings under the name of an ending that nothing here reads."""
-    brought = any(brings(claimed) for brings in _plugins)
-    return Kind(claimed, "application/octet-stream", "document") if brought else None
-
-
-def ask_for_plugins(brings: Callable[[str], bool]) -> None:
-    """Let `brings` say from now on whether a plugin has a loader for an ending; the table of loaders does it."""
-    _plugins.append(brings)
 
 
 def detected(name: str, kind: Kind) -> str | None:

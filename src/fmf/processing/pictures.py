@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.detect import KINDS, by_magic, detect, ending
+from fmf.processing.detect import KINDS, by_magic, ending
+from fmf.processing.loaders.base import kind_of
 from fmf.processing.picture_header import KNOWN, HeaderError, size_of
-from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
+from fmf.processing.settled import Clock, begun, given_up, identified
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
+from fmf.processing.wanted import EMPTY, Skipped, unknown
 from fmf.types import Document, ResourceRef
 from fmf_core.errors import Code
 
@@ -62,7 +64,7 @@ class PictureReader:
         """The document as more and more is known of it, then the picture."""
         with fetch(self._connector, ref, max_bytes=self._settings.limits.max_file_mb * MEGABYTE) as source:
             document = identified(document, source, self._settings)
-            if kind := by_magic(source.head) or detect(ref.name, source.head):
+            if kind := by_magic(source.head) or kind_of(ref.name, source.head):
                 document = replace(document, media_type=kind.media_type)
             yield document
             media_type = _recognised(source)
@@ -88,7 +90,7 @@ def _recognised(source: Source) -> str:
     if claimed and claimed.media_type in KNOWN:
         kinds = f"those of {found.media_type}" if found else "of no kind of picture that is known"
         raise _unreadable(source.ref, f"its bytes are {kinds}")
-    if kind := found or detect(name, source.head):
+    if kind := found or kind_of(name, source.head):
         raise Skipped(f"{kind.media_type} is not shown to models; PNG, JPEG, GIF and WebP pictures are")
     raise Skipped(unknown(name, source.head))
 

@@ -10,13 +10,14 @@ from typing import TypeVar
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.detect import TEXT, Kind, detect, detected
-from fmf.processing.loaders.base import Loaded, Mark, loaders
+from fmf.processing.detect import Kind, detected
+from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.ocr.base import check_engine
 from fmf.processing.places import Places
 from fmf.processing.rows import row_lines
-from fmf.processing.settled import EMPTY, Clock, Skipped, begun, given_up, identified, unknown
+from fmf.processing.settled import Clock, begun, given_up, identified
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
+from fmf.processing.wanted import EMPTY, Skipped, wanted
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef
 from fmf_core.errors import Code, PluginError
 from fmf_core.logs import get_logger
@@ -147,30 +148,14 @@ class _Reading:
 
     def _kind(self, source: Source) -> Kind:
         """What the file is; raises where it is left out."""
-        kind = detect(self.ref.name, source.head, source.window)
+        kind = kind_of(self.ref.name, source.head, source.window)
         if kind:
             self.document = replace(self.document, media_type=kind.media_type)
             if other := detected(self.ref.name, kind):
                 self.document = replace(self.document, metadata={**self.document.metadata, "detected": other})
         if not source.size:
             raise Skipped(EMPTY)
-        if kind is None and self._is_named_as_text():
-            kind = TEXT
-        if kind is None:
-            raise Skipped(unknown(self.ref.name, source.head))
-        self._refuse(kind)
-        return kind
-
-    def _is_named_as_text(self) -> bool:
-        endings = tuple("." + ending.lower().lstrip(".") for ending in self.settings.text.also)
-        return self.ref.name.lower().endswith(endings)
-
-    def _refuse(self, kind: Kind) -> None:
-        """Leave out what the settings do not want."""
-        if kind.family == "image" and not self.settings.images.ocr.enabled:
-            raise Skipped("it is a picture, and processing.images.ocr.enabled is off")
-        if kind.name in {"csv", "xlsx", "parquet"} and kind.name not in self.settings.tables.formats:
-            raise Skipped(f"{kind.name} is not among processing.tables.formats")
+        return wanted(kind, self.ref.name, source.head, self.settings)
 
     def _chunks(self, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
         cutting = _Cutting(self.document, Chunker(self.settings.text.chunking, markdown=loaded.markdown), loaded)

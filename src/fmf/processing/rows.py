@@ -11,9 +11,9 @@ from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.cells import text_of
 from fmf.processing.detect import Kind
-from fmf.processing.settled import Skipped
 from fmf.processing.source import Source
 from fmf.processing.tables import TableRows, table_readers
+from fmf.processing.wanted import Skipped
 from fmf.types import ChunkLines, Document, Row
 from fmf_core.errors import Code
 from fmf_core.nearest import known_hint

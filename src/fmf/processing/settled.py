@@ -10,20 +10,14 @@ from typing import Any, TypeVar
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.decode import looks_binary
-from fmf.processing.detect import ending
 from fmf.processing.source import Source
+from fmf.processing.wanted import Skipped
 from fmf.types import Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
 
 Event = TypeVar("Event")
 
-EMPTY = "the file is empty"
 _LONGEST_REASON = 500
-
-
-class Skipped(Exception):  # noqa: N818 - a decision, not an error
-    """The file is left out by a rule; says which."""
 
 
 def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
@@ -66,15 +60,6 @@ def given_up(document: Document, error: Exception) -> Document:
         failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
     failure.message = _one_line(failure.message)  # parsers quote what they stumble over, which may be anything
     return replace(document, status="failed", reason=failure.message, error=failure)
-
-
-def unknown(name: str, head: bytes) -> str:
-    """Why nothing is known of a file of that name which begins with `head`."""
-    if claims := ending(name):
-        packed = ending(name[: -len(".gz")]) if claims == "gz" else ""
-        known = f"files with the ending .{f'{packed}.gz' if packed else claims} are not known"
-        return known if looks_binary(head) else f"{known}; if they are text, name it in processing.text.also"
-    return "its name has no ending, and its bytes are binary" if looks_binary(head) else "its kind is not known"
 
 
 class Clock:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.detect import ask_for_plugins
+from fmf.processing.detect import Kind, detect
+from fmf.processing.ole import Window
 from fmf.processing.source import Source
 from fmf_core.errors import PluginRegistrationError
 from fmf_core.registry import Entry, Registry
@@ -47,7 +48,7 @@ class Loaded:
 
 
 Loader = Callable[[Source, ProcessingConfig], Loaded]
-"""Opens one kind of file; raises `ProcessingError` for what it cannot read."""
+"""Opens one kind of file; raises `ProcessingError` for what it cannot read, `Skipped` for what settings leave out."""
 
 
 def _check(name: str, item: Any) -> None:
@@ -93,8 +94,10 @@ loaders: Registry[Loader] = Registry(
 """Loaders by the name of the kind of file that they read."""
 
 
+def kind_of(name: str, head: bytes, window: Window | None = None) -> Kind | None:
+    """See `detect`; a plugin's loader under the name of an ending that nothing here reads counts as its kind."""
+    return detect(name, head, window, brings=_brought_by_plugin)
+
+
 def _brought_by_plugin(name: str) -> bool:
     return name in loaders and loaders.metadata(name)["source"] != "built-in"
-
-
-ask_for_plugins(_brought_by_plugin)

@@ -10,12 +10,13 @@ from typing import BinaryIO, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import HARMLESS_BYTES
-from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.detect import KINDS, ending
 from fmf.processing.endings import telling_name
-from fmf.processing.loaders.base import Loaded, Mark, loaders
+from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.loaders.inner import inner_source
 from fmf.processing.source import MEGABYTE, Source
 from fmf.processing.unreadable import damaged, unreadable
+from fmf.processing.wanted import wanted
 from fmf_core.errors import Code
 
 _BROKEN: Final = (gzip.BadGzipFile, EOFError, zlib.error, OSError)
@@ -25,7 +26,8 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """What the file without `.gz` gives; one level is unpacked, archives inside are not entered.
 
     Raises:
-        ProcessingError: it is damaged, a bomb, or holds what is not read.
+        ProcessingError: it is damaged, a bomb, or holds what is not read when it is packed.
+        Skipped: it holds what the settings leave out.
     """
     pieces = _pieces(source, settings)
     first = next(pieces)
@@ -44,11 +46,12 @@ def _pieces(source: Source, settings: ProcessingConfig) -> Iterator[Loaded | str
     name = inner_name(source.ref.name)
     try:
         with inner_source(source, name, _Unpacked(source, settings.limits.max_archive_ratio), settings) as inner:
-            kind = detect(name, inner.head)
-            if kind is None or kind.name == "gzip" or kind.family == "image":
+            found = kind_of(name, inner.head, inner.window)
+            if found and (found.name == "gzip" or found.family == "image"):
                 what = f"files with the ending .{ending(name)}" if ending(name) else "files of its kind"
                 why = f"{what} are not read when they are packed"
                 raise unreadable(source, "gzip", why, hint="exclude it, or unpack it first", code=Code.UNSUPPORTED)
+            kind = wanted(found, name, inner.head, settings)
             loaded = loaders.get(kind.name)(inner, settings)
             loaded.metadata["packed"] = "gzip"
             yield loaded

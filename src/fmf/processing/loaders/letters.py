@@ -10,13 +10,14 @@ from typing import Any, Final
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.decode import wide_encoding
-from fmf.processing.detect import KINDS, Kind, detect
-from fmf.processing.loaders.base import Mark, loaders
+from fmf.processing.detect import KINDS, Kind
+from fmf.processing.loaders.base import Mark, kind_of, loaders
 from fmf.processing.loaders.html import page_of, tidy
 from fmf.processing.loaders.inner import inner_source, inner_text, one_line
 from fmf.processing.normalize import line_ends, normalized
 from fmf.processing.source import Source
 from fmf.processing.unreadable import unreadable
+from fmf.processing.wanted import Skipped, wanted
 from fmf_core.errors import Code, FrameworkError
 
 LARGEST: Final = 150_000_000
@@ -32,6 +33,7 @@ _MAIL: Final = frozenset({"eml", "msg"})
 DEPTH: Final = ContextVar("fmf_messages_around", default=0)
 """In how many messages the file is that a loader is called for."""
 _SAMPLE: Final = 1 << 15
+_HEAD: Final = 1_000_000
 _PGP: Final = "-----BEGIN PGP MESSAGE-----"
 
 
@@ -172,15 +174,15 @@ class Writer:
         """The kind of an attachment, where it is one that is to be read."""
         if not data:
             return None
-        kind = detect(name, data[:1_000_000]) or next(
+        head = data[:_HEAD]
+        found = kind_of(name, head) or next(
             (each for each in KINDS.values() if each.media_type == media_type and each.family != "text"), None
         )
-        if kind is None or kind.name in _NOT_ENTERED or kind.name not in loaders:
+        try:
+            kind = wanted(found, name, head, self.settings)
+        except Skipped:
             return None
-        if kind.family == "image" and not self.settings.images.ocr.enabled:
-            return None
-        tables = {"csv", "xlsx", "parquet"}
-        return None if kind.name in tables and kind.name not in self.settings.tables.formats else kind
+        return None if kind.name in _NOT_ENTERED or kind.name not in loaders else kind
 
     def _read(self, noted: dict[str, Any], kind: Kind, data: bytes, depth: int) -> Iterator[str | Mark]:
         """The text of an attachment; where it cannot be read, the message is not lost for that."""

@@ -6,7 +6,8 @@ import pytest
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.settled import begun, given_up, unknown
+from fmf.processing.settled import begun, given_up
+from fmf.processing.wanted import unknown
 from fmf.types import ResourceRef
 
 OPEN = begun(ResourceRef("a.x", "memory://a.x", "a.x"), ProcessingConfig())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,33 @@ from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders import gzip as loader
 from fmf.processing.reader import Reader
+from fmf.testing.loaders import LoaderExam
 from unit.fmf.processing.memory import MemoryConnector, source_of
+from unit.fmf.processing.office import docx, par
 
 
 def load(data: bytes, name: str = "a.log.gz", **limits: float):
     with source_of(data, name) as source:
         loaded = loader.load(source, ProcessingConfig(limits=limits))
         return "".join(piece for piece in loaded.pieces if isinstance(piece, str)), loaded
+
+
+class TestExam(LoaderExam):
+    # Kinds that their first bytes tell: what the others are, only the name says.
+    words: ClassVar = {"a.docx.gz": ["Of plums", "A plum is a fruit."], "a.rtf.gz": ["A plum is a fruit."]}
+
+    def make_loader(self):
+        return loader.load
+
+    def make_files(self):
+        return {
+            "a.docx.gz": gzip.compress(docx(par("Of plums") + par("A plum is a fruit.")), mtime=0),
+            "a.rtf.gz": gzip.compress(b"{\\rtf1 A plum is a fruit.\\par}", mtime=0),
+        }
+
+    def make_large_file(self):
+        data = b"{\\rtf1 " + b"".join(b"Plum %d is a fruit.\\par\n" % number for number in range(100_000)) + b"}"
+        return "a.rtf.gz", gzip.compress(data, 1, mtime=0)
 
 
 def test_the_name_without_the_ending_decides():
@@ -42,7 +63,8 @@ def test_large_files_are_read_to_their_end():
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("a.png.gz", b"\x89PNG\r\n\x1a\n"), ("a.log.gz", b"\x89PNG\r\n\x1a\n"), ("a.xyz.gz", b"x")]
+    ("name", "data"),
+    [("a.png.gz", b"\x89PNG\r\n\x1a\n"), ("a.log.gz", b"\x89PNG\r\n\x1a\n"), ("a.log.gz.gz", gzip.compress(b"x"))],
 )
 def test_what_is_not_read_when_it_is_packed_is_refused(name, data):
     with pytest.raises(ProcessingError, match="are not read when they are packed"):
@@ -70,6 +92,15 @@ def test_a_reader_reads_it():
     document = reader.read_whole(connector.ref("logs/a.log.gz"))
     assert (document.status, document.text, document.media_type) == ("ok", "a line\n", "application/gzip")
     assert reader.read_whole(connector.ref("a.tar.gz")).status == "skipped"
+
+
+def test_the_settings_hold_for_what_is_inside():
+    connector = MemoryConnector({"a.csv.gz": gzip.compress(b"a,b\n1,2\n"), "b.cocci.gz": gzip.compress(b"some text")})
+    settings = ProcessingConfig.model_validate({"tables": {"formats": ["xlsx"]}, "text": {"also": ["cocci"]}})
+    table, text = (Reader(connector, settings).read_whole(ref) for ref in connector.list())
+    assert (table.status, table.reason) == ("skipped", "csv is not among processing.tables.formats")
+    assert (text.status, text.text) == ("ok", "some text")
+    assert Reader(connector, ProcessingConfig()).read_whole(connector.ref("b.cocci.gz")).status == "skipped"
 
 
 @given(st.binary(max_size=200))

@@ -143,6 +143,12 @@ def test_tables_follow_the_settings_in_attachments_too():
     assert "| kind" not in load(data, tables={"formats": ["xlsx"]})[0]
 
 
+def test_endings_that_the_settings_name_are_text_in_attachments_too():
+    data = multipart(part("x"), attached("a.cocci", b"plums and pears"))
+    assert "plums and pears" not in load(data)[0]
+    assert "plums and pears" in load(data, text={"also": ["cocci"]})[0]
+
+
 def test_pictures_that_the_body_shows_are_no_documents():
     shown = part(b"x", "image/png", "Content-ID: <1>\r\n")
     text, loaded, marks = load(multipart(part(PAGE, "text/html"), shown, kind="related"))
