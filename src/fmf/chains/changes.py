@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VANISHED: Final = "vanished.jsonl"
 """The file that tells of documents that an earlier run knew and that are no longer there."""
 _DOCS: Final = "docs.jsonl"
+_ERRORS: Final = "errors.jsonl"
 _CURSOR: Final = "source.cursor"
 
 log = get_logger("fmf.chains")
@@ -41,6 +42,7 @@ class Since:
         reference: the run: its id, the beginning of it, or `last`.
         connector: the source.
         select: the patterns of this run.
+        chain: the name of the chain of this run; `None` where nothing is asked.
         processing: how documents are read in this run.
 
     Raises:
@@ -52,15 +54,19 @@ class Since:
     connector: DataConnector
     select: Sequence[str]
     processing: ProcessingConfig
+    chain: str | None = None
     vanished: int = field(default=0, init=False)
     """How many documents are no longer there; known once everything was listed."""
 
     def __post_init__(self) -> None:
         self.run_id: str = find_run(self.root, self.reference)["run_id"]
         self._docs = self.root / self.run_id / _DOCS
-        record = read_record(self.root, self.run_id) or {}
+        record = read_record(self.root, self.run_id)
+        self._check_end(record)
+        record = record or {}
         self._inputs: Mapping[str, Any] = record.get("inputs") or {}
         self._check()
+        self._unanswered = self._without_answers() if self.chain is not None else frozenset[str]()
         known = record.get("processing_hash")
         self._reads_alike = known is None or known == processing_hash(self.processing)
         if not self._reads_alike:
@@ -110,6 +116,33 @@ class Since:
             self._gone(row, vanished)
             row = next(earlier, None)
 
+    def _check_end(self, record: Row | None) -> None:
+        """Refuse a run that another one cannot go on from: its documents were not all read, or not asked about."""
+        status = record["status"] if record else "running, or was killed"
+        good = {"completed", "partial"} | ({"interrupted"} if self.chain is None else set())
+        if status not in good:
+            raise ConfigError(
+                f"run {self.run_id} is no ground to go on from: it is {status}",
+                op="changes.since",
+                code=Code.CONFLICT,
+                hint="name a run that came to its end: fmf runs ls",
+            )
+        before = ((record or {}).get("chain") or {}).get("name")
+        if before != self.chain:
+            raise ConfigError(
+                f"run {self.run_id} {_what(before)}, and this one {_what(self.chain)}: what is unchanged since was "
+                "not asked about here",
+                op="changes.since",
+                code=Code.CONFLICT,
+                hint="name a run of the same chain: fmf runs ls",
+            )
+
+    def _without_answers(self) -> frozenset[str]:
+        """The documents about which something failed: they are asked about again."""
+        path = self.root / self.run_id / _ERRORS
+        rows = read_lines(path) if path.exists() else iter(())
+        return frozenset(row["doc_id"] for row in rows if row["doc_id"])
+
     def _check(self) -> None:
         before = self._inputs.get("connector")
         if before not in (None, self.connector.name):
@@ -138,7 +171,7 @@ class Since:
             yield row
 
     def _is_unchanged(self, row: Row, ref: ResourceRef) -> bool:
-        was_read = row["status"] == "ok" and not row["reason"]
+        was_read = row["status"] == "ok" and not row["reason"] and row["doc_id"] not in self._unanswered
         if not self._reads_alike or not (was_read or row["metadata"].get(UNCHANGED_SINCE)):
             return False
         if ref.etag is not None and row.get("etag") is not None:
@@ -200,6 +233,10 @@ def read_cursor(folder: Path) -> str | None:
 def processing_hash(processing: ProcessingConfig) -> str:
     """A hash of those settings that decide what a document's text and chunks are."""
     return "sha256:" + sha256(processing.model_dump_json(exclude={"limits", "workers"}).encode()).hexdigest()
+
+
+def _what(chain: str | None) -> str:
+    return "reads documents only" if chain is None else f"is of chain {chain!r}"
 
 
 def _refs_of(changes: Iterable[ResourceRef | Gone]) -> Iterator[ResourceRef]:

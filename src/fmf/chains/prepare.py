@@ -106,18 +106,22 @@ def prepare(
         settings.provider,
         settings.model or model.get_model_info().name,
         options,
-        since_of(loaded, options.changed_since, connector, select),
+        since_of(loaded, options.changed_since, connector, select, plan.chain),
     )
 
 
 def since_of(
-    loaded: LoadedConfig, reference: str | None, connector: DataConnector, select: Sequence[str]
+    loaded: LoadedConfig,
+    reference: str | None,
+    connector: DataConnector,
+    select: Sequence[str],
+    chain: str | None = None,
 ) -> Since | None:
     """The earlier run that a caller named, if one was named; raises as `Since`."""
     if reference is None:
         return None
     root = artefacts_root(loaded.value.artefacts_dir, loaded.root)
-    return Since(root, reference, connector, select, loaded.value.processing)
+    return Since(root, reference, connector, select, loaded.value.processing, chain)
 
 
 def checked(

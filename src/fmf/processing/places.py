@@ -71,11 +71,16 @@ class Places:
         kinds = [part.kind for part in self._open]
         if mark.kind in kinds:
             for part in self._open[kinds.index(mark.kind) :]:
-                self._close(part, self._chars)
+                self._close(part, self._chars - (self._blank_lines() if part.kind == "rows" else 0))
             del self._open[kinds.index(mark.kind) :]
         part = _Part(mark.kind, self._chars, mark.number, mark.name, newlines=self._newlines)
         self._open.append(part)
         self._parts.append(part)
+
+    def _blank_lines(self) -> int:
+        """How many of the last lines are empty: they are no rows, they only set off what follows."""
+        text = self._lines[-1][2] if self._lines else ""
+        return max(0, len(text) - len(text.rstrip("\n")) - 1)
 
     def feed(self, text: str) -> None:
         """Note the next piece of the text."""
@@ -100,7 +105,8 @@ class Places:
         """Where `text[start:end]` stands; forgets what ends before `start`, so ask in order.
 
         `page`, `slide`, `sheet`, `row` and `part` say where it begins, `last_page` and so on where it ends, unless that
-        is the same; `heading` holds the headings above its start, from the outermost.
+        is the same; where it begins in none of them there is only the latter. `heading` holds the headings above its
+        start, from the outermost.
         """
         self._parts = [part for part in self._parts if part.end is None or part.end > start]
         while len(self._lines) > 1 and self._lines[1][0] <= start:
@@ -109,8 +115,10 @@ class Places:
         for part in self._parts:
             if part.overlaps(start, end):
                 name, first, last = self._seen(part, start, end)
-                place.setdefault(name, first)
-                if last != place[name]:
+                # What begins later on is where it ends, but for rows: what stands above them belongs to them.
+                if part.start <= start or name == "row":
+                    place.setdefault(name, first)
+                if last != place.get(name):
                     place[f"last_{name}"] = last
         if self._headings and (heading := self._heading_at(start)):
             place["heading"] = list(heading)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatmodels import ChatModelError, MockChatModel
 from fmf.artefacts.folder import create_run
 from fmf.artefacts.history import read_record
 from fmf.artefacts.lines import LineWriter, read_lines
@@ -22,6 +23,20 @@ from fmf.connectors.base import Gone
 from fmf.errors import ConfigError
 from fmf.types import UNCHANGED_SINCE, Document, ResourceRef
 from fmf_core.errors import Code
+
+
+class Failing(MockChatModel):
+    """Fails at every prompt that holds a word."""
+
+    def __init__(self, word):
+        super().__init__()
+        self.word = word
+
+    async def complete_async(self, request):
+        if self.word in request.prompt:
+            raise ChatModelError("no", op="mock.complete", code=Code.INVALID)
+        return await super().complete_async(request)
+
 
 NO_SECRETS = build_secrets(AuthConfig(), Path())
 TEXTS = {"a.md": "one", "b.md": "two", "c.md": "three", "sub/d.md": "four"}
@@ -142,7 +157,8 @@ def earlier(tmp_path, names, cursor="there"):
     source = Incremental([])
     source.cursor = cursor
     keep_cursor(folder.path, source)
-    folder.finish({"inputs": {"connector": "docs", "select": []}}, {"status": "completed"})
+    record = {"status": "completed", "inputs": {"connector": "docs", "select": []}}
+    folder.finish(record, {"status": "completed"})
     return folder.run_id
 
 
@@ -190,3 +206,45 @@ def test_without_an_etag_size_and_time_decide(tmp_path):
     with LineWriter(tmp_path / "gone") as gone:
         sifted = list(since.sifted(bare, gone))
     assert [isinstance(each, Document) for each in sifted] == [True, False, False]
+
+
+CHAIN = {
+    "name": "c",
+    "inputs": {"connector": "docs", "mode": "documents"},
+    "steps": [{"id": "a", "prompt": "inline: {{ text }}", "inputs": {"text": "${document.text}"}, "output": "a"}],
+}
+
+
+def test_documents_without_a_good_answer_are_asked_about_again(project):
+    work = project(TEXTS)
+    first = work.run(CHAIN, Failing("two"))
+    assert first.report.status == "partial"
+    second = work.run(CHAIN, Failing("nothing"), changed_since="last")
+    asked = [row["source_uri"].rpartition("/")[2] for row in read_lines(second.report.run_dir / "outputs.jsonl")]
+    assert asked == ["b.md"]
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "interrupted", "running"])
+def test_a_chain_goes_on_from_runs_only_that_came_to_their_end(project, status):
+    work = project(TEXTS)
+    run = work.run(CHAIN).report
+    path = run.run_dir / "run.yaml"
+    if status == "running":
+        path.unlink()
+    else:
+        path.write_text(path.read_text().replace("status: completed", f"status: {status}"))
+    with pytest.raises(ConfigError, match="is no ground to go on from") as caught:
+        work.run(CHAIN, changed_since=run.run_id)
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_a_chain_goes_on_from_itself_only(project):
+    work = project(TEXTS)
+    process(work)
+    with pytest.raises(ConfigError, match="reads documents only, and this one is of chain 'c'"):
+        work.run(CHAIN, changed_since="last")
+    work.run(CHAIN)
+    with pytest.raises(ConfigError, match="is of chain 'c', and this one is of chain 'd'"):
+        work.run({**CHAIN, "name": "d"}, changed_since="last")
+    with pytest.raises(ConfigError, match="is of chain 'c', and this one reads documents only"):
+        process(work, changed_since="last")

@@ -102,7 +102,10 @@ def test_the_pieces_in_which_a_text_comes_do_not_matter(lines, cuts):
     assert whole.finish() == cut.finish()
 
 
-@given(st.lists(st.tuples(st.booleans(), st.text("ab\n", max_size=5)), max_size=20), st.data())
+ROWS = st.lists(st.text("ab", min_size=1, max_size=3), max_size=4).map(lambda rows: "".join(f"{row}\n" for row in rows))
+
+
+@given(st.lists(st.tuples(st.booleans(), ROWS), max_size=20), st.data())
 def test_the_row_of_a_place_is_that_of_its_line(parts, data):
     pieces, rows, row = [], [], 0
     for jumps, text in parts:
@@ -137,3 +140,26 @@ def test_a_text_without_marks_has_no_places(markdown):
     places, text = told("plain text\n" * 10, markdown=markdown)
     assert places.of(0, len(text)) == {}
     assert places.finish() == []
+
+
+def test_what_begins_before_a_part_does_not_begin_in_it():
+    places, text = told(
+        "body\n\n",
+        Mark("part", 1, "a.csv"),
+        "| x |\n",
+        Mark("rows", number=2),
+        "| 1 |\n\n\n",
+        Mark("part", 2, "b"),
+        "end",
+    )
+    assert places.of(0, len(text)) == {"last_part": "b", "row": 2}
+    places, text = told(
+        "body\n\n",
+        Mark("part", 1, "a.csv"),
+        "| x |\n",
+        Mark("rows", number=2),
+        "| 1 |\n\n\n",
+        Mark("part", 2, "b"),
+        "end",
+    )
+    assert places.of(text.index("| x"), text.index("end")) == {"part": "a.csv", "row": 2}
