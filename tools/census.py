@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from fmf.config.loader import load_config
@@ -258,7 +258,8 @@ class _Again:
 
     def read(self, resource_id: str) -> Document:
         """The document with all of its text."""
-        return self._reader.read_whole(self._refs[resource_id])
+        *_, document = self._reader.lines(self._refs[resource_id], want_text=True, chunked=False)
+        return cast("Document", document)
 
 
 def _stands_in(text: str, row: dict[str, Any]) -> bool:

@@ -69,7 +69,7 @@ def seen(place: Place, folder: Path) -> Seen:
         place.meanwhile(root)
     connector.during = place.during
     reader = reader_of(connector, ProcessingConfig(limits=LIMITS))
-    outcomes: dict[str, object] = {ref.id: told(reader.read(ref)) for ref in refs}
+    outcomes: dict[str, object] = {ref.id: told(reader.lines(ref)) for ref in refs}
     return Seen(outcomes, frozenset(connector.notices))
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bad_input.case import Case, Content, Outcome
+from chunked import chunked
 from fmf.config.models import ProcessingConfig
 from fmf.connectors.local import LocalConnector
 from fmf.processing.isolation.reader import IsolatedReader
-from fmf.types import Chunk, Document
+from fmf.types import Chunk, ChunkLines, Document
 
 LIMITS = {"max_file_mb": 80, "max_seconds_per_file": 30, "max_memory_mb": 1024, "max_archive_ratio": 100}
 LONGEST_REASON = 1_000
@@ -39,7 +40,7 @@ class Trials:
         write(path, case.make())
         try:
             ref = next(self._connector.list([f"{place.name}/**/*", f"{place.name}/**/.*"]))
-            return told(self.reader(case.settings).read(ref))
+            return told(self.reader(case.settings).lines(ref))
         finally:
             path.unlink()
             place.rmdir()
@@ -64,12 +65,12 @@ def write(path: Path, content: Content) -> None:
         out.writelines([content] if isinstance(content, bytes) else content)
 
 
-def told(events: Iterable[Document | Chunk]) -> Outcome:
+def told(events: Iterable[Document | Chunk | ChunkLines]) -> Outcome:
     """What the events of one document say, with every promise that they break."""
     documents: list[Document] = []
     chunks: list[Chunk] = []
     kept, longest = 0, 0
-    for event in events:
+    for event in chunked(events):
         if isinstance(event, Document):
             documents.append(event)
         else:

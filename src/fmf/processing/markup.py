@@ -143,16 +143,13 @@ class _Prolog:
         # In steps that grow: what follows the first element is for the other parser, and what has no end yet, such as a
         # long comment, is looked at anew in every step.
         at = 0
-        while at < len(block) and not self._is_over():
+        while at < len(block) and not self._over:
             self._parser.Parse(block[at : at + self._step], False)  # noqa: FBT003 - the parser takes it by place
             at += self._step
             self._step *= 2
         self._seen += len(block)
-        if self._seen > LONGEST_PROLOG and not self._is_over():
+        if self._seen > LONGEST_PROLOG and not self._over:
             raise MarkupError(f"more than {LONGEST_PROLOG:,} bytes stand before its first element")
-
-    def _is_over(self) -> bool:
-        return self._over
 
     def _done(self, *_: Any) -> None:
         self._over = True

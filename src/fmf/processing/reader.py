@@ -30,6 +30,19 @@ SHORT_TEXT = 1_000_000
 """Characters up to which a document carries its whole text unasked."""
 
 
+def check_settings(processing: ProcessingConfig) -> None:
+    """Refuse settings that no file can be read with, and warn of what is not done as it says there.
+
+    Raises:
+        ConfigError: the chunking settings cannot be met, or there is no such OCR engine.
+    """
+    chunking = processing.text.chunking
+    Chunker(chunking)
+    check_engine(processing.images.ocr)
+    if chunking.overlap >= chunking.max_tokens:
+        log.warning("chunking.overlap_halved", overlap=chunking.overlap, max_tokens=chunking.max_tokens)
+
+
 class Reader:
     """Reads resources of one connector, each into a document and its chunks; every method blocks.
 
@@ -39,20 +52,12 @@ class Reader:
 
     Args:
         connector: opens the resources.
-        processing: the section `processing` of the configuration.
-
-    Raises:
-        ConfigError: the chunking settings cannot be met, or there is no such OCR engine.
+        processing: the section `processing` of the configuration; `check_settings` says whether it can be met.
     """
 
     def __init__(self, connector: Opener, processing: ProcessingConfig) -> None:
         self._connector = connector
         self._settings = processing
-        chunking = processing.text.chunking
-        Chunker(chunking)
-        check_engine(processing.images.ocr)
-        if chunking.overlap >= chunking.max_tokens:
-            log.warning("chunking.overlap_halved", overlap=chunking.overlap, max_tokens=chunking.max_tokens)
 
     def read(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
         """The document that is open, then its chunks, then the document in its final state.

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from fmf.processing import tokens
-from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.limits import limit_process
 from fmf.processing.isolation.worker import rehearse, serve
 from fmf.processing.loaders.base import loaders
@@ -31,18 +31,18 @@ def main(channel: socket.socket) -> None:
     warm: set[str] = set()
     try:
         while True:
-            kind, body, files = frames.receive(channel)
+            kind, body, files = messages.receive(channel)
             if kind == wire.FORK:
                 _warm(body.decode(), warm)
                 pid = _fork(channel, files[0])
                 children.add(pid)
                 os.close(files[0])
-                frames.send(channel, wire.FORKED, str(pid).encode())
+                messages.send(channel, wire.FORKED, str(pid).encode())
             elif kind == wire.ENDED:
                 pid = int(body)
-                frames.send(channel, wire.ENDED, str(_status(pid)).encode())
+                messages.send(channel, wire.ENDED, str(_status(pid)).encode())
                 children.discard(pid)
-    except frames.BrokenOffError:
+    except messages.BrokenOffError:
         pass
     finally:
         for pid in children:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation import messages, wire
 from fmf.processing.source import MEGABYTE
 from fmf_core.fingerprints import Fingerprints
 from fmf_core.forks import in_forked_child
@@ -64,14 +64,14 @@ class Worker:
             BrokenOffError: it is gone.
         """
         if self.settings != settings:
-            frames.send(self.channel, wire.SETTINGS, settings.model_dump_json().encode())
+            messages.send(self.channel, wire.SETTINGS, settings.model_dump_json().encode())
             self.settings = settings
         known = fingerprints()
         if known != self.secrets:
-            frames.send(self.channel, wire.SECRETS, wire.fingerprints_to(known))
+            messages.send(self.channel, wire.SECRETS, wire.fingerprints_to(known))
             self.secrets = known
         self.jobs += 1
-        frames.send(self.channel, wire.JOB, job, [file])
+        messages.send(self.channel, wire.JOB, job, [file])
 
     def kill(self) -> None:
         """End it now, with everything that it has started."""
@@ -126,14 +126,10 @@ class Nursery:
         """Keep `worker` for the next caller, unless it is worn."""
         if worker.is_worn:
             worker.kill()  # and what a loader may have left running
-            self.drop(worker)
+            self.ended(worker)
             return
         with self._lock:
             self._idle.append(worker)
-
-    def drop(self, worker: Worker) -> None:
-        """Be rid of `worker`."""
-        self.ended(worker)
 
     def ended(self, worker: Worker) -> int:
         """How `worker` ended, as `os.wait` tells it, or -1; one that has not is ended."""
@@ -143,10 +139,10 @@ class Nursery:
         return worker.status
 
     def _wait(self, pid: int) -> int:
-        with self._lock, suppress(frames.BrokenOffError, OSError):
+        with self._lock, suppress(messages.BrokenOffError, OSError):
             if self._channel is not None:
-                frames.send(self._channel, wire.ENDED, str(pid).encode())
-                return int(frames.receive(self._channel)[1])
+                messages.send(self._channel, wire.ENDED, str(pid).encode())
+                return int(messages.receive(self._channel)[1])
         return -1
 
     def close(self) -> None:
@@ -167,12 +163,12 @@ class Nursery:
             for _ in range(2):
                 channel = self._started()
                 try:
-                    frames.send(channel, wire.FORK, warm.encode(), [theirs.fileno()])
-                    return int(frames.receive(channel)[1])
-                except frames.BrokenOffError:
+                    messages.send(channel, wire.FORK, warm.encode(), [theirs.fileno()])
+                    return int(messages.receive(channel)[1])
+                except messages.BrokenOffError:
                     # The system may have ended it for want of memory; another one may fare better.
                     self._lost()
-        raise frames.BrokenOffError("the process that starts reading processes does not answer")
+        raise messages.BrokenOffError("the process that starts reading processes does not answer")
 
     def _started(self) -> socket.socket:
         if self._channel is not None:

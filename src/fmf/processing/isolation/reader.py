@@ -11,18 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO, Final, TypeVar
 
-from fmf.artefacts.rows import chunk_from_row
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.detect import KINDS, detect, ending
-from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.pool import AVAILABLE, Worker, nursery
 from fmf.processing.loaders.base import loaders
 from fmf.processing.ocr.base import engines
-from fmf.processing.reader import Reader
+from fmf.processing.reader import Reader, check_settings
 from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
 from fmf.processing.source import MEGABYTE, Opener, seekable
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef
@@ -59,31 +58,17 @@ class IsolatedReader:
         self._connector = connector
         self._settings = processing
         self._is_small = is_small
-        Reader(connector, processing)
+        check_settings(processing)
         self._places = threading.BoundedSemaphore(workers_of(processing))
-
-    def read(self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True) -> Iterator[Document | Chunk]:
-        """The document that is open, its chunks, the document in its final state; see `Reader.read`."""
-        import orjson
-
-        for event in self.lines(ref, want_text=want_text, chunked=chunked):
-            if isinstance(event, ChunkLines):
-                yield from (chunk_from_row(orjson.loads(line)) for line in event.lines.splitlines())
-            elif isinstance(event, Document) and event.line is not None and event.text is None:
-                yield replace(event, text=orjson.loads(event.line)["text"], line=None)
-            else:
-                yield event
-
-    def read_whole(self, ref: ResourceRef) -> Document:
-        """The document in its final state with all of its text, without chunks."""
-        *_, document = self.read(ref, want_text=True, chunked=False)
-        assert isinstance(document, Document)  # noqa: S101 - the last event is
-        return document
 
     def lines(
         self, ref: ResourceRef, *, want_text: bool = False, chunked: bool = True
     ) -> Iterator[Document | Chunk | ChunkLines]:
-        """As `read`, with chunks as they are written; as chunks where the file is read in this process."""
+        """The document that is open, its chunks, the document in its final state; see `Reader.read`.
+
+        Chunks come as the lines that are written of them, or as chunks where the file is read in this process. A
+        document from another process brings its line, and its text only where that is wanted.
+        """
         job = wire.job_to(ref, want_text=want_text, chunked=chunked)
         return self._events(ref, job, lambda reader: reader.read(ref, want_text=want_text, chunked=chunked))
 
@@ -160,14 +145,14 @@ class _Job:
                     yield document
         except TimeoutError:
             raise took_too_long(self.document.source_uri, self.settings.limits.max_seconds_per_file) from None
-        except frames.BrokenOffError as error:
+        except messages.BrokenOffError as error:
             raise self._crashed(worker) from error
         finally:
             if is_done:
                 nursery.give_back(worker)
             else:
                 worker.kill()
-                nursery.drop(worker)
+                nursery.ended(worker)
 
     def _next(self, worker: Worker) -> tuple[bytes, bytes]:
         left = self.settings.limits.max_seconds_per_file + _GRACE_S - self.waited
@@ -176,7 +161,7 @@ class _Job:
         started = time.monotonic()
         worker.channel.settimeout(left)
         try:
-            kind, body, _ = frames.receive(worker.channel)
+            kind, body, _ = messages.receive(worker.channel)
         finally:
             self.waited += time.monotonic() - started
         return kind, body

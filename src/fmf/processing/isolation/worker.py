@@ -11,14 +11,14 @@ from typing import Any, BinaryIO, Final
 from fmf.artefacts.lines import encode_line
 from fmf.artefacts.rows import chunk_row
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.isolation import frames, wire
+from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.limits import limit_memory, peak_bytes
 from fmf.processing.reader import Reader
+from fmf.processing.source import MEGABYTE
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef
 from fmf_core.redact import blank_by_fingerprints
 
 _LINES_BYTES: Final = 1 << 17
-MEGABYTE: Final = 1_000_000
 _WORN_OUT: Final = 1 << 60
 """Memory that no process has: this one is to be replaced, with what it has started."""
 
@@ -55,8 +55,8 @@ def serve(channel: socket.socket) -> None:
     settings = ProcessingConfig()
     while True:
         try:
-            kind, body, files = frames.receive(channel)
-        except frames.BrokenOffError:
+            kind, body, files = messages.receive(channel)
+        except messages.BrokenOffError:
             return
         if kind == wire.SETTINGS:
             settings = ProcessingConfig.model_validate_json(body)
@@ -86,18 +86,18 @@ def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: P
             lines += event.lines if isinstance(event, ChunkLines) else _line(event)
             count += event.count if isinstance(event, ChunkLines) else 1
             if len(lines) >= _LINES_BYTES:
-                frames.send(channel, wire.LINES, wire.lines_to(lines, count))
+                messages.send(channel, wire.LINES, wire.lines_to(lines, count))
                 lines, count = bytearray(), 0
         elif known is None and event.status == "open":
             known = event
-            frames.send(channel, wire.OPEN, wire.document_to(event))
+            messages.send(channel, wire.OPEN, wire.document_to(event))
         else:
             known = event
     if count:
-        frames.send(channel, wire.LINES, wire.lines_to(lines, count))
+        messages.send(channel, wire.LINES, wire.lines_to(lines, count))
     assert known is not None  # noqa: S101 - a reader ends with the document
     peak = _WORN_OUT if _has_children() else peak_bytes()
-    frames.send(channel, wire.DONE, wire.done_to(known, peak, want_text=job["want_text"]))
+    messages.send(channel, wire.DONE, wire.done_to(known, peak, want_text=job["want_text"]))
 
 
 def _line(chunk: Chunk) -> bytes:

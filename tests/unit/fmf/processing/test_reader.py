@@ -16,7 +16,7 @@ from fmf.errors import ConfigError, ConnectorError, ProcessingError
 from fmf.processing import reader as reader_module
 from fmf.processing import settled
 from fmf.processing.loaders.base import Loaded, loaders
-from fmf.processing.reader import Reader
+from fmf.processing.reader import Reader, check_settings
 from fmf.types import Chunk, Document
 from fmf_core.errors import Code
 from fmf_core.redact import add_secret
@@ -200,9 +200,9 @@ def test_abandoned_reading_closes_the_stream():
     assert stream.closed
 
 
-def test_settings_that_cannot_be_met_are_refused_when_the_reader_is_made():
+def test_settings_that_cannot_be_met_are_refused_before_anything_is_read():
     with pytest.raises(ConfigError, match="unknown tokenizer"):
-        Reader(MemoryConnector({}), ProcessingConfig(text={"chunking": {"tokenizer": "gpt2"}}))
+        check_settings(ProcessingConfig(text={"chunking": {"tokenizer": "gpt2"}}))
 
 
 @given(st.binary(max_size=400), st.sampled_from(["a.txt", "a.md", "a.csv", "a.tsv", "a", "a.json", "a.bin"]))

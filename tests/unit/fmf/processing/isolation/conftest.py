@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from chunked import chunked
 from fmf.config.processing import ProcessingConfig
 from fmf.connectors.local import LocalConnector
 from fmf.processing.isolation import pool, reader
@@ -88,6 +89,6 @@ def work(tmp_path):
         settings = ProcessingConfig.model_validate({"limits": limits})
         source = LocalConnector("docs", root)
         isolated = IsolatedReader(source, settings)
-        return {ref.id: list(isolated.read(ref)) for ref in source.list()}
+        return {ref.id: list(chunked(isolated.lines(ref))) for ref in source.list()}
 
     return read

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from chunked import chunked
 from fmf.config.processing import ProcessingConfig
 from fmf.connectors.local import LocalConnector
 from fmf.errors import ConfigError
@@ -37,9 +38,10 @@ def test_what_is_read_is_what_is_read_in_this_process(tmp_path):
     source = LocalConnector("docs", tmp_path)
     apart, here = IsolatedReader(source, ProcessingConfig()), Reader(source, ProcessingConfig())
     for ref in source.list():
-        assert list(apart.read(ref)) == list(here.read(ref))
+        assert list(chunked(apart.lines(ref))) == list(here.read(ref))
     whole = ResourceRef("a.md", "file:///a.md", "a.md")
-    assert apart.read_whole(whole) == here.read_whole(whole)
+    *_, document = chunked(apart.lines(whole, want_text=True, chunked=False))
+    assert document == here.read_whole(whole)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_reading_that_is_given_up_ends_its_process(hostile, work, tmp_path):
     (tmp_path / "root" / "big.md").write_text(TEXT * 200)
     source = LocalConnector("docs", tmp_path / "root")
     ref = next(ref for ref in source.list() if ref.id == "big.md")
-    with closing(IsolatedReader(source, ProcessingConfig()).read(ref)) as events:
+    with closing(IsolatedReader(source, ProcessingConfig()).lines(ref)) as events:
         next(events)
         next(events)
     assert work({"a.txt": "x"})["a.txt"][-1].status == "ok"
@@ -132,8 +134,19 @@ def test_what_is_no_file_is_read_all_the_same(size, seekable):
         def open(self, ref):
             return Stream(b"word " * (size // 5))
 
-    document = IsolatedReader(Source(), ProcessingConfig()).read_whole(ResourceRef("a.txt", "x://a.txt", "a.txt"))
+    ref = ResourceRef("a.txt", "x://a.txt", "a.txt")
+    *_, document = IsolatedReader(Source(), ProcessingConfig()).lines(ref, want_text=True, chunked=False)
     assert (document.status, document.bytes, document.text.split()) == ("ok", size, ["word"] * (size // 5))
+
+
+def test_an_overlap_that_is_halved_is_told_of_once_for_all_files(tmp_path, caplog):
+    for name in ("a.md", "b.md", "c.md"):
+        (tmp_path / name).write_text(TEXT)
+    settings = ProcessingConfig.model_validate({"text": {"chunking": {"max_tokens": 64, "overlap": 64}}})
+    source = LocalConnector("docs", tmp_path)
+    isolated = IsolatedReader(source, settings, is_small=True)
+    assert [list(isolated.lines(ref))[-1].status for ref in source.list()] == ["ok"] * 3
+    assert caplog.text.count("overlap_halved") == 1
 
 
 def test_too_large_a_file_is_not_even_opened():
@@ -143,7 +156,7 @@ def test_too_large_a_file_is_not_even_opened():
 
     settings = ProcessingConfig.model_validate({"limits": {"max_file_mb": 1}})
     ref = ResourceRef("a.txt", "x://a.txt", "a.txt", size=2_000_000)
-    (document,) = IsolatedReader(Source(), settings).read(ref)
+    (document,) = IsolatedReader(Source(), settings).lines(ref)
     assert (document.status, "1 MB are allowed" in document.reason) == ("failed", True)
 
 
@@ -152,7 +165,7 @@ def test_a_loader_of_this_process_reads_in_it(tmp_path):
     source = LocalConnector("docs", tmp_path)
     loaders.add("ours", lambda source, settings: Loaded(iter([str(os.getpid())])))
     try:
-        *_, document = IsolatedReader(source, ProcessingConfig()).read(next(source.list()))
+        *_, document = IsolatedReader(source, ProcessingConfig()).lines(next(source.list()))
     finally:
         loaders.remove("ours")
     assert document.text == str(os.getpid())
@@ -166,7 +179,7 @@ def test_little_text_is_read_in_this_process(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "nursery", Unused())
     (tmp_path / "a.md").write_text(TEXT)
     source = LocalConnector("docs", tmp_path)
-    *_, document = IsolatedReader(source, ProcessingConfig(), is_small=True).read(next(source.list()))
+    *_, document = IsolatedReader(source, ProcessingConfig(), is_small=True).lines(next(source.list()))
     assert document.status == "ok"
 
 
@@ -179,7 +192,7 @@ def test_nothing_is_left_when_the_program_ends(tmp_path):
         "from fmf.processing.isolation.pool import nursery",
         "from fmf.processing.isolation.reader import IsolatedReader",
         "source = LocalConnector('d', sys.argv[1])",
-        "list(IsolatedReader(source, ProcessingConfig()).read(next(source.list())))",
+        "list(IsolatedReader(source, ProcessingConfig()).lines(next(source.list())))",
         "print(nursery._process.pid, nursery._idle[0].pid)",
     )
     code = "\n".join(lines)
@@ -216,7 +229,7 @@ def test_an_ocr_engine_of_this_process_reads_in_it(tmp_path):
         IsolatedReader(source, settings)
     engines.add("ours", lambda settings: Engine())
     try:
-        *_, document = IsolatedReader(source, settings).read(next(source.list()))
+        *_, document = IsolatedReader(source, settings).lines(next(source.list()))
     finally:
         engines.remove("ours")
     assert document.text == f"read in {os.getpid()}"
