@@ -17,7 +17,7 @@ _LONGEST_TITLE: Final = 300
 _LONGEST_LINE: Final = 1 << 16
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(\S[^\n]*)")
 _CLOSING: Final = re.compile(r"[ \t]+#+[ \t]*$")
-_TABLE: Final = re.compile(r"^(?:\|[^\n]*(?:\n|\Z))++", re.MULTILINE)
+_TABLE: Final = re.compile(r"(?:\|[^\n]*(?:\n|\Z))++")
 
 
 @dataclass(slots=True)
@@ -178,7 +178,7 @@ class Places:
             start = lines.rfind("\n", max(0, at - 4), at) + 1
             if start or at < 4:
                 found = _HEADING.match(lines, start)
-                if found and not any(begin <= start < end for begin, end in code):
+                if found and not (code and any(begin <= start < end for begin, end in code)):
                     title = _CLOSING.sub("", found[2].rstrip())[:_LONGEST_TITLE]
                     self._heading(len(found[1]), title, base + start)
             line = lines.find("\n", at)
@@ -196,19 +196,22 @@ class Places:
         return (part for part in self._headings if part.end is None)
 
     def _find_tables(self, lines: str, base: int, code: list[tuple[int, int]]) -> None:
-        if self._table is not None and not lines.startswith("|"):
+        at = 0 if lines.startswith("|") else lines.find("\n|") + 1
+        if self._table is not None and (at or not lines.startswith("|")):
             self._close(self._table, base)
             self._table = None
-        if not lines.startswith("|") and "\n|" not in lines:
-            return
-        for found in _TABLE.finditer(lines):
-            if any(start <= found.start() < end for start, end in code):
-                continue
-            if self._table is None or found.start() > 0:
-                self._table = _Part("table", base + found.start())
-            if found.end() < len(lines):
-                self._close(self._table, base + found.end())
-                self._table = None
+        while at or lines.startswith("|"):
+            found = _TABLE.match(lines, at)
+            end = found.end() if found else at
+            if not code or not any(start <= at < end for start, end in code):
+                if self._table is None:
+                    self._table = _Part("table", base + at)
+                if end < len(lines):
+                    self._close(self._table, base + end)
+                    self._table = None
+            at = lines.find("\n|", max(0, end - 1)) + 1
+            if not at:
+                return
 
     def _close(self, part: _Part, at: int) -> None:
         if part.end is not None:
