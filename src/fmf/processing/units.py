@@ -37,16 +37,32 @@ def _good_end(least: int, text: str, start: int, stop: int, *, fences: Fences, m
             continue
         if quality == SECTION > least and _under_heading(text, at):
             continue
+        if least == SENTENCE and markdown and _in_table_head(text, at):
+            continue
         return at
     return None
 
 
+def _in_table_head(text: str, at: int) -> bool:
+    """Whether a row of a table ends there that belongs to the next one: the header, or the rule below it."""
+    if not text.startswith("|", at):
+        return False
+    before = line_start(text, at - 1)
+    return _RULE.match(text, at) is not None or (before is not None and _RULE.match(text, before) is not None)
+
+
 def _under_heading(text: str, at: int) -> bool:
     """Whether the last visible line before `at` is a heading, which belongs to what follows it."""
+    return _heading_above(text, at) is not None
+
+
+def _heading_above(text: str, at: int) -> int | None:
+    """Where the last visible line before `at` begins, if it is a heading."""
     end = at
     while end and text[end - 1].isspace():
         end -= 1
-    return is_heading(text, text.rfind("\n", 0, end) + 1)
+    begin = text.rfind("\n", 0, end) + 1
+    return begin if is_heading(text, begin) else None
 
 
 def _line_end(text: str, start: int, stop: int) -> int | None:
@@ -55,7 +71,7 @@ def _line_end(text: str, start: int, stop: int) -> int | None:
 
 
 def _row_end(text: str, start: int, stop: int, fences: Fences) -> int | None:
-    """A row ends with its line; what stands between tables ends where the next table begins."""
+    """A row ends with its line; what stands between tables ends where the next one begins, or the headings above it."""
     visible = _VISIBLE.search(text, start, stop)
     if visible is None:
         return None
@@ -63,11 +79,21 @@ def _row_end(text: str, start: int, stop: int, fences: Fences) -> int | None:
     line = line_start(text, at)
     if line is not None and not fences.at(at) and text.startswith("|", line):
         return _table_row_end(text, line, at, stop) or None
+    begin = at
     while (newline := text.find("\n|", at, stop)) >= 0:
-        if not fences.at(newline):
-            return newline + 1
         at = newline + 1
+        if not fences.at(newline):
+            end = _headings_end(text, begin, at)
+            return end if end > begin else _table_row_end(text, at, at, stop) or None
     return None
+
+
+def _headings_end(text: str, begin: int, table: int) -> int:
+    """Where what stands above a table ends: before the headings right above it; `begin` if there is nothing else."""
+    at = table
+    while at > begin and (heading := _heading_above(text, at)) is not None:
+        at = max(heading, begin)
+    return at
 
 
 def _table_row_end(text: str, line: int, at: int, stop: int) -> int:

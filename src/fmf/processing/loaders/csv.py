@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Final
@@ -24,6 +25,9 @@ _LONGEST_LINE: Final = 4 * LONGEST_FIELD
 _SAMPLE: Final = 1 << 16
 _RUN_CHARS: Final = 1 << 18
 _FIRST_RUN: Final = 16
+_END: Final = "\ud800"
+"""A line behind the last one, which no file can hold; it is a row of its own unless a quotation mark is still open."""
+_LINE_ENDS: Final = re.compile(r"\r\n?|\n")
 
 
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
@@ -109,8 +113,24 @@ class _Rows:
                 code=Code.INVALID,
                 hint="look for a quotation mark that is not closed, or exclude the file",
             ) from error
+        if self._lines.ended and rows:
+            self._check_closed(rows.pop(), self._number + len(rows) + 1)
         self._number += len(rows)
         return rows
+
+    def _check_closed(self, last: list[str], row: int) -> None:
+        """Refuse a quotation mark that is open at the end of the file: it has swallowed all rows behind it."""
+        if last == [_END]:
+            return
+        cell = last[-1].removesuffix(_END)
+        ends = len(_LINE_ENDS.findall(cell))
+        line = self._reader.line_num - ends - (not cell.endswith(("\r", "\n")))
+        raise ProcessingError(
+            f"{self._source.ref.uri}: row {row}: the quotation mark that opens in line {line} is never closed",
+            op="processing.csv",
+            code=Code.INVALID,
+            hint="close it there, or take it away; inside of a quoted cell it is written twice",
+        )
 
 
 class _Lines:
@@ -120,6 +140,8 @@ class _Lines:
         self._pieces = pieces
         self.chars = 0
         """How many characters were looked at."""
+        self.ended = False
+        """Whether the line behind the last one was given out."""
 
     def batches(self) -> Iterator[list[str]]:
         held: list[str] = []
@@ -134,7 +156,10 @@ class _Lines:
                 held, held_chars = [last], len(last)
             if held_chars > _LONGEST_LINE:
                 raise csv.Error(f"line longer than {_LONGEST_LINE:,} characters")
-        yield ["".join(held)]
+        if held_chars:
+            yield ["".join(held)]
+        self.ended = True
+        yield [_END]
 
 
 def _evened(

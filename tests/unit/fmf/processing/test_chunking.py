@@ -190,11 +190,24 @@ def test_by_sentence_every_sentence_item_and_row_is_a_chunk():
 
 
 def test_by_row_the_header_of_a_table_belongs_to_its_first_row():
-    _, first, second, after = parts("by_row")
-    assert first == "| a | b |\n| --- | --- |\n| 1. One | 2 |"
+    before, first, second, after = parts("by_row")
+    assert before.endswith("of\ntwo lines.")
+    assert first == "## Below\n\n| a | b |\n| --- | --- |\n| 1. One | 2 |"
     assert second == "| 3 | 4 |"
     assert after.startswith("- item")
     assert after.endswith("The end.")
+
+
+@pytest.mark.parametrize("strategy", ["by_sentence", "by_row"])
+def test_the_sheets_of_a_workbook_begin_with_their_first_row(strategy):
+    sheet = "## {}\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |\n"
+    head = "\n\n| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert parts(strategy, sheet.format("One") + "\n" + sheet.format("Two")) == [
+        f"## One{head}",
+        "| 3 | 4 |",
+        f"## Two{head}",
+        "| 3 | 4 |",
+    ]
 
 
 def test_by_row_every_line_of_plain_text_is_a_row():

@@ -26,6 +26,12 @@ def end_of(strategy: str, text: str, start: int = 0, *, markdown: bool = True) -
         ("by_row", "| a |\n|---|\n\nText.", 12),
         ("by_row", "Text.\n| 1 |\n", 6),
         ("by_row", "```\n| a |\n```\n| 1 |\n", 14),
+        ("by_row", "# A\n\n## B\n\n| a |\n|---|\n| 1 |\n| 2 |\n", 29),
+        ("by_row", "Text.\n\n# A\n\n## B\n\n| a |\n|---|\n| 1 |\n", 7),
+        ("by_row", "# A\n\nText.\n| a |\n", 11),
+        ("by_sentence", "# A\n\n| a |\n|---|\n| 1 |\n| 2 |\n", 23),
+        ("by_sentence", "| a |\n|---|\n| 1 |\n| 2 |\n", 18),
+        ("by_sentence", "| a |\n|---|\n\nText.", 13),
     ],
 )
 def test_where_a_unit_ends(strategy, text, end):

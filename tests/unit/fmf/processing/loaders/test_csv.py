@@ -148,6 +148,23 @@ def test_a_quotation_mark_that_is_never_closed_fails_with_its_row(monkeypatch):
         csv.field_size_limit(limit)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("further", [0, 1, 250, 30_000])
+@pytest.mark.parametrize("last", ["", "last;one"])
+def test_a_quotation_mark_that_is_open_at_the_end_fails_with_its_row_and_line(end, further, last):
+    rows = [f"{number};text;{number}" for number in range(1, 50)]
+    lines = ["id;text;n", '0;"two', 'lines";0', *rows, '50;"never closed;5', *["51;text;51"] * further]
+    with pytest.raises(ProcessingError, match=r"row 52: the quotation mark that opens in line 53 is never") as caught:
+        load("".join(line + end for line in lines) + last)
+    assert "close it" in caught.value.hint
+
+
+def test_quotation_marks_inside_of_a_cell_are_characters():
+    text, metadata = load('id;what\n1;5" pipe\n2;"a ""quoted"" word"\n3;6" pipe')
+    assert metadata["rows"] == 3
+    assert '| 1 | 5" pipe |\n| 2 | a "quoted" word |\n| 3 | 6" pipe |\n' in text
+
+
 def test_a_line_without_end_fails(monkeypatch):
     monkeypatch.setattr(loader, "_LONGEST_LINE", 100_000)
     with pytest.raises(ProcessingError, match="line longer than 100,000 characters"):
