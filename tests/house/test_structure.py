@@ -38,3 +38,8 @@ def test_the_walk_is_told() -> None:
 def test_a_place_on_the_walk_exists(place: str) -> None:
     module, _, name = place.partition(":")
     assert callable(attrgetter(name)(importlib.import_module(module)))
+
+
+def test_every_folder_of_tests_is_told() -> None:
+    told = set(re.findall(r"\btests/(\w+)/", TEXT.partition("\n## Beside the product\n")[2]))
+    assert told == {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
