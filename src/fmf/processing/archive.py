@@ -16,7 +16,7 @@ from fmf_core.errors import Code
 
 MOST_MEMBERS: Final = 20_000
 """Members of one archive; documents have some hundred."""
-HARMLESS_BYTES: Final = 1_000_000
+HARMLESS_BYTES: Final = 10_000_000
 """What unpacks to less than this is no bomb, however well it was packed."""
 BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, OverflowError)
 """What reading a damaged archive raises."""

@@ -230,6 +230,12 @@ def detected(name: str, kind: Kind) -> str | None:
     return None if as_claimed or (claimed is None and kind == TEXT) else kind.media_type
 
 
+def spelled(name: str, loader: str) -> str:
+    """What a person calls a file that `loader` reads: by its own ending, such as `ods`, where that is one of them."""
+    claims = ending(name)
+    return claims if claims in KINDS and KINDS[claims].name == loader else loader
+
+
 def by_magic(head: bytes, window: Window | None = None) -> Kind | None:
     """The kind that the first bytes alone tell, or nothing where they tell none."""
     for magic, kind in _MAGIC:

@@ -17,6 +17,7 @@ from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.html_text import PlainText, head_of, last_words
 from fmf.processing.loaders.tags import without_bad_references
 from fmf.processing.normalize import line_ends, normalized
+from fmf.processing.panics import is_panic
 from fmf.processing.source import Source
 
 LARGEST_TREE: Final = 32_000_000
@@ -86,8 +87,7 @@ def page_of(text: str, settings: ProcessingConfig) -> Page:
     try:
         result = convert(without_bad_references(_with_cdata(whole)), _OPTIONS)
     except BaseException as error:
-        # A panic of the library is no Exception; all others are not ours to keep.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         return plain(_in_blocks(text), "its markup cannot be read")
     content = result.content or ""

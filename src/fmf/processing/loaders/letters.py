@@ -74,10 +74,13 @@ class Letter:
     """Other things to note, such as the id of the message."""
     encrypted: str = ""
     """In which way it is encrypted, if it is."""
+    unread_body: str = ""
+    """The format of its text, where that is there in no format that is read."""
 
     def metadata(self) -> dict[str, Any]:
-        """The headers under their names in small letters, and the facts."""
-        return {name.lower(): value for name, value in self.headers.items()} | self.facts
+        """The headers under their names in small letters, the facts, and the format of a body that is not read."""
+        unread = {"unread_body": self.unread_body} if self.unread_body else {}
+        return {name.lower(): value for name, value in self.headers.items()} | self.facts | unread
 
     def has_form(self) -> bool:
         """Whether any of its text may become Markdown."""
@@ -119,6 +122,8 @@ class Writer:
             yield "\n"
             yield from self._body(body)
             yield "\n"
+        if letter.unread_body:
+            yield f"\n(its text is {letter.unread_body}, which is not read)\n"
         for part in letter.parts:
             yield from self._part(part, depth)
 
@@ -158,6 +163,8 @@ class Writer:
             yield Mark("part", self.parts, name)
             yield f"\nAttached message: {name}\n\n"
             noted["status"] = "read"
+            if part.letter.unread_body:
+                noted["unread_body"] = part.letter.unread_body
             yield from self.write(part.letter, depth + 1)
             return
         data = part.data()

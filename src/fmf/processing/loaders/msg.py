@@ -47,11 +47,10 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     except Exception as error:
         # The library checks little: damaged files raise whatever they lead to.
         raise damaged(source, "msg", error) from error
-    if not letter.body and not letter.encrypted and letter.facts.pop("rtf", False) and not letter.parts:
+    if letter.unread_body and not letter.encrypted and not letter.parts:
         raise unreadable(
             source, "msg", "its text is there as RTF only, which is not read", hint="save it as EML or HTML in Outlook"
         )
-    letter.facts.pop("rtf", None)
     return loaded_letter(letter, source, settings, "msg")
 
 
@@ -68,13 +67,13 @@ def _letter(storage: Any, begin: int, depth: int) -> Letter:
     sent = properties.date_prop_value(ids.PID_CLIENT_SUBMIT_TIME)
     if sent:
         letter.facts["created"] = sent.isoformat()
-    letter.facts |= {"rtf": True} if properties.binary_prop_value(_RTF) else {}
     letter.parts = list(_parts(storage, depth))
     message_class = _text(properties, ids.PID_MESSAGE_CLASS).upper()
     ciphered = any(part.media_type in _CIPHERS for part in letter.parts)
     if ciphered or (".SMIME" in message_class and not message_class.endswith("MULTIPARTSIGNED")):
         letter.encrypted = "PGP" if any("pgp" in part.media_type for part in letter.parts) else "S/MIME"
     letter.body = _body(properties)
+    letter.unread_body = "RTF" if not letter.body and properties.binary_prop_value(_RTF) else ""
     return letter
 
 

@@ -22,6 +22,7 @@ _SILENT: Final = frozenset({"tracked-changes", "forms", "sequence-decls", "list-
 _CHARACTERS: Final = {"tab": "\t", "line-break": "\n", "soft-page-break": ""}
 _MOST_BLANKS: Final = 200
 _MOST_REPEATS: Final = 1000
+_MOST_SPANNED: Final = 1_000_000
 _MOST_CELLS: Final = 1_000_000
 _META: Final = {"title": "title", "initial-creator": "author", "creator": "author", "creation-date": "created",
                 "date": "modified"}  # fmt: skip
@@ -122,23 +123,39 @@ class _Story:
                     yield from self.block(child)
 
     def _grid(self, table: Element) -> list[list[str]]:
-        """The texts of the cells; what is merged stands once, and empty cells at the ends of rows are left out."""
+        """The texts of the cells; what is merged downwards stands in each of its rows, what is merged across once.
+
+        Empty cells at the ends of rows are left out.
+        """
         grid: list[list[str]] = []
+        above: dict[int, tuple[int, str]] = {}
         cells = 0
         for row in _rows(table):
-            texts: list[str] = []
-            for cell in row:
-                if local(cell.tag) in {"table-cell", "covered-table-cell"}:
-                    text = in_a_cell("\n".join(self._lines(cell)))
-                    texts += [text] * _whole(attribute(cell, "number-columns-repeated") or "1", _MOST_REPEATS)
+            times = _whole(attribute(row, "number-rows-repeated") or "1", _MOST_REPEATS)
+            texts = list(self._row(row, times, above))
             while texts and not texts[-1]:
                 texts.pop()
-            times = _whole(attribute(row, "number-rows-repeated") or "1", _MOST_REPEATS)
             cells += len(texts) * times
             if cells > _MOST_CELLS:
                 raise MarkupError(f"a table has more than {_MOST_CELLS:,} cells")
             grid += [texts] * (times if texts else 1)
         return grid
+
+    def _row(self, row: Element, times: int, above: dict[int, tuple[int, str]]) -> Iterator[str]:
+        """The texts of a row; `above` keeps, by column, for how many rows more a cell goes down, and its text."""
+        column = 0
+        for cell in row:
+            name = local(cell.tag)
+            if name not in {"table-cell", "covered-table-cell"}:
+                continue
+            text = in_a_cell("\n".join(self._lines(cell)))
+            rows = _whole(attribute(cell, "number-rows-spanned") or "1", _MOST_SPANNED)
+            for _ in range(_whole(attribute(cell, "number-columns-repeated") or "1", _MOST_REPEATS)):
+                left, merged = above.pop(column, (0, "")) if name == "covered-table-cell" else (rows, text)
+                if left > times:
+                    above[column] = (left - times, merged)
+                yield text or merged
+                column += 1
 
     def _lines(self, element: Element) -> Iterator[str]:
         for child in element:

@@ -16,10 +16,12 @@ from fmf.errors import ProcessingError
 from fmf.processing import ole
 from fmf.processing.archive import Archive
 from fmf.processing.cells import text_of
+from fmf.processing.detect import spelled
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.package import sheet_parts
 from fmf.processing.loaders.sheet_facts import SheetFacts, facts_of
 from fmf.processing.loaders.table_text import rendered
+from fmf.processing.panics import is_panic
 from fmf.processing.source import MEGABYTE, Source
 from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, unique_names
 from fmf.processing.unreadable import damaged, encrypted, unreadable
@@ -74,6 +76,7 @@ class _Workbook:
         self._source = source
         self._settings = settings
         self._metadata = metadata
+        self._kind = spelled(source.ref.name, _KIND)
         self._facts = self._look()
         with self._errors():
             source.stream.seek(0)
@@ -118,15 +121,15 @@ class _Workbook:
         """What the XML of the sheets says, where there is any; nothing is opened that could not be held."""
         if self._source.head.startswith(ole.MAGIC):
             if ole.kind_of(self._source.window) == "encrypted" or _LOCKED.search(self._source.head):
-                raise encrypted(self._source, _KIND)
+                raise encrypted(self._source, self._kind)
             return {}
-        archive = Archive(self._source, self._settings.limits, _KIND)
+        archive = Archive(self._source, self._settings.limits, self._kind)
         found: dict[str, SheetFacts] = {}
         for name, part in sheet_parts(archive):
             try:
                 facts = facts_of(archive.blocks(part))
             except ValueError as error:
-                raise damaged(self._source, _KIND, error) from error
+                raise damaged(self._source, self._kind, error) from error
             self._check_spread(name, facts)
             found[name] = facts
         formulas = sum(facts.formulas for facts in found.values())
@@ -141,7 +144,7 @@ class _Workbook:
         if needed > self._settings.limits.max_memory_mb:
             raise unreadable(
                 self._source,
-                _KIND,
+                self._kind,
                 f"its sheet {name!r} spreads over {facts.last_row:,} rows and {facts.last_column:,} columns, which "
                 f"takes {needed:,.0f} MB, and {self._settings.limits.max_memory_mb:g} MB are allowed",
                 hint="delete the cells that stand far away from the others, raise processing.limits.max_memory_mb in "
@@ -155,14 +158,13 @@ class _Workbook:
         except ProcessingError:
             raise
         except PasswordError as error:
-            raise encrypted(self._source, _KIND) from error
-        except (CalamineError, OSError, ValueError, OverflowError, MemoryError) as error:
-            raise damaged(self._source, _KIND, error) from error
+            raise encrypted(self._source, self._kind) from error
+        except (CalamineError, OSError, ValueError, OverflowError) as error:
+            raise damaged(self._source, self._kind, error) from error
         except BaseException as error:
-            # The reader's own way to say that it did not expect such a file; no subclass of Exception.
-            if type(error).__name__ != "PanicException":
+            if not is_panic(error):
                 raise
-            raise damaged(self._source, _KIND, error) from None
+            raise damaged(self._source, self._kind, error) from None
 
 
 class _Rows:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pdf_oxide
 
+from fmf.processing.panics import is_panic
+
 
 class ColumnOrder:
     """A PDF whose pages are read in the order of their columns; what goes wrong with one gives an empty text.
@@ -29,6 +31,6 @@ def _tried(call: Callable[[], Any]) -> Any:
         return call()
     except BaseException as error:
         # What goes wrong in there may arrive as an exception that is no Exception.
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        if isinstance(error, Exception) or is_panic(error):
             return None
         raise

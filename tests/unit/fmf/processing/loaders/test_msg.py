@@ -131,6 +131,19 @@ def test_text_that_is_there_as_rtf_only_is_refused():
         load(message(values))
 
 
+def test_text_that_is_not_read_is_told_where_something_else_of_the_message_is():
+    rtf = {number: value for number, value in PLUMS.items() if number != 0x1000} | {0x1009: b"LZFu"}
+    text, loaded, _ = load(message(rtf, files=[file("n.txt", b"some notes")]))
+    assert "Subject: Plüms\n\n(its text is RTF, which is not read)\n" in text
+    assert "some notes" in text
+    assert loaded.metadata["unread_body"] == "RTF"
+    inner = {**properties({0x3705: 5, 0x3001: "Inner"}, 8), "__substg1.0_3701000D": message(rtf, header=24)}
+    text, loaded, _ = load(message(PLUMS, files=[inner]))
+    assert "(its text is RTF, which is not read)" in text
+    assert "unread_body" not in loaded.metadata
+    assert loaded.metadata["attachments"][0]["unread_body"] == "RTF"
+
+
 def test_what_is_no_message_or_too_large_is_refused(monkeypatch):
     for data in (b"plum", ole.compound({"other": b"plum"}), ole.encrypted_package()):
         with pytest.raises(ProcessingError, match=r"memory://a\.msg"):

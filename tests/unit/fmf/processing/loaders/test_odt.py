@@ -90,6 +90,22 @@ def test_tables_with_repeated_cells_and_tables_inside():
     assert text_of(body) == "| a | b | b |\n| --- | --- | --- |\n| p / q | x\\|y |  |\n\n"
 
 
+def test_what_is_merged_downwards_stands_in_each_of_its_rows_and_what_is_merged_across_once():
+    covered = "<table:covered-table-cell/>"
+    body = grid(
+        cell("part") + cell("number") + cell("note"),
+        cell("pad", ' table:number-rows-spanned="2"') + cell("1") + cell("x"),
+        covered + cell("2") + cell("y"),
+        cell("both", ' table:number-rows-spanned="2" table:number-columns-spanned="2"') + covered + cell("z"),
+        '<table:covered-table-cell table:number-columns-repeated="2"/>' + cell("w"),
+        covered + cell("3") + cell("v"),
+    )
+    assert text_of(body) == (
+        "| part | number | note |\n| --- | --- | --- |\n| pad | 1 | x |\n| pad | 2 | y |\n| both |  | z |\n"
+        "| both |  | w |\n|  | 3 | v |\n\n"
+    )
+
+
 def test_a_table_that_repeats_itself_without_end_is_refused():
     row = '<table:table-row table:number-rows-repeated="1000000">'
     many = "".join(cell("x", ' table:number-columns-repeated="1000"') for _ in range(5))

@@ -239,6 +239,21 @@ def test_what_is_no_workbook_is_one_error(data):
         load(data)
 
 
+def test_a_reason_names_the_file_as_its_ending_does():
+    for name, said in (("a.ods", "an ods file"), ("A.XLS", "an xls file"), ("a.dat", "an xlsx file")):
+        with pytest.raises(ProcessingError, match=f"damaged or not {said}"), source_of(b"PK", name) as source:
+            loader.load(source, ProcessingConfig())
+
+
+def test_want_of_memory_is_no_damage(monkeypatch):
+    def greedy(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(loader, "CalamineWorkbook", type("Book", (), {"from_filelike": greedy}))
+    with pytest.raises(MemoryError):
+        load(workbook([["a"]]))
+
+
 def test_the_facts_of_a_sheet_are_the_same_in_blocks_of_any_size():
     rows = "".join(
         f'<row r="{row}"><c s="1" r="AB{row}" t="e"><f>x</f><v>#REF!</v></c><c r="C{row}"><v>1</v></c></row>'
