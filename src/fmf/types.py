@@ -38,6 +38,18 @@ class ResourceRef:
 
 
 @dataclass(frozen=True, slots=True)
+class TableWish:
+    """Which rows of a file are wanted, where it is a table or holds several."""
+
+    columns: tuple[str, ...] = ()
+    """Columns that every table of it must have."""
+    sheets: tuple[str, ...] = ()
+    """Patterns for names of sheets, as `Order*`; none stands for all. Files without sheets are read in any case."""
+    header_row: int | None = None
+    """The row that holds the names of the columns; `None` stands for `processing.tables.header_row`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What is known of a resource once it is opened; its text travels in chunks."""
 

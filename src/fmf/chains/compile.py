@@ -128,7 +128,7 @@ class _Compiler:
         given = inputs.table or TableInput()
         named = [mention.names[1:2] for draft in drafts for mention in draft.mentions if mention.root == "row"]
         mentioned = tuple(dict.fromkeys(name for names in named for name in names if name != TEXT))
-        return RowWishes(given.text_column, given.pass_through, mentioned)
+        return RowWishes(given.text_column, given.pass_through, mentioned, given.sheets, given.header_row)
 
     # Steps
 

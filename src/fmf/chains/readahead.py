@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.chains.table import RowWishes
-from fmf.types import Chunk, ChunkLines, Document, ResourceRef
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef, TableWish
 from fmf_core.threads import ThreadPool
 
 BYTES_AHEAD: Final = 64_000_000
@@ -30,8 +30,8 @@ class DocumentReader(Protocol):
         """The open document, its chunks, then the document in its final state."""
         ...
 
-    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
-        """The open document, its rows, which must have these columns, then the document in its final state."""
+    def rows(self, ref: ResourceRef, wish: TableWish | None = None) -> Iterator[Document | ChunkLines]:
+        """The open document, its rows as far as they are wanted, then the document in its final state."""
         ...
 
 
@@ -176,7 +176,7 @@ class Readahead:
         wishes = self._wishes
         events: Iterator[ReadEvent]
         if wishes.table is not None:
-            events = self._reader.rows(ref, wishes.table.columns)
+            events = self._reader.rows(ref, wishes.table.of_file)
         else:
             events = self._reader.lines(ref, want_text=wishes.text or wishes.whole, chunked=not wishes.whole)
         with closing(_closable(events)) as read:

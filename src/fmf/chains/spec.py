@@ -34,17 +34,21 @@ class ImagesInput(Value):
 
 
 class TableInput(Value):
-    """Which columns of tables a chain works with."""
+    """Which rows and columns of tables a chain works with."""
 
     text_column: tuple[str, ...] = ()
     """What `${row.text}` is made of: a column, or several, each on a line with its name; default is all of them."""
     pass_through: tuple[str, ...] = ()
     """Columns that stand in the records as they are, under `row`."""
+    sheets: tuple[str, ...] = ()
+    """Names of the sheets of workbooks that are read, or patterns for them, as `Order*`; default is all of them."""
+    header_row: int | None = Field(default=None, ge=1)
+    """The row that holds the names of the columns; default is `processing.tables.header_row` of fmf.yaml."""
 
-    @field_validator("text_column", "pass_through", mode="before")
+    @field_validator("text_column", "pass_through", "sheets", mode="before")
     @classmethod
-    def _one_column(cls, columns: Any) -> Any:
-        return (columns,) if isinstance(columns, str) else columns
+    def _one_name(cls, names: Any) -> Any:
+        return (names,) if isinstance(names, str) else names
 
 
 class ChainInputs(Value):
@@ -195,7 +199,8 @@ def chain_schema() -> dict[str, Any]:
     properties = schema["$defs"]["ChainStep"]["properties"]
     properties["output"]["anyOf"].append({"type": "string", "minLength": 1})
     properties["type"]["not"] = {"enum": list(_INSTEAD)}
-    for owner, name in (("ChainInputs", "select"), ("TableInput", "text_column"), ("TableInput", "pass_through")):
+    tables = (("TableInput", name) for name in ("text_column", "pass_through", "sheets"))
+    for owner, name in (("ChainInputs", "select"), *tables):
         told = schema["$defs"][owner]["properties"][name]
         schema["$defs"][owner]["properties"][name] = {
             "anyOf": [{"type": "string"}, {"type": "array", "items": told["items"]}],

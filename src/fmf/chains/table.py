@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fmf.chains.items import document_names
-from fmf.types import Document, Row
+from fmf.types import Document, Row, TableWish
 from generative_ai_workflow.reference import text_of
 
 TEXT: Final = "text"
@@ -18,7 +18,7 @@ ROWS: Final = "rows.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class RowWishes:
-    """Which columns of a table a chain works with."""
+    """Which rows and columns of tables a chain works with."""
 
     text_columns: tuple[str, ...] = ()
     """What `${row.text}` is made of; none stands for all columns."""
@@ -26,11 +26,16 @@ class RowWishes:
     """What goes into the records as it is."""
     mentioned: tuple[str, ...] = ()
     """What steps mention by name."""
+    sheets: tuple[str, ...] = ()
+    """Patterns for names of sheets; none stands for all."""
+    header_row: int | None = None
+    """The row that holds the names of the columns; `None` leaves that to fmf.yaml."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column that a table must have, each once."""
-        return tuple(dict.fromkeys((*self.text_columns, *self.pass_through, *self.mentioned)))
+    def of_file(self) -> TableWish:
+        """What is wanted of each file, every column once."""
+        columns = dict.fromkeys((*self.text_columns, *self.pass_through, *self.mentioned))
+        return TableWish(tuple(columns), self.sheets, self.header_row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from fmf.processing.rows import row_lines
 from fmf.processing.settled import Clock, begun, given_up, identified
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.processing.wanted import EMPTY, Skipped, wanted
-from fmf.types import Chunk, ChunkLines, Document, ResourceRef
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef, TableWish
 from fmf_core.errors import Code, PluginError
 from fmf_core.logs import get_logger
 from fmf_core.redact import Blanking
@@ -73,16 +73,16 @@ class Reader:
         """
         return _Reading(self._connector, self._settings, ref).events(want_text=want_text, chunked=chunked)
 
-    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
+    def rows(self, ref: ResourceRef, wish: TableWish | None = None) -> Iterator[Document | ChunkLines]:
         """The open document, its rows as lines, then the document in its final state, with the number of its rows.
 
         A file of a kind that has no rows is skipped.
 
         Args:
             ref: the resource.
-            columns: columns that it must have.
+            wish: which rows are wanted, and which columns there must be; default is all rows, whatever they are.
         """
-        return _Reading(self._connector, self._settings, ref).row_events(columns)
+        return _Reading(self._connector, self._settings, ref).row_events(wish or TableWish())
 
     def read_whole(self, ref: ResourceRef) -> Document:
         """The document in its final state with all of its text, without chunks."""
@@ -107,9 +107,9 @@ class _Reading:
         """See `Reader.read`."""
         return self._settled(self._opened(want_text=want_text, chunked=chunked))
 
-    def row_events(self, columns: Sequence[str]) -> Iterator[Document | ChunkLines]:
+    def row_events(self, wish: TableWish) -> Iterator[Document | ChunkLines]:
         """See `Reader.rows`."""
-        return self._settled(self._opened_rows(columns))
+        return self._settled(self._opened_rows(wish))
 
     def _settled(self, events: Iterator[Event]) -> Iterator[Event | Document]:
         clock = Clock(self.settings.limits.max_seconds_per_file, self.ref)
@@ -130,12 +130,12 @@ class _Reading:
             yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
             self.document = replace(self.document, metadata={**known, **loaded.metadata})
 
-    def _opened_rows(self, columns: Sequence[str]) -> Iterator[Document | ChunkLines]:
+    def _opened_rows(self, wish: TableWish) -> Iterator[Document | ChunkLines]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
             self.document = identified(self.document, source, self.settings)
             kind = self._kind(source)
             yield self.document
-            for lines in row_lines(source, kind, self.settings, self.document, columns):
+            for lines in row_lines(source, kind, self.settings, self.document, wish):
                 self.document = replace(self.document, chunks=self.document.chunks + lines.count)
                 yield lines
         if not self.document.chunks:

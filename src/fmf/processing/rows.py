@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from fmf.artefacts.lines import encode_line
@@ -14,7 +15,7 @@ from fmf.processing.detect import Kind
 from fmf.processing.source import Source
 from fmf.processing.tables import TableRows, table_readers
 from fmf.processing.wanted import Skipped
-from fmf.types import ChunkLines, Document, Row
+from fmf.types import ChunkLines, Document, Row, TableWish
 from fmf_core.errors import Code
 from fmf_core.nearest import known_hint
 
@@ -23,7 +24,7 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def row_lines(
-    source: Source, kind: Kind, settings: ProcessingConfig, document: Document, columns: Sequence[str]
+    source: Source, kind: Kind, settings: ProcessingConfig, document: Document, wish: TableWish
 ) -> Iterator[ChunkLines]:
     """Every row that holds anything, as lines of `row_id`, `doc_id`, `source_uri`, `sheet`, `row` and `values`.
 
@@ -32,18 +33,27 @@ def row_lines(
         kind: what it is.
         settings: the section `processing` of the configuration.
         document: what is known of the file.
-        columns: columns that every table of it must have.
+        wish: which sheets of it are wanted, and which columns each must have.
 
     Raises:
         Skipped: files of that kind have no rows.
-        ProcessingError: a column is missing, or the file cannot be read.
+        ProcessingError: a column is missing, no sheet is wanted, or the file cannot be read.
     """
     if kind.name not in table_readers:
         raise Skipped(
             f"{kind.name} files have no rows: inputs.mode table_rows reads {', '.join(table_readers.names())}"
         )
+    if wish.header_row is not None:
+        tables = settings.tables.model_copy(update={"header_row": wish.header_row})
+        settings = settings.model_copy(update={"tables": tables})
+    left_out: list[str] = []
+    found = 0
     for table in table_readers.get(kind.name)(source, settings):
-        _check(table, document, columns)
+        if table.sheet is not None and not _is_wanted(table.sheet, wish.sheets):
+            left_out.append(table.sheet)
+            continue
+        found += 1
+        _check(table, document, wish.columns)
         lines, count = bytearray(), 0
         for number, cells in table.rows():
             lines += encode_line(_row(table, number, cells, document))
@@ -53,6 +63,12 @@ def row_lines(
                 lines, count = bytearray(), 0
         if count:
             yield ChunkLines(bytes(lines), count)
+    if left_out and not found:
+        raise _no_sheet(document, wish.sheets, left_out)
+
+
+def _is_wanted(sheet: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(sheet, pattern) for pattern in patterns)
 
 
 def _row(table: TableRows, number: int, cells: Sequence[Any], document: Document) -> Row:
@@ -90,5 +106,21 @@ def _check(table: TableRows, document: Document, columns: Sequence[str]) -> None
             f"{document.source_uri}{where} has no column {missing!r}",
             op="processing.rows",
             code=Code.INVALID,
-            hint=f"{known_hint(missing, table.names, what='its columns')}; the header is row {table.header_row}",
+            hint=f"{known_hint(missing, table.names, what='its columns')}; {_how_to_choose(table)}",
         )
+
+
+def _how_to_choose(table: TableRows) -> str:
+    if not table.header_row:
+        return "the file names them itself"
+    told = f"its header is row {table.header_row}: inputs.table.header_row of the chain names another one"
+    return told if table.sheet is None else f"{told}, inputs.table.sheets the sheets to read"
+
+
+def _no_sheet(document: Document, patterns: Sequence[str], sheets: Sequence[str]) -> ProcessingError:
+    return ProcessingError(
+        f"{document.source_uri} has no sheet that fits inputs.table.sheets: {', '.join(patterns)}",
+        op="processing.rows",
+        code=Code.INVALID,
+        hint=known_hint(patterns[0], sheets, what="its sheets"),
+    )

@@ -24,7 +24,7 @@ from fmf.processing.ocr.base import engines
 from fmf.processing.reader import Reader, check_settings
 from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
 from fmf.processing.source import MEGABYTE, Opener, seekable
-from fmf.types import Chunk, ChunkLines, Document, ResourceRef
+from fmf.types import Chunk, ChunkLines, Document, ResourceRef, TableWish
 from fmf_core.errors import Code
 from fmf_core.threads import available_cpus
 
@@ -72,9 +72,10 @@ class IsolatedReader:
         job = wire.job_to(ref, want_text=want_text, chunked=chunked)
         return self._events(ref, job, lambda reader: reader.read(ref, want_text=want_text, chunked=chunked))
 
-    def rows(self, ref: ResourceRef, columns: Sequence[str] = ()) -> Iterator[Document | ChunkLines]:
+    def rows(self, ref: ResourceRef, wish: TableWish | None = None) -> Iterator[Document | ChunkLines]:
         """The open document, its rows as lines, the document in its final state; see `Reader.rows`."""
-        return self._events(ref, wire.job_to(ref, columns=columns), lambda reader: reader.rows(ref, columns))
+        table = wish or TableWish()
+        return self._events(ref, wire.job_to(ref, table=table), lambda reader: reader.rows(ref, table))
 
     def _events(
         self, ref: ResourceRef, job: bytes, here: Callable[[Reader], Iterator[Event]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 from fmf.artefacts.lines import encode_line
 from fmf.artefacts.rows import document_row
 from fmf.errors import ProcessingError
-from fmf.types import Document, ResourceRef
+from fmf.types import Document, ResourceRef, TableWish
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.fingerprints import Fingerprint, Fingerprints
 
@@ -32,12 +32,12 @@ _DOCUMENT: Final = tuple(field.name for field in dataclasses.fields(Document) if
 _REF: Final = tuple(field.name for field in dataclasses.fields(ResourceRef))
 
 
-def job_to(
-    ref: ResourceRef, *, want_text: bool = False, chunked: bool = True, columns: Sequence[str] | None = None
-) -> bytes:
-    """What to read, and what of it is wanted: chunks, or rows of tables with these columns."""
+def job_to(ref: ResourceRef, *, want_text: bool = False, chunked: bool = True, table: TableWish | None = None) -> bytes:
+    """What to read, and what of it is wanted: chunks, or rows of tables."""
     facts = {name: getattr(ref, name) for name in _REF}
-    return _dumps({"ref": facts, "want_text": want_text, "chunked": chunked, "columns": columns})
+    return _dumps(
+        {"ref": facts, "want_text": want_text, "chunked": chunked, "table": table and dataclasses.asdict(table)}
+    )
 
 
 def job_from(body: bytes) -> dict[str, Any]:
@@ -48,6 +48,13 @@ def job_from(body: bytes) -> dict[str, Any]:
 def ref_from(facts: Mapping[str, Any]) -> ResourceRef:
     """The resource of a job."""
     return ResourceRef(**{**facts, "modified_at": _time(facts["modified_at"])})
+
+
+def table_from(facts: Mapping[str, Any] | None) -> TableWish | None:
+    """The rows that a job asks for."""
+    if facts is None:
+        return None
+    return TableWish(tuple(facts["columns"]), tuple(facts["sheets"]), facts["header_row"])
 
 
 def lines_to(lines: bytes | bytearray, count: int) -> bytes:

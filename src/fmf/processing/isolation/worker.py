@@ -73,11 +73,11 @@ def _read(channel: socket.socket, job: Mapping[str, Any], file: int, settings: P
     lines, count = bytearray(), 0
     known: Document | None = None
     own = os.getpid()
-    columns = job["columns"]
+    table = wire.table_from(job["table"])
     events: Iterator[Document | Chunk | ChunkLines] = (
         reader.read(ref, want_text=job["want_text"], chunked=job["chunked"])
-        if columns is None
-        else reader.rows(ref, columns)
+        if table is None
+        else reader.rows(ref, table)
     )
     for event in events:
         if os.getpid() != own:

@@ -68,6 +68,41 @@ def test_sheets_and_types_of_a_workbook_are_kept(project):
     ]
 
 
+def workbook(path, **sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+
+
+def test_a_chain_chooses_sheets_and_the_row_of_their_names(project):
+    work = project({"p.csv": "Report\nn\n1\n"})
+    rows = [["Report"], ["n"], [2]]
+    workbook(work.root / "data" / "b.xlsx", Notes=[["of Monday"]], Orders1=rows, Orders2=rows)
+    table = {"pass_through": "n", "sheets": "Orders*", "header_row": 2}
+    result = work.run(rows_chain(read={"table": table}))
+    assert [(row["place"].get("sheet"), row["row"]) for row in result.outputs] == [
+        ("Orders1", {"n": 2}),
+        ("Orders2", {"n": 2}),
+        (None, {"n": "1"}),
+    ]
+
+
+def test_what_to_do_about_a_column_or_sheet_that_is_not_there_is_said(project):
+    work = project({})
+    workbook(work.root / "data" / "b.xlsx", Notes=[["x"], [1]])
+    (error,) = work.run(rows_chain(read={"table": {"text_column": "n"}})).rows("errors.jsonl")
+    assert "sheet 'Notes', has no column 'n'" in error["message"]
+    assert "inputs.table.header_row" in error["hint"]
+    assert "inputs.table.sheets" in error["hint"]
+    (error,) = work.run(rows_chain(read={"table": {"sheets": ["Note", "N"]}})).rows("errors.jsonl")
+    assert "has no sheet that fits inputs.table.sheets: Note, N" in error["message"]
+    assert "Notes" in error["hint"]
+
+
 def test_a_missing_column_fails_its_document_before_anything_is_asked(project):
     chain = rows_chain(read={"table": {"text_column": "note"}})
     result = project({"a.csv": PEOPLE, "b.csv": "x\n1\n"}).run(chain)
