@@ -35,11 +35,13 @@ class TextConfig(Section):
     """How text and Markdown are read."""
 
     normalize_whitespace: bool = True
-    """Whether blanks at the ends of lines go and several blank lines become one; blanks inside a line stay."""
+    """Whether blanks at the ends of lines go and several blank lines become one; blanks inside a line stay. The text of
+    office documents has none of either."""
     also: tuple[str, ...] = ()
     """Further endings of files that are plain text, such as `cocci`; those that are known need not be named."""
     preserve_markdown: bool = True
-    """Whether headings, lists, tables and code fences stay as they are."""
+    """Whether headings, lists, tables and code fences of Markdown, web pages and documents are Markdown; otherwise they
+    are plain lines."""
     chunking: ChunkingConfig = Field(default_factory=ChunkingConfig)
     """How a text is cut into chunks."""
 

@@ -1,4 +1,4 @@
-"""Paragraphs, list items and tables of a document as Markdown, one after the other."""
+"""Paragraphs, list items and tables of a document one after the other, as Markdown or as plain lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fmf.processing.loaders.base import Mark
-from fmf.processing.loaders.table_text import markdown_table
+from fmf.processing.loaders.table_text import markdown_table, tabbed_lines
 
 _MEANING: Final = re.compile(r"^(?=[ \t]*(?:#{1,6}[ \t]|```|~~~|\|))", re.MULTILINE)
 _MARKS: Final = ("#", "`", "~", "|")
@@ -18,25 +18,33 @@ _MOST_LEVELS: Final = 6
 
 
 class Blocks:
-    """Puts the right white space between blocks, and knows how deep a list goes."""
+    """Puts the right white space between blocks, and knows how deep a list goes.
 
-    def __init__(self) -> None:
+    Args:
+        markdown: whether they become Markdown; otherwise headings are lines like any other, cells have tabs between
+            them, and nothing is escaped.
+    """
+
+    def __init__(self, *, markdown: bool) -> None:
+        self._markdown = markdown
+        self._inside = plain if markdown else _in_lines
         self._listed: int | None = None
         self._begun = False
 
     def heading(self, level: int, text: str) -> str:
         """A heading, in one line; nothing where there is no text."""
         text = " ".join(text.split())
-        return self._block(f"{'#' * min(max(level, 1), _MOST_LEVELS)} {text}") if text else ""
+        mark = f"{'#' * min(max(level, 1), _MOST_LEVELS)} " if self._markdown else ""
+        return self._block(mark + text) if text else ""
 
     def paragraph(self, text: str) -> str:
-        """A paragraph; what would make it a heading, a table or code is escaped."""
-        text = plain(text)
+        """A paragraph; in Markdown, what would make it a heading, a table or code is escaped."""
+        text = self._inside(text)
         return self._block(text) if text else ""
 
     def item(self, level: int, label: str, text: str) -> str:
         """An item of a list; `level` is 0 for the outermost."""
-        text = plain(text)
+        text = self._inside(text)
         if not text:
             return ""
         level = min(max(level, 0), 0 if self._listed is None else self._listed + 1)
@@ -50,7 +58,7 @@ class Blocks:
         """A table; its first row is the header. Nothing where no cell holds text."""
         if not any(map(any, rows)):
             return ""
-        return self._block(markdown_table(rows).rstrip("\n"))
+        return self._block((markdown_table(rows) if self._markdown else tabbed_lines(rows)).rstrip("\n"))
 
     def end(self) -> str:
         """What ends the text, or this part of it."""
@@ -82,11 +90,15 @@ def gathered(pieces: Iterable[str | Mark]) -> Iterator[str | Mark]:
 
 def plain(text: str) -> str:
     """Text without blanks around its lines and at its ends, and with nothing that Markdown reads as structure."""
+    text = _in_lines(text)
+    return _MEANING.sub(r"\\", text) if text.startswith(_MARKS) or "\n" in text else text
+
+
+def _in_lines(text: str) -> str:
     text = text.strip()
-    if not text.isprintable():  # it may have several lines
-        text = "\n".join(line.strip() for line in _LINE_ENDS.sub("\n", text).split("\n") if line.strip())
-        return _MEANING.sub(r"\\", text)
-    return _MEANING.sub(r"\\", text) if text.startswith(_MARKS) else text
+    if text.isprintable():  # it is one line
+        return text
+    return "\n".join(line.strip() for line in _LINE_ENDS.sub("\n", text).split("\n") if line.strip())
 
 
 def in_a_cell(text: str) -> str:

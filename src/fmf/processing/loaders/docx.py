@@ -28,6 +28,7 @@ _WIDEST: Final = 1000
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """The document as Markdown: headings, lists with their numbers, tables; then its headers, footers, notes, comments.
 
+    Without `preserve_markdown` it is plain lines, with tabs between cells.
     Of tracked changes, what was inserted is there and what was deleted is not. A text box follows the paragraph that
     it is tied to. The title is that of the document's properties, else the file's name.
     """
@@ -35,16 +36,17 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     facts = properties(archive)
     title = facts.pop("title", None)
     metadata: dict[str, Any] = dict(facts)
-    return Loaded(
-        gathered(_pieces(archive, metadata)), title=title or source.ref.name, markdown=True, metadata=metadata
-    )
+    markdown = settings.text.preserve_markdown
+    pieces = gathered(_pieces(archive, metadata, markdown=markdown))
+    return Loaded(pieces, title=title or source.ref.name, markdown=markdown, metadata=metadata)
 
 
-def _pieces(archive: Archive, metadata: dict[str, Any]) -> Iterator[str | Mark]:
+def _pieces(archive: Archive, metadata: dict[str, Any], *, markdown: bool) -> Iterator[str | Mark]:
     body = main_part(archive, "word/document.xml")
     others = list(relationships(archive, body).values())
     parts = {other.kind: other.target for other in others if not other.external}
-    story = _Story(Styles(archive, parts.get("styles"), parts.get("numbering")), metadata)
+    styles = Styles(archive, parts.get("styles"), parts.get("numbering"))
+    story = _Story(styles, Blocks(markdown=markdown), metadata)
     yield from story.pieces(_elements(archive, body, _BLOCKS))
     yield from _running_titles(archive, others, story)
     for kind, element in (("footnotes", "footnote"), ("endnotes", "endnote"), ("comments", "comment")):
@@ -92,10 +94,10 @@ def _elements(archive: Archive, part: str, wanted: Iterable[str]) -> Iterator[El
 class _Story:
     """Turns paragraphs and tables into text; numbers of lists go on from one to the next."""
 
-    def __init__(self, styles: Styles, metadata: dict[str, Any]) -> None:
+    def __init__(self, styles: Styles, blocks: Blocks, metadata: dict[str, Any]) -> None:
         self._styles = styles
         self._metadata = metadata
-        self._blocks = Blocks()
+        self._blocks = blocks
 
     def pieces(self, elements: Iterable[Element]) -> Iterator[str]:
         """The text of blocks, and what ends it."""

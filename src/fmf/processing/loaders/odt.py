@@ -31,6 +31,7 @@ _META: Final = {"title": "title", "initial-creator": "author", "creator": "autho
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """The document as Markdown: headings, lists, tables; then its notes and comments.
 
+    Without `preserve_markdown` it is plain lines, with tabs between cells.
     Of tracked changes, what was inserted is there and what was deleted is not. The title is that of the document's
     properties, else the file's name.
     """
@@ -46,11 +47,12 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
             if name and text:
                 metadata.setdefault(name, text)
     title = metadata.pop("title", None)
-    return Loaded(gathered(_pieces(archive)), title=title or source.ref.name, markdown=True, metadata=metadata)
+    markdown = settings.text.preserve_markdown
+    pieces = gathered(_pieces(archive, _Story(Blocks(markdown=markdown))))
+    return Loaded(pieces, title=title or source.ref.name, markdown=markdown, metadata=metadata)
 
 
-def _pieces(archive: Archive) -> Iterator[str | Mark]:
-    story = _Story()
+def _pieces(archive: Archive, story: _Story) -> Iterator[str | Mark]:
     try:
         for element in outermost(archive.blocks(_CONTENT), _BLOCKS):
             yield from story.block(element)
@@ -66,8 +68,8 @@ def _pieces(archive: Archive) -> Iterator[str | Mark]:
 class _Story:
     """Turns the blocks of a text into Markdown."""
 
-    def __init__(self) -> None:
-        self.blocks = Blocks()
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
         self.notes: list[str] = []
         self.comments: list[str] = []
         self._numbered: dict[str, bool] = {}

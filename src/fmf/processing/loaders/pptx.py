@@ -32,14 +32,17 @@ _BULLETS: Final = frozenset({"buChar", "buAutoNum", "buBlip"})
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """The slides in their order: title as a heading, texts, tables, what stands for pictures, then the speaker's notes.
 
-    The metadata says how many slides there are and which are hidden; they are read too.
+    They become Markdown; without `preserve_markdown` they are plain lines, with tabs between cells. The metadata says
+    how many slides there are and which are hidden; they are read too.
     """
     archive = Archive(source, settings.limits, _KIND)
     facts = properties(archive)
     title = facts.pop("title", None)
     slides = list(_slides(archive))
     metadata: dict[str, Any] = {**facts, "slides": len(slides)}
-    return Loaded(_pieces(archive, slides, metadata), title=title or source.ref.name, markdown=True, metadata=metadata)
+    markdown = settings.text.preserve_markdown
+    pieces = _pieces(archive, slides, Blocks(markdown=markdown), metadata)
+    return Loaded(pieces, title=title or source.ref.name, markdown=markdown, metadata=metadata)
 
 
 def _slides(archive: Archive) -> Iterator[str]:
@@ -54,8 +57,7 @@ def _slides(archive: Archive) -> Iterator[str]:
                     yield target.target
 
 
-def _pieces(archive: Archive, slides: list[str], metadata: dict[str, Any]) -> Iterator[str | Mark]:
-    blocks = Blocks()
+def _pieces(archive: Archive, slides: list[str], blocks: Blocks, metadata: dict[str, Any]) -> Iterator[str | Mark]:
     for number, part in enumerate(slides, 1):
         yield Mark("slide", number)
         root = part_tree(archive, part)

@@ -54,20 +54,20 @@ _PAGES: Final = {10000: "mac_roman", 65001: "utf-8"}
 """Code pages that Python knows by another name."""
 
 
-def load(source: Source, settings: ProcessingConfig) -> Loaded:  # noqa: ARG001 - as every loader
-    """The text of the file: paragraphs, and tables as Markdown.
+def load(source: Source, settings: ProcessingConfig) -> Loaded:
+    """The text of the file: paragraphs, and tables as Markdown, or as lines without `preserve_markdown`.
 
     Raises:
         ProcessingError: it does not begin like RTF.
     """
     if not source.head.startswith(_MAGIC):
         raise unreadable(source, _KIND, "it does not begin as RTF does")
-    return Loaded(gathered(_pieces(source)), title=source.ref.name, markdown=True)
+    markdown = settings.text.preserve_markdown
+    return Loaded(gathered(_pieces(source, Blocks(markdown=markdown))), title=source.ref.name, markdown=markdown)
 
 
-def _pieces(source: Source) -> Iterator[str]:
+def _pieces(source: Source, blocks: Blocks) -> Iterator[str]:
     reader = _Rtf()
-    blocks = Blocks()
     for token in _tokens(source):
         reader.take(token)
         if reader.depth > _DEEPEST:

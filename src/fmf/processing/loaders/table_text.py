@@ -21,7 +21,7 @@ def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
     A table without columns has no text. In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped;
     between tabs, tabs and line ends inside a cell become blanks.
     """
-    lines = _markdown_lines if markdown else _tabbed_lines
+    lines = _markdown_lines if markdown else tabbed_lines
     if not table.names:
         return
     if table.header_row:
@@ -59,7 +59,8 @@ def _escaped(cells: Sequence[str]) -> Iterable[str]:
     return [_LINE_END.sub("<br>", cell.replace("|", "\\|")) for cell in cells]
 
 
-def _tabbed_lines(rows: Sequence[Sequence[str]]) -> str:
+def tabbed_lines(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines with tabs between the cells; tabs and line ends inside a cell become blanks."""
     text = "\n".join(map("\t".join, rows))
     tabs = sum(map(len, rows)) - len(rows)
     if text.count("\t") != tabs or text.count("\n") != len(rows) - 1 or "\r" in text:
