@@ -119,10 +119,6 @@ class SharePointConnector:
             check=config.verify_downloads,
         )
 
-    def close(self) -> None:
-        """Close all connections; the connector may be used again."""
-        self._graph.web.close()
-
     @property
     def retries(self) -> int:
         """How many times a request was made again so far."""

@@ -90,13 +90,6 @@ class Web:
         finally:
             _asking.reset(reset)
 
-    def close(self) -> None:
-        """Close all connections; the next request opens new ones."""
-        with self._lock():
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
     def _drop(self) -> None:
         # The connections belong to the parent: they are left alone, not closed.
         self._client = None

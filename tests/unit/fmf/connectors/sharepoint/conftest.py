@@ -59,9 +59,8 @@ def graph(entra) -> Iterator[GraphServer]:
 
 
 @pytest.fixture
-def connect(entra, certificates) -> Iterator[Connect]:
+def connect(entra, certificates) -> Connect:
     """Make a connector to a library."""
-    made = []
 
     def make(server: GraphServer, *, secrets: Secrets | None = None, **more: object) -> SharePointConnector:
         config = {
@@ -76,18 +75,13 @@ def connect(entra, certificates) -> Iterator[Connect]:
             "retry": {"max_attempts": 4, "first_wait_s": 0.001, "max_wait_s": 5},
             **more,
         }
-        made.append(
-            SharePointConnector.from_config(
-                SharePointConnectorConfig.model_validate(config),
-                base=Path.cwd(),
-                secrets=secrets or Secrets(AZURE_CLIENT_SECRET=SECRET),
-            )
+        return SharePointConnector.from_config(
+            SharePointConnectorConfig.model_validate(config),
+            base=Path.cwd(),
+            secrets=secrets or Secrets(AZURE_CLIENT_SECRET=SECRET),
         )
-        return made[-1]
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def ids(refs) -> list[str]:
