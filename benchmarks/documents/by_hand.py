@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 MAX_TOKENS, OVERLAP = 800, 150
@@ -45,7 +45,7 @@ def csv_file(path: Path) -> Iterator[str]:
     import csv
 
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from _table(csv.reader(file))
+        yield from table(csv.reader(file))
 
 
 def xlsx(path: Path) -> Iterator[str]:
@@ -54,20 +54,20 @@ def xlsx(path: Path) -> Iterator[str]:
     book = CalamineWorkbook.from_path(str(path))
     for name in book.sheet_names:
         yield f"## {name}\n"
-        yield from _table(map(str, row) for row in book.get_sheet_by_name(name).to_python())
+        yield from table(map(str, row) for row in book.get_sheet_by_name(name).to_python())
 
 
 def parquet(path: Path) -> Iterator[str]:
     from pyarrow import parquet as pq
 
     file = pq.ParquetFile(path)
-    yield from _table([file.schema_arrow.names])
+    yield from table([file.schema_arrow.names])
     for batch in file.iter_batches(batch_size=5000):
         columns = [map(str, column.to_pylist()) for column in batch.columns]
-        yield from _table(zip(*columns, strict=True))
+        yield from table(zip(*columns, strict=True))
 
 
-def _table(rows: object) -> Iterator[str]:
+def table(rows: object) -> Iterator[str]:
     lines, chars = [], 0
     for row in rows:  # type: ignore[attr-defined]
         line = "| " + " | ".join(row) + " |\n"
@@ -123,7 +123,8 @@ def eml(path: Path) -> Iterator[str]:
     yield body.get_content() if body else ""
 
 
-READERS = {
+Reader = Callable[[Path], Iterator[str]]
+READERS: Mapping[str, Reader] = {
     "txt": text_file,
     "md": text_file,
     "json": text_file,
@@ -179,12 +180,13 @@ def _split(sentence: str) -> Iterator[tuple[str, int]]:
         sentence = sentence[len(kept) :]
 
 
-def main(listing: str, root: str, out: str) -> None:
+def main(listing: str, root: str, out: str, readers: Mapping[str, Reader] = READERS) -> None:
+    """Chunks of every file of the listing, as JSON lines in `out`."""
     from orjson import OPT_APPEND_NEWLINE, dumps
 
     with open(out, "wb") as lines:
         for name in json.loads(Path(listing).read_text()):
-            reader = READERS[name.rpartition(".")[2]]
+            reader = readers[name.rpartition(".")[2]]
             for index, (text, tokens) in enumerate(packed(reader(Path(root, name)))):
                 row = {"source": name, "index": index, "tokens": tokens, "text": text}
                 lines.write(dumps(row, option=OPT_APPEND_NEWLINE))

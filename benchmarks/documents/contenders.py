@@ -31,8 +31,9 @@ class Contender:
         name: what the tables call it.
         formats: what it says it reads.
         environment: whose packages it needs; `None` is the environment of the project itself.
-        distribution: whose version the tables tell.
-        words: what follows the name of its script.
+        distribution: the package of another project that it shows; the tables tell its version.
+        words: its script here, and what follows its name.
+        pace: about how many MB it reads a second; only to tell how long the tables will take.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Contender:
     environment: str | None = None
     distribution: str = ""
     words: tuple[str, ...] = ()
+    pace: float = 8.0
+
+    @property
+    def others(self) -> bool:
+        """Whether it is of another project."""
+        return bool(self.distribution)
 
     @property
     def ours(self) -> bool:
@@ -48,7 +55,7 @@ class Contender:
 
     def title(self) -> str:
         """The first cell of its lines."""
-        if self.environment:
+        if self.environment and self.distribution:
             return f"{self.name} {environments.version(self.environment, self.distribution)}"
         return f"**{self.name}**" if self.ours else self.name
 
@@ -65,13 +72,16 @@ class Contender:
         listing = out / "listing.json"
         listing.write_text(json.dumps(files))
         # By its path, so that nothing of the project is imported.
-        script = (
-            ["-P", str(HERE / f"{self.words[0]}.py")] if not self.environment else ["-m", "benchmarks.documents.peer"]
-        )
-        first, rest = ((), self.words[1:]) if not self.environment else (self.words, ())
-        return [self._python(), *script, *first, str(listing), str(root), str(out / "out.jsonl"), *rest]
+        script, *words = self.words
+        by_path = [self.python(), "-P", str(HERE / f"{script}.py")]
+        return [*by_path, *words, str(listing), str(root), str(out / "out.jsonl")]
 
-    def _python(self) -> str:
+    def python(self) -> str:
+        """The interpreter of its environment, which is made when it is not there.
+
+        Raises:
+            FailedError: it cannot be made.
+        """
         try:
             return environments.python_of(self.environment) if self.environment else sys.executable
         except environments.UnusableError as error:
@@ -169,9 +179,12 @@ def ours() -> list[Ours]:
     return [Ours(f"fmf process, {n} worker{'s' if n > 1 else ''}", workers=n) for n in sorted({1, cores})]
 
 
-FLOOR = Floor("read every byte", words=("floor",))
-BY_HAND = Contender("by hand, plain text", words=("by_hand",))
-BY_HAND_MARKDOWN = Contender("by hand, HTML as Markdown", words=("by_hand", "--markdown"))
+FLOOR = Floor("read every byte", words=("floor",), pace=1000)
+BY_HAND = Contender("by hand, fastest libraries", words=("by_hand",), pace=7)
+BY_HAND_MARKDOWN = Contender("by hand, fastest libraries, HTML as Markdown", words=("by_hand", "--markdown"), pace=5.5)
+BY_HAND_USUAL = Contender(
+    "by hand, usual libraries", environment="documents_by_hand", words=("by_hand_usual",), pace=3.5
+)
 _TEXT = frozenset({"txt", "md", "json", "jsonl"})
 PEERS = (
     Contender(
@@ -179,18 +192,20 @@ PEERS = (
         _TEXT | {"html", "csv", "pdf", "docx"},
         "documents_langchain",
         "langchain-community",
-        ("langchain",),
+        ("peer", "langchain"),
+        pace=1.8,
     ),
-    Contender("LlamaIndex", ALL, "documents_llama_index", "llama-index-core", ("llama_index",)),
-    Contender("Haystack", ALL - {"parquet", "eml"}, "documents_haystack", "haystack-ai", ("haystack",)),
-    Contender("markitdown", ALL - {"parquet"}, "documents_markitdown", "markitdown", ("markitdown",)),
-    Contender("kreuzberg", ALL - {"parquet"}, "documents_kreuzberg", "kreuzberg", ("kreuzberg",)),
+    Contender("LlamaIndex", ALL, "documents_llama_index", "llama-index-core", ("peer", "llama_index"), 1),
+    Contender("Haystack", ALL - {"parquet", "eml"}, "documents_haystack", "haystack-ai", ("peer", "haystack"), 3),
+    Contender("markitdown", ALL - {"parquet"}, "documents_markitdown", "markitdown", ("peer", "markitdown"), 0.5),
+    Contender("kreuzberg", ALL - {"parquet"}, "documents_kreuzberg", "kreuzberg", ("peer", "kreuzberg"), 5),
     Contender(
         "unstructured, base",
         frozenset({"txt", "md", "html", "eml"}),
         "documents_unstructured",
         "unstructured",
-        ("unstructured",),
+        ("peer", "unstructured"),
+        pace=0.5,
     ),
 )
 

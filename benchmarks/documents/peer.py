@@ -1,4 +1,4 @@
-"""One pipeline of others over a list of files: `python -m benchmarks.documents.peer NAME LISTING ROOT OUT`.
+"""One pipeline of others over a list of files: `python -P peer.py NAME LISTING ROOT OUT`.
 
 Each reads with its own loaders and cuts with its own splitter, to 800 tokens with 150 of overlap where it can count
 tokens (all are given our counter, which is the fastest), else to as many characters or words as these are.

@@ -14,10 +14,14 @@ from pathlib import Path
 
 from benchmarks.documents import contenders
 from benchmarks.documents.contenders import BY_HAND, FLOOR, Contender
-from benchmarks.documents.corpus import MB, Corpus, File, corpus, to_begin
+from benchmarks.documents.corpus import FORMATS, MB, Corpus, File, corpus, to_begin
 from benchmarks.documents.measuring import FailedError, Taken, run
 
 Formats = frozenset[str]
+ONCE_MB = 500
+"""A corpus of so many MB is read in one round only."""
+BEGIN_S, CHECKED_MB_S = 1.5, 20
+"""About what a process needs to begin, and how many MB of an output are checked a second."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,21 @@ class Size:
     """Size of the corpus of each single format."""
     limit_s: float = 300.0
     """What would take a peer longer is left out."""
+
+    def about_s(self, who: Sequence[Contender], peers: Sequence[Contender], alone: Sequence[Contender] = ()) -> float:
+        """How long it will take when nothing else runs, by the paces of all; `alone` read single formats too."""
+        total = BEGIN_S * (2 * len(who) + 6 * len(peers))
+        for megabytes in self.mixed:
+            runs = 1 + (self.rounds if megabytes < ONCE_MB else 1)
+            total += sum(runs * (BEGIN_S + megabytes / each.pace) + megabytes / CHECKED_MB_S for each in who)
+            for peer in peers:
+                read = megabytes * sum(FORMATS[name].share for name in peer.formats)
+                if megabytes == self.mixed[0] or read / peer.pace <= self.limit_s:
+                    total += 4 * BEGIN_S + read / peer.pace + read / BY_HAND.pace + 2 * read / CHECKED_MB_S
+        if alone:
+            one = sum((1 + self.rounds) * (BEGIN_S + self.format / each.pace) for each in alone)
+            total += len(FORMATS) * (one + 4 * BEGIN_S + self.format / max((each.pace for each in peers), default=1))
+        return total
 
 
 @dataclass
@@ -116,6 +135,15 @@ class Runner:
                     self._not(peer, f"{name}: {fault}{_said(out)}")
         return left - wrong.keys()
 
+    def startable(self, who: Contender) -> bool:
+        """Whether its environment is there or can be made."""
+        try:
+            who.python()
+        except FailedError as failed:
+            self._not(who, str(failed))
+            return False
+        return True
+
     def begin(self, who: Iterable[Contender]) -> None:
         """What it takes each of them to read a few small files of every format."""
         for contender in who:
@@ -165,7 +193,7 @@ class Runner:
     def _in_rounds(self, who: Sequence[Contender], whole: Corpus, what: str) -> None:
         for contender in who:
             self._watched(contender, whole, what, self._formats(contender))
-        rounds = self.size.rounds if sum(file.bytes for file in whole.files) < 500 * MB else 1
+        rounds = self.size.rounds if sum(file.bytes for file in whole.files) < ONCE_MB * MB else 1
         for _ in range(rounds):
             for contender in who:
                 _tell(f"{contender.name}: {what}")
@@ -182,7 +210,7 @@ class Runner:
             taken = self._run(who, whole, files, out, memory=True)
             wrong = {} if who is FLOOR else contenders.faults(who, whole, files, out)
             said = _said(out)
-            seconds = who.seconds(out) if who.environment else Counter[str]()
+            seconds = who.seconds(out) if who.others else Counter[str]()
         if wrong:
             raise self._wrong(who, f"{what}: {json.dumps(wrong)}{said}")
         self.cells[who.name, what] = Cell(sum(file.bytes for file in files), [], taken)
@@ -199,8 +227,8 @@ class Runner:
 
     @staticmethod
     def _wrong(who: Contender, what: str) -> Exception:
-        """A peer that fails is told of; when we fail, or the script that all are compared with, nothing counts."""
-        return FailedError(what) if who.environment else WrongError(f"{who.name}: {what}")
+        """A peer that fails is told of; when we fail, or a script that all are compared with, nothing counts."""
+        return FailedError(what) if who.others else WrongError(f"{who.name}: {what}")
 
     def _formats(self, who: Contender) -> Formats:
         return self.covered.get(who.name, who.formats)

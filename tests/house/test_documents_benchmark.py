@@ -120,15 +120,17 @@ def test_tables_are_made_of_what_was_measured(bench: Any, tmp_path: Path, monkey
         taken = bench("measuring").Taken(wall_s, 2 * wall_s, peak_mb, "")
         runner.cells[name, what] = rounds.Cell(100_000, [taken, taken], taken)
 
-    for name, wall_s in {contenders.FLOOR.name: 0.1, contenders.BY_HAND.name: 4.0, "one": 2.0, "two": 1.25}.items():
+    scripts = {contenders.FLOOR.name: 0.1, contenders.BY_HAND.name: 4.0, contenders.BY_HAND_USUAL.name: 6.0}
+    for name, wall_s in {**scripts, "one": 2.0, "two": 1.25}.items():
         put(name, "start", 0.5, 100)
         put(name, "mixed 0.1", wall_s, 150 if name == "one" else 170)
     text = tables.Tables(runner, [one, two], [], {}).text(1.0)
-    assert "| **one** | 12 of 12 | 0.05 | 0.03 | 2.00 | 2.00 |" in text
+    assert "| **one** | 12 of 12 | 0.05 | 0.03 | 2.00 | 2.00 | 3.00 | 3.00 |" in text
     assert "| **one** | 100 | 150 | 50 |" in text
-    assert "| one: times the script by hand, speed, 0.1 MB | 1.5 | 2.00 | reached |" in text
+    assert "| one: times by hand, fastest libraries, speed, 0.1 MB | 1.5 | 2.00 | reached |" in text
+    assert "| one: times by hand, usual libraries, speed, 0.1 MB | shown only | 3.00 |  |" in text
     assert "| two: MB above the start, 0.1 MB | at most 60 | 70 | **not reached** |" in text
-    assert "| 2 workers | 0.1 | 0.0 | 1.60 | 3.20 |" in text
+    assert "| 2 workers | 0.1 | 0.0 | 1.60 | 3.20 | 4.80 |" in text
 
 
 def test_the_page_can_be_renewed_and_the_peers_are_pinned(
@@ -140,7 +142,39 @@ def test_the_page_can_be_renewed_and_the_peers_are_pinned(
     for _ in range(2):
         tables.page.write(copy, "documents", "NEW FIGURES")
     assert copy.read_text(encoding="utf-8").count("NEW FIGURES") == 1
-    for peer in bench("contenders").PEERS:
+    contenders = bench("contenders")
+    usual = contenders.BY_HAND_USUAL
+    assert usual.title() == usual.name
+    for peer in (usual, *contenders.PEERS):
         pins = (ROOT / "benchmarks" / "peers" / f"{peer.environment}.txt").read_text().splitlines()
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins), peer.environment
-        assert peer.title() != peer.name
+        assert (peer.title() != peer.name) == peer.others
+
+
+def test_the_script_with_the_usual_libraries_finds_the_words_of_what_it_reads_in_its_own_way(
+    bench: Any, small: Any
+) -> None:
+    words_of = bench("prose").words_of
+    by_hand, usual = bench("by_hand").READERS, bench("by_hand_usual").READERS
+    assert usual.keys() == by_hand.keys()
+    other = {name for name in usual if usual[name] is not by_hand[name]}
+    assert other == {"html", "xlsx", "pdf", "json", "jsonl"}
+    for file in small.of(frozenset(other - {"pdf"})):  # pypdf is in its environment only
+        found = Counter(words_of("".join(usual[file.draft.format](small.root / file.draft.path))))
+        wanted = file.draft.expected()
+        assert (wanted & found).total() >= 0.95 * wanted.total(), file.draft.path
+
+
+def test_sizes_and_peers_can_be_chosen_and_how_long_it_takes_is_told_before(bench: Any) -> None:
+    tables = bench("tables")
+    size, peers, formats = tables.chosen(["--mb=100,10", "--rounds=1", "--limit=90", "--only=Kreuz,langchain"])
+    assert (size.mixed, size.rounds, size.limit_s, formats) == ((10, 100), 1, 90, True)
+    assert [peer.name for peer in peers] == ["LangChain", "kreuzberg"]
+    all_peers = tables.chosen(["--no-formats"])[1]
+    assert len(all_peers) == len(tables.PEERS)
+    scripts = tables.SCRIPTS
+    assert size.about_s(scripts, peers) < size.about_s(scripts, all_peers) < size.about_s(scripts, all_peers, scripts)
+    more, _, _ = tables.chosen(["--mb=10,100", "--limit=300"])
+    assert size.about_s(scripts, all_peers) < more.about_s(scripts, all_peers)
+    with pytest.raises(SystemExit, match="take numbers"):
+        tables.chosen(["--mb=ten"])
