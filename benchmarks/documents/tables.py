@@ -146,8 +146,8 @@ class Tables:
             "fresh process with all that it starts, from its first instruction to its last: medians of "
             f"{self.runner.size.rounds} rounds in which the rows take turns, ratios made within a round; those of "
             "other projects are of one run each, beside the first script by hand over the same files. Memory is "
-            "seen in a run of its own, as what all processes hold together, shared pages counted once; the start is the "
-            "same command over 36 small files. Every output is checked: no file may be missing, and in two "
+            "seen in a run of its own, as what all processes hold together, shared pages counted once; the start is "
+            "the same command over 36 small files. Every output is checked: no file may be missing, and in two "
             "files of each format 95 % of the words must be found."
         )
 
