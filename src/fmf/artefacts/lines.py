@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fmf.artefacts.storage import writing
+from fmf.errors import ConfigError
 from fmf.types import Row
 from fmf_core.redact import blank_known, blank_values, knows_secrets
 
@@ -47,13 +48,25 @@ def blanked_lines(lines: bytes) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[Row]:
-    """The records of a file of JSON lines, one at a time; a torn last line is left out."""
+    """The records of a file of JSON lines, one at a time; a torn last line is left out.
+
+    Raises:
+        ConfigError: a line is no JSON; says which.
+    """
     import orjson
 
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             if line.endswith(b"\n") and line.strip():
-                yield orjson.loads(line)
+                try:
+                    row = orjson.loads(line)
+                except ValueError as error:
+                    raise ConfigError(
+                        f"line {number} of {str(path)!r} is damaged: {error}",
+                        op="artefacts.read",
+                        hint="restore the file, or leave that run alone",
+                    ) from error
+                yield row
 
 
 class LineWriter:

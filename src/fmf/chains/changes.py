@@ -14,8 +14,8 @@ from fmf.artefacts.history import find_run, read_record
 from fmf.artefacts.lines import LineWriter, read_lines
 from fmf.artefacts.rows import document_from_row
 from fmf.artefacts.storage import write_whole
-from fmf.connectors.base import Gone, IncrementalConnector
-from fmf.errors import ConfigError
+from fmf.connectors.base import Gone, IncrementalConnector, Reset
+from fmf.errors import ConfigError, ConnectorError
 from fmf.types import UNCHANGED_SINCE, Document, ResourceRef, Row
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
@@ -86,7 +86,7 @@ class Since:
         for change in changes:
             if isinstance(change, ResourceRef):
                 return self._merged(gone, chain([change], _refs_of(changes)))
-            if not change.id:
+            if isinstance(change, Reset):
                 return _refs_of(changes)
             gone.add(change.id)
         return self._merged(gone, iter(()))
@@ -100,10 +100,19 @@ class Since:
         """
         earlier = self._earlier()
         row = next(earlier, None)
+        before = ""
         for ref in refs:
             if isinstance(ref, Document):
                 yield ref
                 continue
+            if ref.id < before:
+                raise ConnectorError(
+                    f"connector {self.connector.name!r} lists {ref.id!r} behind {before!r}: its listing is not sorted",
+                    op="changes.since",
+                    code=Code.BAD_REPLY,
+                    hint="read everything, without --changed-since, and tell the author of the connector",
+                )
+            before = ref.id
             while row is not None and row["resource_id"] < ref.id:
                 self._gone(row, vanished)
                 row = next(earlier, None)
@@ -239,7 +248,7 @@ def _what(chain: str | None) -> str:
     return "reads documents only" if chain is None else f"is of chain {chain!r}"
 
 
-def _refs_of(changes: Iterable[ResourceRef | Gone]) -> Iterator[ResourceRef]:
+def _refs_of(changes: Iterable[ResourceRef | Gone | Reset]) -> Iterator[ResourceRef]:
     return (change for change in changes if isinstance(change, ResourceRef))
 
 

@@ -111,3 +111,10 @@ def _lines(text: str, start: int, first: int, end: int) -> Iterator[re.Match[str
 def _before(line: re.Match[str]) -> int:
     """How many characters of the line stand before its mark."""
     return line.start("mark") - line.start() - line[0].startswith("\n")
+
+
+def bare_heading(text: str) -> str:
+    """The text of a heading without the `#` that may close it, and the blanks around."""
+    text = text.strip()
+    bare = text.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1] in " \t" else text

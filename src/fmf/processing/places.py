@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fmf.processing.fences import Fence, code_spans
+from fmf.processing.fences import Fence, bare_heading, code_spans
 from fmf.processing.loaders.base import Mark
 
 MOST_PARTS: Final = 2_000
@@ -16,7 +16,6 @@ MOST_PARTS: Final = 2_000
 _LONGEST_TITLE: Final = 300
 _LONGEST_LINE: Final = 1 << 16
 _HEADING: Final = re.compile(r" {0,3}(#{1,6})[ \t]+(\S[^\n]*)")
-_CLOSING: Final = re.compile(r"[ \t]+#+[ \t]*$")
 _TABLE: Final = re.compile(r"(?:\|[^\n]*(?:\n|\Z))++")
 
 
@@ -179,7 +178,7 @@ class Places:
             if start or at < 4:
                 found = _HEADING.match(lines, start)
                 if found and not (code and any(begin <= start < end for begin, end in code)):
-                    title = _CLOSING.sub("", found[2].rstrip())[:_LONGEST_TITLE]
+                    title = bare_heading(found[2])[:_LONGEST_TITLE]
                     self._heading(len(found[1]), title, base + start)
             line = lines.find("\n", at)
             at = lines.find("#", line) if line >= 0 else -1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
@@ -116,7 +116,7 @@ class _Reading:
         try:
             yield from clock.timed(events)
             self.document = replace(self.document, status="ok")
-        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one bad file must not stop the others
             self.document = given_up(self.document, error)
         yield self.document
 
@@ -125,10 +125,25 @@ class _Reading:
             self.document = identified(self.document, source, self.settings)
             loaded = self._load(source)
             known = dict(self.document.metadata)
-            self.document = replace(self.document, title=loaded.title, metadata={**known, **loaded.metadata})
+            self.document = replace(self.document, title=loaded.title, metadata=self._told(known, loaded))
             yield self.document
             yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
-            self.document = replace(self.document, metadata={**known, **loaded.metadata})
+            self.document = replace(self.document, metadata=self._told(known, loaded))
+
+    def _told(self, known: Mapping[str, Any], loaded: Loaded) -> dict[str, Any]:
+        """What is noted of the document; raises where it cannot be written down."""
+        import orjson
+
+        try:
+            told: dict[str, Any] = orjson.loads(orjson.dumps({**known, **loaded.metadata}, default=str))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ProcessingError(
+                f"{self.ref.uri}: its loader gave metadata that cannot be written as JSON: {error}",
+                op="processing.load",
+                code=Code.INTERNAL,
+                hint="tell the author of the loader; exclude the file until then",
+            ) from error
+        return told
 
     def _opened_rows(self, wish: TableWish) -> Iterator[Document | ChunkLines]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:

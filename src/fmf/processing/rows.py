@@ -13,11 +13,12 @@ from fmf.errors import ProcessingError
 from fmf.processing.cells import text_of
 from fmf.processing.detect import Kind
 from fmf.processing.source import Source
-from fmf.processing.tables import TableRows, table_readers
+from fmf.processing.tables import TableRows, table_readers, unique_names
 from fmf.processing.wanted import Skipped
 from fmf.types import ChunkLines, Document, Row, TableWish
 from fmf_core.errors import Code
 from fmf_core.nearest import known_hint
+from fmf_core.redact import blank_known, knows_secrets
 
 _BATCH: Final = 256
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -54,9 +55,13 @@ def row_lines(
             continue
         found += 1
         _check(table, document, wish.columns)
+        names = unique_names([blank_known(name) for name in table.names])
         lines, count = bytearray(), 0
         for number, cells in table.rows():
-            lines += encode_line(_row(table, number, cells, document))
+            if len(cells) > len(names):
+                names = unique_names([*names, *[""] * (len(cells) - len(names))])
+            values = dict(zip(names[: max(len(cells), len(table.names))], map(_plain, cells), strict=False))
+            lines += encode_line(_row(table, number, values, document))
             count += 1
             if count == _BATCH:
                 yield ChunkLines(bytes(lines), count)
@@ -71,10 +76,7 @@ def _is_wanted(sheet: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatchcase(sheet, pattern) for pattern in patterns)
 
 
-def _row(table: TableRows, number: int, cells: Sequence[Any], document: Document) -> Row:
-    values = dict(zip(table.names, map(_plain, cells), strict=False))
-    for extra in range(len(table.names), len(cells)):
-        values[f"column_{extra + 1}"] = _plain(cells[extra])
+def _row(table: TableRows, number: int, values: dict[str, Any], document: Document) -> Row:
     return {
         "row_id": f"{document.doc_id}-{table.number}-{number:07d}",
         "doc_id": document.doc_id,
@@ -86,9 +88,12 @@ def _row(table: TableRows, number: int, cells: Sequence[Any], document: Document
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON knows; dates and times as ISO 8601, and as text what has no other form."""
+    """A value that JSON knows; dates and times as ISO 8601, and as text what has no other form.
+
+    A number that is a registered secret is blanked; texts are, when they are written.
+    """
     if type(value) in _PLAIN:
-        return value
+        return value if isinstance(value, str) or value is None else _number(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, dict):
@@ -96,6 +101,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return text_of(value)
+
+
+def _number(value: float) -> Any:
+    if not knows_secrets():
+        return value
+    text = str(value)
+    blanked = blank_known(text)
+    return value if blanked == text else blanked
 
 
 def _check(table: TableRows, document: Document, columns: Sequence[str]) -> None:

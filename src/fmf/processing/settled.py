@@ -48,7 +48,7 @@ def identified(document: Document, source: Source, settings: ProcessingConfig) -
     )
 
 
-def given_up(document: Document, error: Exception) -> Document:
+def given_up(document: Document, error: BaseException) -> Document:
     """`document` in its final state: skipped where a rule says so, else failed, whatever was wrong with it."""
     if isinstance(error, Skipped):
         return replace(document, status="skipped", reason=str(error))
@@ -116,8 +116,8 @@ def _too_deep(uri: str) -> ProcessingError:
     )
 
 
-def _unexpected(document: Document, error: Exception) -> ProcessingError:
-    cause: Exception | None = error
+def _unexpected(document: Document, error: BaseException) -> ProcessingError:
+    cause: BaseException | None = error
     try:
         words = str(error)
     except Exception:  # noqa: BLE001 - an error of a stranger's loader may be broken itself

@@ -25,6 +25,8 @@ MOST_BYTES: Final = 512 * MEGABYTE
 """After so many files, or bytes of them, a process is replaced."""
 _WORN_BYTES: Final = 256 * MEGABYTE
 _BUFFER_BYTES: Final = 1 << 20
+_PATIENCE_S: Final = 30.0
+"""So long is the nursery waited for, which has much to load at first; then another one takes its place."""
 _KEPT: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "SystemRoot")
 _KEPT_BEGINNINGS: Final = ("LC_", "COVERAGE", "COV_CORE")
 _MODULE: Final = "fmf.processing.isolation.nursery"
@@ -139,10 +141,14 @@ class Nursery:
         return worker.status
 
     def _wait(self, pid: int) -> int:
-        with self._lock, suppress(messages.BrokenOffError, OSError):
-            if self._channel is not None:
+        with self._lock:
+            if self._channel is None:
+                return -1
+            try:
                 messages.send(self._channel, wire.ENDED, str(pid).encode())
                 return int(messages.receive(self._channel)[1])
+            except (messages.BrokenOffError, TimeoutError):
+                self._lost()
         return -1
 
     def close(self) -> None:
@@ -165,7 +171,7 @@ class Nursery:
                 try:
                     messages.send(channel, wire.FORK, warm.encode(), [theirs.fileno()])
                     return int(messages.receive(channel)[1])
-                except messages.BrokenOffError:
+                except (messages.BrokenOffError, TimeoutError):
                     # The system may have ended it for want of memory; another one may fare better.
                     self._lost()
         raise messages.BrokenOffError("the process that starts reading processes does not answer")
@@ -181,6 +187,7 @@ class Nursery:
             self._process = subprocess.Popen(  # noqa: S603 - this program
                 command, stdin=quiet, stdout=quiet, stderr=quiet, pass_fds=[theirs.fileno()], env=_environment()
             )
+        ours.settimeout(_PATIENCE_S)
         self._channel = ours
         return ours
 

@@ -16,10 +16,10 @@ from typing import BinaryIO, Final, TypeVar
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.detect import KINDS, detect, ending
+from fmf.processing.detect import KINDS, ending
 from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.pool import AVAILABLE, Worker, nursery
-from fmf.processing.loaders.base import loaders
+from fmf.processing.loaders.base import kind_of, loaders
 from fmf.processing.ocr.base import engines
 from fmf.processing.reader import Reader, check_settings
 from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
@@ -31,6 +31,8 @@ from fmf_core.threads import available_cpus
 _GRACE_S: Final = 2.0
 """So much longer than a file may take is a process waited for, which gives up by itself where it can."""
 _HEAD_BYTES: Final = 1 << 16
+_HARMLESS: Final = frozenset({"text", "markdown", "csv", "jsonl"})
+"""Loaders that need no memory but for the block at hand, and no library of others."""
 _HARMFUL: Final = "the file is damaged or made to harm; restore it from its origin, or exclude it"
 _WANTING: Final = (
     "libraries end so for want of memory or over a damaged file: raise processing.limits.max_memory_mb in fmf.yaml, or "
@@ -96,7 +98,7 @@ class IsolatedReader:
                         if isinstance(event, Document):
                             document = event
                         yield event
-        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others, whatever is wrong with it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one bad file must not stop the others
             yield given_up(document, error)
 
     def _is_read_here(self, name: str, file: int) -> bool:
@@ -105,12 +107,13 @@ class IsolatedReader:
         own_engine = ocr.enabled and ocr.engine in engines.registered()
         if not registered and not own_engine and not self._is_small:
             return False
-        kind = detect(name, os.pread(file, _HEAD_BYTES, 0), lambda start, size: os.pread(file, size, start))
+        head = os.pread(file, _HEAD_BYTES, 0)
+        kind = kind_of(name, head, lambda start, size: os.pread(file, size, start))
         if kind is None:
             return self._is_small
         if own_engine and kind.name in {"image", "pdf"}:
             return True
-        return kind.name in registered or (self._is_small and kind.family in {"text", "table"} and not kind.extra)
+        return kind.name in registered or (self._is_small and kind.name in _HARMLESS)
 
     def _warm(self, ref: ResourceRef) -> Sequence[str]:
         kind = KINDS.get(ending(ref.name))

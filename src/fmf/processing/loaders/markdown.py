@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from itertools import chain
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.fences import code_spans
+from fmf.processing.fences import bare_heading, code_spans
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.text import read_text
 from fmf.processing.source import Source
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<inside>(?:.*\n)*?)(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
-_FRONT_TITLE = re.compile(r"^title:[ \t]*(?P<quote>[\"']?)(?P<title>.+?)(?P=quote)[ \t]*$", re.MULTILINE)
+_FRONT_TITLE = re.compile(r"^title:[ \t]*(?P<title>\S.*)$", re.MULTILINE)
 _HEADING = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+(?P<marked>\S.*?)[ \t]*#*[ \t]*$|^(?P<underlined>\S.*?)[ \t]*\n(?:=+|-{3,})[ \t]*$",
+    r"^ {0,3}#{1,6}[ \t]+(?P<marked>\S.*)$|^(?P<underlined>\S.*)\n(?:=+|-{3,})[ \t]*$",
     re.MULTILINE,
 )
 _LONGEST_TITLE = 300
@@ -45,10 +45,15 @@ def _title(text: str) -> str | None:
     front = _FRONT_MATTER.match(text)
     if front:
         if named := _FRONT_TITLE.search(front["inside"]):
-            return named["title"][:_LONGEST_TITLE]
+            return _unquoted(named["title"].rstrip())[:_LONGEST_TITLE]
         text = text[front.end() :]
     code, _ = code_spans(text, None)
     for heading in _HEADING.finditer(text):
         if not any(start <= heading.start() < end for start, end in code):
-            return (heading["marked"] or heading["underlined"])[:_LONGEST_TITLE]
+            return bare_heading(heading["marked"] or heading["underlined"])[:_LONGEST_TITLE]
     return None
+
+
+def _unquoted(title: str) -> str:
+    quoted = len(title) > 2 and title[0] in "\"'" and title[-1] == title[0]
+    return title[1:-1] if quoted else title

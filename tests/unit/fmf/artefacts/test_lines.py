@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmf.artefacts.lines import LineWriter, encode_line, read_lines
+from fmf.errors import ConfigError
 from fmf_core import redact as redaction
 from fmf_core.errors import Code, FrameworkError
 
@@ -136,3 +137,10 @@ def test_a_registered_secret_is_blanked_in_every_line():
     line = encode_line({"output": "the key is canary-4711-value", "other": "sk-only-looks-like-a-key-000"})
     assert b"canary" not in line
     assert b"sk-only-looks-like-a-key-000" in line
+
+
+def test_a_damaged_line_is_told_with_its_number(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a":1}\n{"broken\n{"a":2}\n')
+    with pytest.raises(ConfigError, match=r"line 2 of .* is damaged"):
+        list(read_lines(path))

@@ -19,8 +19,8 @@ from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.process import ProcessRun
 from fmf.config.auth import AuthConfig
 from fmf.config.processing import ProcessingConfig
-from fmf.connectors.base import Gone
-from fmf.errors import ConfigError
+from fmf.connectors.base import Gone, Reset
+from fmf.errors import ConfigError, ConnectorError
 from fmf.types import UNCHANGED_SINCE, Document, ResourceRef
 from fmf_core.errors import Code
 
@@ -171,7 +171,7 @@ def test_what_the_source_says_of_its_changes_makes_the_listing(tmp_path):
 
 def test_a_source_that_must_be_listed_anew_says_so(tmp_path):
     run_id = earlier(tmp_path, ["a", "b"])
-    since = Since(tmp_path, run_id, Incremental([Gone(""), ref("b"), ref("c")]), (), ProcessingConfig())
+    since = Since(tmp_path, run_id, Incremental([Reset(), ref("b"), ref("c")]), (), ProcessingConfig())
     assert [each.id for each in since.refs()] == ["b", "c"]
     assert Since(tmp_path, run_id, Incremental([]), ("*.md",), ProcessingConfig()).refs() is None
     other = earlier(tmp_path, ["a"], cursor=None)
@@ -248,3 +248,10 @@ def test_a_chain_goes_on_from_itself_only(project):
         work.run({**CHAIN, "name": "d"}, changed_since="last")
     with pytest.raises(ConfigError, match="is of chain 'c', and this one reads documents only"):
         process(work, changed_since="last")
+
+
+def test_a_listing_that_is_not_sorted_is_refused(tmp_path):
+    run_id = earlier(tmp_path, ["a", "b", "c"])
+    since = Since(tmp_path, run_id, Incremental([]), (), ProcessingConfig())
+    with LineWriter(tmp_path / "gone") as gone, pytest.raises(ConnectorError, match="lists 'a' behind 'c'"):
+        list(since.sifted([ref("c"), ref("a")], gone))

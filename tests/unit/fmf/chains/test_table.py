@@ -7,6 +7,8 @@ import pytest
 
 from fmf.artefacts.lines import read_lines
 from fmf.errors import ConfigError
+from fmf_core.redact import add_secret
+from fmf_core.secret_shapes import MASK
 
 PEOPLE = 'id;name;note\n7;Ada;likes tea\n8;Bob;\n\n9;Cy;"two\nlines"\n'
 
@@ -170,3 +172,29 @@ def test_values_cannot_become_references(project):
     result = project({"p.csv": "t\n${run_id} {{ x }}\n"}).run(rows_chain())
     assert result.outputs[0]["input"] == {"text": "t: ${run_id} {{ x }}"}
     assert next(iter(read_lines(result.dir / "rows.jsonl")))["values"] == {"t": "${run_id} {{ x }}"}
+
+
+def test_secrets_in_headers_and_numbers_are_blanked(project):
+    add_secret("Tr0ub4dor-hunter2")
+    add_secret("987654321012")
+    work = project({"p.csv": "id,Tr0ub4dor-hunter2\n1,x Tr0ub4dor-hunter2\n"})
+    book = openpyxl.Workbook()
+    book.active.append(["id", "n"])
+    book.active.append([987654321012, 5])
+    book.save(work.root / "data" / "b.xlsx")
+    result = work.run(rows_chain(read={"table": {"pass_through": ["id"]}}))
+    for path in result.dir.iterdir():
+        assert "hunter2" not in path.read_text()
+        assert "987654321012" not in path.read_text()
+    assert [row["values"] for row in result.rows("rows.jsonl")] == [
+        {"id": MASK, "n": 5},
+        {"id": "1", MASK: f"x {MASK}"},
+    ]
+
+
+def test_cells_beyond_the_header_take_no_other_columns_place(project):
+    result = project({"p.csv": "column_2\n1,2\n3,4\n"}).run(rows_chain())
+    assert [row["values"] for row in result.rows("rows.jsonl")] == [
+        {"column_2": "1", "column_2_2": "2"},
+        {"column_2": "3", "column_2_2": "4"},
+    ]

@@ -224,3 +224,36 @@ def test_endings_that_the_settings_name_are_text(tmp_path):
     ends = [list(Reader(source, settings).read(ref))[-1] for ref in source.list()]
     assert [document.status for document in ends] == ["ok", "ok", "skipped"]
     assert "name it in processing.text.also" in ends[2].reason
+
+
+def _circle():
+    told = {}
+    told["self"] = told
+    return told
+
+
+@pytest.mark.parametrize("metadata", [_circle(), {"n": 10**5000}, {"k": {1: "x"}}])
+def test_metadata_that_is_no_json_fails_its_file_alone(tmp_path, metadata):
+    (tmp_path / "a.odd").write_text("x")
+    loaders.add("odd", lambda source, settings: Loaded(iter(["x"]), metadata=metadata))
+    source = LocalConnector("docs", tmp_path)
+    try:
+        *_, document = Reader(source, ProcessingConfig()).read(next(source.list()))
+    finally:
+        loaders.remove("odd")
+    assert document.status == "failed"
+    assert "metadata that cannot be written as JSON" in document.reason
+
+
+def test_a_loader_that_wants_to_end_the_program_fails_its_file_alone(tmp_path):
+    def leave(source, settings):
+        raise SystemExit(0)
+
+    (tmp_path / "a.odd").write_text("x")
+    loaders.add("odd", leave)
+    source = LocalConnector("docs", tmp_path)
+    try:
+        *_, document = Reader(source, ProcessingConfig()).read(next(source.list()))
+    finally:
+        loaders.remove("odd")
+    assert document.status == "failed"

@@ -69,3 +69,18 @@ def test_without_normalization_only_line_ends_change():
 def test_plain_text_is_called_like_its_file():
     content, loaded = load("Some text.\n", loader=text, name="docs/x.txt")
     assert (content, loaded.title, loaded.metadata) == ("Some text.\n", "x.txt", {})
+
+
+@pytest.mark.parametrize(
+    "text", ["# a" + " " * 200_000 + "b", "# a " + "# " * 100_000, "t" + " " * 200_000 + "\n===", "title: '" + "x" * 10]
+)
+def test_titles_are_found_in_a_time_that_grows_with_the_text(text):
+    assert markdown._title(text + "\n\nmore") is not None or text.startswith("title")
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [("# A ##", "A"), ("# A#", "A#"), ("# A # b #", "A # b"), ("---\ntitle: 'A b'\n---\n", "A b"), ("A  \n===", "A")],
+)
+def test_what_closes_a_heading_is_no_part_of_its_title(text, title):
+    assert markdown._title(text + "\n") == title
