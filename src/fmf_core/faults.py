@@ -228,14 +228,16 @@ class _Finding:
     def _unknown_key(self, locate: Locate) -> Fault:
         model = shapes.model_of(self.parent)
         allowed = tuple(shapes.fields_of(model)) if model is not None else ()
-        near = nearest(str(self.path[-1]), allowed)
+        key = self.path[-1]
+        known = getattr(model, "other_words", {}).get(key)
+        near = known or nearest(str(key), allowed)
         meant = (*self.path[:-1], near) if near else self.path
         # A misspelt `pasword` holds a password all the same.
         value = _shown(self.detail["input"], meant, shapes.child(self.parent, near) if near else shapes.UNKNOWN)
         value = _shown(value, self.path, shapes.UNKNOWN)
         message = f"unknown key (value {_quoted(value)})"
         other = _elsewhere(self.path, self.root, self.whole)
-        if other is not None and (near is None or other[-1] == self.path[-1]):
+        if other is not None and (near is None or (other[-1] == key and known is None)):
             near = path_text(other)
         return Fault.at(locate(self.path, key=True), self.path, message, value=value, allowed=allowed, near=near)
 

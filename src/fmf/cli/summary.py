@@ -80,7 +80,8 @@ def _problem_lines(tally: Tally) -> Iterator[str]:
     problems = sorted(tally.problems.values(), key=lambda problem: -problem.count)
     for problem in problems[:_SHOWN_PROBLEMS]:
         yield f"    {problem.count:,} x {problem.code}{f' ({problem.op})' if problem.op else ''}"
-        yield f"      first: {problem.where}: {cut(problem.message)}"
+        known = problem.message.startswith(problem.where)
+        yield f"      first: {cut(problem.message) if known else f'{problem.where}: {cut(problem.message)}'}"
         if problem.hint:
             yield f"      hint: {cut(problem.hint)}"
     if len(problems) > _SHOWN_PROBLEMS:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -16,6 +16,9 @@ Name = Annotated[str, Field(min_length=1)]
 
 class Section(Value):
     """A part of fmf.yaml: frozen, and an unknown key in it is a fault."""
+
+    other_words: ClassVar[Mapping[str, str]] = {}
+    """What people write instead of a key, and the key that the fault then names."""
 
 
 class OpenSection(Section):

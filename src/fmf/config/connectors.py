@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -12,6 +13,8 @@ from fmf_core.retry import RetryPolicy
 
 class LocalConnectorConfig(Section):
     """Files below a folder of this machine."""
+
+    other_words: ClassVar[Mapping[str, str]] = {"path": "root", "folder": "root", "directory": "root", "dir": "root"}
 
     name: Name
     """What chains and commands call it."""
@@ -27,6 +30,13 @@ class LocalConnectorConfig(Section):
 
 class S3ConnectorConfig(Section):
     """Objects of an S3 bucket."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        "path": "prefix",
+        "root": "prefix",
+        "folder": "prefix",
+        "url": "endpoint_url",
+    }
 
     name: Name
     """What chains and commands call it."""
@@ -66,6 +76,14 @@ class S3ConnectorConfig(Section):
 
 class SharePointConnectorConfig(Section):
     """Files of a SharePoint document library; the client secret is AZURE_CLIENT_SECRET."""
+
+    other_words: ClassVar[Mapping[str, str]] = {
+        "path": "root_path",
+        "root": "root_path",
+        "folder": "root_path",
+        "url": "site_url",
+        "site": "site_url",
+    }
 
     name: Name
     """What chains and commands call it."""
@@ -107,6 +125,8 @@ class SharePointConnectorConfig(Section):
 
 class FsspecConnectorConfig(Section):
     """Files behind any address that fsspec knows, such as `az://`, `gs://`, `sftp://` and `http://`."""
+
+    other_words: ClassVar[Mapping[str, str]] = {"path": "url", "root": "url", "folder": "url", "address": "url"}
 
     name: Name
     """What chains and commands call it."""

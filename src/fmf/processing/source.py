@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import traceback
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from fmf.errors import ProcessingError
+from fmf.errors import ConnectorError, ProcessingError
 from fmf.types import ResourceRef
-from fmf_core.errors import Code
+from fmf_core.errors import Code, FrameworkError
+from fmf_core.logs import get_logger
+
+log = get_logger("fmf.processing")
 
 BLOCK = 1 << 20
 """Bytes that are read at a time."""
@@ -91,7 +95,7 @@ def fetch(connector: Opener, ref: ResourceRef, *, max_bytes: float) -> Iterator[
         max_bytes: more than these are refused, before they are read where the connector knows the size.
 
     Raises:
-        ConnectorError: the resource cannot be opened.
+        ConnectorError: the resource cannot be opened; also where its connector raised anything else.
         ProcessingError: it is too large.
     """
     with seekable(connector, ref, max_bytes=max_bytes) as stream:
@@ -106,13 +110,37 @@ def seekable(connector: Opener, ref: ResourceRef, *, max_bytes: float) -> Iterat
     """
     if ref.size is not None and ref.size > max_bytes:
         raise _too_large(ref, ref.size, max_bytes)
-    with connector.open(ref) as stream:
-        if stream.seekable():
+    with ExitStack() as opened:
+        with _blaming(connector, ref):
+            stream = opened.enter_context(connector.open(ref))
+            can_seek = stream.seekable()
+        if can_seek:
             yield stream
         else:
             with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spooled:
-                spooled.writelines(_bounded(ref, stream, max_bytes))
+                with _blaming(connector, ref):
+                    spooled.writelines(_bounded(ref, stream, max_bytes))
                 yield spooled  # type: ignore[misc]  # has all of BinaryIO that is used
+
+
+@contextmanager
+def _blaming(connector: Opener, ref: ResourceRef) -> Iterator[None]:
+    """What a connector raises without meaning to is its own fault, not the file's."""
+    try:
+        yield
+    except (FrameworkError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        kind = type(connector)
+        name = getattr(connector, "name", "")
+        log.debug("connector.failed", connector=name, uri=ref.uri, traceback=traceback.format_exc())
+        raise ConnectorError(
+            f"{ref.uri} cannot be opened: its connector {name!r}, a {kind.__module__}.{kind.__qualname__}, raised "
+            f"{type(error).__name__}: {error}",
+            op="connectors.open",
+            code=Code.INTERNAL,
+            hint="a defect of the connector, not of the file: report it with the traceback that -v shows",
+        ) from error
 
 
 def _bounded(ref: ResourceRef, stream: BinaryIO, max_bytes: float) -> Iterator[bytes]:

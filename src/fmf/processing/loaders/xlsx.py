@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 
@@ -31,8 +32,10 @@ _LOCKED: Final = re.compile(rb"\x09\x08\x10\0\0\x06\x05\0.{12}(?:\x86\0\0\0)?\x2
 """The first records of an old workbook with a password, which its reader takes for no workbook at all."""
 _CELL_BYTES: Final = 32
 """What one cell takes, empty ones between others included."""
-_WHOLE: Final = 1e15
-"""Up to here every whole number is itself as a floating-point number."""
+_EXACT: Final = 1e15
+"""Up to here every whole number is itself as a floating-point number; further up, its digits end in zeros."""
+_WHOLE: Final = 1e18
+"""Below this, what has no fraction is a whole number; further up, JSON does not know all of them."""
 
 
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
@@ -167,6 +170,10 @@ class _Workbook:
             raise damaged(self._source, self._kind, error) from None
 
 
+def _whole(number: float) -> int:
+    return int(number) if -_EXACT < number < _EXACT else int(Decimal(repr(number)))
+
+
 class _Rows:
     """The rows of a sheet as the reader gives them, with errors and merged cells put in; the first row is 1."""
 
@@ -199,7 +206,7 @@ class _Rows:
     def _take(self, size: int) -> list[list[Any]]:
         first = self._number
         rows = [
-            [int(v) if v.__class__ is float and v.is_integer() and -_WHOLE < v < _WHOLE else v for v in row]
+            [_whole(v) if v.__class__ is float and v.is_integer() and -_WHOLE < v < _WHOLE else v for v in row]
             for row in islice(self._rows, size)
         ]
         self._number += len(rows)

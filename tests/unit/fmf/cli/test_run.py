@@ -68,6 +68,8 @@ def test_the_summary_groups_what_failed(project, fmf):
     assert "failed   4" in result.stderr
     assert "4 x unsupported" in result.stderr
     assert "first: file:///" in result.stderr
+    (first,) = (line for line in result.stderr.splitlines() if "first: " in line)
+    assert first.count("file:///") == 1
     assert "hint: " in result.stderr
 
 

@@ -233,6 +233,24 @@ def test_a_key_in_the_wrong_section_is_led_to_the_right_one(given, meant):
     assert ("did you mean" in str(caught.value)) is (meant is not None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "written", "meant"),
+    [
+        ("local, root: docs", "path", "root"),
+        ("local, root: docs", "directory", "root"),
+        ("s3, bucket: b", "root", "prefix"),
+        ("sharepoint, site_url: 'https://example.org'", "path", "root_path"),
+        ("fsspec, url: 'memory://x'", "path", "url"),
+    ],
+)
+def test_a_key_of_the_connector_itself_is_meant_before_those_of_other_sections(file, kind, written, meant):
+    file.write_text(f"connectors: [{{name: d, type: {kind}, {written}: x}}]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(environ={})
+    (fault,) = caught.value.faults
+    assert fault.nearest == meant
+
+
 def test_of_several_sections_the_one_in_use_is_meant():
     with pytest.raises(ConfigurationError) as caught:
         load_config(sets=["inference.local.context=512", "inference.temperature=0"], environ={})

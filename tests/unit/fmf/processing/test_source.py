@@ -14,6 +14,7 @@ from fmf.errors import ConnectorError, ProcessingError
 from fmf.processing import source as source_module
 from fmf.processing.source import BLOCK, fetch
 from fmf.types import ResourceRef
+from fmf_core.errors import Code
 from unit.fmf.processing.memory import MemoryConnector, source_of
 
 
@@ -55,6 +56,26 @@ def test_a_file_that_changes_while_it_is_read_is_noticed():
     ref = ResourceRef("a", "memory://a", "a")
     with fetch(connector, ref, max_bytes=1e9) as source, pytest.raises(ProcessingError, match="changed while"):
         list(source.blocks())
+
+
+@pytest.mark.parametrize("at", ["open", "enter", "read"])
+def test_what_a_connector_raises_without_meaning_to_is_its_own_fault(at, caplog):
+    class Stream(io.RawIOBase):
+        def read(self, size=-1):
+            return [][size]
+
+    class Words(MemoryConnector):
+        def open(self, ref):
+            return {"open": lambda: io.BytesIO("text"), "enter": lambda: "text", "read": Stream}[at]()
+
+    ref = ResourceRef("a", "memory://a", "a")
+    caplog.set_level("DEBUG", "fmf.processing")
+    with pytest.raises(ConnectorError) as caught, fetch(Words({}), ref, max_bytes=1e9):
+        pass
+    assert "Words, raised " in caught.value.message
+    assert "of the connector, not of the file" in caught.value.hint
+    assert caught.value.code is Code.INTERNAL
+    assert "Traceback" in caplog.text
 
 
 def test_an_error_of_the_connector_passes():
