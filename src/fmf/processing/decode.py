@@ -34,6 +34,8 @@ _LOOK_AT: Final = 1 << 12
 _TRIES: Final = 3
 _HIGH: Final = bytes(range(0x80, 0x100))
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b\b"))
+_MOST_CONTROLS: Final = 0.3
+"""The share of them in a text whose fields they divide, with room to spare."""
 _ESCAPES: Final = re.compile(rb"\x1b(?:\$[@AB]|\([JI]|\$\([A-DO-Q]|\$\)[A-G])")
 """How the codes that stay within ASCII begin another alphabet; colours of terminals are others."""
 _ESCAPED: Final = ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_kr")
@@ -59,6 +61,10 @@ class Encoding:
     """Bytes of the byte order mark at the start."""
     guessed: bool = False
     """Whether nothing in the file says so."""
+
+    def notes(self) -> dict[str, str]:
+        """What the metadata of a document say of it: its name, unless it is UTF-8."""
+        return {} if self.name == "utf-8" else {"encoding": self.name}
 
 
 def encoding_of(source: Source, *, declared: str | None = None) -> Encoding:
@@ -86,6 +92,7 @@ def encoding_of(source: Source, *, declared: str | None = None) -> Encoding:
     declared = declared or declared_codec(head)
     named = [Encoding(declared)] if declared and declared != "utf-8" else []
     if source.utf8_fault is None:
+        _refuse_noise(source)
         return _first_that_holds(source, _in_place_of_utf8(head, named)) or Encoding("utf-8")
     return _first_that_holds(source, named) or _guess(source, source.utf8_fault)
 
@@ -135,6 +142,14 @@ def _wide_text(head: bytes) -> str | None:
             share = len(_LIVING.findall(text)) / len(text)
             best, name = max((best, name), (share, order), key=lambda found: found[0])
     return name
+
+
+def _refuse_noise(source: Source) -> None:
+    """Valid UTF-8 may be no text, either: short values of a program, of which many are control characters."""
+    sample = source.head[:_SAMPLE]
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    if controls > _FEW and controls > len(sample) * _MOST_CONTROLS:
+        raise _binary(source, next(at for at, byte in enumerate(sample) if byte in _CONTROLS))
 
 
 def _in_place_of_utf8(head: bytes, named: list[Encoding]) -> list[Encoding]:

@@ -58,8 +58,7 @@ def _table(source: Source, settings: ProcessingConfig, metadata: dict[str, Any])
         sample += piece
     dialect = sniff(sample[:_SAMPLE], tabs=source.ref.name.lower().endswith(".tsv"))
     metadata["delimiter"] = dialect.delimiter
-    if encoding.name != "utf-8":
-        metadata["encoding"] = encoding.name
+    metadata |= encoding.notes()
     rows = _Rows(source, chain([sample], pieces), dialect)
     header = rows.header(settings.tables.header_row)
     if header is None:

@@ -67,8 +67,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
         start += piece
     head = head_of(start[:_HEAD])
     metadata: dict[str, Any] = head.metadata()
-    if encoding.name != "utf-8":
-        metadata["encoding"] = encoding.name
+    metadata |= encoding.notes()
     if not settings.text.preserve_markdown or source.size > LARGEST_TREE:
         page = plain(chain([start], pieces), "too large" if settings.text.preserve_markdown else "")
     else:

@@ -42,7 +42,7 @@ def load_lines(source: Source, settings: ProcessingConfig) -> Loaded:  # noqa: A
     of the first few.
     """
     encoding = encoding_of(source)
-    metadata: dict[str, Any] = {} if encoding.name == "utf-8" else {"encoding": encoding.name}
+    metadata: dict[str, Any] = dict(encoding.notes())
     metadata["rows"] = 0
     pieces = _numbered(_lines(line_ends(decoded(source, encoding))), metadata)
     return Loaded(pieces, title=source.ref.name, metadata=metadata)

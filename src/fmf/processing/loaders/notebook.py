@@ -36,8 +36,9 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     if source.size > LARGEST:
         limit = f"it has more than {LARGEST / MEGABYTE:g} MB, and larger notebooks are not read"
         raise unreadable(source, "ipynb", limit, hint="clear its outputs and save it, or exclude the file")
+    encoding = encoding_of(source)
     try:
-        notebook = json.loads("".join(decoded(source, encoding_of(source))))
+        notebook = json.loads("".join(decoded(source, encoding)))
     except (ValueError, RecursionError) as error:
         raise unreadable(source, "ipynb", f"it is no JSON: {error}") from error
     cells = _cells(notebook)
@@ -46,7 +47,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     about = notebook.get("metadata")
     about = about if isinstance(about, dict) else {}
     language = _language(about)
-    metadata: dict[str, Any] = {"cells": len(cells)}
+    metadata: dict[str, Any] = {"cells": len(cells), **encoding.notes()}
     if language:
         metadata["code_language"] = language
     title = about.get("title") if isinstance(about.get("title"), str) else None

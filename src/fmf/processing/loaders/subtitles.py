@@ -33,7 +33,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:  # noqa: ARG001 
     """
     encoding = encoding_of(source)
     pieces = line_ends(decoded(source, encoding))
-    metadata = {} if encoding.name == "utf-8" else {"encoding": encoding.name}
+    metadata = encoding.notes()
     return Loaded(_blocks(source, pieces), title=source.ref.name, metadata=metadata)
 
 

@@ -23,4 +23,4 @@ def read_text(source: Source, settings: ProcessingConfig, *, markdown: bool) -> 
     pieces = decoded(source, encoding)
     tidy = settings.text.normalize_whitespace
     pieces = normalized(pieces, markdown=markdown) if tidy else line_ends(pieces)
-    return pieces, {} if encoding.name == "utf-8" else {"encoding": encoding.name}
+    return pieces, encoding.notes()

@@ -64,6 +64,7 @@ def test_cells_are_markdown_in_their_order():
     assert (loaded.title, loaded.markdown) == ("Plums", True)
     assert loaded.metadata == {"cells": 4, "code_language": "python"}
     assert not load(WHOLE, preserve_markdown=False)[1].markdown
+    assert load(WHOLE.decode().encode("utf-16"))[1].metadata["encoding"] == "utf-16-le"
 
 
 def test_long_results_are_cut():
