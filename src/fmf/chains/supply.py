@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from fmf.chains.intake import Input
+from fmf.connectors.base import concurrency_of
 from fmf.processing.isolation.pool import nursery
 from fmf.processing.isolation.reader import IsolatedReader, vocabulary_of, workers_of
 from fmf.processing.tokens import count_one
@@ -32,7 +33,7 @@ def supply(connector: DataConnector, processing: ProcessingConfig, refs: Iterato
     is_small = len(first) <= FEW and sum(map(_bytes_of, first)) < SMALL_BYTES
     reader = IsolatedReader(connector, processing, is_small=is_small)
     # One more than there are processes: while a file is read the next one is opened.
-    at_once = max(workers_of(processing) + 1, getattr(connector, "concurrency", 1))
+    at_once = max(workers_of(processing) + 1, concurrency_of(connector))
     return Input(reader, chain(first, rest), 1 if is_small else at_once)
 
 

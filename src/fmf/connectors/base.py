@@ -69,7 +69,12 @@ class Gone:
     """What is no longer there."""
 
     id: str
-    """The id of a resource; empty for everything that does not come again: what follows is a whole listing."""
+    """The id of a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Nothing of what was known counts any longer: what follows is a whole listing."""
 
 
 @runtime_checkable
@@ -79,11 +84,11 @@ class IncrementalConnector(Protocol):
     cursor: str | None
     """Where the next changes begin, once a listing, or changes, were read to their end; None where nobody knows."""
 
-    def changes(self, cursor: str, select: Sequence[str] = ()) -> Iterator[ResourceRef | Gone]:
+    def changes(self, cursor: str, select: Sequence[str] = ()) -> Iterator[ResourceRef | Gone | Reset]:
         """What is new, changed or gone since `cursor`, which a listing of the same place gave, in any process.
 
         First what is gone, then what is new or changed, each sorted by id; what moved is gone in one place and new in
-        another. Where the cursor has expired, it begins with `Gone("")` and everything is listed; `notices` says so.
+        another. Where the cursor has expired, it begins with a `Reset` and everything is listed; `notices` says so.
 
         Raises:
             ConfigError: a pattern is malformed or leaves the root.
@@ -161,3 +166,9 @@ def retries_of(connector: DataConnector) -> int:
     """How many requests `connector` made again so far; 0 where it keeps no such count."""
     retries = getattr(connector, "retries", 0)
     return retries if isinstance(retries, int) else 0
+
+
+def concurrency_of(connector: DataConnector) -> int:
+    """How many resources of `connector` are best read at once, which its attribute `concurrency` says; 1 without it."""
+    concurrency = getattr(connector, "concurrency", 1)
+    return max(concurrency, 1) if isinstance(concurrency, int) else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fmf.connectors.retries import Retries
 from fmf.errors import ConnectorError
@@ -13,13 +13,18 @@ from fmf_core.errors import Code, FrameworkError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+PROGRESS: Final = 1 << 16
+"""So many bytes since the last failure make the next one a first one again."""
+BROKEN_OFF: Final = "run again later; is there a proxy that cuts long downloads?"
+"""The hint for a body that ends too early."""
+
 
 class Body(io.RawIOBase):
     """Reads a resource once, from its start; it cannot seek.
 
     Args:
         uri: the resource's address, for messages.
-        size: how many bytes there must be; None where nobody knows.
+        size: how many bytes there must be; None where only the pieces know, which fail then where bytes are missing.
         pieces: the pieces from the start.
         pieces_from: the pieces from a byte on, of the same version of the resource; fails with a `ConnectorError`.
         retries: how often it is tried.
@@ -41,6 +46,8 @@ class Body(io.RawIOBase):
         self._retries = retries
         self._at = 0
         self._left = memoryview(b"")
+        self._failures = 0
+        self._failed_at = 0
 
     def readable(self) -> bool:
         """Always."""
@@ -50,7 +57,7 @@ class Body(io.RawIOBase):
         """Fill `buffer` as far as bytes are there; 0 is the end.
 
         Raises:
-            ConnectorError: the bytes cannot be had, or the resource has changed.
+            ConnectorError: the bytes cannot be had, or the resource has changed; `TRUNCATED` where they broke off.
         """
         if not self._left:
             self._left = memoryview(self._next())
@@ -64,7 +71,7 @@ class Body(io.RawIOBase):
         """All that is left.
 
         Raises:
-            ConnectorError: the bytes cannot be had, or the resource has changed.
+            ConnectorError: the bytes cannot be had, or the resource has changed; `TRUNCATED` where they broke off.
         """
         pieces = [bytes(self._left), *iter(self._next, b"")]
         self._left = memoryview(b"")
@@ -72,19 +79,18 @@ class Body(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._pieces = None
+        self._let_go()
         self._left = memoryview(b"")
         super().close()
 
     def _next(self) -> bytes:
-        attempt = 1
         while self._at != self._size:
             try:
                 return self._piece()
             except FrameworkError as error:
-                self._pieces = None
-                self._retries.wait(attempt, error)
-            attempt += 1
+                broke_off = self._pieces is not None
+                self._let_go()
+                self._wait(error, broke_off=broke_off)
         return b""
 
     def _piece(self) -> bytes:
@@ -100,3 +106,21 @@ class Body(io.RawIOBase):
             )
         self._at += len(piece)
         return piece
+
+    def _wait(self, error: FrameworkError, *, broke_off: bool) -> None:
+        """Wait for the next attempt, unless there were enough of them without progress."""
+        self._failures = self._failures + 1 if self._at - self._failed_at < PROGRESS else 1
+        self._failed_at = self._at
+        try:
+            self._retries.wait(self._failures, error)
+        except FrameworkError as final:
+            if broke_off and final.retryable:
+                # It is shorter than it was promised to be, whatever the reason of the last failure.
+                final.code, final.hint = Code.TRUNCATED, BROKEN_OFF
+            raise
+
+    def _let_go(self) -> None:
+        pieces, self._pieces = self._pieces, None
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote_from_bytes
 
+from fmf.connectors.names import name_of, part_of
+from fmf.connectors.notices import Notices
 from fmf.connectors.selection import EVERYTHING, Selection
 from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
@@ -25,8 +27,7 @@ NO_FILE = "pipes, sockets and devices"
 UNREADABLE = "folders that cannot be read"
 
 _FOLDER, _FILE, _LINK, _OTHER = range(4)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
-_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+_SURROGATES = sys.getfilesystemencodeerrors()
 _STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 
 
@@ -55,7 +56,7 @@ class LocalConnector:
         self.name = name
         self.root = Path(root)
         self._selection = Selection(include, exclude)
-        self.notices: dict[str, int] = {}
+        self.notices = Notices()
         """What the listings left out, by reason."""
         self._listed_root: str | None = None
 
@@ -108,12 +109,15 @@ class LocalConnector:
 
     def _place(self, ref: ResourceRef, real_root: str) -> str:
         """Where `ref` really is, which must be inside the root."""
-        parts = [_name_of(part) for part in ref.id.split("/")]
+        parts = [name_of(part, _SURROGATES) for part in ref.id.split("/")]
         climbs = any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in parts)
         path = "" if climbs else os.path.realpath(os.path.join(real_root, *parts))  # noqa: PTH118 - keeps surrogates
         if climbs or not _inside(path, real_root):
             raise ConnectorError(
-                f"{ref.id!r} leaves the root of connector {self.name!r}", op="local.open", code=Code.REFUSED
+                f"{ref.id!r} leaves the root of connector {self.name!r}",
+                op="local.open",
+                code=Code.REFUSED,
+                hint=f"take ids as `fmf connect ls {self.name}` shows them",
             )
         return path
 
@@ -133,9 +137,6 @@ class LocalConnector:
             code=code,
             hint="it was listed, so look at its permissions, or whether it has been moved or deleted since",
         ) from error
-
-    def _notice(self, reason: str) -> None:
-        self.notices[reason] = self.notices.get(reason, 0) + 1
 
     def _walk(self, real_root: str, selection: Selection) -> Iterator[ResourceRef]:
         """Depth first with a stack of its own: a tree may be deeper than calls may nest."""
@@ -164,7 +165,7 @@ class LocalConnector:
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
-                    printable = _printable(entry.name)
+                    printable = part_of(entry.name, _SURROGATES)
                     kind = _kind(entry)
                     if kind == _FOLDER:
                         if selection.may_want_below(prefix + printable):
@@ -172,26 +173,26 @@ class LocalConnector:
                     elif selection.wants(prefix + printable):
                         found.append((printable, kind, entry.name))
         except OSError:
-            self._notice(UNREADABLE)
+            self.notices.count(UNREADABLE)
         found.sort()
         return [(kind, name, key.removesuffix("/")) for key, kind, name in found]
 
     def _file(self, kind: int, path: str, real_root: str) -> os.stat_result | None:
         """What is known of a wanted file, or nothing where it is to be left out."""
         if kind == _OTHER:
-            self._notice(NO_FILE)
+            self.notices.count(NO_FILE)
             return None
         try:
             if kind == _LINK and not _inside(os.path.realpath(path), real_root):
-                self._notice(LINK_OUTSIDE)
+                self.notices.count(LINK_OUTSIDE)
                 return None
             facts = os.stat(path)  # noqa: PTH116 - surrogates and speed
         except OSError:
             # A link that is broken or runs in a circle; a plain file that vanished since is left out in the same way.
-            self._notice(LINK_NOWHERE)
+            self.notices.count(LINK_NOWHERE)
             return None
         if not stat.S_ISREG(facts.st_mode):
-            self._notice(LINK_FOLDER if stat.S_ISDIR(facts.st_mode) else NO_FILE)
+            self.notices.count(LINK_FOLDER if stat.S_ISDIR(facts.st_mode) else NO_FILE)
             return None
         return facts
 
@@ -238,19 +239,3 @@ def _open_inside(real_root: str, path: str) -> int:
         return os.open(name, flags, dir_fd=holder)
     finally:
         os.close(holder)
-
-
-def _printable(name: str) -> str:
-    """A file name as a part of an id."""
-    return name if name.isascii() and name.isprintable() and "\\" not in name else _UNPRINTABLE.sub(_escape, name)
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(match[0]))
-
-
-def _name_of(part: str) -> str:
-    """The file name of a part of an id."""
-    if "\\x" not in part:
-        return part
-    return os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), part.encode()))

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from fmf.config.connectors import FsspecConnectorConfig
 from fmf.connectors.base import Keys
 from fmf.connectors.body import Body
-from fmf.connectors.fsspec.place import Entry, Place
+from fmf.connectors.fsspec.place import Entry, FileSystem
+from fmf.connectors.notices import Notices
 from fmf.connectors.retries import Retries
 from fmf.connectors.selection import NO_PATH, Selection, checked_id, is_path
 from fmf.errors import ConnectorError
@@ -40,16 +41,19 @@ class FsspecConnector:
         secrets: where the values of `option_secrets` are found.
     """
 
+    concurrency: Final = 8
+    """How many files are best read at once: most of the time goes into waiting."""
+
     def __init__(self, config: FsspecConnectorConfig, secrets: Keys) -> None:
         self.name = config.name
-        self.notices: dict[str, int] = {}
+        self.notices = Notices()
         """What the listings left out, by reason."""
         self._config = config
         self._secrets = secrets
         self._address = config.url.rstrip("/")
         self._selection = Selection(config.include, config.exclude)
         self._retries = Retries(config.name, config.retry)
-        self._place: Place | None = None
+        self._place: FileSystem | None = None
         self._lock = Lock()
 
     @classmethod
@@ -101,13 +105,13 @@ class FsspecConnector:
         what = f"looking at {ref.uri}"
         return self._ref(ref.id, self._retries.call(lambda: place.facts(path, "fsspec.info", what)))
 
-    def _reached(self) -> Place:
+    def _reached(self) -> FileSystem:
         with self._lock():
             if self._place is None:
-                self._place = Place(self._config, self._secrets)
+                self._place = FileSystem(self._config, self._secrets)
             return self._place
 
-    def _opened(self, place: Place, path: str, ref: ResourceRef) -> Any:
+    def _opened(self, place: FileSystem, path: str, ref: ResourceRef) -> Any:
         """The file in the version that was listed, as far as the file system tells versions."""
         what = f"reading {ref.uri}"
         if ref.etag is not None:
@@ -140,25 +144,21 @@ class FsspecConnector:
         place, folder = self._reached(), prefix.rstrip("/")
         what = f"listing {self._uri(folder)}"
         entries, elsewhere = self._retries.call(lambda: place.entries(folder, what))
-        self._notice(ELSEWHERE, elsewhere)
+        self.notices.count(ELSEWHERE, elsewhere)
         found: list[tuple[str, str, Entry]] = []
         for entry in entries:
             resource_id = prefix + entry.name
             is_folder = entry.kind == "directory"
             if not is_path(entry.name) or "/" in entry.name:
-                self._notice(NO_PATH, 1)
+                self.notices.count(NO_PATH)
             elif not (selection.may_want_below(resource_id) if is_folder else selection.wants(resource_id)):
                 continue
             elif is_folder or entry.kind == "file":
                 found.append((f"{entry.name}/" if is_folder else entry.name, resource_id, entry))
             else:
-                self._notice(LINK, 1)
+                self.notices.count(LINK)
         found.sort(key=lambda each: each[0])
         return iter([(resource_id, entry) for _, resource_id, entry in found])
-
-    def _notice(self, reason: str, count: int) -> None:
-        if count:
-            self.notices[reason] = self.notices.get(reason, 0) + count
 
     def _uri(self, resource_id: str) -> str:
         quoted = quote(resource_id) if self._address.startswith(("http://", "https://")) else resource_id

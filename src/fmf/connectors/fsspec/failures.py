@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fmf.connectors.replies import code_of, retry_after
 from fmf.errors import ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import redact
 
-_BY_STATUS: Final = {
-    401: Code.AUTH,
-    403: Code.REFUSED,
-    404: Code.NOT_FOUND,
-    408: Code.TIMEOUT,
-    410: Code.NOT_FOUND,
-    412: Code.CONFLICT,
-    429: Code.RATE_LIMIT,
-    504: Code.TIMEOUT,
-}
 _BY_KIND: Final[tuple[tuple[type[Exception], Code], ...]] = (
     (FileNotFoundError, Code.NOT_FOUND),
     (PermissionError, Code.REFUSED),
@@ -50,7 +41,7 @@ def told(error: Exception, op: str, what: str) -> ConnectorError:
 
 def _code(error: Exception) -> Code:
     if (status := _status(error)) is not None:
-        return _BY_STATUS.get(status, Code.UNAVAILABLE if status >= 500 else Code.INTERNAL)
+        return code_of(status)
     for kind, code in _BY_KIND:
         if isinstance(error, kind):
             return code
@@ -70,5 +61,4 @@ def _status(error: Exception) -> int | None:
 
 def _asked_to_wait(error: Exception) -> float | None:
     headers: Any = getattr(error, "headers", None)
-    found = headers.get("Retry-After") if hasattr(headers, "get") else None
-    return float(found) if isinstance(found, str) and found.isdecimal() else None
+    return retry_after(headers) if hasattr(headers, "get") else None

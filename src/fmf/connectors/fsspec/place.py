@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     facts: dict[str, Any]
 
 
-class Place:
+class FileSystem:
     """A folder of a file system; may be used by many threads.
 
     Args:
@@ -66,7 +66,10 @@ class Place:
             root = os.path.realpath(self._root)
             if os.path.commonpath([root, os.path.realpath(path)]) != root:
                 raise ConnectorError(
-                    f"{resource_id!r} leaves the root of connector {self._name!r}", op="fsspec.open", code=Code.REFUSED
+                    f"{resource_id!r} leaves the root of connector {self._name!r}",
+                    op="fsspec.open",
+                    code=Code.REFUSED,
+                    hint=f"take ids as `fmf connect ls {self._name}` shows them; links that lead outside are not read",
                 )
         return path
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from fmf.config.connectors import S3ConnectorConfig
 from fmf.connectors.base import Keys
 from fmf.connectors.body import Body
+from fmf.connectors.notices import Notices
 from fmf.connectors.retries import Retries
 from fmf.connectors.s3.access import Access, reach
 from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
@@ -40,9 +41,12 @@ class S3Connector:
         secrets: where `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` are looked for before boto3's own chain.
     """
 
+    concurrency: Final = 8
+    """How many objects are best read at once: most of the time goes into waiting."""
+
     def __init__(self, config: S3ConnectorConfig, secrets: Keys) -> None:
         self.name = config.name
-        self.notices: dict[str, int] = {}
+        self.notices = Notices()
         """What the listings left out, by reason."""
         self._config = config
         self._secrets = secrets
@@ -118,7 +122,7 @@ class S3Connector:
                 if resource_id.endswith("/") or not resource_id:
                     continue
                 if not is_path(resource_id):
-                    self.notices[NO_PATH] = self.notices.get(NO_PATH, 0) + 1
+                    self.notices.count(NO_PATH)
                 elif selection.wants(resource_id):
                     yield self._ref(resource_id, found)
 
@@ -159,7 +163,10 @@ class S3Connector:
             raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
         if len(whole) != size:
             raise ConnectorError(
-                f"{ref.uri} ended after {len(whole)} bytes of {size}", op="s3.read", code=Code.UNAVAILABLE
+                f"{ref.uri} ended after {len(whole)} bytes of {size}",
+                op="s3.read",
+                code=Code.UNAVAILABLE,
+                hint="run again; if it happens again, look at what lies between here and the service",
             )
         return result, whole
 

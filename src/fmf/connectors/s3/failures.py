@@ -20,6 +20,7 @@ from botocore.exceptions import (
 )
 from obstore.exceptions import BaseError, NotFoundError, PreconditionError, UnauthenticatedError
 
+from fmf.connectors.replies import code_of
 from fmf.errors import AuthError, ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import redact
@@ -52,7 +53,7 @@ _HINTS: Final = {
     Code.RATE_LIMIT: "read less at once, or raise the connector's retry.max_attempts",
     Code.TIMEOUT: "raise the connector's timeout_s, or look at the network",
     Code.UNAVAILABLE: "look at the network, at endpoint_url and at the service's status",
-    Code.UNSUPPORTED: "restore the object from its archive first, or exclude it by a pattern",
+    Code.UNSUPPORTED: "look at endpoint_url: the service does not offer what was asked for",
     Code.INVALID: "leave 'region' out, so that the bucket's own is found",
 }
 
@@ -95,22 +96,18 @@ def no_credentials(op: str, what: str, why: str) -> AuthError:
     )
 
 
-def _code(status: int | None, name: str) -> Code | None:  # noqa: PLR0911 - one line for each kind of reply
-    if name in _AUTH or status == 401:
+def _code(status: int | None, name: str) -> Code | None:
+    if name in _AUTH:
         return Code.AUTH
-    if name in _BUSY or status == 429:
+    if name in _BUSY:
         return Code.RATE_LIMIT
     if name in _ELSEWHERE or status in {301, 307}:
         return Code.INVALID
     if name == "InvalidObjectState":
         return Code.UNSUPPORTED
-    if name == "RequestTimeout" or status in {408, 504}:
+    if name == "RequestTimeout":
         return Code.TIMEOUT
-    if status is None:
-        return None
-    if status >= 500:
-        return Code.UNAVAILABLE
-    return {403: Code.REFUSED, 404: Code.NOT_FOUND, 412: Code.CONFLICT, 416: Code.CONFLICT}.get(status, Code.INTERNAL)
+    return None if status is None else code_of(status)
 
 
 def _unanswered(error: Exception, text: str) -> Code:
@@ -136,6 +133,8 @@ def _told(code: Code, op: str, what: str, name: str, why: str) -> ConnectorError
     hint = _HINTS.get(code, "look at endpoint_url, and at what lies between here and the service")
     if name == "NoSuchBucket" or (code is Code.NOT_FOUND and op == "s3.connect"):
         hint = "look at the connector's 'bucket' and 'endpoint_url'"
+    if name == "InvalidObjectState":
+        hint = "restore the object from its archive first, or exclude it by a pattern"
     return ConnectorError(
         f"{what} failed: {redact(why)}{f' ({name})' if name and name not in why else ''}",
         op=op,

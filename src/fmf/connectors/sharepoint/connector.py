@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
-from fmf.connectors.base import Gone, Keys
+from fmf.connectors.base import Gone, Keys, Reset
+from fmf.connectors.names import name_of
+from fmf.connectors.notices import Notices
 from fmf.connectors.retries import Retries
 from fmf.connectors.selection import Selection, checked_id
-from fmf.connectors.sharepoint.download import Download, Place
+from fmf.connectors.sharepoint.download import Download, Location
 from fmf.connectors.sharepoint.graph import PUBLIC_URL, Graph, checked_url, segments
 from fmf.connectors.sharepoint.library import Library, LibraryAddress, find_library
 from fmf.connectors.sharepoint.sign_in import SignIn, application_of
@@ -23,7 +25,6 @@ from fmf.connectors.sharepoint.tree import (
     Node,
     Tree,
     key_of,
-    name_of,
     node_of,
     packed,
     text_of,
@@ -84,7 +85,7 @@ class SharePointConnector:
         self, name: str, graph: Graph, where: LibraryAddress, selection: Selection, *, check: bool = True
     ) -> None:
         self.name = name
-        self.notices: dict[str, int] = {}
+        self.notices = Notices()
         """What the listings left out or had to do otherwise, by reason."""
         self.cursor: str | None = None
         """After a listing, or changes, that were read to their end: where the next changes begin; else None."""
@@ -94,7 +95,6 @@ class SharePointConnector:
         self._check = check
         self._library: Library | None = None
         self._lock = Lock()
-        self._count_lock = Lock()
 
     @classmethod
     def from_config(cls, config: Any, *, base: Path, secrets: Keys) -> SharePointConnector:
@@ -138,11 +138,11 @@ class SharePointConnector:
             if error.fields.get("status") not in _NO_DELTA:
                 raise
             root = self._root(library, selection)
-            self._notice(BY_FOLDERS)
+            self.notices.count(BY_FOLDERS)
             return self._walk(library, root, selection)
         return self._listed(library, told, selection)
 
-    def changes(self, cursor: str, select: Sequence[str] = ()) -> Iterator[ResourceRef | Gone]:
+    def changes(self, cursor: str, select: Sequence[str] = ()) -> Iterator[ResourceRef | Gone | Reset]:
         """What has changed since `cursor`; see `IncrementalConnector.changes`."""
         selection = self._selection.narrowed(select)
         library = self._found("sharepoint.changes")
@@ -157,7 +157,7 @@ class SharePointConnector:
                     raise
             else:
                 return self._changed(library, before, told, selection)
-        self._notice(EXPIRED)
+        self.notices.count(EXPIRED)
         return self._anew(self.list(select))
 
     def open(self, ref: ResourceRef) -> BinaryIO:
@@ -165,12 +165,12 @@ class SharePointConnector:
         library, what = self._found("sharepoint.open"), f"opening {ref.id!r} ({ref.uri})"
         target = self._item_target(library, ref, "open")
 
-        def find() -> Place:
+        def find() -> Location:
             item = self._graph.get(target, what, "sharepoint.open")
-            return self._place(item, target, what)
+            return self._location(item, target, what)
 
-        raw = Download(find, what, self._graph.web, plain=self._graph.plain, check=self._check)
-        return cast("BinaryIO", io.BufferedReader(raw, _BUFFER))
+        download = Download(find, what, self._graph.web, plain=self._graph.plain, check=self._check)
+        return cast("BinaryIO", io.BufferedReader(download.body(), _BUFFER))
 
     def info(self, ref: ResourceRef) -> ResourceRef:
         """Size, time and version of the file now; see `DataConnector.info`."""
@@ -214,14 +214,14 @@ class SharePointConnector:
             )
         return library.path_target("/".join(filter(None, (library.root_path, *parts))))
 
-    def _place(self, item: Mapping[str, Any], target: str, what: str) -> Place:
+    def _location(self, item: Mapping[str, Any], target: str, what: str) -> Location:
         if (node := node_of(item)) is None or node.kind != FILE:
             raise _no_file(what, "sharepoint.open")
         file = item.get("file")
         hashes = file.get("hashes") if isinstance(file, Mapping) else None
         hashes = hashes if isinstance(hashes, Mapping) else {}
         url = text_of(item, "@microsoft.graph.downloadUrl")
-        return Place(
+        return Location(
             url=url or self._graph.location(f"{target}:/content", what, "sharepoint.open"),
             version=node.etag,
             size=node.size,
@@ -265,7 +265,7 @@ class SharePointConnector:
 
     def _changed(
         self, library: Library, before: Tree, told: _Told, selection: Selection
-    ) -> Iterator[ResourceRef | Gone]:
+    ) -> Iterator[ResourceRef | Gone | Reset]:
         self.cursor = None
         old = {key: path for path, key, node in before.paths() if node.kind == FILE}
         new = {key: (path, node) for path, key, node in told.tree.paths() if node.kind == FILE}
@@ -282,8 +282,8 @@ class SharePointConnector:
             yield _ref(library, path, changed[path])
         self.cursor = told.cursor(library)
 
-    def _anew(self, refs: Iterator[ResourceRef]) -> Iterator[ResourceRef | Gone]:
-        yield Gone("")
+    def _anew(self, refs: Iterator[ResourceRef]) -> Iterator[ResourceRef | Gone | Reset]:
+        yield Reset()
         yield from refs
 
     def _walk(
@@ -327,7 +327,7 @@ class SharePointConnector:
         except ConnectorError as error:
             if error.fields.get("status") not in (403, 404):
                 raise
-            self._notice(UNREADABLE)
+            self.notices.count(UNREADABLE)
             return ()
 
     def _children(
@@ -349,12 +349,8 @@ class SharePointConnector:
 
     def _is_file(self, node: Node) -> bool:
         if node.kind != FILE:
-            self._notice(_LEFT_OUT.get(node.kind, NO_FILE))
+            self.notices.count(_LEFT_OUT.get(node.kind, NO_FILE))
         return node.kind == FILE
-
-    def _notice(self, reason: str) -> None:
-        with self._count_lock():
-            self.notices[reason] = self.notices.get(reason, 0) + 1
 
 
 def _items(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

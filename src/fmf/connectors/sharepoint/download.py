@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import httpx
 
+from fmf.connectors.body import BROKEN_OFF, Body
+from fmf.connectors.replies import code_of, retry_after
 from fmf.connectors.sharepoint.quick_xor import SIZE, QuickXorHash
-from fmf.connectors.sharepoint.web import Web, address, code_of, fault, retry_after
+from fmf.connectors.sharepoint.web import Web, address, fault
 from fmf.errors import ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import bare_address
 
 OP: Final = "sharepoint.open"
-BLOCK: Final = 1 << 16
 MOST_REDIRECTS: Final = 5
 _EXPIRED: Final = frozenset({401, 403, 404, 410})
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where the bytes of a file are to be had for a while, and what is known of them."""
 
     url: str
@@ -42,8 +42,8 @@ class _Hash(Protocol):
     def digest(self) -> bytes: ...
 
 
-class Download(io.RawIOBase):
-    """A file as a stream from its start to its end, checked at its end.
+class Download:
+    """One version of a file: asks its host for the bytes from any place on, and checks them at their end.
 
     Args:
         find: asks Graph where the bytes are; asked again when the address has expired.
@@ -53,112 +53,77 @@ class Download(io.RawIOBase):
         check: whether size and hash must be those that Graph tells.
 
     Raises:
-        ConnectorError: the bytes cannot be had.
+        ConnectorError: Graph does not say where the bytes are.
     """
 
-    def __init__(self, find: Callable[[], Place], what: str, web: Web, *, plain: bool, check: bool) -> None:
-        super().__init__()
+    def __init__(self, find: Callable[[], Location], what: str, web: Web, *, plain: bool, check: bool) -> None:
         self._find = find
         self._what = what
         self._web = web
         self._plain = plain
         self._check = check
-        self._response: httpx.Response | None = None
-        self._rest = memoryview(b"")
-        self._position = 0
+        self._is_begun = False
         self._total: int | None = None
         self._etag = ""
-        self._failures = 0
-        self._failed_at = 0
-        self._place = find()
-        self._hash, self._digest = _expected(self._place)
-        try:
-            self._blocks = self._connected()
-        except BaseException:
-            self.close()
-            raise
+        self._location = find()
+        self._hash, self._digest = _expected(self._location)
 
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes; none at the end of the whole file.
+    def body(self) -> Body:
+        """The file as a stream from its start to its end; to be called once.
 
         Raises:
-            ConnectorError: the rest cannot be had, or what came is not the file.
+            ConnectorError: the host does not give the bytes.
         """
-        if not self._rest:
-            block = self._next()
-            if not block:
-                return 0
-            self._rest = memoryview(block)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
+        retries = self._web.retries
+        return Body(self._what, None, retries.call(lambda: self.pieces_from(0)), self.pieces_from, retries)
 
-    def close(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
-        response, self._response = self._response, None
-        if response is not None:
+    def pieces_from(self, start: int) -> Pieces:
+        """The bytes from `start` on, of the same version; all before it must have been taken, in their order.
+
+        Raises:
+            ConnectorError: they cannot be had, or the file has changed.
+        """
+        response = self._answered(start)
+        try:
+            skip = self._skipped(response, start)
+        except BaseException:
             response.close()
-        super().close()
+            raise
+        self._is_begun = True
+        return Pieces(response, self._checked(response, skip, start))
 
-    def _next(self) -> bytes:
-        """The next block; empty at the end, once all is checked."""
-        while True:
-            try:
-                block = next(self._blocks, b"")
-            except httpx.HTTPError as error:
-                self._resume(fault(error, f"{self._what} broke off at byte {self._position}", OP), error)
-                continue
-            if block:
-                self._position += len(block)
+    def _checked(self, response: httpx.Response, skip: int, at: int) -> Iterator[bytes]:
+        """The blocks of an answer; an error where they are not the whole file."""
+        try:
+            for block in _behind(response, skip):
+                at += len(block)
                 if self._hash is not None:
                     self._hash.update(block)
-                return block
-            expected = self._place.size if self._total is None else self._total
-            promised = self._total is not None or self._check or not self._tells_its_end()
-            if expected is None or self._position >= expected or not promised:
-                self._checked()
-                return b""
-            ended = f"{self._what} ended after {self._position} of {expected} bytes"
-            self._resume(ConnectorError(ended, op=OP, code=Code.UNAVAILABLE))
+                yield block
+        except httpx.HTTPError as error:
+            raise fault(error, f"{self._what} broke off at byte {at}", OP) from error
+        expected = self._location.size if self._total is None else self._total
+        # Whether a body of unknown length that breaks off is an error of its own.
+        tells_its_end = "chunked" in response.headers.get("transfer-encoding", "")
+        promised = self._total is not None or self._check or not tells_its_end
+        if promised and expected is not None and at < expected:
+            ended = f"{self._what} ended after {at} of {expected} bytes"
+            raise ConnectorError(ended, op=OP, code=Code.UNAVAILABLE, hint=BROKEN_OFF)
+        if self._check:
+            self._check_size(at)
+            if self._hash is not None and self._hash.digest() != self._digest:
+                raise self._other("its bytes do not have the hash that SharePoint lists")
 
-    def _tells_its_end(self) -> bool:
-        """Whether a body of unknown length that breaks off is an error of its own."""
-        return self._response is not None and "chunked" in self._response.headers.get("transfer-encoding", "")
-
-    def _resume(self, error: ConnectorError, cause: Exception | None = None) -> None:
-        """Go on from the byte where the body broke off, unless that has been tried often enough without success."""
-        if self._response is not None:
-            self._response.close()
-        self._failures = self._failures + 1 if self._position - self._failed_at < BLOCK else 1
-        self._failed_at = self._position
-        try:
-            self._web.retries.wait(self._failures, error)
-        except ConnectorError as final:
-            # The file is shorter than it was promised to be, whatever the reason of the last failure.
-            final.code, final.hint = Code.TRUNCATED, "run again later; is there a proxy that cuts long downloads?"
-            raise final from cause
-        self._blocks = self._connected()
-
-    def _connected(self) -> Iterator[bytes]:
-        """The blocks from the current position on."""
-        self._response = self._web.retries.call(self._answered)
-        return self._from_here(self._response)
-
-    def _answered(self) -> httpx.Response:
-        response = self._asked()
-        if response.status_code in _EXPIRED and self._response is not None:
+    def _answered(self, start: int) -> httpx.Response:
+        response = self._asked(start)
+        if response.status_code in _EXPIRED and self._is_begun:
             # Addresses hold for an hour or so; a new one must lead to the same version.
             response.close()
-            place = self._find()
-            if place.version != self._place.version:
+            location = self._find()
+            if location.version != self._location.version:
                 raise self._changed("it has another version now")
-            self._place = place
-            response = self._asked()
+            self._location = location
+            response = self._asked(start)
         if response.status_code in (200, 206):
             return response
         response.close()
@@ -171,14 +136,14 @@ class Download(io.RawIOBase):
             fields={"status": response.status_code},
         )
 
-    def _asked(self) -> httpx.Response:
+    def _asked(self, start: int) -> httpx.Response:
         """The answer of the host, after its redirects; no token is sent, wherever they lead."""
         headers = {"accept-encoding": "identity"}
-        if self._position:
-            headers["range"] = f"bytes={self._position}-"
+        if start:
+            headers["range"] = f"bytes={start}-"
             if self._etag:
                 headers["if-range"] = self._etag
-        target = self._place.url
+        target = self._location.url
         for _ in range(MOST_REDIRECTS + 1):
             url = address(target, plain=self._plain)
             if url is None:
@@ -200,46 +165,40 @@ class Download(io.RawIOBase):
                 target = str(url.join(response.headers["location"]))
             except httpx.InvalidURL as error:
                 raise fault(error, self._what, OP) from error
-        raise ConnectorError(f"{self._what}: redirected without end", op=OP, code=Code.BAD_REPLY)
+        raise self._strange("redirected without end")
 
-    def _from_here(self, response: httpx.Response) -> Iterator[bytes]:
-        """The blocks of an answer that belong to the current position and behind it."""
+    def _skipped(self, response: httpx.Response, start: int) -> int:
+        """How many bytes of an answer lie before `start`."""
         headers = response.headers
         if headers.get("content-encoding", "identity").lower() != "identity":
-            response.close()
-            raise ConnectorError(f"{self._what}: its host sends it compressed", op=OP, code=Code.BAD_REPLY)
-        etag, skip = _strong(headers.get("etag", "")), 0
-        if not self._position:
+            raise self._strange("its host sends it compressed")
+        etag = _strong(headers.get("etag", ""))
+        if not start:
             self._etag, self._total = etag, _whole(response)
             self._check_size(self._total)
         elif response.status_code == 206:
             match = _RANGE.fullmatch(headers.get("content-range", ""))
-            if match is None or int(match[1]) != self._position or (self._etag and etag and etag != self._etag):
+            if match is None or int(match[1]) != start or (self._etag and etag and etag != self._etag):
                 raise self._changed("its host sends another part")
             if self._total is not None and match[2] not in ("*", str(self._total)):
                 raise self._changed("it has another size now")
         elif (etag, _whole(response)) == (self._etag, self._total):
-            skip = self._position  # a host that knows no ranges sends everything again
+            return start  # a host that knows no ranges sends everything again
         else:
             raise self._changed("its host sends another version")
-        return _behind(response, skip)
+        return 0
 
     def _check_size(self, size: int | None) -> None:
-        if self._check and size is not None and self._place.size is not None and size != self._place.size:
-            raise self._other(f"its host sends {size} bytes where SharePoint lists {self._place.size}")
-
-    def _checked(self) -> None:
-        if not self._check:
-            return
-        self._check_size(self._position)
-        if self._hash is not None and self._hash.digest() != self._digest:
-            raise self._other("its bytes do not have the hash that SharePoint lists")
+        if self._check and size is not None and self._location.size is not None and size != self._location.size:
+            raise self._other(f"its host sends {size} bytes where SharePoint lists {self._location.size}")
 
     def _changed(self, why: str) -> ConnectorError:
-        if self._response is not None:
-            self._response.close()
         hint = "run again when nobody writes to it"
         return ConnectorError(f"{self._what} changed while it was read: {why}", op=OP, code=Code.CONFLICT, hint=hint)
+
+    def _strange(self, why: str) -> ConnectorError:
+        hint = "check what lies between here and SharePoint, and whether the file opens in the browser"
+        return ConnectorError(f"{self._what}: {why}", op=OP, code=Code.BAD_REPLY, hint=hint)
 
     def _other(self, why: str) -> ConnectorError:
         hint = (
@@ -247,6 +206,24 @@ class Download(io.RawIOBase):
             "set verify_downloads: false for the connector"
         )
         return ConnectorError(f"{self._what}: {why}", op=OP, code=Code.CONFLICT, hint=hint)
+
+
+class Pieces:
+    """The blocks of one answer."""
+
+    def __init__(self, response: httpx.Response, blocks: Iterator[bytes]) -> None:
+        self._response = response
+        self._blocks = blocks
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        """Give the connection back, or close it where the body was not read to its end."""
+        self._response.close()
 
 
 def _behind(response: httpx.Response, skip: int) -> Iterator[bytes]:
@@ -269,12 +246,12 @@ def _strong(etag: str) -> str:
     return "" if etag.startswith("W/") else etag
 
 
-def _expected(place: Place) -> tuple[_Hash | None, bytes]:
+def _expected(location: Location) -> tuple[_Hash | None, bytes]:
     """What counts the hash that is known of a file, and its value; a malformed one counts as none."""
     try:
-        if len(place.sha256) == 64:
-            return hashlib.sha256(), bytes.fromhex(place.sha256)
-        digest = base64.b64decode(place.quick_xor, validate=True)
+        if len(location.sha256) == 64:
+            return hashlib.sha256(), bytes.fromhex(location.sha256)
+        digest = base64.b64decode(location.quick_xor, validate=True)
     except ValueError:
         return None, b""
     return (QuickXorHash(), digest) if len(digest) == SIZE else (None, b"")

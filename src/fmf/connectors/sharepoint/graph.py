@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
+from fmf.connectors.replies import code_of, retry_after
 from fmf.connectors.sharepoint.sign_in import SignIn
-from fmf.connectors.sharepoint.web import Web, address, code_of, fault, retry_after, same_origin
+from fmf.connectors.sharepoint.web import Web, address, fault, same_origin
 from fmf.errors import ConfigError, ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import bare_address, shortened
@@ -22,6 +23,7 @@ WHOLE_S: Final = 120.0
 LONGEST: Final = 64 << 20
 """The largest answer, in bytes."""
 _BLOCK: Final = 1 << 16
+_PROXY: Final = "is there a proxy that answers in Graph's place? check graph_url"
 
 HINTS: Final[Mapping[int, str]] = {
     401: "the token was refused: check that tenant_id, authority and graph_url belong to the same cloud",
@@ -74,7 +76,7 @@ class Graph:
         link: object = target
         while link:
             if link in seen:
-                raise ConnectorError(f"{what}: the pages go round in a circle", op=op, code=Code.BAD_REPLY)
+                raise _strange(f"{what}: the pages go round in a circle", op)
             seen.add(link)
             page = self.get(link, what, op)
             yield page
@@ -119,9 +121,9 @@ class Graph:
                 for block in response.iter_bytes(_BLOCK):
                     body += block
                     if len(body) > LONGEST:
-                        raise ConnectorError(f"{what}: the answer has no end", op=op, code=Code.BAD_REPLY)
+                        raise _strange(f"{what}: the answer is longer than {LONGEST >> 20} MiB", op)
                     if time.monotonic() > late:
-                        raise ConnectorError(f"{what}: no whole answer in {WHOLE_S:g} s", op=op, code=Code.TIMEOUT)
+                        raise _strange(f"{what}: no whole answer in {WHOLE_S:g} s", op, Code.TIMEOUT)
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -160,10 +162,15 @@ def failure(response: httpx.Response, body: bytes, what: str, op: str) -> Connec
         f"{what}: Graph answered {status}{f', {told}' if told else ''}",
         op=op,
         code=code_of(status),
-        hint=HINTS.get(status, ""),
+        hint=HINTS.get(status, "run again later; look at the service health of Microsoft 365"),
         retry_after=asked,
         fields={name: value for name, value in fields.items() if value is not None},
     )
+
+
+def _strange(message: str, op: str, code: Code = Code.BAD_REPLY) -> ConnectorError:
+    """The error for an answer that Graph would not give."""
+    return ConnectorError(message, op=op, code=code, hint=_PROXY)
 
 
 def _reason(body: bytes) -> str:
@@ -187,6 +194,6 @@ def _json(body: bytes, what: str, op: str) -> dict[str, Any]:
             f"{what}: the answer is no JSON object",
             op=op,
             code=Code.UNAVAILABLE,
-            hint="is there a proxy that answers in Graph's place? check graph_url",
+            hint=_PROXY,
         )
     return found

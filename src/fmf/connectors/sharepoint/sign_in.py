@@ -14,7 +14,8 @@ import msal
 import msal.exceptions
 
 from fmf.connectors.base import Keys
-from fmf.connectors.sharepoint.web import Web, code_of, fault, retry_after
+from fmf.connectors.replies import code_of, retry_after
+from fmf.connectors.sharepoint.web import Web, fault
 from fmf.errors import AuthError, ConfigError, ConnectorError
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import Lock
@@ -137,7 +138,8 @@ class SignIn:
         except httpx.HTTPError as error:
             raise fault(error, where, _OP) from error
         except (httpx.InvalidURL, msal.exceptions.MsalServiceError, RuntimeError) as error:
-            raise ConnectorError(f"{where}: {_told(error)}", op=_OP, code=Code.UNAVAILABLE) from error
+            hint = "check authority (https://HOST) and the network, and try again later"
+            raise ConnectorError(f"{where}: {_told(error)}", op=_OP, code=Code.UNAVAILABLE, hint=hint) from error
         except Exception as error:  # keys and addresses that are none raise errors of many libraries
             hint = "check tenant_id, authority (https://HOST) and the certificate of the connector in fmf.yaml"
             raise ConfigError(f"{where}: {_told(error)}", op=_OP, hint=hint) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
+from fmf.connectors.names import part_of
+
 FOLDER, FILE, PACKAGE, SHORTCUT, OTHER = "d", "f", "p", "s", "o"
 """Kinds of items; a package is a notebook of OneNote, a shortcut leads to another library."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]|\\(?=x[0-9a-f]{2})|^\.{1,2}$")
-_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _LARGEST: Final = 1 << 30
 _FORMAT: Final = 1
 
@@ -112,7 +111,7 @@ def node_of(item: Mapping[str, Any], root_path: str = "") -> Node | None:
     size = item.get("size")
     return Node(
         parent=key_of(parent_id) if parent_id else "",
-        name=printable(name),
+        name=part_of(name),
         kind=_kind(item),
         folder=_below(text_of(parent, "path"), root_path),
         size=size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
@@ -131,19 +130,6 @@ def text_of(item: Mapping[str, Any], key: str) -> str:
     """The text under a key; empty where there is none."""
     value = item.get(key)
     return value if isinstance(value, str) else ""
-
-
-def printable(name: str) -> str:
-    r"""A name as a part of an id: one printable line, in which characters that are none stand as `\xNN`."""
-    return name if name.isalnum() else _UNPRINTABLE.sub(_escape, name)
-
-
-def name_of(part: str) -> str:
-    """The name behind a part of an id."""
-    if "\\x" not in part:
-        return part
-    raw = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), part.encode("utf-8", "surrogatepass"))
-    return raw.decode("utf-8", "surrogatepass")
 
 
 def packed(state: Mapping[str, Any], tree: Tree) -> str:
@@ -191,7 +177,7 @@ def _below(path: str, root_path: str) -> str | None:
     root = [part for part in root_path.split("/") if part]
     if [part.casefold() for part in parts[: len(root)]] != [part.casefold() for part in root]:
         return None
-    return "".join(f"{printable(part)}/" for part in parts[len(root) :])
+    return "".join(f"{part_of(part)}/" for part in parts[len(root) :])
 
 
 def _time(text: str) -> datetime | None:
@@ -199,7 +185,3 @@ def _time(text: str) -> datetime | None:
         found = datetime.fromisoformat(text)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     return None
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogatepass"))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import ssl
-import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
@@ -27,22 +25,6 @@ LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=16, k
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _AGENT: Final = "frontier-model-framework"
-_REFUSED: Final = {
-    400: Code.INVALID,
-    401: Code.AUTH,
-    403: Code.REFUSED,
-    404: Code.NOT_FOUND,
-    408: Code.TIMEOUT,
-    409: Code.CONFLICT,
-    410: Code.CONFLICT,
-    412: Code.CONFLICT,
-    416: Code.CONFLICT,
-    423: Code.CONFLICT,
-    429: Code.RATE_LIMIT,
-    501: Code.UNSUPPORTED,
-    504: Code.TIMEOUT,
-    509: Code.RATE_LIMIT,
-}
 
 
 class Web:
@@ -144,22 +126,6 @@ def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def code_of(status: int) -> Code:
-    """What a status that is no success means."""
-    return _REFUSED.get(status, Code.UNAVAILABLE if status >= 500 else Code.BAD_REPLY)
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds that the other side asked to wait, given as a number or as a date."""
-    given = headers.get("retry-after", "").strip()
-    if given.isascii() and given.isdigit():
-        return float(given[:9])
-    try:
-        return max(parsedate_to_datetime(given).timestamp() - time.time(), 0.0) if given else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def fault(error: Exception, what: str, op: str) -> ConnectorError:
     """The error of the house for one of httpx, with which no answer came."""
     if isinstance(error, httpx.TimeoutException):
@@ -173,4 +139,5 @@ def fault(error: Exception, what: str, op: str) -> ConnectorError:
     if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol):
         hint = "check the network, the proxy (HTTPS_PROXY) and graph_url"
         return ConnectorError(f"{what}: {told}", op=op, code=Code.UNAVAILABLE, hint=hint)
-    return ConnectorError(f"{what}: {told}", op=op, code=Code.BAD_REPLY)
+    hint = "check graph_url, and what lies between here and SharePoint"
+    return ConnectorError(f"{what}: {told}", op=op, code=Code.BAD_REPLY, hint=hint)

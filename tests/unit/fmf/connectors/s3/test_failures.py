@@ -25,7 +25,7 @@ ANSWERS = [
     (404, "NoSuchKey", "not_found"),
     (412, "PreconditionFailed", "conflict"),
     (416, "InvalidRange", "conflict"),
-    (418, "Teapot", "internal"),
+    (418, "Teapot", "bad_reply"),
     (429, "TooManyRequests", "rate_limit"),
     (500, "InternalError", "unavailable"),
     (503, "SlowDown", "rate_limit"),

@@ -64,7 +64,7 @@ def test_a_body_that_never_comes_whole_is_given_up(bucket, proxy):
     proxy.cut(after=10, where="large.bin", times=99)
     with read() as stream, pytest.raises(ConnectorError, match=r"large\.bin") as caught:
         stream.read()
-    assert caught.value.code == "unavailable"
+    assert caught.value.code == "truncated"
     assert connector.retries == 3
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fmf.connectors.base import Gone, IncrementalConnector
+from fmf.connectors.base import Gone, IncrementalConnector, Reset
 from fmf.connectors.sharepoint.connector import EXPIRED
 
 
@@ -95,7 +95,7 @@ def test_cursors_go_from_changes_to_changes(library, connect):
 
 def everything(found):
     first, *rest = found
-    assert first == Gone("")
+    assert first == Reset()
     return [one.id for one in rest]
 
 
