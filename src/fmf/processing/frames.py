@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fmf.errors import ProcessingError
 from fmf.processing.source import Source
+from fmf.processing.unreadable import no_picture
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
@@ -63,9 +64,9 @@ def _open(source: Source, max_pixels: int) -> Image.Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _refused(source.ref, "more pixels than are ever read", max_pixels) from error
     except UnidentifiedImageError as error:
-        raise _unreadable(source.ref, "its bytes are of no kind of picture that is known") from error
+        raise no_picture(source.ref, "image", "its bytes are of no kind of picture that is known") from error
     except Exception as error:
-        raise _unreadable(source.ref, _why(error)) from error
+        raise no_picture(source.ref, "image", _why(error)) from error
 
 
 def _count(ref: ResourceRef, image: Image.Image) -> int:
@@ -73,7 +74,7 @@ def _count(ref: ResourceRef, image: Image.Image) -> int:
         with _warned():
             return int(getattr(image, "n_frames", 1)) if image.format == _PAGED else 1
     except Exception as error:
-        raise _unreadable(ref, f"its list of pages is damaged: {error}") from error
+        raise no_picture(ref, "image", f"its list of pages is damaged: {error}") from error
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def _pictures(ref: ResourceRef, image: Image.Image, count: int, max_pixels: int)
             raise
         except Exception as error:
             where = f"page {index + 1} of {count}: " if count > 1 else ""
-            raise _unreadable(ref, where + _why(error)) from error
+            raise no_picture(ref, "image", where + _why(error)) from error
         yield picture
 
 
@@ -133,15 +134,6 @@ def _shallow(image: Image.Image) -> Image.Image:
 
 def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _unreadable(ref: ResourceRef, why: str) -> ProcessingError:
-    return ProcessingError(
-        f"{ref.uri} cannot be read as a picture: {why}",
-        op="processing.image",
-        code=Code.INVALID,
-        hint="look whether it was damaged, or exclude it",
-    )
 
 
 def _refused(ref: ResourceRef, what: str, max_pixels: int) -> ProcessingError:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from fmf.config.processing import ProcessingConfig
-from fmf.errors import ProcessingError
 from fmf.processing.detect import KINDS, by_magic, ending
 from fmf.processing.loaders.base import kind_of
 from fmf.processing.picture_header import KNOWN, HeaderError, size_of
 from fmf.processing.settled import Clock, begun, given_up, identified
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
+from fmf.processing.unreadable import no_picture
 from fmf.processing.wanted import EMPTY, Skipped, unknown
 from fmf.types import Document, ResourceRef
-from fmf_core.errors import Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class PictureReader:
         try:
             size = size_of(media_type, data)
         except HeaderError as error:
-            raise _unreadable(ref, str(error)) from error
+            raise no_picture(ref, "picture", str(error)) from error
         metadata = {**document.metadata, "width": size.width, "height": size.height}
         document = replace(document, status="ok", metadata=metadata)
         yield Picture(document, media_type, source.sha256, data)
@@ -89,16 +88,7 @@ def _recognised(source: Source) -> str:
     claimed = KINDS.get(ending(name))
     if claimed and claimed.media_type in KNOWN:
         kinds = f"those of {found.media_type}" if found else "of no kind of picture that is known"
-        raise _unreadable(source.ref, f"its bytes are {kinds}")
+        raise no_picture(source.ref, "picture", f"its bytes are {kinds}")
     if kind := found or kind_of(name, source.head):
         raise Skipped(f"{kind.media_type} is not shown to models; PNG, JPEG, GIF and WebP pictures are")
     raise Skipped(unknown(name, source.head))
-
-
-def _unreadable(ref: ResourceRef, why: str) -> ProcessingError:
-    return ProcessingError(
-        f"{ref.uri} cannot be read as a picture: {why}",
-        op="processing.picture",
-        code=Code.INVALID,
-        hint="look whether it was damaged, or exclude it",
-    )

@@ -1,4 +1,4 @@
-"""The one way in which a loader says that a file cannot be read."""
+"""How a loader says that a file cannot be read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from fmf.errors import ProcessingError
 from fmf.processing.source import Source
+from fmf.types import ResourceRef
 from fmf_core.errors import Code
 
 _LONGEST: Final = 300
@@ -44,6 +45,26 @@ def encrypted(source: Source, kind: str) -> ProcessingError:
         "it is encrypted, and passwords are not asked for",
         hint="save it without a password and run again, or exclude the file",
         code=Code.UNSUPPORTED,
+    )
+
+
+def too_many_pages(source: Source, kind: str, pages: int, limit: int) -> ProcessingError:
+    """The error for a file with more than `limit` pages, which is `processing.limits.max_pages`."""
+    return ProcessingError(
+        f"{source.ref.uri} has {pages:,} pages, and {limit:,} are allowed",
+        op=f"processing.{kind}",
+        code=Code.INVALID,
+        hint="raise processing.limits.max_pages in fmf.yaml, or exclude the file",
+    )
+
+
+def no_picture(ref: ResourceRef, kind: str, why: str) -> ProcessingError:
+    """The error for a file that should be a picture, and is damaged or none."""
+    return ProcessingError(
+        f"{ref.uri} cannot be read as a picture: {why}",
+        op=f"processing.{kind}",
+        code=Code.INVALID,
+        hint="look whether it was damaged, or exclude it",
     )
 
 

@@ -26,7 +26,8 @@ def _encodings() -> list[Case]:
         case("only a byte order mark", "a.txt", b"\xef\xbb\xbf", fails("no text")),
         case("a NUL byte in its middle", "a.txt", b"before\0after", fails("binary", "6")),
         case("a megabyte of NUL bytes", "a.txt", bytes(MB), fails("binary")),
-        case("control characters", "a.md", b"plum " + bytes(range(1, 9)) * 100, ok("plum")),
+        case("control characters", "a.md", b"plum " + bytes(range(1, 9)) * 100, fails("binary")),
+        case("control characters between fields", "a.log", b"plum\x0155=pear\x01" * 100, ok("plum")),
         case("colours of a terminal", "a.log", b"\x1b[31mred\x1b[0m\n" * 10, ok("red")),
         case("a lone surrogate in UTF-8", "a.txt", utf8 + b"\xed\xa0\x80" + utf8, fails("utf-8", str(len(utf8)))),
         case(

@@ -10,14 +10,13 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.errors import ProcessingError
 from fmf.processing.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.dialect import Dialect, sniff
 from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import Source
 from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, unique_names
-from fmf_core.errors import Code
+from fmf.processing.unreadable import unreadable
 
 LONGEST_FIELD: Final = 10_000_000
 """Characters of one cell; a longer one is mostly a quotation mark that is never closed."""
@@ -106,12 +105,9 @@ class _Rows:
             rows.extend(islice(self._reader, size))
         except csv.Error as error:
             row, line = self._number + len(rows) + 1, self._reader.line_num
-            raise ProcessingError(
-                f"{self._source.ref.uri}: row {row}, which ends near line {line}, cannot be read: {error}",
-                op="processing.csv",
-                code=Code.INVALID,
-                hint="look for a quotation mark that is not closed, or exclude the file",
-            ) from error
+            why = f"row {row}, which ends near line {line}, cannot be read: {error}"
+            hint = "look for a quotation mark that is not closed, or exclude the file"
+            raise unreadable(self._source, "csv", why, hint=hint) from error
         if self._lines.ended and rows:
             self._check_closed(rows.pop(), self._number + len(rows) + 1)
         self._number += len(rows)
@@ -124,12 +120,9 @@ class _Rows:
         cell = last[-1].removesuffix(_END)
         ends = len(_LINE_ENDS.findall(cell))
         line = self._reader.line_num - ends - (not cell.endswith(("\r", "\n")))
-        raise ProcessingError(
-            f"{self._source.ref.uri}: row {row}: the quotation mark that opens in line {line} is never closed",
-            op="processing.csv",
-            code=Code.INVALID,
-            hint="close it there, or take it away; inside of a quoted cell it is written twice",
-        )
+        why = f"row {row}: the quotation mark that opens in line {line} is never closed"
+        hint = "close it there, or take it away; inside of a quoted cell it is written twice"
+        raise unreadable(self._source, "csv", why, hint=hint)
 
 
 class _Lines:

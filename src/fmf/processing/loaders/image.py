@@ -13,6 +13,7 @@ from fmf.processing.ocr.notes import OcrNotes
 from fmf.processing.pdf.tidy import tidied
 from fmf.processing.picture_limits import max_pixels
 from fmf.processing.source import Source
+from fmf.processing.unreadable import too_many_pages
 from fmf_core.errors import Code
 from fmf_core.registry import install_hint
 
@@ -45,7 +46,8 @@ def _pieces(source: Source, settings: ProcessingConfig, metadata: dict[str, Any]
     notes, without = OcrNotes(settings.images.ocr), []
     with opened(source, max_pixels=max_pixels(settings)) as frames:
         metadata |= {"width": frames.width, "height": frames.height, "pages": frames.count}
-        _refuse_pages(source, frames.count, settings.limits.max_pages)
+        if frames.count > settings.limits.max_pages:
+            raise too_many_pages(source, "image", frames.count, settings.limits.max_pages)
         some = False
         for page, picture in enumerate(frames.pictures, 1):
             result = read_picture(settings.images.ocr, picture, source.ref.uri)
@@ -69,14 +71,4 @@ def _pieces(source: Source, settings: ProcessingConfig, metadata: dict[str, Any]
             op="processing.image",
             code=Code.INVALID,
             hint="look whether processing.images.ocr.lang is its language, show it to a model, or exclude it",
-        )
-
-
-def _refuse_pages(source: Source, pages: int, limit: int) -> None:
-    if pages > limit:
-        raise ProcessingError(
-            f"{source.ref.uri} has {pages:,} pages, and {limit:,} are allowed",
-            op="processing.image",
-            code=Code.INVALID,
-            hint="raise processing.limits.max_pages in fmf.yaml, or exclude the file",
         )

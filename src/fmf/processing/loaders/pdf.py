@@ -17,6 +17,7 @@ from fmf.processing.pdf.tidy import tidied
 from fmf.processing.pdf.whole import check_whole
 from fmf.processing.picture_limits import max_pixels
 from fmf.processing.source import Source
+from fmf.processing.unreadable import too_many_pages
 from fmf_core.errors import Code
 
 if TYPE_CHECKING:
@@ -44,12 +45,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     limit = settings.limits.max_pages
     if pdf.pages > limit:
         pdf.close()
-        raise ProcessingError(
-            f"{source.ref.uri} has {pdf.pages:,} pages, and {limit:,} are allowed",
-            op="processing.pdf",
-            code=Code.INVALID,
-            hint="raise processing.limits.max_pages in fmf.yaml, or exclude the file",
-        )
+        raise too_many_pages(source, "pdf", pdf.pages, limit)
     metadata: dict[str, Any] = {"pages": pdf.pages, **facts_of(pdf.info)}
     reading = _Reading(source, settings, pdf, metadata)
     return Loaded(reading.pieces(), title=title_of(pdf.info) or source.ref.name, metadata=metadata)

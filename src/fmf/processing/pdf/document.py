@@ -12,6 +12,7 @@ import pypdfium2.raw as pdfium
 from fmf.errors import ProcessingError
 from fmf.processing.pdf.order import Box
 from fmf.processing.source import Source
+from fmf.processing.unreadable import unreadable
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
 from fmf_core.forks import Lock
@@ -38,7 +39,7 @@ class PdfFile:
     """
 
     def __init__(self, source: Source) -> None:
-        self._ref = source.ref
+        self._source = source
         small = source.size <= _IN_MEMORY
         with _one_at_a_time():
             try:
@@ -82,12 +83,9 @@ class PdfFile:
             for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3):
                 width, height = item.get_px_size()
                 if width * height > max_pixels:
-                    raise ProcessingError(
-                        f"{self._ref.uri}: a picture on page {index + 1} has {width:,} x {height:,} pixels",
-                        op="processing.pdf",
-                        code=Code.INVALID,
-                        hint="raise processing.limits.max_memory_mb, or exclude the file",
-                    )
+                    why = f"a picture on page {index + 1} has {width:,} x {height:,} pixels"
+                    hint = "raise processing.limits.max_memory_mb, or exclude the file"
+                    raise unreadable(self._source, "pdf", why, hint=hint)
             width, height = page.get_size()
             scale = min(dpi / 72, (max_pixels / max(1.0, width * height)) ** 0.5)
             bitmap = page.render(scale=scale, grayscale=True, limit_image_cache=True)
@@ -102,12 +100,8 @@ class PdfFile:
         try:
             chars = text_page.count_chars()
             if chars > LARGEST_TEXT:
-                raise ProcessingError(
-                    f"{self._ref.uri}: page {index + 1} has {chars:,} characters; {LARGEST_TEXT:,} are allowed",
-                    op="processing.pdf",
-                    code=Code.INVALID,
-                    hint="exclude the file",
-                )
+                why = f"page {index + 1} has {chars:,} characters; {LARGEST_TEXT:,} are allowed"
+                raise unreadable(self._source, "pdf", why, hint="exclude the file")
             if not chars:
                 return "", []
             boxes = min(text_page.count_rects(), _MOST_BOXES)
@@ -130,12 +124,9 @@ class PdfFile:
                 page.close()
 
     def _damaged(self, index: int, error: Exception) -> ProcessingError:
-        return ProcessingError(
-            f"{self._ref.uri}: page {index + 1} of {self.pages} cannot be read: {error}",
-            op="processing.pdf",
-            code=Code.INVALID,
-            hint="the file is damaged: fetch or export it again, or exclude it",
-        )
+        why = f"page {index + 1} of {self.pages} cannot be read: {error}"
+        hint = "the file is damaged: fetch or export it again, or exclude it"
+        return unreadable(self._source, "pdf", why, hint=hint)
 
 
 def _has_notes(page: Any) -> bool:
