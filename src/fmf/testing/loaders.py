@@ -14,6 +14,7 @@ from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.loaders.base import Loaded, Loader, Mark
 from fmf.processing.source import Source, fetch
+from fmf.testing.checks import expect
 from fmf.types import ResourceRef
 
 LONGEST_PIECE = 4_000_000
@@ -159,12 +160,6 @@ class LoaderExam:
             read.text.encode()
             _check_marks(f"{name}, {what}", read)
             json.dumps(dict(read.metadata), allow_nan=False)
-
-
-def expect(condition: bool, message: str) -> None:
-    """Raise `AssertionError` with `message` unless `condition` holds."""
-    if not condition:
-        raise AssertionError(message)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unittest
 
 import pytest
 
@@ -37,6 +38,15 @@ class TestLocal(ConnectorExam):
         path = self.root / resource_id
         path.write_bytes(content) if content is not None else path.unlink()
         return True
+
+
+@pytest.mark.parametrize("left_out", ["a_file_that_changes_is_never_mixed", "an_unreachable_place_is_told_by_the_call"])
+def test_what_a_place_cannot_do_is_skipped_for_all_to_see(left_out, tmp_path):
+    exam = TestLocal()
+    exam.folder, exam.made = tmp_path, 0
+    exam.change, exam.make_unreachable = (lambda *_: False), (lambda: None)
+    with pytest.raises(unittest.SkipTest):
+        getattr(exam, f"test_{left_out}")()
 
 
 def failed(connector, tmp_path):

@@ -69,6 +69,7 @@ def test_an_unknown_profile_and_no_credentials_are_told(bucket, profiles):
     assert "'profile'" in caught.value.hint
     with pytest.raises(AuthError, match="credentials") as caught:
         bucket.connector(secrets=Keys()).list()
+    assert "boto3 finds none" in redact(caught.value.message)
     assert "anonymous" in caught.value.hint
     assert exit_status(caught.value) == 3
 

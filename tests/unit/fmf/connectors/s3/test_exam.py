@@ -12,22 +12,28 @@ from fmf.testing import ConnectorExam
 from peers.aws_server import free_port
 from peers.buckets import SECRET, Bucket, connector_of
 
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="class")
+def shared(request):
+    bucket = Bucket(request.getfixturevalue(request.cls.server).url)
+    yield bucket
+    bucket.close()
+
 
 class S3Exam(ConnectorExam):
     secrets: ClassVar = (SECRET,)
     server: str
 
     @pytest.fixture(autouse=True)
-    def _bucket(self, request):
-        self.bucket = Bucket(request.getfixturevalue(self.server).url)
-        self.numbers, self.files = itertools.count(), None
-        yield
-        self.bucket.close()
+    def _bucket(self, shared):
+        self.bucket, self.files = shared, None
 
     def make_connector(self, files, *, include=("**/*",), exclude=()):
         # A folder of one bucket stands for a place of its own, between two that must not be seen.
         if files != self.files:
-            self.files, self.prefix = files, f"place-{next(self.numbers)}/"
+            self.files, self.prefix = files, f"place-{next(_numbers)}/"
             beside = {f"{self.prefix[:-1]}-beside/x.md": b"x", f"{self.prefix[:-1]}.md": b"x"}
             self.bucket.fill({**{self.prefix + name: content for name, content in files.items()}, **beside})
         return self.bucket.connector(prefix=self.prefix, include=include, exclude=exclude)
