@@ -15,9 +15,10 @@ from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.html import page_of, tidy
 from fmf.processing.loaders.html_text import head_of
 from fmf.processing.loaders.inner import inner_text, one_line
-from fmf.processing.markup import MarkupError, local, tree
+from fmf.processing.loaders.package import part_tree
+from fmf.processing.markup import local
 from fmf.processing.source import Source
-from fmf.processing.unreadable import damaged, encrypted, unreadable
+from fmf.processing.unreadable import encrypted, unreadable
 
 _CONTAINER: Final = "META-INF/container.xml"
 _ENCRYPTION: Final = "META-INF/encryption.xml"
@@ -42,12 +43,9 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
         ProcessingError: it is no book, damaged, a bomb, or locked.
     """
     archive = Archive(source, settings.limits, "epub")
-    try:
-        book = _book(archive, source)
-        if _ENCRYPTION in archive and _locked(tree(archive.blocks(_ENCRYPTION)), book.chapters):
-            raise encrypted(source, "epub")
-    except MarkupError as error:
-        raise damaged(source, "epub", error) from error
+    book = _book(archive, source)
+    if _ENCRYPTION in archive and _locked(part_tree(archive, _ENCRYPTION), book.chapters):
+        raise encrypted(source, "epub")
     if not book.chapters:
         raise unreadable(source, "epub", "there are no chapters in it")
     metadata: dict[str, Any] = {**book.facts, "chapters": len(book.chapters)}
@@ -58,13 +56,13 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
 
 
 def _book(archive: Archive, source: Source) -> _Book:
-    root = tree(archive.blocks(_CONTAINER))
+    root = part_tree(archive, _CONTAINER)
     package = next((each.get("full-path", "") for each in root.iter() if local(each.tag) == "rootfile"), "")
     if package not in archive:
         raise unreadable(source, "epub", "it does not say where its contents are")
     book, items = _Book(), dict[str, Element]()
     order: list[str] = []
-    for each in tree(archive.blocks(package)).iter():
+    for each in part_tree(archive, package).iter():
         name = local(each.tag)
         words = " ".join((each.text or "").split())[:_MOST_WORDS]
         if name == "item":

@@ -94,11 +94,10 @@ def test_endings():
     assert [ending(name) for name in ("a.B", ".x", "a", "a.b.c", "")] == ["b", "", "", "c", ""]
 
 
-def test_every_kind_has_a_loader_or_names_the_extra_that_brings_it():
+def test_every_kind_has_a_loader_which_the_same_extra_brings():
     for kind in KINDS.values():
-        assert kind.extra or kind.name in loaders
-        if kind.name in loaders:
-            assert callable(loaders.get(kind.name))
+        assert callable(loaders.get(kind.name))
+        assert kind.extra == loaders.metadata(kind.name)["extra"]
 
 
 def test_an_ending_that_nothing_here_reads_belongs_to_the_loader_of_that_name():
