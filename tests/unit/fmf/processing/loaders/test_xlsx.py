@@ -131,7 +131,7 @@ def test_values_keep_their_types():
     assert line in text_of(saved(book))
 
 
-@pytest.mark.parametrize("number", [10**15 - 1, 10**15, 123_456_789_012_345_680, -(10**17)])
+@pytest.mark.parametrize("number", [10**15 - 1, 10**15, 123_456_789_012_345_700, -(10**17)])
 def test_large_whole_numbers_stay_whole(number):
     (table,) = rows_of(workbook([["n"], [number]]))
     assert f"| {number} |" in text_of(workbook([["n"], [number]]))
