@@ -90,7 +90,7 @@ def of_boto(error: Exception, op: str, what: str) -> ConnectorError | AuthError:
 def no_credentials(op: str, what: str, why: str) -> AuthError:
     """The error where nobody knows who asks."""
     return AuthError(
-        f"{what} failed: there are no usable AWS credentials: {redact(why)}",
+        f"{what} failed: there are no usable AWS credentials ({redact(why)})",
         op=op,
         hint="set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a public bucket anonymous: true",
     )
