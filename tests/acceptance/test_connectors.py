@@ -216,12 +216,12 @@ def s3_yaml(url: str, bucket: str, **more: object) -> str:
 
 @pytest.mark.peer
 @pytest.mark.behaviour(11)
-def test_a_bucket_of_many_pages_is_listed_in_full(signed_in, moto):
+def test_a_bucket_of_many_pages_is_listed_in_full(signed_in, ministack):
     """Behaviour 11: 1,100 keys over several pages, folder markers left out, patterns relative to the prefix."""
     names = [f"2026/{number:04}.txt" for number in range(1100)]
     keys = {f"raw/{name}": b"text" for name in names} | {"raw/": b"", "raw/2026/": b"", "raw/notes.md": b"# notes"}
-    bucket = Bucket(moto.url, keys | {"raw-not/x.txt": b"x", "other.txt": b"x"})
-    signed_in.write({"fmf.yaml": s3_yaml(moto.url, bucket.name, prefix="raw/")})
+    bucket = Bucket(ministack.url, keys | {"raw-not/x.txt": b"x", "other.txt": b"x"})
+    signed_in.write({"fmf.yaml": s3_yaml(ministack.url, bucket.name, prefix="raw/")})
     told = signed_in.fmf("connect", "ls", "docs").well()
     assert told.lines == [f"{name}\ts3://{bucket.name}/raw/{name}" for name in [*names, "notes.md"]]
     told = signed_in.fmf("connect", "ls", "docs", "--select", "2026/000?.txt", "--select", "*.md").well()
