@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -14,6 +15,9 @@ from fmf.processing.source import Source
 from fmf.processing.wanted import Skipped
 from fmf.types import Document, ResourceRef
 from fmf_core.errors import Code, FrameworkError
+from fmf_core.logs import get_logger
+
+log = get_logger("fmf.processing")
 
 Event = TypeVar("Event")
 
@@ -60,6 +64,14 @@ def given_up(document: Document, error: BaseException) -> Document:
         failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
     failure.message = _one_line(failure.message)  # parsers quote what they stumble over, which may be anything
     return replace(document, status="failed", reason=failure.message, error=failure)
+
+
+def traceback_of(failure: FrameworkError) -> str | None:
+    """Where the exception arose that nobody meant to raise; `None` for any other failure."""
+    cause = failure.__cause__
+    if failure.code is not Code.INTERNAL or cause is None or isinstance(cause, FrameworkError):
+        return None
+    return "".join(traceback.format_exception(cause))
 
 
 class Clock:
@@ -129,6 +141,7 @@ def _unexpected(document: Document, error: BaseException) -> ProcessingError:
         hint="exclude the file; if it opens in its own program, report this with what `fmf -v` shows",
     )
     failure.__cause__ = cause
+    log.debug("processing.unexpected", uri=document.source_uri, traceback=traceback_of(failure))
     return failure
 
 

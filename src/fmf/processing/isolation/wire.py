@@ -12,9 +12,13 @@ from typing import Any, Final
 from fmf.artefacts.lines import encode_line
 from fmf.artefacts.rows import document_row
 from fmf.errors import ProcessingError
+from fmf.processing.settled import traceback_of
 from fmf.types import Document, ResourceRef, TableWish
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.fingerprints import Fingerprint, Fingerprints
+from fmf_core.logs import get_logger
+
+log = get_logger("fmf.processing")
 
 SETTINGS: Final = b"s"
 SECRETS: Final = b"k"
@@ -119,6 +123,7 @@ def _facts(document: Document) -> dict[str, Any]:
             "hint": error.hint,
             "fields": dict(error.fields),
             "cause": f"{type(error.__cause__).__name__}: {error.__cause__}" if error.__cause__ else None,
+            "traceback": traceback_of(error),
         }
     return facts
 
@@ -134,6 +139,8 @@ def _document(facts: dict[str, Any], line: bytes | None = None) -> Document:
         )
         if told["cause"]:
             error.__cause__ = RuntimeError(told["cause"])
+        if told["traceback"]:
+            log.debug("processing.unexpected", uri=values["source_uri"], traceback=told["traceback"])
     return Document(**values, error=error, line=line)
 
 

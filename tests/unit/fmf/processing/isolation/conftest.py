@@ -52,10 +52,13 @@ def deep(source, settings):
         return down(n + 1)
     down(0)
 
+def fall(source, settings):
+    return Loaded(iter([1 / 0]))
+
 def own(source, settings):
     return Loaded(iter([str(os.getpid())]))
 """
-NAMES = ("crash", "leave", "hang", "eat", "shout", "spawn", "tell", "deep", "own")
+NAMES = ("crash", "leave", "hang", "eat", "shout", "spawn", "tell", "deep", "fall", "own")
 
 
 @pytest.fixture

@@ -70,6 +70,14 @@ def test_what_a_loader_prints_goes_nowhere(hostile, work, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_where_a_loader_fell_in_another_process_is_logged_in_this_one(hostile, work, caplog):
+    caplog.set_level("DEBUG", "fmf.processing")
+    document = work({"a.fall": "x"})["a.fall"][-1]
+    assert "ZeroDivisionError" in document.reason
+    assert "Traceback" in caplog.text
+    assert "in fall" in caplog.text
+
+
 def test_a_reading_process_knows_no_secret(hostile, work, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-seen")
     add_secret("sk-not-to-be-seen")
