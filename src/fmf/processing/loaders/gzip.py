@@ -44,20 +44,17 @@ def inner_name(name: str) -> str:
 
 def _pieces(source: Source, settings: ProcessingConfig) -> Iterator[Loaded | str | Mark]:
     name = inner_name(source.ref.name)
-    try:
-        with inner_source(source, name, _Unpacked(source, settings.limits.max_archive_ratio), settings) as inner:
-            found = kind_of(name, inner.head, inner.window)
-            if found and (found.name == "gzip" or found.family == "image"):
-                what = f"files with the ending .{ending(name)}" if ending(name) else "files of its kind"
-                why = f"{what} are not read when they are packed"
-                raise unreadable(source, "gzip", why, hint="exclude it, or unpack it first", code=Code.UNSUPPORTED)
-            kind = wanted(found, name, inner.head, settings)
-            loaded = loaders.get(kind.name)(inner, settings)
-            loaded.metadata["packed"] = "gzip"
-            yield loaded
-            yield from loaded.pieces
-    except _BROKEN as error:
-        raise damaged(source, "gzip", error) from error
+    with inner_source(source, name, _Unpacked(source, settings.limits.max_archive_ratio), settings) as inner:
+        found = kind_of(name, inner.head, inner.window)
+        if found and (found.name == "gzip" or found.family == "image"):
+            what = f"files with the ending .{ending(name)}" if ending(name) else "files of its kind"
+            why = f"{what} are not read when they are packed"
+            raise unreadable(source, "gzip", why, hint="exclude it, or unpack it first", code=Code.UNSUPPORTED)
+        kind = wanted(found, name, inner.head, settings)
+        loaded = loaders.get(kind.name)(inner, settings)
+        loaded.metadata["packed"] = "gzip"
+        yield loaded
+        yield from loaded.pieces
 
 
 def _rest(pieces: Iterator[Loaded | str | Mark]) -> Iterator[str | Mark]:
@@ -84,7 +81,10 @@ class _Unpacked(io.RawIOBase, BinaryIO):
         return False
 
     def read(self, size: int = -1) -> bytes:
-        block = self._file.read(size)
+        try:
+            block = self._file.read(size)
+        except _BROKEN as error:
+            raise damaged(self._source, "gzip", error) from error
         self._seen += len(block)
         if self._seen > max(HARMLESS_BYTES, self._ratio * self._source.size):
             raise unreadable(
