@@ -10,6 +10,8 @@ from obstore.exceptions import InvalidPathError
 from fmf.connectors.retries import Retries
 from fmf.connectors.s3.access import Access
 from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
+from fmf.errors import ConnectorError
+from fmf_core.errors import Code
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -82,6 +84,7 @@ class Pages:
             )
         except BOTO as error:
             raise of_boto(error, "s3.list", self._what) from error
+        self._check_order([one["Key"] for one in reply.get("Contents", ())])
         return [
             {
                 "path": one["Key"],
@@ -92,3 +95,16 @@ class Pages:
             }
             for one in reply.get("Contents", ())
         ]
+
+    def _check_order(self, keys: Sequence[str]) -> None:
+        """Refuse a page that is not sorted or begins anew: objects would be listed twice, or not at all."""
+        last = self._after
+        for key in keys:
+            if key <= last:
+                raise ConnectorError(
+                    f"{self._what} failed: {key!r} came behind {last!r}, and listings are sorted",
+                    op="s3.list",
+                    code=Code.BAD_REPLY,
+                    hint="look at endpoint_url: this service does not list as S3 does (S3 Express does not either)",
+                )
+            last = key
