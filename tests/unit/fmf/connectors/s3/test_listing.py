@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fmf.connectors.retries import Retries
@@ -114,20 +116,14 @@ def test_a_page_that_boto3_gives_is_asked_for_again_as_well(keys, proxy):
 
 
 @pytest.mark.parametrize("listed", [["b.txt", "a.txt"], ["a.txt", "a.txt"]])
-def test_a_listing_that_is_not_sorted_is_refused(monkeypatch, listed):
-    class Access:
-        class store:
-            @staticmethod
-            def list(*_, **__):
-                return iter([[{"path": key, "size": 0} for key in listed]])
-
-        class client:
-            @staticmethod
-            def list_objects_v2(**_):
-                contents = [{"Key": key, "Size": 0, "LastModified": None} for key in listed]
-                return {"Contents": contents}
-
-    pages = Pages(Access(), "b", "", lambda key: True, Retries("s", RetryPolicy(max_attempts=1)))
+def test_a_listing_that_is_not_sorted_is_refused(listed):
+    page = [{"path": key, "size": 0} for key in listed]
+    reply = {"Contents": [{"Key": key, "Size": 0, "LastModified": None} for key in listed]}
+    access = SimpleNamespace(
+        store=SimpleNamespace(list=lambda *_, **__: iter([page])),
+        client=SimpleNamespace(list_objects_v2=lambda **_: reply),
+    )
+    pages = Pages(access, "b", "", lambda key: True, Retries("s", RetryPolicy(max_attempts=1)))
     with pytest.raises(ConnectorError, match="listings are sorted") as caught:
         list(pages)
     assert caught.value.code is Code.BAD_REPLY
