@@ -27,8 +27,10 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 NOT_RUN = "NOT RUN: "
 
 # How long an example takes says how busy the machine is, and nothing about the code.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("house", _PATIENT, max_examples=25)
+settings.register_profile("thorough", _PATIENT, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
 @pytest.fixture(autouse=True)
