@@ -34,8 +34,8 @@ def main() -> int:
 
 
 def workers() -> str:
-    """How many test processes: one a core, as far as this process may use them."""
-    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """How many test processes: one more than the cores that this process may use, for tests often wait for others."""
+    return str(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
 
 def run(*arguments: str) -> int:
