@@ -89,11 +89,20 @@ class Nursery:
     """The process that forks workers; started when the first one is needed, and again if it is gone."""
 
     def __init__(self) -> None:
-        self._renew()
+        self._begin()
         in_forked_child(self._renew)
 
     def _renew(self) -> None:
-        """Begin without one: that of the parent process is the parent's."""
+        """Begin without one: that of the parent process is the parent's, and so are its workers."""
+        for worker in self._idle:
+            worker.close()
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            self._process.returncode = 0  # it is not for this process to wait for it
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None

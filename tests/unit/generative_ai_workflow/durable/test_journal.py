@@ -323,23 +323,28 @@ def test_a_batch_that_was_killed_goes_on_where_it_was_when_it_is_run_again(tmp_p
 
 BATCH = """
 import os, sys
+
+def tell(line):
+    sys.stdout.write(line + "\\n")  # at once: other threads tell things, too
+    sys.stdout.flush()
+
 from generative_ai_workflow import TransformStep, Workflow, WorkflowEngine
 
 def first(names):
-    print(f"first:{names['letter']}", flush=True)
+    tell(f"first:{names['letter']}")
     return {"twice": names["letter"] * 2}
 
 def second(names):
     if names["letter"] == "c" and "die" in sys.argv:
         os._exit(9)
-    print(f"second:{names['letter']}", flush=True)
+    tell(f"second:{names['letter']}")
     return {"done": names["twice"].upper()}
 
 workflow = Workflow([TransformStep("first", first), TransformStep("second", second)], name="letters")
 engine = WorkflowEngine(store="runs.db")
 for key, result in engine.run_many(workflow, {letter: {"letter": letter} for letter in "abcd"}, 1):
     if "die" not in sys.argv:
-        print(f"{key}:{result.status}:{result.output['done']}", flush=True)
+        tell(f"{key}:{result.status}:{result.output['done']}")
 """
 
 
