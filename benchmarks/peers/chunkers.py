@@ -35,7 +35,7 @@ def ours(tokenizer: str, strategy: str = "recursive") -> Callable[[], Cut]:
 
     def make() -> Cut:
         from fmf.config.models import ChunkingConfig
-        from fmf.processing.chunking import Chunker as Ours
+        from fmf.processing.cutting.chunking import Chunker as Ours
 
         settings = ChunkingConfig(max_tokens=MAX_TOKENS, overlap=OVERLAP, tokenizer=tokenizer, strategy=strategy)
 

@@ -138,7 +138,7 @@ def checked(
         ConfigError: something in the chain or the configuration is wrong.
         PromptError: a prompt is missing, or not the one that was registered.
     """
-    from fmf.processing.tokens import known
+    from fmf.processing.cutting.tokens import known
     from fmf.prompts.registry import PromptRegistry
 
     config = loaded.value

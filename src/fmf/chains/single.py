@@ -134,7 +134,7 @@ def read_text(path: str, max_file_mb: float) -> str:
         ConfigError: there is no such file, or it cannot be opened.
         ProcessingError: it is too large, or no text.
     """
-    from fmf.processing.decode import decoded, encoding_of
+    from fmf.processing.characters.decode import decoded, encoding_of
     from fmf.processing.source import MEGABYTE, fetch
 
     ref = ResourceRef(path, "stdin" if path == STDIN else Path(path).absolute().as_uri(), Path(path).name)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from fmf.chains.intake import Input
 from fmf.connectors.base import concurrency_of
+from fmf.processing.cutting.tokens import count_one
 from fmf.processing.isolation.pool import nursery
 from fmf.processing.isolation.reader import IsolatedReader, vocabulary_of, workers_of
-from fmf.processing.tokens import count_one
 from fmf.types import Document, ResourceRef
 
 if TYPE_CHECKING:

@@ -121,7 +121,7 @@ def _registry(session: Session) -> PromptRegistry:
     tokenizer = session.config.processing.text.chunking.tokenizer
 
     def count_tokens(text: str) -> int:
-        from fmf.processing.tokens import count_one
+        from fmf.processing.cutting.tokens import count_one
 
         return count_one(text, tokenizer)
 

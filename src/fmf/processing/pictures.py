@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.detect import KINDS, by_magic, ending
+from fmf.processing.images.header import KNOWN, HeaderError, size_of
+from fmf.processing.kinds.detect import KINDS, by_magic, ending
 from fmf.processing.loaders.base import kind_of
-from fmf.processing.picture_header import KNOWN, HeaderError, size_of
 from fmf.processing.settled import Clock, begun, given_up, identified
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.processing.unreadable import no_picture

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.chunking import Chunker, Piece
-from fmf.processing.detect import Kind, detected
+from fmf.processing.cutting.chunking import Chunker, Piece
+from fmf.processing.kinds.detect import Kind, detected
 from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.ocr.base import check_engine
 from fmf.processing.places import Places

@@ -11,7 +11,7 @@ from fmf.artefacts.lines import encode_line
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.cells import text_of
-from fmf.processing.detect import Kind
+from fmf.processing.kinds.detect import Kind
 from fmf.processing.source import Source
 from fmf.processing.tables import TableRows, table_readers, unique_names
 from fmf.processing.wanted import Skipped

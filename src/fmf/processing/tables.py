@@ -57,7 +57,7 @@ table_readers: Registry[TableReader] = Registry(
     "table format",
     {
         "csv": Entry("fmf.processing.loaders.csv:tables"),
-        "xlsx": Entry("fmf.processing.loaders.xlsx:tables", "documents"),
+        "xlsx": Entry("fmf.processing.loaders.office.xlsx:tables", "documents"),
         "parquet": Entry("fmf.processing.loaders.parquet:tables", "parquet"),
     },
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import looks_binary
-from fmf.processing.detect import GZIP, TEXT, Kind, ending
+from fmf.processing.characters.decode import looks_binary
+from fmf.processing.kinds.detect import GZIP, TEXT, Kind, ending
 
 EMPTY: Final = "the file is empty"
 _TABLES: Final = frozenset({"csv", "xlsx", "parquet"})

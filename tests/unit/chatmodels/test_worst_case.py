@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chatmodels import ChatRequest, ImagePart, Message, TextPart, ToolCall
 from chatmodels.worst_case import IMAGE_TOKENS, MESSAGE_TOKENS, most_prompt_tokens
-from fmf.processing.tokens import count_one
+from fmf.processing.cutting.tokens import count_one
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from fmf.processing import tokens
+from fmf.processing.cutting import tokens
 from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.limits import limit_process
 from fmf.processing.isolation.worker import rehearse, serve

@@ -16,9 +16,9 @@ from typing import BinaryIO, Final, TypeVar
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing.detect import KINDS, ending
 from fmf.processing.isolation import messages, wire
 from fmf.processing.isolation.pool import AVAILABLE, Worker, nursery
+from fmf.processing.kinds.detect import KINDS, ending
 from fmf.processing.loaders.base import kind_of, loaders
 from fmf.processing.ocr.base import engines
 from fmf.processing.reader import Reader, check_settings

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.detect import Kind, detect
-from fmf.processing.ole import Window
+from fmf.processing.kinds.detect import Kind, detect
+from fmf.processing.kinds.ole import Window
 from fmf.processing.source import Source
 from fmf_core.errors import PluginRegistrationError
 from fmf_core.registry import Entry, Registry
@@ -68,22 +68,22 @@ loaders: Registry[Loader] = Registry(
         "csv": Entry("fmf.processing.loaders.csv:load"),
         "json": Entry("fmf.processing.loaders.json:load"),
         "jsonl": Entry("fmf.processing.loaders.json:load_lines"),
-        "xlsx": Entry("fmf.processing.loaders.xlsx:load", "documents"),
+        "xlsx": Entry("fmf.processing.loaders.office.xlsx:load", "documents"),
         "parquet": Entry("fmf.processing.loaders.parquet:load", "parquet"),
-        "docx": Entry("fmf.processing.loaders.docx:load"),
-        "pptx": Entry("fmf.processing.loaders.pptx:load"),
-        "odt": Entry("fmf.processing.loaders.odt:load"),
-        "rtf": Entry("fmf.processing.loaders.rtf:load"),
-        "ole": Entry("fmf.processing.loaders.ole:load"),
-        "encrypted": Entry("fmf.processing.loaders.ole:load"),
+        "docx": Entry("fmf.processing.loaders.office.docx:load"),
+        "pptx": Entry("fmf.processing.loaders.office.pptx:load"),
+        "odt": Entry("fmf.processing.loaders.office.odt:load"),
+        "rtf": Entry("fmf.processing.loaders.office.rtf:load"),
+        "ole": Entry("fmf.processing.loaders.office.unread:load"),
+        "encrypted": Entry("fmf.processing.loaders.office.unread:load"),
         "pdf": Entry("fmf.processing.loaders.pdf:load", "documents"),
         "image": Entry("fmf.processing.loaders.image:load", "ocr"),
-        "html": Entry("fmf.processing.loaders.html:load", "documents"),
-        "eml": Entry("fmf.processing.loaders.mail:load", "documents"),
-        "mbox": Entry("fmf.processing.loaders.mail:load_mbox", "documents"),
-        "msg": Entry("fmf.processing.loaders.msg:load", "documents"),
-        "mhtml": Entry("fmf.processing.loaders.mhtml:load", "documents"),
-        "epub": Entry("fmf.processing.loaders.epub:load", "documents"),
+        "html": Entry("fmf.processing.loaders.web.html:load", "documents"),
+        "eml": Entry("fmf.processing.loaders.mail.eml:load", "documents"),
+        "mbox": Entry("fmf.processing.loaders.mail.eml:load_mbox", "documents"),
+        "msg": Entry("fmf.processing.loaders.mail.msg:load", "documents"),
+        "mhtml": Entry("fmf.processing.loaders.mail.mhtml:load", "documents"),
+        "epub": Entry("fmf.processing.loaders.web.epub:load", "documents"),
         "notebook": Entry("fmf.processing.loaders.notebook:load"),
         "subtitles": Entry("fmf.processing.loaders.subtitles:load"),
         "gzip": Entry("fmf.processing.loaders.gzip:load"),

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.decode import decoded, encoding_of
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.dialect import Dialect, sniff
 from fmf.processing.loaders.table_text import rendered

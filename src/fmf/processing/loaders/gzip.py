@@ -10,8 +10,8 @@ from typing import BinaryIO, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import HARMLESS_BYTES
-from fmf.processing.detect import KINDS, ending
-from fmf.processing.endings import telling_name
+from fmf.processing.kinds.detect import KINDS, ending
+from fmf.processing.kinds.endings import telling_name
 from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.loaders.inner import inner_source
 from fmf.processing.source import MEGABYTE, Source

@@ -7,11 +7,11 @@ from typing import Any
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
+from fmf.processing.images.limits import max_pixels
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.ocr.base import engine_for, read_picture
 from fmf.processing.ocr.notes import OcrNotes
 from fmf.processing.pdf.tidy import tidied
-from fmf.processing.picture_limits import max_pixels
 from fmf.processing.source import Source
 from fmf.processing.unreadable import too_many_pages
 from fmf_core.errors import Code
@@ -34,7 +34,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
 
 def _pieces(source: Source, settings: ProcessingConfig, metadata: dict[str, Any]) -> Iterator[str | Mark]:
     try:
-        from fmf.processing.frames import opened
+        from fmf.processing.images.frames import opened
     except ImportError as error:
         raise ProcessingError(
             f"{source.ref.uri}: pictures need {error.name!r}, which cannot be imported: {error}",

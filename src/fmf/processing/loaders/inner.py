@@ -9,8 +9,8 @@ from typing import BinaryIO, Final
 from urllib.parse import quote
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.declared import codec_of, declared_codec
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.declared import codec_of, declared_codec
+from fmf.processing.characters.decode import decoded, encoding_of
 from fmf.processing.source import MEGABYTE, Source, fetch
 from fmf.types import ResourceRef
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 import orjson
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.decode import decoded, encoding_of
+from fmf.processing.characters.normalize import line_ends
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.loaders.text import read_text
-from fmf.processing.normalize import line_ends
 from fmf.processing.source import Source
 
 LARGEST_CHECKED: Final = 32_000_000

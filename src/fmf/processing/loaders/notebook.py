@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.decode import decoded, encoding_of
+from fmf.processing.characters.normalize import line_ends, normalized
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.text import load as load_text
-from fmf.processing.normalize import line_ends, normalized
 from fmf.processing.source import MEGABYTE, Source
 from fmf.processing.unreadable import unreadable
 

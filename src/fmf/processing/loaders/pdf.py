@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
+from fmf.processing.images.limits import max_pixels
 from fmf.processing.loaders.base import Loaded, Mark
 from fmf.processing.ocr.base import engine_for, read_picture
 from fmf.processing.ocr.notes import OcrNotes
@@ -15,7 +16,6 @@ from fmf.processing.pdf.info import facts_of, title_of
 from fmf.processing.pdf.order import mixes_columns
 from fmf.processing.pdf.tidy import tidied
 from fmf.processing.pdf.whole import check_whole
-from fmf.processing.picture_limits import max_pixels
 from fmf.processing.source import Source
 from fmf.processing.unreadable import too_many_pages
 from fmf_core.errors import Code

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.decode import decoded, encoding_of
+from fmf.processing.characters.normalize import line_ends
 from fmf.processing.loaders.base import Loaded
-from fmf.processing.loaders.tags import characters
-from fmf.processing.normalize import line_ends
+from fmf.processing.loaders.web.tags import characters
 from fmf.processing.source import Source
 from fmf.processing.unreadable import unreadable
 

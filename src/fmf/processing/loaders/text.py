@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.decode import decoded, encoding_of
+from fmf.processing.characters.decode import decoded, encoding_of
+from fmf.processing.characters.normalize import line_ends, normalized
 from fmf.processing.loaders.base import Loaded
-from fmf.processing.normalize import line_ends, normalized
 from fmf.processing.source import Source
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from fmf.config.processing import ProcessingConfig
-from fmf.processing.normalize import line_ends, normalized
+from fmf.processing.characters.normalize import line_ends, normalized
 
 DIVIDED: Final = "\x02"
 """What PDFium writes in place of a hyphen and the end of its line."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fmf.config.models import ProcessingConfig
 from fmf.errors import ProcessingError
-from fmf.processing import picture_limits
+from fmf.processing.images.limits import LARGEST, max_pixels
 from fmf.processing.loaders import image as loader
 from fmf.processing.loaders.base import Mark
 from fmf.processing.ocr.base import OcrResult, engines
@@ -192,5 +192,5 @@ def test_a_picture_without_text_fails_with_what_to_do():
 
 
 def test_the_most_pixels_follow_the_memory():
-    assert picture_limits.max_pixels(ProcessingConfig()) == picture_limits.LARGEST
-    assert picture_limits.max_pixels(ProcessingConfig(limits={"max_memory_mb": 12})) == 1_000_000
+    assert max_pixels(ProcessingConfig()) == LARGEST
+    assert max_pixels(ProcessingConfig(limits={"max_memory_mb": 12})) == 1_000_000

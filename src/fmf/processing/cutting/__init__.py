@@ -1,0 +1,1 @@
+"""Texts cut into chunks: where a unit ends, what a token costs, what fits together."""

@@ -1,0 +1,155 @@
+"""Where a text may be cut: ends of sentences, lines and paragraphs, and places that split no visible character."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fmf.processing.cutting.combining import MARK
+
+UNDER_HEADING, SENTENCE, PARAGRAPH, SECTION = range(4)
+"""How good a place to cut is: right behind a heading; after a sentence or row; after a paragraph; before a heading."""
+LOOKAHEAD = 64
+"""Characters behind a place that may decide how good it is."""
+
+_STOPS = ".!?\u2026"
+_WIDE_STOPS = "\u3002\uff01\uff1f\uff61"
+_CLOSERS = "\"'\u201d\u2019\u00bb)\\]*_`"
+_WIDE_CLOSERS = "\u300d\u300f\uff09\u3011\u201d\u2019"
+_LOWER = "a-z\u00df-\u00f6\u00f8-\u00ff\u03b1-\u03c9\u0430-\u045f"
+_BLOCK_START = r"[ \t]*+(?:[-*+\u2022][ \t]|[|#>]|\d{1,9}[.)][ \t]|```|~~~)"
+_SHORT = (
+    "[A-Z]",
+    "Mr",
+    "Mrs",
+    "Ms",
+    "Dr",
+    "St",
+    "Nr",
+    "vs",
+    "Prof",
+    "Fig",
+    "Sr",
+    "Jr",
+    "Art",
+    "Abs",
+    "Bd",
+    "Hr",
+    "Fr",
+)
+# Neither \b nor \w, which know more letters in newer versions of Python.
+_LETTER = "0-9A-Za-z_\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0370-\u1fff\u2c00-\ud7ff"
+_NOT_SHORT = "".join(rf"(?<!(?<![{_LETTER}]){word}\.)" for word in _SHORT)
+_NEWLINES = r"(?:[^\S\n]*+\n)"
+_ENDS = re.compile(
+    # A first character class of its own lets the search skip all others quickly; what it found is looked at afterwards.
+    rf"[{_STOPS}{_WIDE_STOPS}\n](?:"
+    # a newline before a blank line, a list item, a table row, a heading, a quotation or a fence
+    rf"(?<=\n)(?:{_NEWLINES}++|(?={_BLOCK_START}))"
+    # closing marks, then blanks; not after an abbreviation, nor before a small letter; of a run only the first is tried
+    rf"|(?<=[{_STOPS}])(?<![{_STOPS}]{{2}}){_NOT_SHORT}[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
+    # scripts that put no blank between sentences
+    rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
+)
+_HEADING = re.compile(r"#{1,6}(?:\s|\Z)")
+CONTEXT = 4_200
+"""Characters before a place that may decide how good it is."""
+_LONGEST_LINE = 4_000
+_NEAR = 300
+_BLANK_LINES = (" \n", "\t\n", "\r\n")
+"""How a line that looks blank may end; such lines are left to the search that knows them all."""
+_LONGEST_CLUSTER = 40
+_JOINER = "\u200d"
+_JOINED_ON = re.compile(
+    "[\u200c\u200d\ufe00-\ufe0f\u20e3\u1160-\u11ff\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef]"
+)
+_FLAG_LETTER = re.compile("[\U0001f1e6-\U0001f1ff]")
+_BREAKS = (" ", "\n", "\t", "\u3000", "\u200b")
+_CLAUSES = ("\uff0c", "\u3001", "\uff1b", "\uff1a")
+
+
+def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterator[tuple[int, int]]:
+    """The ends of sentences, paragraphs, items and rows behind `start`, up to `stop`: how good each is, and where.
+
+    Only white space may stand between `stop` and a place behind it.
+    """
+    for found in _ENDS.finditer(text, start, stop + LOOKAHEAD):
+        first, at = found.span()
+        if at > stop and not text[stop:at].isspace():
+            break
+        if markdown and text.startswith("#", at) and is_heading(text, at):
+            yield SECTION, at
+            continue
+        line = line_start(text, first)
+        if line is not None and text[first] != "\n" and text.startswith("|", line):
+            continue
+        if markdown and line is not None and is_heading(text, line):
+            yield UNDER_HEADING, at
+        else:
+            paragraph = text[at - 1] == "\n" and text.find("\n", first, at - 1) >= 0
+            yield (PARAGRAPH if paragraph else SENTENCE), at
+
+
+def best_end(text: str, start: int, stop: int, *, markdown: bool = False) -> tuple[int, int]:
+    """The best of `ends`, and the last of several; `(UNDER_HEADING, 0)` if there is none."""
+    reach, most = stop, min(len(text), stop + LOOKAHEAD)
+    while reach < most and text[reach].isspace():
+        reach += 1
+    if markdown:
+        at = text.rfind("\n#", start, reach + 1) + 1
+        if at and is_heading(text, at):
+            return SECTION, at
+    at = text.rfind("\n\n", start, reach)
+    while at >= 0 and markdown and is_heading(text, text.rfind("\n", 0, at) + 1):
+        at = text.rfind("\n\n", start, at)
+    if not any(text.find(blank, max(start, at), reach) >= 0 for blank in _BLANK_LINES):
+        if at >= 0:
+            return PARAGRAPH, at + 2
+        near = [end for end in ends(text, max(start, stop - _NEAR), stop, markdown=markdown) if end[0] > UNDER_HEADING]
+        if near:
+            return near[-1]
+    return max(ends(text, start, stop, markdown=markdown), default=(UNDER_HEADING, 0))
+
+
+def is_heading(text: str, at: int) -> bool:
+    """Whether a heading of Markdown starts there, at the start of a line."""
+    return text.startswith("#", at) and _HEADING.match(text, at) is not None
+
+
+def last_word_end(text: str, start: int, end: int) -> int:
+    """The last place in `text[start:end]` that cuts no word: before a blank, after a CJK comma; `start` if none."""
+    blank = max(text.rfind(mark, start + 1, end + 1) for mark in _BREAKS)
+    return max(start, blank, *(text.rfind(mark, start, end) + 1 for mark in _CLAUSES))
+
+
+def whole_characters(text: str, start: int, end: int) -> int:
+    """The last place behind `start`, up to `end`, that is not inside a visible character; `end` where one is overlong.
+
+    Combining marks, joined emoji, flags and Korean syllables stay whole.
+    """
+    for at in range(end, max(start, end - _LONGEST_CLUSTER), -1):
+        if not _inside_cluster(text, at, start):
+            return at
+    return end
+
+
+def line_start(text: str, at: int) -> int | None:
+    """Where the line of `at` starts, unless that is far back."""
+    newline = text.rfind("\n", max(0, at - _LONGEST_LINE), at)
+    return None if newline < 0 and at > _LONGEST_LINE else newline + 1
+
+
+def _inside_cluster(text: str, at: int, start: int) -> bool:
+    if at >= len(text):
+        return False
+    after, before = text[at], text[at - 1]
+    if after < "\u0300":
+        return before == "\r" and after == "\n"
+    if before == _JOINER or _JOINED_ON.match(after) or MARK.match(after):
+        return True
+    if not (_FLAG_LETTER.match(after) and _FLAG_LETTER.match(before)):
+        return False
+    letters = 0
+    while at - letters > start and _FLAG_LETTER.match(text[at - letters - 1]):
+        letters += 1
+    return letters % 2 == 1

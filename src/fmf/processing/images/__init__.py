@@ -1,0 +1,1 @@
+"""Image files opened within the limits, picture by picture."""

@@ -1,0 +1,1 @@
+"""Loaders of messages and what they share: headers, parts, attachments."""

@@ -1,0 +1,1 @@
+"""Loaders of web pages and of books made of them."""
