@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -29,6 +30,10 @@ UNREADABLE = "folders that cannot be read"
 _FOLDER, _FILE, _LINK, _OTHER = range(4)
 _SURROGATES = sys.getfilesystemencodeerrors()
 _STEPWISE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FOLDER_ONLY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_MET_A_LINK = frozenset({errno.ELOOP, errno.ENOTDIR})
+"""What opening says of a link that may not be followed: as the last name, and on the way."""
 
 
 class LocalConnector:
@@ -76,9 +81,8 @@ class LocalConnector:
     def open(self, ref: ResourceRef) -> BinaryIO:
         """The file's bytes; see `DataConnector.open`. The place that is really opened is checked, link by link."""
         real_root = self._listed_root or self._real_root("open")
-        path = self._place(ref, real_root)
         try:
-            descriptor = _open_inside(real_root, path)
+            descriptor = self._opened(ref, real_root)
         except OSError as error:
             self._fail(ref, error)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -107,19 +111,41 @@ class LocalConnector:
             )
         return os.path.realpath(self.root)
 
+    def _opened(self, ref: ResourceRef, real_root: str) -> int:
+        """A descriptor of the file, whose links, if there are any on the way, stay inside the root."""
+        parts = self._parts(ref)
+        if _STEPWISE:
+            try:
+                return _open_stepwise(real_root, parts)
+            except OSError as error:
+                if error.errno not in _MET_A_LINK:
+                    raise
+        path = self._place(ref, real_root)
+        if not _STEPWISE:
+            return os.open(path, _READ)
+        return _open_stepwise(real_root, Path(path).relative_to(real_root).parts)
+
+    def _parts(self, ref: ResourceRef) -> Sequence[str]:
+        """The names on the way to `ref`, none of which climbs."""
+        parts = [name_of(part, _SURROGATES) for part in ref.id.split("/")]
+        if any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in parts):
+            self._leaves(ref)
+        return parts
+
     def _place(self, ref: ResourceRef, real_root: str) -> str:
         """Where `ref` really is, which must be inside the root."""
-        parts = [name_of(part, _SURROGATES) for part in ref.id.split("/")]
-        climbs = any(part in {"", ".", ".."} or "/" in part or "\0" in part for part in parts)
-        path = "" if climbs else os.path.realpath(os.path.join(real_root, *parts))  # noqa: PTH118 - keeps surrogates
-        if climbs or not _inside(path, real_root):
-            raise ConnectorError(
-                f"{ref.id!r} leaves the root of connector {self.name!r}",
-                op="local.open",
-                code=Code.REFUSED,
-                hint=f"take ids as `fmf connect ls {self.name}` shows them",
-            )
+        path = os.path.realpath(os.path.join(real_root, *self._parts(ref)))  # noqa: PTH118 - keeps surrogates
+        if not _inside(path, real_root):
+            self._leaves(ref)
         return path
+
+    def _leaves(self, ref: ResourceRef) -> NoReturn:
+        raise ConnectorError(
+            f"{ref.id!r} leaves the root of connector {self.name!r}",
+            op="local.open",
+            code=Code.REFUSED,
+            hint=f"take ids as `fmf connect ls {self.name}` shows them",
+        )
 
     def _fail(self, ref: ResourceRef, error: OSError) -> NoReturn:
         if error.errno in OUT_OF_FILES:
@@ -223,19 +249,15 @@ def _inside(path: str, real_root: str) -> bool:
     return path == real_root or path.startswith(real_root.rstrip(os.sep) + os.sep)
 
 
-def _open_inside(real_root: str, path: str) -> int:
-    """Open a resolved path step by step from the root, following no link, so that nothing can be swapped for one."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    if not _STEPWISE:
-        return os.open(path, flags)
-    flags |= os.O_NOFOLLOW
-    *folders, name = Path(path).relative_to(real_root).parts
-    holder = os.open(real_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _open_stepwise(real_root: str, parts: Sequence[str]) -> int:
+    """Open a path name by name from the root, following no link, so that nothing can be swapped for one."""
+    *folders, name = parts
+    holder = os.open(real_root, _FOLDER_ONLY)
     try:
         for folder in folders:
-            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=holder)
+            inner = os.open(folder, _FOLDER_ONLY | os.O_NOFOLLOW, dir_fd=holder)
             os.close(holder)
             holder = inner
-        return os.open(name, flags, dir_fd=holder)
+        return os.open(name, _READ | os.O_NOFOLLOW, dir_fd=holder)
     finally:
         os.close(holder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final
 from xml.etree.ElementTree import Element, ParseError, XMLParser, XMLPullParser
 from xml.parsers import expat
@@ -88,7 +89,7 @@ def tree(blocks: Iterable[bytes]) -> Element:
         depth += 1
         if depth > DEEPEST:
             raise MarkupError(f"elements are nested more than {DEEPEST} deep")
-        level = [child for element in level for child in element]
+        level = list(chain.from_iterable(filter(len, level)))
     return root
 
 

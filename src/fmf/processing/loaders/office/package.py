@@ -47,14 +47,14 @@ def relationships(archive: Archive, part: str) -> dict[str, Relationship]:
     return found
 
 
-def part_tree(archive: Archive, part: str) -> Element:
-    """The XML of a part as a whole.
+def part_tree(archive: Archive, part: str, content: bytes | None = None) -> Element:
+    """The XML of a part as a whole; its `content` where that is in memory.
 
     Raises:
         ProcessingError: it is missing, damaged, or holds what XML of documents must not hold.
     """
     try:
-        return tree(archive.blocks(part))
+        return tree(archive.blocks(part) if content is None else [content])
     except MarkupError as error:
         raise damaged(archive.source, archive.kind, MarkupError(f"{part}: {error}")) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,6 +21,8 @@ _ROMAN: Final = (
 _BODY_LEVEL: Final = 9
 _MOST_LEVELS: Final = 9
 _DEEPEST_STYLES: Final = 20
+_MOST_KNOWN: Final = 8
+_LONGEST_KNOWN: Final = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,10 @@ class _List:
     counts: list[int] = field(default_factory=lambda: [0] * _MOST_LEVELS)
 
 
+_known: dict[bytes, dict[str, Paragraph]] = {}
+"""The styles of some documents that were read, by the hash of their part."""
+
+
 class Styles:
     """The styles and lists of one document."""
 
@@ -59,7 +66,7 @@ class Styles:
         if numbering and numbering in archive:
             self._read_numbering(part_tree(archive, numbering))
         if styles and styles in archive:
-            self._read_styles(part_tree(archive, styles))
+            self._styles = _styles_of(archive, styles)
 
     def paragraph(self, properties: Element | None) -> Paragraph:
         """What holds for a paragraph with these `pPr`."""
@@ -97,31 +104,6 @@ class Styles:
             return ""
         return _PLACEHOLDER.sub(lambda place: _counted(found, int(place[1]) - 1), level.text) or f"{found.counts[at]}."
 
-    def _read_styles(self, root: Element) -> None:
-        elements = {attribute(style, "styleId") or "": style for style in root if local(style.tag) == "style"}
-        for name, style in elements.items():
-            if attribute(style, "type") == "paragraph":
-                self._styles[name] = self._resolved(elements, name, 0)
-                if attribute(style, "default") in {"1", "true", "on"}:
-                    self._styles[""] = self._styles[name]
-
-    def _resolved(self, elements: dict[str, Element], name: str, depth: int) -> Paragraph:
-        style = elements.get(name)
-        if style is None or depth > _DEEPEST_STYLES:
-            return Paragraph()
-        base, heading, outline, numbers = Paragraph(), None, None, None
-        for child in style:
-            kind = local(child.tag)
-            if kind == "basedOn":
-                base = self._resolved(elements, attribute(child, "val") or "", depth + 1)
-            elif kind == "name":
-                heading = _heading_of(attribute(child, "val") or "")
-            elif kind == "pPr":
-                outline = next((_number(each) for each in child if local(each.tag) == "outlineLvl"), None)
-                numbers = next((each for each in child if local(each.tag) == "numPr"), None)
-        found = _merged(base, outline, numbers)
-        return Paragraph(heading, found.list_id, found.list_level) if heading else found
-
     def _read_numbering(self, root: Element) -> None:
         abstract: dict[str, _List] = {}
         for element in root:
@@ -145,6 +127,50 @@ class Styles:
                 for each in child:
                     if local(each.tag) == "startOverride":
                         self._restarts.setdefault(number, {})[at] = _number(each) or 1
+
+
+def _styles_of(archive: Archive, part: str) -> dict[str, Paragraph]:
+    """The styles of paragraphs by their ids; the default one also under the empty name."""
+    # Documents made from one template have the same styles, which take longer to read than a short document.
+    content = b"".join(archive.blocks(part))
+    key = hashlib.sha256(content).digest()
+    found = _known.get(key)
+    if found is None:
+        found = _read_styles(part_tree(archive, part, content))
+        if len(content) <= _LONGEST_KNOWN:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            _known[key] = found
+    return found
+
+
+def _read_styles(root: Element) -> dict[str, Paragraph]:
+    elements = {attribute(style, "styleId") or "": style for style in root if local(style.tag) == "style"}
+    found: dict[str, Paragraph] = {}
+    for name, style in elements.items():
+        if attribute(style, "type") == "paragraph":
+            found[name] = _resolved(elements, name, 0)
+            if attribute(style, "default") in {"1", "true", "on"}:
+                found[""] = found[name]
+    return found
+
+
+def _resolved(elements: dict[str, Element], name: str, depth: int) -> Paragraph:
+    style = elements.get(name)
+    if style is None or depth > _DEEPEST_STYLES:
+        return Paragraph()
+    base, heading, outline, numbers = Paragraph(), None, None, None
+    for child in style:
+        kind = local(child.tag)
+        if kind == "basedOn":
+            base = _resolved(elements, attribute(child, "val") or "", depth + 1)
+        elif kind == "name":
+            heading = _heading_of(attribute(child, "val") or "")
+        elif kind == "pPr":
+            outline = next((_number(each) for each in child if local(each.tag) == "outlineLvl"), None)
+            numbers = next((each for each in child if local(each.tag) == "numPr"), None)
+    found = _merged(base, outline, numbers)
+    return Paragraph(heading, found.list_id, found.list_level) if heading else found
 
 
 def _merged(base: Paragraph, outline: int | None, numbers: Element | None) -> Paragraph:
