@@ -245,3 +245,11 @@ def test_dangerous_and_broken_xml_is_one_error(document, said):
 def test_a_package_without_a_document_is_one_error():
     with pytest.raises(ProcessingError, match=r"its part word/document\.xml is missing"):
         load(zipped({"a.txt": "x"}))
+
+
+def test_every_document_is_read_with_its_own_styles_however_many_came_before():
+    for number in [*range(20), 0]:
+        style = f'<w:style w:type="paragraph" w:styleId="S{number}"><w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style>'
+        parts = {"styles": f"<w:styles {W}>{style}</w:styles>"}
+        body = par("Brakes", style=f"S{number}") + par("Bells", style=f"S{number + 1}")
+        assert text_of(body, parts) == "## Brakes\n\nBells\n\n"
