@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final
-from xml.etree.ElementTree import Element, ParseError, XMLParser, XMLPullParser
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers import expat
 
 DEEPEST: Final = 256
@@ -44,31 +44,68 @@ def attribute(element: Element, name: str) -> str | None:
 def outermost(blocks: Iterable[bytes], wanted: Collection[str]) -> Iterator[Element]:
     """The elements with one of the `wanted` local names that stand in no other one of them, each whole, in order.
 
-    Each is emptied when the next one is asked for, so that memory does not grow with the length of the part.
+    What is whole is taken out of the tree with every block, so that memory does not grow with the length of the part.
 
     Raises:
         MarkupError: the XML is not well formed, has a document type, or goes deeper than `DEEPEST`.
     """
-    open_elements: list[Element] = []
-    inside = 0  # how many elements are open when the outermost wanted one is the last of them
-    for event, element in _events(blocks):
-        if event == "start":
-            open_elements.append(element)
-            if not inside and local(element.tag) in wanted:
-                inside = len(open_elements)
-            if len(open_elements) > DEEPEST:
-                raise MarkupError(f"elements are nested more than {DEEPEST} deep")
-            continue
-        at = len(open_elements)
-        open_elements.pop()
-        if inside and at > inside:
-            continue
-        if at == inside:
+    # The tree is looked at while it grows: an event for each start and end would take three times as long.
+    growing = TreeBuilder()
+    parser, prolog = XMLParser(target=growing), _Prolog()  # noqa: S314 - the prolog refuses what could harm
+    with _faults():
+        for block in blocks:
+            prolog.feed(block)
+            fault = None
+            try:
+                parser.feed(block)
+            except ParseError as error:
+                fault = error
+            if (root := growing.close()) is not None:
+                yield from _grown(root, wanted)
+            if fault:
+                raise fault
+        root = parser.close()
+    _check_depth([root], 0)
+    yield from _outermost([root], wanted)
+
+
+def _grown(root: Element, wanted: Collection[str]) -> Iterator[Element]:
+    """What is wanted of all that is whole, which leaves the tree; an element that is the last one may not be whole."""
+    element, depth = root, 1
+    while local(element.tag) not in wanted and len(element):
+        whole = element[:-1]
+        del element[:-1]
+        _check_depth(whole, depth)
+        yield from _outermost(whole, wanted)
+        element = element[0]
+        depth += 1
+    while len(element):
+        element = element[-1]
+        depth += 1
+    if depth > DEEPEST:
+        raise _too_deep()
+
+
+def _outermost(elements: Iterable[Element], wanted: Collection[str]) -> Iterator[Element]:
+    for element in elements:
+        if local(element.tag) in wanted:
             yield element
-            inside = 0
-        element.clear()
-        if open_elements:
-            open_elements[-1].remove(element)
+        else:
+            yield from _outermost(element, wanted)
+
+
+def _check_depth(elements: list[Element], depth: int) -> None:
+    """Raise where something in them, which stand in `depth` others, is nested too deep."""
+    # Level by level: asking for every start and end of an element would take three times as long as the parsing.
+    while elements:
+        depth += 1
+        if depth > DEEPEST:
+            raise _too_deep()
+        elements = list(chain.from_iterable(filter(len, elements)))  # type: ignore[arg-type]  # as it takes all sized
+
+
+def _too_deep() -> MarkupError:
+    return MarkupError(f"elements are nested more than {DEEPEST} deep")
 
 
 def tree(blocks: Iterable[bytes]) -> Element:
@@ -83,13 +120,7 @@ def tree(blocks: Iterable[bytes]) -> Element:
             prolog.feed(block)
             parser.feed(block)
         root: Element = parser.close()
-    # Level by level: asking for every start and end of an element would take three times as long as the parsing.
-    level, depth = [root], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST:
-            raise MarkupError(f"elements are nested more than {DEEPEST} deep")
-        level = list(chain.from_iterable(filter(len, level)))
+    _check_depth([root], 0)
     return root
 
 
@@ -100,18 +131,6 @@ def _bounded(blocks: Iterable[bytes]) -> Iterator[bytes]:
         if seen > LARGEST_TREE:
             raise MarkupError(f"a part of it has more than {LARGEST_TREE:,} bytes")
         yield block
-
-
-def _events(blocks: Iterable[bytes]) -> Iterator[tuple[str, Element]]:
-    parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
-    prolog = _Prolog()
-    with _faults():
-        for block in blocks:
-            prolog.feed(block)
-            parser.feed(block)
-            yield from parser.read_events()  # type: ignore[misc]  # the two kinds that were asked for
-        parser.close()
-        yield from parser.read_events()  # type: ignore[misc]
 
 
 @contextmanager

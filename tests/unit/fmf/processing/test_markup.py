@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from fmf.processing.markup import DEEPEST, LARGEST_TREE, MarkupError, attribute, local, outermost, tree
@@ -25,11 +27,19 @@ def test_the_outermost_elements_come_whole_and_in_order(size):
     assert texts(data + "<p>drei</p></b>", "p", "t", size=size) == ["onein", "two", "", "drei"]
 
 
-def test_elements_are_emptied_once_they_were_used():
-    blocks = iter([b"<b><p>one</p><p>two</p></b>"])
-    first, second = outermost(blocks, {"p"})
-    assert first.text is None
-    assert second.text is None
+def test_elements_leave_memory_once_their_block_was_used():
+    found = outermost([b"<b><p>one</p><p>two</p><p>three", b"</p></b>"], {"p"})
+    first, second = weakref.ref(next(found)), next(found)
+    assert next(found).text == "three"
+    assert first() is None
+    assert second.text == "two"
+
+
+def test_what_stands_before_a_fault_is_given_first():
+    found = outermost([b"<b>" + b"<p>one</p>" * 100 + b"</c>"], {"p"})
+    assert next(found).text == "one"
+    with pytest.raises(MarkupError, match="not well formed"):
+        list(found)
 
 
 @pytest.mark.parametrize(
