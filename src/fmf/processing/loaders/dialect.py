@@ -41,27 +41,42 @@ def sniff(sample: str, *, tabs: bool = False) -> Dialect:
     usual = Dialect("\t" if tabs else ",")
     others = [Dialect(delimiter) for delimiter in ",;\t|" if delimiter != usual.delimiter and delimiter in sample]
     has_quotes = '"' in sample
-    unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if has_quotes else []
     lines = list(io.StringIO(sample, newline=""))
+    share, width = _evenness(lines, usual, usual, has_quotes=has_quotes)
+    if share == 1 and _cuts_most(lines[0], usual, others, width):
+        return usual
+    unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if has_quotes else []
     return max((usual, *others, *unquoted), key=lambda dialect: _evenness(lines, dialect, usual, has_quotes=has_quotes))
+
+
+def _cuts_most(first: str, usual: Dialect, others: list[Dialect], width: int) -> bool:
+    """Whether the first line is a row of its own, and no other dialect cuts it into more than `width` cells."""
+    alone = usual.delimiter in first and first.strip(usual.delimiter + "\r\n") and '"' not in first
+    return bool(alone) and all(first.count(other.delimiter) < width for other in others)
 
 
 def _evenness(lines: list[str], dialect: Dialect, usual: Dialect, *, has_quotes: bool) -> tuple[float, int]:
     """The share of rows that have the most frequent number of cells, and that number."""
-    widths = _widths(lines, dialect)
+    sloppy = False
+    if dialect.quoted and has_quotes:
+        widths, fault = _widths(lines, dialect, strict=True)
+        # Text behind a closing quotation mark: it may have been no quotation mark.
+        sloppy = not widths
+        if fault:
+            widths, _ = _widths(lines, dialect)
+    else:
+        widths, _ = _widths(lines, dialect)
     if not widths:
         return 0.0, 0
     width, times = Counter(widths).most_common(1)[0]
     share = times / len(widths)
     if width < 2 or (dialect != usual and share < _SURE):
         return 0.0, 0
-    # Text behind a closing quotation mark: it may have been no quotation mark.
-    sloppy = dialect.quoted and has_quotes and not _widths(lines, dialect, strict=True)
     return share * (_SLOPPY if sloppy else 1), width
 
 
-def _widths(lines: list[str], dialect: Dialect, *, strict: bool = False) -> list[int]:
-    """How many cells the rows have; nothing when they cannot be read."""
+def _widths(lines: list[str], dialect: Dialect, *, strict: bool = False) -> tuple[list[int], str]:
+    """How many cells the rows have, nothing when they cannot be read, and what was wrong with them."""
     rows: list[list[str]] = []
     fault = ""
     try:
@@ -71,6 +86,6 @@ def _widths(lines: list[str], dialect: Dialect, *, strict: bool = False) -> list
     widths = [len(row) for row in rows if any(row)]
     if fault:
         # The sample may end inside a cell.
-        return widths if "unexpected end" in fault else []
+        return (widths if "unexpected end" in fault else []), fault
     # The last row may be cut off.
-    return widths[:-1] or widths
+    return (widths[:-1] or widths), fault
