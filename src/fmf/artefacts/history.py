@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fmf.artefacts.folder import RECORD_NAME
@@ -18,20 +19,21 @@ def list_runs(root: Path) -> list[Row]:
     return read_index(root)[::-1]
 
 
-def find_run(root: Path, reference: str) -> Row:
+def find_run(root: Path, reference: str, fits: Callable[[Row], bool] | None = None) -> Row:
     """The index entry of one run.
 
     Args:
         root: the folder of all runs.
         reference: a run id, the beginning of exactly one, or `last`.
+        fits: which runs `last` may mean; the latest of all where that is not given.
 
     Raises:
         ConfigError: no run or several fit; the hint names the latest ones.
     """
     runs = list_runs(root)
     latest = ", ".join(entry["run_id"] for entry in runs[:_SHOWN])
-    if reference == "last" and runs:
-        return runs[0]
+    if reference == "last" and (last := next(filter(fits, runs) if fits else iter(runs), None)):
+        return last
     fitting = [entry for entry in runs if entry["run_id"].startswith(reference)] if reference else []
     exact = [entry for entry in fitting if entry["run_id"] == reference]
     if len(exact or fitting) == 1:

@@ -39,7 +39,7 @@ class Since:
 
     Args:
         root: the folder of all runs.
-        reference: the run: its id, the beginning of it, or `last`.
+        reference: the run: its id, the beginning of it, or `last`, the latest one that can be gone on from.
         connector: the source.
         select: the patterns of this run.
         chain: the name of the chain of this run; `None` where nothing is asked.
@@ -59,10 +59,10 @@ class Since:
     """How many documents are no longer there; known once everything was listed."""
 
     def __post_init__(self) -> None:
-        self.run_id: str = find_run(self.root, self.reference)["run_id"]
+        self.run_id: str = self._find()
         self._docs = self.root / self.run_id / _DOCS
         record = read_record(self.root, self.run_id)
-        self._check_end(record)
+        self._check_end(self.run_id, record)
         record = record or {}
         self._inputs: Mapping[str, Any] = record.get("inputs") or {}
         self._check()
@@ -70,7 +70,11 @@ class Since:
         known = record.get("processing_hash")
         self._reads_alike = known is None or known == processing_hash(self.processing)
         if not self._reads_alike:
-            log.warning("processing.changed", since=self.run_id, hint="everything is read anew")
+            log.warning(
+                "processing.changed",
+                since=self.run_id,
+                hint="the section 'processing' is not what it was then, so everything is read anew",
+            )
         self._selects_alike = list(self._inputs.get("select") or ()) == list(self.select)
 
     def refs(self) -> Iterator[ResourceRef] | None:
@@ -125,13 +129,37 @@ class Since:
             self._gone(row, vanished)
             row = next(earlier, None)
 
-    def _check_end(self, record: Row | None) -> None:
+    def _find(self) -> str:
+        try:
+            return str(find_run(self.root, self.reference, self._is_ground)["run_id"])
+        except ConfigError as error:
+            if self.reference != "last":
+                raise
+            raise ConfigError(
+                f"there is no run under {str(self.root)!r} to go on from: none that {_what(self.chain)}, reads connector "
+                f"{self.connector.name!r} and came to its end",
+                op="changes.since",
+                code=Code.NOT_FOUND,
+                hint="leave --changed-since away, or name a run: fmf runs ls",
+            ) from error
+
+    def _is_ground(self, entry: Row) -> bool:
+        """Whether `last` means this run."""
+        try:
+            record = read_record(self.root, entry["run_id"])
+            self._check_end(entry["run_id"], record)
+        except ConfigError:
+            return False
+        inputs = (record or {}).get("inputs") or {}
+        return inputs.get("connector") in (None, self.connector.name)
+
+    def _check_end(self, run_id: str, record: Row | None) -> None:
         """Refuse a run that another one cannot go on from: its documents were not all read, or not asked about."""
         status = record["status"] if record else "running, or was killed"
         good = {"completed", "partial"} | ({"interrupted"} if self.chain is None else set())
         if status not in good:
             raise ConfigError(
-                f"run {self.run_id} is no ground to go on from: it is {status}",
+                f"run {run_id} is no ground to go on from: it is {status}",
                 op="changes.since",
                 code=Code.CONFLICT,
                 hint="name a run that came to its end: fmf runs ls",
@@ -139,7 +167,7 @@ class Since:
         before = ((record or {}).get("chain") or {}).get("name")
         if before != self.chain:
             raise ConfigError(
-                f"run {self.run_id} {_what(before)}, and this one {_what(self.chain)}: what is unchanged since was "
+                f"run {run_id} {_what(before)}, and this one {_what(self.chain)}: what is unchanged since was "
                 "not asked about here",
                 op="changes.since",
                 code=Code.CONFLICT,

@@ -63,7 +63,7 @@ class ProcessRun:
         since = since_of(self.loaded, self.changed_since, connector, self.select)
         refs = listed(connector, tuple(self.select), since)
         source = supply(connector, self.loaded.value.processing, refs)
-        folder = begin(self.loaded, None)
+        folder = begin(self.loaded, connector)
         ending = Ending(
             folder,
             self.tally,

@@ -58,7 +58,7 @@ class ChainRun:
         source = await in_thread(self._look)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
-            self.folder = folder = await in_thread(begin, prepared.loaded, prepared.plan.chain)
+            self.folder = folder = await in_thread(begin, prepared.loaded, prepared.connector, prepared.plan.chain)
             source = beside(prepared.since, source, folder, prepared.connector)
             return await Execution(prepared, folder, self.stop, self.tally).run(source)
         finally:
@@ -131,16 +131,17 @@ def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[Resource
     return chain((first,), refs)
 
 
-def begin(loaded: LoadedConfig, name: str | None) -> RunFolder:
+def begin(loaded: LoadedConfig, connector: DataConnector, name: str | None = None) -> RunFolder:
     """A fresh folder for a run, announced in the index.
 
     Args:
         loaded: the configuration.
+        connector: the source.
         name: the chain's; none where nothing is asked.
 
     Raises:
         ConfigError: it cannot be created.
     """
     folder = create_run(artefacts_root(loaded.value.artefacts_dir, loaded.root))
-    folder.announce({"chain": name})
+    folder.announce({"chain": name, "connector": connector.name})
     return folder

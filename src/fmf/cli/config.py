@@ -41,12 +41,14 @@ def check(session: Session) -> None:
     from fmf.cli.extras import missing_of
     from fmf.config.check import check_profiles
     from fmf.inference.check import check_inference
+    from fmf.processing.reader import check_settings
 
     unchecked: dict[str, None] = {}
 
     def look(loaded: LoadedConfig) -> None:
         if loaded.value.auth.provider not in PLANNED:
             check_auth(loaded.value.auth)
+        check_settings(loaded.value.processing)
         unchecked.update(dict.fromkeys(check_inference(loaded.value, root=loaded.root)))
         if loaded.value.observability.otel.enabled and (missing := missing_of("otel")):
             unchecked[f"observability.otel: not installed here: {', '.join(missing)} (extra otel)"] = None

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 runs = Group("runs", help="Look at past runs.")
 
-_COLUMNS = ("run", "status", "chain", "started", "ok", "failed")
+_COLUMNS = ("run", "status", "connector", "chain", "started", "ok", "failed")
 
 
 @runs.command("ls")
 def ls(session: Session) -> None:
-    """List all runs, newest first: id, status, chain, start, items that are ok and that failed."""
+    """List all runs, newest first: id, status, connector, chain, start, items that are ok and that failed."""
     from fmf.artefacts.history import list_runs
 
     root = _root(session)
@@ -61,5 +61,5 @@ def _root(session: Session) -> Path:
 
 def _cells(entry: dict[str, Any]) -> tuple[Any, ...]:
     items = entry.get("items") or {}
-    known = ("run_id", "status", "chain", "started_at")
+    known = ("run_id", "status", "connector", "chain", "started_at")
     return (*(entry.get(key) for key in known), items.get("ok"), items.get("failed"))

@@ -104,11 +104,14 @@ def test_another_selection_calls_nothing_vanished(project):
 
 def test_a_run_of_another_source_is_refused(project):
     work = project(TEXTS)
-    process(work)
+    first = process(work)
     work.config["connectors"].append({"name": "other", "type": "local", "root": "data"})
     with pytest.raises(ConfigError, match="read connector 'docs', and this one reads 'other'") as caught:
-        ProcessRun(work.loaded(), NO_SECRETS, "other", changed_since="last").execute()
+        ProcessRun(work.loaded(), NO_SECRETS, "other", changed_since=first.run_id).execute()
     assert caught.value.code is Code.CONFLICT
+    with pytest.raises(ConfigError, match="no run .* to go on from: none that .* reads connector 'other'") as caught:
+        ProcessRun(work.loaded(), NO_SECRETS, "other", changed_since="last").execute()
+    assert caught.value.code is Code.NOT_FOUND
     with pytest.raises(ConfigError, match="there is no run 'none'"):
         process(work, changed_since="none")
 
@@ -240,14 +243,23 @@ def test_a_chain_goes_on_from_runs_only_that_came_to_their_end(project, status):
 
 def test_a_chain_goes_on_from_itself_only(project):
     work = project(TEXTS)
-    process(work)
+    read = process(work)
     with pytest.raises(ConfigError, match="reads documents only, and this one is of chain 'c'"):
-        work.run(CHAIN, changed_since="last")
-    work.run(CHAIN)
+        work.run(CHAIN, changed_since=read.run_id)
+    asked = work.run(CHAIN).report
     with pytest.raises(ConfigError, match="is of chain 'c', and this one is of chain 'd'"):
-        work.run({**CHAIN, "name": "d"}, changed_since="last")
+        work.run({**CHAIN, "name": "d"}, changed_since=asked.run_id)
     with pytest.raises(ConfigError, match="is of chain 'c', and this one reads documents only"):
-        process(work, changed_since="last")
+        process(work, changed_since=asked.run_id)
+
+
+def test_last_is_the_latest_run_that_can_be_gone_on_from(project):
+    work = project(TEXTS)
+    work.config["connectors"].append({"name": "other", "type": "local", "root": "data"})
+    read, asked = process(work), work.run(CHAIN).report
+    ProcessRun(work.loaded(), NO_SECRETS, "other").execute()
+    assert process(work, changed_since="last").record["inputs"]["changed_since"] == read.run_id
+    assert work.run(CHAIN, changed_since="last").report.record["inputs"]["changed_since"] == asked.run_id
 
 
 def test_a_listing_that_is_not_sorted_is_refused(tmp_path):

@@ -450,8 +450,8 @@ def test_a_full_disk_ends_the_run(project, chain):
 
     begin = module.begin
 
-    def full(loaded, name):
-        folder = begin(loaded, name)
+    def full(loaded, connector, name):
+        folder = begin(loaded, connector, name)
         (folder.path / "outputs.jsonl").symlink_to("/dev/full")
         return folder
 

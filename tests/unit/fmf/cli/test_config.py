@@ -189,6 +189,13 @@ def test_check_refuses_what_a_provider_does_not_take(fmf, tmp_path, inference, t
     assert ("slow" in result.stderr) is profile
 
 
+def test_check_refuses_what_no_file_could_be_read_with(fmf, tmp_path):
+    (tmp_path / "fmf.yaml").write_text("processing: {text: {chunking: {tokenizer: bert}}}\n")
+    result = fmf("config", "check")
+    assert result.exit_code == 2
+    assert "unknown tokenizer 'bert'" in result.stderr
+
+
 def test_check_refuses_what_a_secret_provider_does_not_take(fmf, tmp_path):
     secret_providers.add("vaulty", lambda *, address="x": None)
     try:

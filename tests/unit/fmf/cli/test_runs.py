@@ -14,7 +14,7 @@ def runs(tmp_path):
     (tmp_path / "fmf.yaml").write_text("artefacts_dir: out\n")
     root = tmp_path / "out"
     root.mkdir()
-    facts = {"chain": "c", "started_at": "2026-11-21T09:45:00.123Z", "items": {"total": 3, "ok": 2, "failed": 1}}
+    facts = {"chain": "c", "connector": "docs", "started_at": "2026-11-21T09:45:00.123Z", "items": {"total": 3, "ok": 2, "failed": 1}}
     update_index(root, FIRST, {"status": "partial", **facts})
     update_index(root, LAST, {"status": "running", "chain": None})
     (root / FIRST).mkdir()
@@ -26,7 +26,7 @@ def test_runs_are_listed_newest_first(runs, fmf):
     result = fmf("runs", "ls")
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [line[0] for line in lines] == [LAST, FIRST]
-    assert lines[1] == [FIRST, "partial", "c", "2026-11-21T09:45:00.123Z", "2", "1"]
+    assert lines[1] == [FIRST, "partial", "docs", "c", "2026-11-21T09:45:00.123Z", "2", "1"]
     told = json.loads(fmf("runs", "ls", "--json").stdout)
     assert [entry["run_id"] for entry in told["runs"]] == [LAST, FIRST]
 
