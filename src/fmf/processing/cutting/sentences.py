@@ -18,28 +18,11 @@ _CLOSERS = "\"'\u201d\u2019\u00bb)\\]*_`"
 _WIDE_CLOSERS = "\u300d\u300f\uff09\u3011\u201d\u2019"
 _LOWER = "a-z\u00df-\u00f6\u00f8-\u00ff\u03b1-\u03c9\u0430-\u045f"
 _BLOCK_START = r"[ \t]*+(?:[-*+\u2022][ \t]|[|#>]|\d{1,9}[.)][ \t]|```|~~~)"
-_SHORT = (
-    "[A-Z]",
-    "Mr",
-    "Mrs",
-    "Ms",
-    "Dr",
-    "St",
-    "Nr",
-    "vs",
-    "Prof",
-    "Fig",
-    "Sr",
-    "Jr",
-    "Art",
-    "Abs",
-    "Bd",
-    "Hr",
-    "Fr",
-)
+_SHORT = ("[A-Z]", "Mr|Ms|Dr|St|Nr|vs|Sr|Jr|Bd|Hr|Fr", "Mrs|Fig|Art|Abs", "Prof")
+"""Abbreviations by their length, since what looks back is of one length; few of them, since each look takes time."""
 # Neither \b nor \w, which know more letters in newer versions of Python.
 _LETTER = "0-9A-Za-z_\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0370-\u1fff\u2c00-\ud7ff"
-_NOT_SHORT = "".join(rf"(?<!(?<![{_LETTER}]){word}\.)" for word in _SHORT)
+_NOT_SHORT = "".join(rf"(?<!(?<![{_LETTER}])(?:{words})\.)" for words in _SHORT)
 _NEWLINES = r"(?:[^\S\n]*+\n)"
 _ENDS = re.compile(
     # A first character class of its own lets the search skip all others quickly; what it found is looked at afterwards.
@@ -47,7 +30,9 @@ _ENDS = re.compile(
     # a newline before a blank line, a list item, a table row, a heading, a quotation or a fence
     rf"(?<=\n)(?:{_NEWLINES}++|(?={_BLOCK_START}))"
     # closing marks, then blanks; not after an abbreviation, nor before a small letter; of a run only the first is tried
-    rf"|(?<=[{_STOPS}])(?<![{_STOPS}]{{2}}){_NOT_SHORT}[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
+    # (what may follow at all comes first, since it is quickly seen: 4.1 to 3.9 ns a character of JSON)
+    rf"|(?<=[{_STOPS}])(?=[\s{_STOPS}{_CLOSERS}])(?<![{_STOPS}]{{2}}){_NOT_SHORT}"
+    rf"[{_STOPS}]*+[{_CLOSERS}]*+(?=\s)(?!\s++[{_LOWER}]){_NEWLINES}*+"
     # scripts that put no blank between sentences
     rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
 )
