@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -178,14 +177,15 @@ class Chunker:
             return self._end_at_fence(fence, cut)
         tail = max(self._new, cut - int((cut - self._start) * _TAIL))
         best = best_end(self._text, tail, cut, markdown=self._markdown)
+        before: list[tuple[int, int]] | None = None
         for least in self._kept_whole:
             if best[0] >= least:
                 return best[1]
-            before = [
-                at for quality, at in ends(self._text, self._new, tail, markdown=self._markdown) if quality >= least
-            ]
-            if before:
-                return before[-1]
+            if before is None:
+                before = list(ends(self._text, self._new, tail, markdown=self._markdown))
+            for quality, at in reversed(before):
+                if quality >= least:
+                    return at
         return best[1] or None
 
     def _end_at_fence(self, fence: Fence, cut: int) -> int | None:
@@ -219,6 +219,8 @@ class Chunker:
 
     def _advance(self, end: int, piece: Piece | None) -> None:
         self._start = self._new = end
+        if self._complete and end == len(self._text):
+            return  # nothing follows that could overlap
         if self._overlap and piece and not self._unit_ended:
             # As far back as an overlap goes at the density of this chunk, and half as far again.
             far = 3 * self._overlap * len(piece.text) // (2 * piece.tokens) + 1
@@ -234,16 +236,29 @@ class Chunker:
             for _, at in ends(self._text, least, end):
                 if least <= at < end and (at >= fits or self._fits_overlap(at, end)):
                     return at
-        first = bisect_left(range(least, fits), 1, key=lambda at: self._fits_overlap(at, end))
-        return self._part_start(least + first, end)
+        # Down to the first place that fits, or until it no longer matters which it is: the same line or word follows.
+        while least < fits and self._break(least, end) < fits:
+            at = (least + fits) // 2
+            if self._fits_overlap(at, end):
+                fits = at
+            else:
+                least = at + 1
+        return self._part_start(least, end)
 
     def _fits_overlap(self, at: int, end: int) -> bool:
         return self._counter.count(at, end) <= self._overlap
 
+    def _break(self, start: int, end: int) -> int:
+        """The first newline in `text[start:end]`, else the first blank; -1 if there is none."""
+        line = self._text.find("\n", start, end)
+        if line >= 0:
+            return line
+        blank = _BLANK.search(self._text, start, end)
+        return blank.start() if blank else -1
+
     def _part_start(self, start: int, end: int) -> int:
         """The first line in `text[start:end]`, else the first word, else the first visible character."""
-        if line := self._text.find("\n", start, end) + 1:
-            return line
-        if blank := _BLANK.search(self._text, start, end):
-            return blank.start()
+        at = self._break(start, end)
+        if at >= 0:
+            return at + (self._text[at] == "\n")
         return next((at for at in range(start, end) if whole_characters(self._text, start - 1, at) == at), end)

@@ -128,12 +128,16 @@ class Counted:
         if last < first or sums[last] - sums[first - 1 if first else 0] >= _HOLE:
             return self._one(self._text[start:end])
         within = sums[last] - sums[first]
-        # Both ends are asked for again and again while one chunk is made.
         if places[first] != start:
-            if self._head[0] != start:
-                self._head = start, self._one(self._text[start : places[first]])
-            within += self._head[1]
+            within += self._head_of(start, places[first])
         return within + self._tail_of(places[last], end) if places[last] != end else within
+
+    # Both ends are asked for again and again while one chunk is made.
+
+    def _head_of(self, start: int, place: int) -> int:
+        if self._head[0] != start:
+            self._head = start, self._one(self._text[start:place])
+        return self._head[1]
 
     def _tail_of(self, place: int, end: int) -> int:
         if self._tail[0] != end:
@@ -149,8 +153,7 @@ class Counted:
         if first < len(places) and (places[first] == start or sums[first] - sums[first - 1] < _HOLE):
             within = sums[first] + limit
             if places[first] != start:
-                head = self._one(text[start : places[first]])
-                self._head = start, head
+                head = self._head_of(start, places[first])
                 if head > limit:
                     return start + self._kept(text[start : places[first]], limit)
                 within -= head
