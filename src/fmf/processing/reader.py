@@ -101,7 +101,13 @@ class _Reading:
     ref: ResourceRef
 
     def __post_init__(self) -> None:
-        self.document = begun(self.ref, self.settings)
+        self._base = begun(self.ref, self.settings)
+        self._facts: dict[str, Any] = {}  # collected, because a document takes as long to make as to cut a short text
+
+    @property
+    def document(self) -> Document:
+        """What is known by now."""
+        return replace(self._base, **self._facts)
 
     def events(self, *, want_text: bool, chunked: bool = True) -> Iterator[Document | Chunk]:
         """See `Reader.read`."""
@@ -115,20 +121,21 @@ class _Reading:
         clock = Clock(self.settings.limits.max_seconds_per_file, self.ref)
         try:
             yield from clock.timed(events)
-            self.document = replace(self.document, status="ok")
+            self._facts["status"] = "ok"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - one bad file must not stop the others
-            self.document = given_up(self.document, error)
+            self._base = given_up(self.document, error)
         yield self.document
 
     def _opened(self, *, want_text: bool, chunked: bool) -> Iterator[Document | Chunk]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
-            self.document = identified(self.document, source, self.settings)
+            self._base = identified(self._base, source, self.settings)
             loaded = self._load(source)
-            known = dict(self.document.metadata)
-            self.document = replace(self.document, title=loaded.title, metadata=self._told(known, loaded))
-            yield self.document
-            yield from self._chunks(loaded, want_text=want_text, chunked=chunked)
-            self.document = replace(self.document, metadata=self._told(known, loaded))
+            known = self._facts.get("metadata", self._base.metadata)
+            self._facts |= {"title": loaded.title, "metadata": self._told(known, loaded)}
+            document = self.document
+            yield document
+            yield from self._chunks(document, loaded, want_text=want_text, chunked=chunked)
+            self._facts["metadata"] = self._told(known, loaded)
 
     def _told(self, known: Mapping[str, Any], loaded: Loaded) -> dict[str, Any]:
         """What is noted of the document; raises where it cannot be written down."""
@@ -147,13 +154,15 @@ class _Reading:
 
     def _opened_rows(self, wish: TableWish) -> Iterator[Document | ChunkLines]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
-            self.document = identified(self.document, source, self.settings)
+            self._base = identified(self._base, source, self.settings)
             kind = self._kind(source)
-            yield self.document
-            for lines in row_lines(source, kind, self.settings, self.document, wish):
-                self.document = replace(self.document, chunks=self.document.chunks + lines.count)
+            document = self.document
+            yield document
+            self._facts["chunks"] = 0
+            for lines in row_lines(source, kind, self.settings, document, wish):
+                self._facts["chunks"] += lines.count
                 yield lines
-        if not self.document.chunks:
+        if not self._facts["chunks"]:
             raise _no_text(self.document, "rows")
 
     def _load(self, source: Source) -> Loaded:
@@ -170,15 +179,15 @@ class _Reading:
         """What the file is; raises where it is left out."""
         kind = kind_of(self.ref.name, source.head, source.window)
         if kind:
-            self.document = replace(self.document, media_type=kind.media_type)
+            self._facts["media_type"] = kind.media_type
             if other := detected(self.ref.name, kind):
-                self.document = replace(self.document, metadata={**self.document.metadata, "detected": other})
+                self._facts["metadata"] = {**self._base.metadata, "detected": other}
         if not source.size:
             raise Skipped(EMPTY)
         return wanted(kind, self.ref.name, source.head, self.settings)
 
-    def _chunks(self, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
-        cutting = _Cutting(self.document, Chunker(self.settings.text.chunking, markdown=loaded.markdown), loaded)
+    def _chunks(self, document: Document, loaded: Loaded, *, want_text: bool, chunked: bool) -> Iterator[Chunk]:
+        cutting = _Cutting(document, Chunker(self.settings.text.chunking, markdown=loaded.markdown), loaded)
         kept: list[str] | None = []
         blank = True
         for piece in _blanked(loaded.pieces):
@@ -196,15 +205,13 @@ class _Reading:
         if chunked:
             yield from cutting.chunks(cutting.chunker.finish())
         if blank:
-            raise _no_text(self.document, "text")
-        text = None if kept is None else "".join(kept)
-        self.document = replace(
-            self.document,
-            text=text,
-            text_chars=cutting.chars,
-            chunks=cutting.count,
-            structure=tuple(cutting.places.finish()),
-        )
+            raise _no_text(document, "text")
+        self._facts |= {
+            "text": None if kept is None else "".join(kept),
+            "text_chars": cutting.chars,
+            "chunks": cutting.count,
+            "structure": tuple(cutting.places.finish()),
+        }
         if cutting.places.left_out:
             loaded.metadata["structure_left_out"] = cutting.places.left_out
 
