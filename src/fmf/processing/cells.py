@@ -28,7 +28,10 @@ def text_of(value: Any) -> str:
 
 def texts_of(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
     """Every value of the rows as text."""
-    return [[value if value.__class__ is str else text_of(value) for value in row] for row in rows]
+    writer = _WRITERS.get
+    return [
+        [value if value.__class__ is str else writer(value.__class__, text_of)(value) for value in row] for row in rows
+    ]
 
 
 def duration(value: timedelta) -> str:

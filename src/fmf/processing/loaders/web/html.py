@@ -8,7 +8,24 @@ from html import escape
 from itertools import chain
 from typing import Any, Final
 
-from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
+from html_to_markdown import (
+    CodeBlockStyle,
+    ConversionOptions,
+    HeadingStyle,
+    HiddenContent,
+    HighlightStyle,
+    InlineDataMedia,
+    LinkStyle,
+    ListIndentType,
+    NewlineStyle,
+    OutputFormat,
+    PreprocessingOptions,
+    PreprocessingPreset,
+    TierStrategy,
+    UrlEscapeStyle,
+    WhitespaceMode,
+    convert,
+)
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.characters.declared import declared_codec
@@ -28,16 +45,27 @@ _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 18
 _CDATA: Final = "<![CDATA["
 _OPTIONS: Final = ConversionOptions(
-    preprocessing=PreprocessingOptions(enabled=False),
+    preprocessing=PreprocessingOptions(enabled=False, preset=PreprocessingPreset.STANDARD),
     # Metadata would stand above the text; it is read apart.
     extract_metadata=False,
-    inline_data_media="alt_text_only",
-    hidden_content="drop",
+    inline_data_media=InlineDataMedia.ALT_TEXT_ONLY,
+    hidden_content=HiddenContent.DROP,
     br_in_tables=True,
     compact_tables=True,
     bullets="-",
     # Without a sign, the cube of 10 would be read as 103.
     sup_symbol="^",
+    # The defaults as values: as words they would be looked up anew for every page, which takes 0.1 ms.
+    heading_style=HeadingStyle.ATX,
+    list_indent_type=ListIndentType.SPACES,
+    highlight_style=HighlightStyle.DOUBLE_EQUAL,
+    whitespace_mode=WhitespaceMode.NORMALIZED,
+    newline_style=NewlineStyle.SPACES,
+    code_block_style=CodeBlockStyle.BACKTICKS,
+    url_escape_style=UrlEscapeStyle.ANGLE,
+    link_style=LinkStyle.INLINE,
+    output_format=OutputFormat.MARKDOWN,
+    tier_strategy=TierStrategy.AUTO,
 )
 
 

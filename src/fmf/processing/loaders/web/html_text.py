@@ -24,6 +24,8 @@ _PARAGRAPHS: Final = _APART | _TABLE | {
     *("figcaption", "footer", "form", "header", "html", "legend", "li", "main", "menu", "nav", "optgroup", "option"),
     *("select", "summary", "textarea", "xmp"),
 }  # fmt: skip
+_WRITTEN: Final = _PARAGRAPHS | {"br", "img", "input", "td", "th"}
+"""Those that stand for something in the text."""
 _ENDS_BY_ITSELF: Final = frozenset({"p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot"})
 _HIDDEN: Final = re.compile(r"(?:^|\s)hidden(?=[\s=/]|$)|display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
@@ -133,7 +135,10 @@ class PlainText:
                     self._text(part)
             elif self._skipped:
                 self._skip(part)
-            elif not self._begins_to_skip(part):
+            elif part.inside or part.name in _NO_TEXT:
+                if not self._begins_to_skip(part):
+                    self._tag(part)
+            elif part.name in _WRITTEN:
                 self._tag(part)
             if self._chars > _BLOCK:
                 yield self._taken()
@@ -180,15 +185,11 @@ class PlainText:
         if words == " " or not words:
             self._space = self._space or bool(words)
             return
-        if (words[0] == " " or self._space) and not self._blank_lines and not self._at_tab:
+        if (words[0] == " " or self._space) and not self._blank_lines and self._out[-1:] != ["\t"]:
             self._put(" ")
         self._space = words[-1] == " "
         self._put(words.strip(" "))
         self._blank_lines = 0
-
-    @property
-    def _at_tab(self) -> bool:
-        return bool(self._out) and self._out[-1] == "\t"
 
     def _put(self, text: str) -> None:
         self._out.append(text)
@@ -203,13 +204,13 @@ class PlainText:
 
     def _tag(self, tag: Tag) -> None:
         name = tag.name
-        if name == "br":
+        if name in {"td", "th"}:
+            if not tag.closes:
+                self._cell()
+        elif name == "br":
             self._space = False
             self._put("\n")
             self._blank_lines += 1
-        elif name in {"td", "th"}:
-            if not tag.closes:
-                self._cell()
         elif name == "img" or (name == "input" and "image" in tag.inside):
             if alt := tag.attributes().get("alt", ""):
                 self._text(f" {alt} ")
