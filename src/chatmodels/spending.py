@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from chatmodels.config import Price
 from chatmodels.errors import ChatModelError
@@ -35,6 +35,32 @@ class OverBudgetError(ChatModelError):
     was_sent = False
 
 
+class RequestBook(Protocol):
+    """Writes down every request that counts towards a budget: before it is made, and when it has ended."""
+
+    async def open(self, model: str, most: int | None) -> Any:
+        """Write a request down; it is made when this has returned, and not when it raises.
+
+        Args:
+            model: who is asked.
+            most: the most that it can cost, in units (`chatmodels.ledger.UNITS_PER_USD`); `None` where nobody can say.
+
+        Returns:
+            what `close` is told.
+        """
+        ...
+
+    def close(self, entry: Any, spent: int | None, assumed: int) -> None:
+        """The request has ended.
+
+        Args:
+            entry: what `open` returned.
+            spent: what it cost, in units; `None` where nobody knows.
+            assumed: what it may have cost besides, as far as that is known.
+        """
+        ...
+
+
 class Budget:
     """What the calls to models cost while it is in force, and how much they may.
 
@@ -54,6 +80,7 @@ class Budget:
         prices: model name to `Price` or its keys; looked at before those of the model and the shipped table.
         max_wait_s: how long a request waits for room, in seconds since one last ended, before it is refused.
         today: gives the day, by which shipped prices are too old for a limit or not; tests pass their own.
+        book: where each request is written down, if anywhere.
     """
 
     def __init__(
@@ -63,6 +90,7 @@ class Budget:
         prices: Mapping[str, Price | Mapping[str, Any]] | None = None,
         max_wait_s: float = MOST_WAIT_S,
         today: Callable[[], date] | None = None,
+        book: RequestBook | None = None,
     ) -> None:
         for name, value in (("limit_usd", limit_usd), ("max_wait_s", max_wait_s)):
             if value is not None and not value >= 0:
@@ -70,6 +98,7 @@ class Budget:
         self.limit_usd = limit_usd
         self.max_wait_s = max_wait_s
         self.prices = dict(prices or {})
+        self.book = book
         self._today = today
         self._ledger = Ledger(None if limit_usd is None or math.isinf(limit_usd) else int(limit_usd * UNITS_PER_USD))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -49,9 +49,10 @@ async def reserve(
     asked = Asked(request, named or model.get_model_info().name, named is None, model, answered.names)
     shares = [asked.share(budget, prices, of_call) for budget in budgets]
     await _take(shares, asked.told_as, of_call)
+    entries = await _written_down(shares, asked.told_as)
     for watched in of_call:
         watched.counted = True
-    return Reservation(shares, prices, answered if named is None else None)
+    return Reservation(shares, prices, answered if named is None else None, entries)
 
 
 def _declared(model: ChatModel) -> str | None:
@@ -82,6 +83,8 @@ class Share(NamedTuple):
     units: int
     hint: str = ""
     """What to do where there is no room for it; empty where that is nothing special."""
+    most: int | None = None
+    """The most that the request can cost; `None` where nobody knows or wants to know."""
 
     @property
     def ledger(self) -> Ledger:
@@ -107,27 +110,46 @@ class Asked(NamedTuple):
         Raises:
             OverBudgetError: nobody can say.
         """
-        if ledger_of(budget).limit is None:
+        if ledger_of(budget).limit is not None:
+            return self._limited(budget, prices, of_call)
+        if budget.book is None:
             return Share(budget, 0)
         ours = {**prices, **budget.prices}
         names = self._names(ours)
-        # The stand-in may be what is charged for as well: the provider may have sent its name on.
-        possible = (*names, self.request.model) if self.left_open else names
-        prompt = max(most_prompt_tokens(self.request, name) for name in possible)
-        known = {name: price_of(name, self.model.provider_name, ours, prompt_tokens=prompt) for name in possible}
+        prompt, known = self._priced(names, ours)
+        doubtful = self._doubt(names, known, prompt)[0]
+        return Share(budget, 0, most=None if doubtful else self._most(known.values(), prompt))
+
+    def _limited(self, budget: Budget, prices: Mapping[str, Price], of_call: Sequence[CallBudget]) -> Share:
+        ours = {**prices, **budget.prices}
+        names = self._names(ours)
+        prompt, known = self._priced(names, ours)
         why, hint = self._doubt(names, known, prompt)
         if why:
             raise _refused(budget, self.told_as, f"{why}, so the budget cannot be kept", hint, of_call)
-        found = [price for price in known.values() if price is not None]
+        units = self._most(known.values(), prompt)
+        if units is None:
+            why = "its answer has no limit, so nobody can say what it may cost"
+            raise _refused(budget, self.told_as, why, "give max_tokens", of_call)
+        return Share(budget, units, "" if self.name in names else GUESSED_HINT, units)
+
+    def _priced(self, names: Sequence[str], ours: Mapping[str, Any]) -> tuple[int, Mapping[str, Price | None]]:
+        """The most tokens that the prompt can have, and the price of every model that may be charged for."""
+        # The stand-in may be what is charged for as well: the provider may have sent its name on.
+        possible = (*names, self.request.model) if self.left_open else names
+        prompt = max(most_prompt_tokens(self.request, name) for name in possible)
+        return prompt, {name: price_of(name, self.model.provider_name, ours, prompt_tokens=prompt) for name in possible}
+
+    def _most(self, prices: Iterable[Price | None], prompt: int) -> int | None:
+        """The most that the request can cost, in units; `None` where its answer has no limit."""
+        found = [price for price in prices if price is not None]
         if not found:
-            return Share(budget, 1)  # a mock, of which no more is known: its script may say that it took anything
+            return 1  # a mock, of which no more is known: its script may say that it took anything
         free = all(not (price.output_per_1m or price.reasoning_per_1m) for price in found)
         answer = 0 if free else self.request.max_tokens or self.model.get_model_info().max_tokens
         if not (answer or free):
-            why = "its answer has no limit, so nobody can say what it may cost"
-            raise _refused(budget, self.told_as, why, "give max_tokens", of_call)
-        units = math.ceil(max(most_of(price, prompt, answer) for price in found) * UNITS_PER_USD)
-        return Share(budget, units, "" if self.name in names else GUESSED_HINT)
+            return None
+        return math.ceil(max(most_of(price, prompt, answer) for price in found) * UNITS_PER_USD)
 
     def _names(self, ours: Mapping[str, Any]) -> Sequence[str]:
         """The models of which one will be charged for; none where nobody can say."""
@@ -211,6 +233,25 @@ def _try(shares: Sequence[Share], model: str, of_call: Sequence[CallBudget]) -> 
     return None
 
 
+async def _written_down(shares: Sequence[Share], model: str) -> Sequence[Any]:
+    """What the book of each budget calls the request, `None` where it has none; all is undone where one cannot."""
+    if all(share.budget.book is None for share in shares):
+        return ()
+    entries: list[Any] = []
+    try:
+        for share in shares:
+            book = share.budget.book
+            entries.append(book and await book.open(model, share.most))  # noqa: PERF401 - a later one may fail
+    except BaseException:
+        for share, entry in zip(shares, entries, strict=False):
+            if share.budget.book is not None:
+                share.budget.book.close(entry, 0, 0)
+        for share in shares:
+            share.ledger.put_back(share.units)
+        raise
+    return entries
+
+
 def _refused(budget: Budget, model: str, why: str, hint: str, of_call: Sequence[CallBudget]) -> Exception:
     error = refuse(budget, model, why, hint)
     for watched in of_call:
@@ -222,10 +263,17 @@ def _refused(budget: Budget, model: str, why: str, hint: str, of_call: Sequence[
 class Reservation:
     """What is set aside for one request; settled once, whatever else is said of it later."""
 
-    __slots__ = ("_answered", "_prices", "_settled", "_shares")
+    __slots__ = ("_answered", "_entries", "_prices", "_settled", "_shares")
 
-    def __init__(self, shares: Sequence[Share], prices: Mapping[str, Price], answered: Answered | None = None) -> None:
+    def __init__(
+        self,
+        shares: Sequence[Share],
+        prices: Mapping[str, Price],
+        answered: Answered | None = None,
+        entries: Sequence[Any] = (),
+    ) -> None:
         self._shares = shares
+        self._entries = entries
         self._prices = prices
         self._answered = answered
         self._settled = False
@@ -247,9 +295,11 @@ class Reservation:
         if self._answered is not None and not cached:
             for usage in usages:
                 self._answered.add(usage.model)
-        for budget, units, _ in self._shares:
+        for number, share in enumerate(self._shares):
+            budget, units = share.budget, share.units
             if cached or not usages:
-                ledger_of(budget).give_back(units)
+                share.ledger.give_back(units)
+                self._close(number, 0, 0)
                 continue
             whole = told if len(usages) == 1 else None
             costs = [budget.cost_of(usage, whole, self._prices) for usage in usages]
@@ -258,7 +308,8 @@ class Reservation:
             # Tokens that nobody counted, and prices that nobody knows, may come to the most that was thought possible.
             more = unsure or unpriced is not None or any(usage.estimated for usage in usages)
             assumed = max(0, units - spent) if more else 0
-            ledger_of(budget).give_back(units, spent=spent, assumed=assumed, unpriced=unpriced)
+            share.ledger.give_back(units, spent=spent, assumed=assumed, unpriced=unpriced)
+            self._close(number, spent if unpriced is None else None, max(0, (share.most or 0) - spent) if more else 0)
 
     def fail(self, error: BaseException, *, begun: bool) -> None:
         """The request failed with `error`, or was given up; `begun` when a piece of an answer had come."""
@@ -275,5 +326,11 @@ class Reservation:
         """Nobody knows what the request was charged."""
         if not self._settled:
             self._settled = True
-            for budget, units, _ in self._shares:
-                ledger_of(budget).give_back(units, assumed=units)
+            for number, share in enumerate(self._shares):
+                share.ledger.give_back(share.units, assumed=share.units)
+                self._close(number, None, share.most or 0)
+
+    def _close(self, number: int, spent: int | None, assumed: int) -> None:
+        book = self._shares[number].budget.book
+        if book is not None:
+            book.close(self._entries[number], spent, assumed)

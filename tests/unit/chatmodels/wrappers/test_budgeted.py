@@ -393,6 +393,68 @@ def test_a_budget_of_one_call_is_in_force_for_that_call_alone():
     in_own_loop(main())
 
 
+class Book:
+    """Keeps what it is told, in the order of the calls."""
+
+    def __init__(self, fails=None):
+        self.lines = []
+        self.fails = fails
+
+    async def open(self, model, most):
+        await asyncio.sleep(0)
+        if self.fails:
+            raise self.fails
+        self.lines.append(("open", model, most))
+        return len(self.lines)
+
+    def close(self, entry, spent, assumed):
+        self.lines.append(("close", entry, spent, assumed))
+
+
+@pytest.mark.parametrize("limit", [None, 1.0])
+def test_a_book_is_told_of_every_request_before_it_is_made_and_after(limit):
+    book, asked = Book(), []
+
+    def script(request):
+        asked.append(len(book.lines))
+        if len(asked) == 1:
+            raise ChatModelError("busy", op="test", code=ErrorCode.UNAVAILABLE)
+        return "one two three"
+
+    model = around(MockChatModel(script), retry={"max_attempts": 2, "first_wait_s": 0.0})
+    with Budget(limit, book=book) as budget:
+        in_own_loop(ask(model))
+    (first, _, most), second, third, last = book.lines
+    assert (first, third[0], asked) == ("open", "open", [1, 3])
+    assert most == third[2] >= 3_000_000
+    assert second[:2] == ("close", 1)
+    assert last == ("close", 3, 3_000_000, 0)
+    assert budget.spent_usd == pytest.approx(3 * TOKEN)
+
+
+def test_what_a_book_cannot_write_down_is_not_asked():
+    model = MockChatModel(["fine"])
+    with Budget(1.0, book=Book(fails=OSError("the disk is full"))) as budget, pytest.raises(OSError, match="full"):
+        in_own_loop(ask(around(model)))
+    assert (model.call_count, budget.reserved_usd, budget.spent_usd) == (0, 0.0, 0.0)
+
+
+def test_a_book_is_told_that_nobody_knows_a_cost():
+    async def main():
+        book = Book()
+        with Budget(1.0, book=book):
+            model = around(MockChatModel(["fine"], latency_s=30))
+            task = asyncio.create_task(ask(model))
+            while not book.lines:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        (_, _, most), closed = book.lines
+        assert closed == ("close", 1, None, most)
+
+    in_own_loop(main())
+
+
 def test_wrong_settings_are_refused():
     with pytest.raises(Exception, match="max_wait_s must be 0 or more"):
         Budget(limit_usd=1, max_wait_s=-1)
