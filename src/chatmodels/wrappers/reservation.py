@@ -241,7 +241,7 @@ async def _written_down(shares: Sequence[Share], model: str) -> Sequence[Any]:
     try:
         for share in shares:
             book = share.budget.book
-            entries.append(book and await book.open(model, share.most))  # noqa: PERF401 - a later one may fail
+            entries.append(book and await book.open(model, share.most))
     except BaseException:
         for share, entry in zip(shares, entries, strict=False):
             if share.budget.book is not None:
