@@ -9,7 +9,7 @@ from fmf.config.processing import ProcessingConfig
 from fmf.processing.images.header import KNOWN, HeaderError, size_of
 from fmf.processing.kinds.detect import KINDS, by_magic, ending
 from fmf.processing.loaders.base import kind_of
-from fmf.processing.settled import Clock, begun, given_up, identified
+from fmf.processing.settled import Clock, begun, given_up, identity
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.processing.unreadable import no_picture
 from fmf.processing.wanted import EMPTY, Skipped, unknown
@@ -62,7 +62,7 @@ class PictureReader:
     def _opened(self, ref: ResourceRef, document: Document) -> Iterator[Document | Picture]:
         """The document as more and more is known of it, then the picture."""
         with fetch(self._connector, ref, max_bytes=self._settings.limits.max_file_mb * MEGABYTE) as source:
-            document = identified(document, source, self._settings)
+            document = replace(document, **identity(source, self._settings))
             if kind := by_magic(source.head) or kind_of(ref.name, source.head):
                 document = replace(document, media_type=kind.media_type)
             yield document

@@ -15,7 +15,7 @@ from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.ocr.base import check_engine
 from fmf.processing.places import Places
 from fmf.processing.rows import row_lines
-from fmf.processing.settled import Clock, begun, given_up, identified
+from fmf.processing.settled import Clock, begun, given_up, identity
 from fmf.processing.source import MEGABYTE, Opener, Source, fetch
 from fmf.processing.wanted import EMPTY, Skipped, wanted
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef, TableWish
@@ -128,7 +128,7 @@ class _Reading:
 
     def _opened(self, *, want_text: bool, chunked: bool) -> Iterator[Document | Chunk]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
-            self._base = identified(self._base, source, self.settings)
+            self._facts |= identity(source, self.settings)
             loaded = self._load(source)
             known = self._facts.get("metadata", self._base.metadata)
             self._facts |= {"title": loaded.title, "metadata": self._told(known, loaded)}
@@ -154,7 +154,7 @@ class _Reading:
 
     def _opened_rows(self, wish: TableWish) -> Iterator[Document | ChunkLines]:
         with fetch(self.connector, self.ref, max_bytes=self.settings.limits.max_file_mb * MEGABYTE) as source:
-            self._base = identified(self._base, source, self.settings)
+            self._facts |= identity(source, self.settings)
             kind = self._kind(source)
             document = self.document
             yield document

@@ -42,14 +42,13 @@ def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
     )
 
 
-def identified(document: Document, source: Source, settings: ProcessingConfig) -> Document:
-    """`document` with the id, the size and the hash that its bytes give it."""
-    return replace(
-        document,
-        doc_id=_doc_id(document.resource_id, source.sha256),
-        bytes=source.size,
-        hash=f"sha256:{source.sha256}" if settings.metadata.include_hash else None,
-    )
+def identity(source: Source, settings: ProcessingConfig) -> dict[str, Any]:
+    """The id, the size and the hash that its bytes give a document."""
+    return {
+        "doc_id": _doc_id(source.ref.id, source.sha256),
+        "bytes": source.size,
+        "hash": f"sha256:{source.sha256}" if settings.metadata.include_hash else None,
+    }
 
 
 def given_up(document: Document, error: BaseException) -> Document:
