@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
+from fmf.processing.cells import column_texts
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import Source
@@ -27,7 +28,7 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     are JSON; of bytes only their number is told.
     """
     metadata: dict[str, Any] = {}
-    table = _table(source, metadata)
+    table = _table(source, metadata, textual=True)
     to_markdown = settings.tables.to_markdown
     pieces = rendered(table, markdown=to_markdown)
     return Loaded(pieces, title=source.ref.name, markdown=to_markdown, metadata=metadata)
@@ -38,7 +39,7 @@ def tables(source: Source, settings: ProcessingConfig) -> Iterator[TableRows]:  
     yield _table(source, {})
 
 
-def _table(source: Source, metadata: dict[str, Any]) -> TableRows:
+def _table(source: Source, metadata: dict[str, Any], *, textual: bool = False) -> TableRows:
     with _errors(source):
         source.stream.seek(0)
         # Read as it is needed, column by column: nothing is held that was not asked for.
@@ -48,17 +49,25 @@ def _table(source: Source, metadata: dict[str, Any]) -> TableRows:
     metadata |= {"columns": names, "rows": file.metadata.num_rows, "row_groups": file.metadata.num_row_groups}
     if binary:
         metadata["binary_columns"] = binary
-    return TableRows(names, 0, _runs(source, file, len(names)), metadata=metadata)
+    runs = _runs(source, file, len(names), _texts if textual else _values)
+    return TableRows(names, 0, runs, textual=textual, metadata=metadata)
 
 
-def _runs(source: Source, file: pq.ParquetFile, width: int) -> Iterator[tuple[int, list[Cells]]]:
+def _runs(
+    source: Source, file: pq.ParquetFile, width: int, cells: Callable[[Any], list[Any]]
+) -> Iterator[tuple[int, list[Cells]]]:
     number = 1
     with _errors(source):
         for batch in file.iter_batches(batch_size=rows_at_once(width), use_threads=False):
-            rows: list[Cells] = list(zip(*map(_values, batch.columns), strict=True))
+            rows: list[Cells] = list(zip(*map(cells, batch.columns), strict=True))
             if rows:
                 yield number, rows
             number += batch.num_rows
+
+
+def _texts(column: Any) -> list[str]:
+    # Arrow writes dates as Python does, in a tenth of the time.
+    return column_texts(_values(column.cast(pa.string()) if pa.types.is_date32(column.type) else column))
 
 
 def _values(column: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from fmf.processing.cells import text_of, texts_of
+from fmf.processing.cells import column_texts, text_of, texts_of
 
 
 class Odd:
@@ -45,3 +45,5 @@ class Odd:
 def test_values_as_text(value, text):
     assert text_of(value) == text
     assert texts_of([[value, "x"]]) == [[text, "x"]]
+    assert column_texts([value, value]) == [text, text]
+    assert column_texts([value, "x", None]) == [text, "x", ""]
