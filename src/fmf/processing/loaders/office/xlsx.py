@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
@@ -61,7 +61,7 @@ def tables(source: Source, settings: ProcessingConfig) -> Iterator[TableRows]:
 
 def _pieces(workbook: _Workbook, *, names: bool, markdown: bool) -> Iterator[str | Mark]:
     first = True
-    for table in workbook.tables():
+    for table in workbook.tables(textual=True):
         if not first:
             yield "\n"
         first = False
@@ -85,8 +85,8 @@ class _Workbook:
             source.stream.seek(0)
             self._book = CalamineWorkbook.from_filelike(source.stream)
 
-    def tables(self) -> Iterator[TableRows]:
-        """See the function of that name."""
+    def tables(self, *, textual: bool = False) -> Iterator[TableRows]:
+        """See the function of that name; `textual` makes every cell a text."""
         with self._errors():
             for number, sheet in enumerate(self._book.sheets_metadata, 1):
                 noted: dict[str, Any] = {"name": sheet.name}
@@ -96,13 +96,13 @@ class _Workbook:
                 if sheet.typ != SheetTypeEnum.WorkSheet:
                     noted["kind"] = "chart" if sheet.typ == SheetTypeEnum.ChartSheet else "macro"
                     continue
-                table = self._table(number, sheet.name, noted)
+                table = self._table(number, sheet.name, noted, textual=textual)
                 if table:
                     yield table
 
-    def _table(self, number: int, name: str, noted: dict[str, Any]) -> TableRows | None:
+    def _table(self, number: int, name: str, noted: dict[str, Any], *, textual: bool) -> TableRows | None:
         facts = self._facts.get(name, SheetFacts())
-        rows = _Rows(self._book.get_sheet_by_name(name), facts)
+        rows = _Rows(self._book.get_sheet_by_name(name), facts, _texts if textual else _values)
         noted["rows"] = 0
         header = rows.header(self._settings.tables.header_row)
         if header is None:
@@ -112,7 +112,8 @@ class _Workbook:
         noted["columns"] = names
         if rows.merged:
             noted["merged"] = rows.merged
-        return TableRows(names, row, self._counted(rows, noted), sheet=name, number=number, metadata=noted)
+        counted = self._counted(rows, noted)
+        return TableRows(names, row, counted, sheet=name, number=number, textual=textual, metadata=noted)
 
     def _counted(self, rows: _Rows, noted: dict[str, Any]) -> Iterator[tuple[int, list[Cells]]]:
         with self._errors():
@@ -174,13 +175,27 @@ def _whole(number: float) -> int:
     return int(number) if -_EXACT < number < _EXACT else int(Decimal(repr(number)))
 
 
+def _values(row: Sequence[Any]) -> list[Any]:
+    return [_whole(v) if v.__class__ is float and v.is_integer() and -_WHOLE < v < _WHOLE else v for v in row]
+
+
+def _texts(row: Sequence[Any]) -> list[Any]:
+    """The texts of `_values`, in one pass."""
+    return [v if v.__class__ is str else _number(v) if v.__class__ is float else text_of(v) for v in row]
+
+
+def _number(number: float) -> str:
+    return str(_whole(number)) if number.is_integer() and -_WHOLE < number < _WHOLE else repr(number)
+
+
 class _Rows:
     """The rows of a sheet as the reader gives them, with errors and merged cells put in; the first row is 1."""
 
-    def __init__(self, sheet: CalamineSheet, facts: SheetFacts) -> None:
+    def __init__(self, sheet: CalamineSheet, facts: SheetFacts, cells: Callable[[Sequence[Any]], list[Any]]) -> None:
         self._left = sheet.start[1] if sheet.start else 0
         self._width = sheet.width
         self._rows = sheet.iter_rows()
+        self._cells = cells
         self._errors = facts.errors
         self._number = 0
         merged = sheet.merged_cell_ranges or []
@@ -205,10 +220,7 @@ class _Rows:
 
     def _take(self, size: int) -> list[list[Any]]:
         first = self._number
-        rows = [
-            [_whole(v) if v.__class__ is float and v.is_integer() and -_WHOLE < v < _WHOLE else v for v in row]
-            for row in islice(self._rows, size)
-        ]
+        rows = list(map(self._cells, islice(self._rows, size)))
         self._number += len(rows)
         if self._errors:
             for at, row in enumerate(rows, first):
