@@ -10,6 +10,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from fmf.errors import ProcessingError
+from fmf.processing.pdf.fused import with_blanks
 from fmf.processing.pdf.order import Box
 from fmf.processing.source import Source
 from fmf.processing.unreadable import unreadable
@@ -105,7 +106,7 @@ class PdfFile:
             if not chars:
                 return "", []
             boxes = min(text_page.count_rects(), _MOST_BOXES)
-            return text_page.get_text_bounded(), [Box(*text_page.get_rect(number)) for number in range(boxes)]
+            return with_blanks(text_page), [Box(*text_page.get_rect(number)) for number in range(boxes)]
         finally:
             text_page.close()
 

@@ -121,6 +121,28 @@ def test_tables_are_read_row_by_row():
     assert read(pdf([rows])).text.split("\n")[1] == "pad 1 1.50"
 
 
+def test_cells_of_a_row_never_run_into_each_other():
+    rows = [["Item", "Qty", "Price"], ["pad", "4", "12.50"], ["2024", "5", "6"], ["a", "b", "c"], ["400.01", "3", ""]]
+    page = [
+        Line(cell, x, 700 - 20 * number)
+        for number, row in enumerate(rows)
+        for x, cell in zip((72, 180, 300), row, strict=True)
+        if cell
+    ]
+    assert read(pdf([page])).text == "\n".join(" ".join(row).strip() for row in rows)
+
+
+def test_cells_that_lie_beside_what_is_outside_of_the_page_do_not_run_into_each_other_either():
+    page = [Line("outside 77", 900, 720), Line("head", y=720), Line("2024", 72), Line("5", 200), Line("6", 300)]
+    page += [Line("2024", 72, 700), Line("5", 200, 700), Line("6", 300, 700)]
+    assert read(pdf([page])).text.split() == ["head", "2024", "5", "6", "2024", "5", "6"]
+
+
+def test_what_touches_its_word_stays_at_it():
+    page = [Line("head", y=720), Line("cancer", 72, 700), Line("1", 105.5, 700, 7), Line("x", 180, 700)]
+    assert read(pdf([page])).text == "head\ncancer1 x"
+
+
 def test_white_space_follows_the_settings():
     page = pdf([[Line("Trailing blanks   "), Line("below", y=700)]])
     assert read(page).text == "Trailing blanks\nbelow"
