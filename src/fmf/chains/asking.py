@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fmf.chains.gate import OP as NEVER_ASKED
 from fmf.chains.plan import ChainPlan, StepPlan
@@ -53,7 +53,8 @@ class StepOutcome:
 class Outcome:
     """How the steps of one level ended for one subject."""
 
-    state: State
+    state: State | Literal["deferred"]
+    """`deferred`: the run stopped before anything was asked."""
     rows: list[Row] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     steps: list[StepOutcome] = field(default_factory=list)
@@ -61,7 +62,9 @@ class Outcome:
     """The answers that are ok, by output."""
 
 
-NOT_BEGUN = Outcome("skipped")
+NOTHING = Outcome("ok")
+"""What comes of what nobody was asked about."""
+NOT_BEGUN = Outcome("deferred")
 """The run stopped before anything was asked: there is nothing to write down."""
 
 
@@ -131,7 +134,7 @@ class Asker:
         refused = any(_refused(left) for left in result.steps.values())
         if refused and states == {"skipped"}:
             return NOT_BEGUN
-        ended: State = "failed" if "failed" in states else "skipped" if refused else "ok"
+        ended: State | Literal["deferred"] = "failed" if "failed" in states else "deferred" if refused else "ok"
         return Outcome(ended, outcome.rows, outcome.failures, outcome.steps, values)
 
     def _counted(self, step: StepPlan, result: StepResult | None, state: State) -> StepOutcome:

@@ -136,8 +136,8 @@ class Since:
             if self.reference != "last":
                 raise
             raise ConfigError(
-                f"there is no run under {str(self.root)!r} to go on from: none that {_what(self.chain)}, reads connector "
-                f"{self.connector.name!r} and came to its end",
+                f"there is no run under {str(self.root)!r} to go on from: none that {_what(self.chain)}, "
+                f"reads connector {self.connector.name!r} and came to its end",
                 op="changes.since",
                 code=Code.NOT_FOUND,
                 hint="leave --changed-since away, or name a run: fmf runs ls",

@@ -63,7 +63,7 @@ class Execution:
         self._asker = self._make_asker()
         weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
         self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), weight)
-        self._scribe = Scribe(folder, self._window, stop)
+        self._scribe = Scribe(folder, self._window, stop, tally)
         item_steps = [step.id for step in prepared.plan.steps_of(Level.ITEM)]
         self._ending = Ending(folder, tally, stop, partial(record_of, prepared), item_steps)
         tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
@@ -87,7 +87,7 @@ class Execution:
         self._ending.stage = "infer"
         await walk.run()
         if not self._stop.requested:
-            await self._ask_once(walk.content.value)
+            await self._ask_once()
         self._ending.stage = "save"
         if not self._stop.requested:
             await in_thread(self._save)
@@ -141,16 +141,15 @@ class Execution:
         )
         return Intake(source, self._folder, wishes, self._stop)
 
-    async def _ask_once(self, content: str) -> None:
+    async def _ask_once(self) -> None:
         """The steps over everything; they are skipped when there is no answer to go on."""
         if Level.ONCE not in self._plan.workflows:
             return
         wanted = [(output, self._plan.producer(output).id) for output in self._plan.collected[Level.ONCE]]
         answers = await in_thread(collect, self._folder.path / OUTPUTS, wanted)
         self._tally.missing = self._tally.items.failed + self._tally.items.skipped
-        subject = Subject("all", content, {**self._names, "all": answers})
+        subject = Subject("all", self._tally.content, {**self._names, "all": answers})
         outcome = await self._once(subject, any(answers.values()))
-        self._tally.count_outcome(outcome, item=False)
         await self._scribe.write(outcome)
 
     async def _once(self, subject: Subject, any_answer: bool) -> Outcome:

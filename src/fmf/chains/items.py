@@ -158,22 +158,6 @@ def record_id(chain: str, step_id: str, item_id: str, content: str) -> str:
     return digest.hexdigest()[:32]
 
 
-class ContentDigest:
-    """The identity of everything that was asked about, taken in input order."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def add(self, item: Askable) -> None:
-        """Count `item` in."""
-        self._digest.update(item.item_id.encode() + b"\n")
-
-    @property
-    def value(self) -> str:
-        """The digest of all items so far, in hexadecimal."""
-        return self._digest.hexdigest()
-
-
 def run_names(run_id: str, chain_id: str, started_at: str) -> Mapping[str, Any]:
     """What a run itself says: `${run_id}`, `${chain_id}`, `${now}` (its start) and `${date}` (the day of it, UTC)."""
     return {"run_id": run_id, "chain_id": chain_id, "now": started_at, "date": started_at[:10]}

@@ -1,48 +1,60 @@
-"""The writing stage of a run: takes outcomes in any order and puts their records down in input order."""
+"""The writing stage of a run: takes what happened in any order, puts it down in input order, and counts it."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from fmf.artefacts.folder import RunFolder
-from fmf.chains.asking import Outcome
+from fmf.chains.asking import NOTHING, Outcome
 from fmf.chains.stop import Stop, StopReason
+from fmf.chains.tally import Tally
 from fmf.chains.window import InOrder, Window
+from fmf.types import Document
 from fmf_core.errors import FrameworkError
 from fmf_core.portal import in_thread
 
 OUTPUTS, ERRORS = "outputs.jsonl", "errors.jsonl"
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing in the order of the input: a document that was read, or what came of asking."""
+
+    outcome: Outcome = NOTHING
+    weight: int = 0
+    """What it weighed in the window."""
+    document: Document | None = None
+    """The document that was read."""
+    item_id: str | None = None
+    """The item that was asked about."""
+
+
 class Scribe:
-    """Writes `outputs.jsonl` and `errors.jsonl`; for use on one event loop.
+    """Writes `outputs.jsonl` and `errors.jsonl`, and counts what it has written; for use on one event loop.
 
     Args:
         folder: the run's folder.
         window: is left by everything that has been written.
         stop: is requested when a file can no longer be written.
+        tally: counts what is written, so that it says at any time what the files hold.
     """
 
-    def __init__(self, folder: RunFolder, window: Window, stop: Stop) -> None:
+    def __init__(self, folder: RunFolder, window: Window, stop: Stop, tally: Tally) -> None:
         self._outputs = folder.lines(OUTPUTS)
         self._errors = folder.lines(ERRORS)
         self._window = window
         self._stop = stop
-        self._done: InOrder[tuple[Outcome, int]] = InOrder()
+        self._tally = tally
+        self._done: InOrder[Entry] = InOrder()
         self._news = asyncio.Event()
         self._no_more = False
         self.failure: FrameworkError | None = None
         """Why nothing has been written since."""
 
-    def put(self, number: int, outcome: Outcome, weight: int) -> None:
-        """Hand over the outcome of a unit.
-
-        Args:
-            number: its place in the output.
-            outcome: what came of it.
-            weight: what it weighed in the window.
-        """
-        self._done.put(number, (outcome, weight))
+    def put(self, number: int, entry: Entry) -> None:
+        """Hand `entry` over, whose place in the order is `number`."""
+        self._done.put(number, entry)
         self._news.set()
 
     def end(self) -> None:
@@ -56,9 +68,9 @@ class Scribe:
             await self._news.wait()
             self._news.clear()
             while batch := self._done.take():
-                await self._try_to_write([outcome for outcome, _ in batch])
-                for _, weight in batch:
-                    self._window.leave(weight)
+                await self._try_to_write(batch)
+                for entry in batch:
+                    self._window.leave(entry.weight)
             if self._no_more:
                 return
 
@@ -69,15 +81,22 @@ class Scribe:
             FrameworkError: a file could not be written.
         """
         await in_thread(self._write, [outcome])
+        self._tally.count_outcome(outcome)
 
-    async def _try_to_write(self, outcomes: list[Outcome]) -> None:
+    async def _try_to_write(self, batch: list[Entry]) -> None:
         if self.failure is not None:
             return
         try:
-            await in_thread(self._write, outcomes)
+            if any(entry.outcome is not NOTHING for entry in batch):
+                await in_thread(self._write, [entry.outcome for entry in batch])
         except FrameworkError as error:
             self.failure = error
             self._stop.request(StopReason.FAILED)
+            return
+        for entry in batch:
+            if entry.document is not None:
+                self._tally.count_document(entry.document)
+            self._tally.count_outcome(entry.outcome, item_id=entry.item_id)
 
     def _write(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:

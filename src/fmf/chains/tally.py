@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from fmf.chains.asking import Outcome, StepOutcome
@@ -45,7 +46,7 @@ class StateCount:
 
     def as_row(self) -> dict[str, int]:
         """The counts as `run.yaml` writes them."""
-        return {"total": self.total, "ok": self.ok, "failed": self.failed, "skipped": self.skipped}
+        return {"total": self.total, **vars(self)}
 
 
 @dataclass
@@ -71,6 +72,8 @@ class Tally:
     bytes: int = 0
     chunks: int = 0
     items: StateCount = field(default_factory=StateCount)
+    deferred: int = 0
+    """Items that a run which stopped left to the one that goes on."""
     steps: dict[str, StepCount] = field(default_factory=dict)
     tokens_prompt: int = 0
     tokens_completion: int = 0
@@ -98,6 +101,8 @@ class Tally:
     """Items without an answer that the steps over all items had to do without."""
     items_read: int = 0
     """Items that were handed to the steps so far, those that are still under way included."""
+    content: str = ""
+    """The identity of all items that were counted, in their order."""
 
     def count_document(self, document: Document) -> None:
         """Count a document that has reached its final state."""
@@ -107,20 +112,22 @@ class Tally:
         if document.status == "ok":
             self.chunks += document.chunks
 
-    def count_outcome(self, outcome: Outcome, *, item: bool) -> None:
+    def count_outcome(self, outcome: Outcome, *, item_id: str | None = None) -> None:
         """Count what came of the steps of one level for one subject.
 
         Args:
             outcome: what came of it.
-            item: whether the subject was an item, and not a document or the whole run.
+            item_id: the item, where the subject was one, and not a document or the whole run.
         """
-        if item:
-            setattr(self.items, outcome.state, getattr(self.items, outcome.state) + 1)
+        if item_id is not None:
+            counts = self if outcome.state == "deferred" else self.items
+            setattr(counts, outcome.state, getattr(counts, outcome.state) + 1)
+            self.content = sha256(f"{self.content}\n{item_id}".encode()).hexdigest()
         for step in outcome.steps:
             self._count_step(step)
         for failure in outcome.failures:
             self.count_problem(failure.row, failure.status)
-            self.asking_kinds[failure.status] += 1
+            self.asking_kinds[failure.status] += failure.row["stage"] == "infer"
 
     def _count_step(self, step: StepOutcome) -> None:
         count = self.steps.setdefault(step.step_id, StepCount())
@@ -141,7 +148,7 @@ class Tally:
             self.unanswered += step.asked
 
     def break_off(self, steps: Sequence[str]) -> int:
-        """Count what will never be settled: items under way as failed, items that were only read as skipped.
+        """Count what will never be settled: items under way as failed, items that were only read as deferred.
 
         Args:
             steps: the steps that run once per item, in order.
@@ -150,9 +157,9 @@ class Tally:
             how many items were under way.
         """
         cut, self.under_way = self.under_way, 0
-        left = self.items_read - self.items.total - cut
+        left = self.items_read - self.items.total - self.deferred - cut
         self.items.failed += cut
-        self.items.skipped += left
+        self.deferred += left
         for number, step_id in enumerate(steps):
             count = self.steps.setdefault(step_id, StepCount())
             count.skipped += left + (cut if number else 0)
@@ -185,9 +192,10 @@ class Tally:
         """The section `counts` of `run.yaml`."""
         return {
             "documents": self.documents.total,
-            "documents_by_status": {key: value for key, value in self.documents.as_row().items() if key != "total"},
+            "documents_by_status": vars(self.documents).copy(),
             "chunks": self.chunks,
             "items": self.items.as_row(),
+            "deferred": self.deferred,
             "steps": {step_id: count.as_row() for step_id, count in self.steps.items()},
         }
 

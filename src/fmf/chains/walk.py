@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from fmf.chains.asking import NOT_BEGUN, Asker, Failure, Outcome
+from fmf.chains.asking import NOT_BEGUN, NOTHING, Asker, Failure, Outcome
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Feed, ItemRead, take
-from fmf.chains.items import Askable, ContentDigest, document_names
+from fmf.chains.items import Askable, document_names
 from fmf.chains.plan import ChainPlan
 from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
-from fmf.chains.scribe import Scribe
+from fmf.chains.scribe import Entry, Scribe
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.table import RowItem
 from fmf.chains.tally import Tally
@@ -100,8 +100,6 @@ class Walk:
         self._fed = False
         self._group = _Group()
         self._failure: FrameworkError | None = None
-        self.content = ContentDigest()
-        """The identity of everything that was asked about."""
 
     async def run(self) -> None:
         """Walk to the end of the input, or until the stop.
@@ -141,16 +139,11 @@ class Walk:
     async def _accept(self, event: Event) -> None:
         match event:
             case DocumentRead(document):
-                self._crew.tally.count_document(document)
-                if document.status == "failed":
-                    await self._crew.window.enter(0)
-                    self._refuse(document)
+                await self._crew.window.enter(0)
+                refusal = self._refusal(document) if document.status == "failed" else NOTHING
+                self._crew.scribe.put(self._number(), Entry(refusal, document=document))
             case ItemRead(item):
-                if self._crew.stop.requested:
-                    self._crew.tally.items.skipped += 1
-                    return
                 await self._crew.window.enter(item.weight)
-                self.content.add(item)
                 self._crew.tally.items_read += 1
                 self._group.open += 1
                 self._begin(self._unit(item, self._group))
@@ -161,13 +154,11 @@ class Walk:
                     group.closing = self._unit(document, group)
                     self._close_if_done(group)
 
-    def _refuse(self, document: Document) -> None:
+    def _refusal(self, document: Document) -> Outcome:
         error = document.error or ProcessingError(document.reason or "")
-        failure = Failure(document_error_row(self._run_id, document), exit_status(error))
-        self._crew.tally.count_problem(failure.row, failure.status)
-        self._crew.scribe.put(self._number(), Outcome("failed", failures=[failure]), 0)
         if not self._continue:
             self._crew.stop.request(StopReason.FAILED)
+        return Outcome("failed", failures=[Failure(document_error_row(self._run_id, document), exit_status(error))])
 
     def _unit(self, about: Askable | Document, group: _Group) -> _Unit:
         self._pending += 1
@@ -227,16 +218,15 @@ class Walk:
         return subject, any(collected.values())
 
     def _settle(self, unit: _Unit, outcome: Outcome) -> None:
-        is_item = unit.level is Level.ITEM
-        self._crew.tally.count_outcome(outcome, item=is_item)
-        if is_item:
+        if not isinstance(unit.about, Document):
             unit.group.open -= 1
             if outcome.values and Level.DOCUMENT in self._plan.workflows:
                 unit.group.answers.append((unit.number, outcome.values))
             self._close_if_done(unit.group)
         if outcome.state == "failed" and not self._continue:
             self._crew.stop.request(StopReason.FAILED)
-        self._crew.scribe.put(unit.number, outcome, unit.weight)
+        item_id = None if isinstance(unit.about, Document) else unit.about.item_id
+        self._crew.scribe.put(unit.number, Entry(outcome, unit.weight, item_id=item_id))
         self._pending -= 1
         self._end_if_done()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fmf.chains.items import ContentDigest, Item, record_id, run_names
+from fmf.chains.items import Item, record_id, run_names
 from fmf.types import Chunk, Document
 
 DOCUMENT = Document("d1", "file:///a", "a", "ok", text="whole", title="A", metadata={"k": 1})
@@ -43,16 +43,6 @@ def test_record_ids_are_stable_and_tell_everything_apart():
         len({record_id(*parts) for parts in [("ab", "c", "d", "e"), ("a", "bc", "d", "e"), ("a", "b", "cd", "e")]}) == 3
     )
     assert record_id("a", "b", "c", "half \ud800")
-
-
-def test_the_digest_knows_order():
-    one, two = ContentDigest(), ContentDigest()
-    items = [Item(DOCUMENT, CHUNK), Item(DOCUMENT, None)]
-    for item in items:
-        one.add(item)
-    for item in reversed(items):
-        two.add(item)
-    assert one.value != two.value
 
 
 def test_names_of_the_run():

@@ -43,9 +43,9 @@ def test_one_unknown_price_makes_the_cost_unknown():
 def test_calls_without_any_answer_cost_nobody_knows_what():
     tally = Tally()
     assert tally.cost_estimate_usd == 0.0
-    tally.count_outcome(Outcome("failed", steps=[StepOutcome("a", "failed", asked=True)]), item=True)
+    tally.count_outcome(Outcome("failed", steps=[StepOutcome("a", "failed", asked=True)]), item_id="i")
     assert tally.cost_estimate_usd is None
-    tally.count_outcome(Outcome("ok", steps=[StepOutcome("a", "ok", asked=True, cost_usd=0.5)]), item=True)
+    tally.count_outcome(Outcome("ok", steps=[StepOutcome("a", "ok", asked=True, cost_usd=0.5)]), item_id="i")
     assert tally.cost_estimate_usd == 0.5
 
 
@@ -53,7 +53,8 @@ def test_breaking_off_leaves_no_item_uncounted():
     tally = Tally(items_read=10, under_way=3)
     tally.items.ok = 2
     assert tally.break_off(["a", "b"]) == 3
-    assert tally.counts()["items"] == {"total": 10, "ok": 2, "failed": 3, "skipped": 5}
+    assert tally.counts()["items"] == {"total": 5, "ok": 2, "failed": 3, "skipped": 0}
+    assert tally.counts()["deferred"] == 5
     first, second = tally.steps["a"], tally.steps["b"]
     assert (first.calls, first.failed, first.skipped, second.calls, second.skipped) == (3, 3, 5, 0, 8)
     assert tally.cost_estimate_usd is None
@@ -64,3 +65,11 @@ def test_counts_have_the_names_of_run_yaml():
     tally.items.ok = 2
     assert tally.counts()["items"] == {"total": 2, "ok": 2, "failed": 0, "skipped": 0}
     assert tally.counts()["steps"]["a"] == {"calls": 1, "ok": 1, "failed": 0, "skipped": 0, "retried": 0, "cached": 0}
+
+
+def test_the_identity_of_what_was_counted_knows_order():
+    one, two = Tally(), Tally()
+    for tally, ids in ((one, "ab"), (two, "ba")):
+        for item_id in ids:
+            tally.count_outcome(Outcome("ok"), item_id=item_id)
+    assert one.content != two.content != ""
