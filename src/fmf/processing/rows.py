@@ -13,8 +13,7 @@ from fmf.errors import ProcessingError
 from fmf.processing.cells import text_of
 from fmf.processing.kinds.detect import Kind
 from fmf.processing.source import Source
-from fmf.processing.tables import TableRows, table_readers, unique_names
-from fmf.processing.wanted import Skipped
+from fmf.processing.tables import TableRows, table_reader, unique_names
 from fmf.types import ChunkLines, Document, Row, TableWish
 from fmf_core.errors import Code
 from fmf_core.nearest import known_hint
@@ -40,16 +39,13 @@ def row_lines(
         Skipped: files of that kind have no rows.
         ProcessingError: a column is missing, no sheet is wanted, or the file cannot be read.
     """
-    if kind.name not in table_readers:
-        raise Skipped(
-            f"{kind.name} files have no rows: inputs.mode table_rows reads {', '.join(table_readers.names())}"
-        )
+    read = table_reader(kind.name)
     if wish.header_row is not None:
         tables = settings.tables.model_copy(update={"header_row": wish.header_row})
         settings = settings.model_copy(update={"tables": tables})
     left_out: list[str] = []
     found = 0
-    for table in table_readers.get(kind.name)(source, settings):
+    for table in read(source, settings):
         if table.sheet is not None and not _is_wanted(table.sheet, wish.sheets):
             left_out.append(table.sheet)
             continue

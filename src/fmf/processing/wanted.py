@@ -12,6 +12,14 @@ EMPTY: Final = "the file is empty"
 _TABLES: Final = frozenset({"csv", "xlsx", "parquet"})
 _PACKED: Final = ".gz"
 _PACKED_MAGIC: Final = b"\x1f\x8b"
+_ARCHIVES: Final = (
+    ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar", ".zip", ".7z", ".rar", ".jar", ".cab",
+)  # fmt: skip
+_FSSPEC: Final = ", or read it with a connector of type fsspec: "
+_ENTERED: Final = {
+    ".zip": f"{_FSSPEC}'zip://::file:///FOLDER/FILE.zip'",
+    **dict.fromkeys((".tar.gz", ".tgz", ".tar"), f"{_FSSPEC}'tar://::file:///FOLDER/FILE.tar'"),
+}
 
 
 class Skipped(Exception):  # noqa: N818 - a decision, not an error
@@ -42,6 +50,10 @@ def wanted(found: Kind | None, name: str, head: bytes, settings: ProcessingConfi
 
 def unknown(name: str, head: bytes) -> str:
     """Why nothing is known of a file of that name which begins with `head`."""
+    if archive := next((each for each in _ARCHIVES if name.lower().endswith(each)), ""):
+        return f"{archive} archives are not entered: unpack it{_ENTERED.get(archive, '')}"
+    if ending(name) == "gz" and not ending(name[: -len(_PACKED)]):
+        return "its name without .gz has no ending, and its bytes are binary"
     if claims := ending(name):
         packed = ending(name[: -len(_PACKED)]) if claims == "gz" else ""
         known = f"files with the ending .{f'{packed}.gz' if packed else claims} are not known"

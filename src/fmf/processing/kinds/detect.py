@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -166,6 +167,7 @@ _BMP_HEADERS: Final = frozenset(size.to_bytes(4, "little") for size in (12, 40, 
 _LATE_PDF: Final = re.compile(rb".{1,1024}?%PDF-\d\.\d\s", re.DOTALL)
 """Something in front of a PDF: part of a letter, of a reply over HTTP."""
 _PDF_WITHIN: Final = 1024 + 9
+_PEEK: Final = 1 << 16
 
 
 def ending(name: str) -> str:
@@ -217,10 +219,23 @@ def _by_words(claims: str, claimed: Kind | None, head: bytes) -> Kind | None:
 
 
 def _packed_kind(name: str, head: bytes) -> Kind | None:
-    """The kind of the one file in a packed one, by its name without `.gz`; nothing where that would not be read."""
-    inside = KINDS.get(ending(telling_name(name[: -len(".gz")], KINDS)))
-    wanted = inside and inside is not GZIP and inside.family != "image"
-    return inside if wanted and head.startswith(b"\x1f\x8b") else None
+    """The kind of the one file in a packed one, by its name without `.gz`; nothing where that would not be read.
+
+    Where that name says nothing, the first bytes inside are looked at.
+    """
+    if not head.startswith(b"\x1f\x8b"):
+        return None
+    name = name[: -len(".gz")]
+    inside = KINDS.get(ending(telling_name(name, KINDS))) or detect(name, _unpacked(head))
+    return inside if inside and inside is not GZIP and inside.family != "image" else None
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes of what is packed; none where that is nothing or cannot be told."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, _PEEK)
+    except zlib.error:
+        return b""
 
 
 def detected(name: str, kind: Kind) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 PLAIN: Final = (
     # notes, logs and lists
-    "txt text asc nfo me 1st readme changelog license authors todo notes log lst list err out trace "
+    "txt text asc nfo me 1st debian readme changelog license authors todo notes log lst list err out trace "
     # markup that is read as it is
     "adoc asciidoc bib bst bibtex cls sty ltx rnw ris enw nbib sgml dtd rng rdf owl ttl n3 nt texi textile mediawiki "
     "wiki docbook dbk dita ditamap xslt wsdl rss atom opml kml gpx xliff xlf tmx tbx resx xaml plist strings po pot "

@@ -6,15 +6,17 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.archive import HARMLESS_BYTES
-from fmf.processing.kinds.detect import KINDS, ending
+from fmf.processing.kinds.detect import KINDS, Kind, ending
 from fmf.processing.kinds.endings import telling_name
 from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.loaders.inner import inner_source
 from fmf.processing.source import MEGABYTE, Source
+from fmf.processing.tables import TableRows, table_reader
 from fmf.processing.unreadable import damaged, unreadable
 from fmf.processing.wanted import wanted
 from fmf_core.errors import Code
@@ -36,6 +38,17 @@ def load(source: Source, settings: ProcessingConfig) -> Loaded:
     return Loaded(_rest(pieces), title=first.title, markdown=first.markdown, metadata=first.metadata)
 
 
+def tables(source: Source, settings: ProcessingConfig) -> Iterator[TableRows]:
+    """The tables of the file inside.
+
+    Raises:
+        ProcessingError: as for `load`.
+        Skipped: what is inside has no rows, or the settings leave it out.
+    """
+    with _unpacked(source, settings) as (inner, kind):
+        yield from table_reader(kind.name)(inner, settings)
+
+
 def inner_name(name: str) -> str:
     """The name of the file inside."""
     name = telling_name(name, KINDS)
@@ -43,6 +56,16 @@ def inner_name(name: str) -> str:
 
 
 def _pieces(source: Source, settings: ProcessingConfig) -> Iterator[Loaded | str | Mark]:
+    with _unpacked(source, settings) as (inner, kind):
+        loaded = loaders.get(kind.name)(inner, settings)
+        loaded.metadata["packed"] = "gzip"
+        yield loaded
+        yield from loaded.pieces
+
+
+@contextmanager
+def _unpacked(source: Source, settings: ProcessingConfig) -> Iterator[tuple[Source, Kind]]:
+    """The file inside, and what it is."""
     name = inner_name(source.ref.name)
     with inner_source(source, name, _Unpacked(source, settings.limits.max_archive_ratio), settings) as inner:
         found = kind_of(name, inner.head, inner.window)
@@ -50,11 +73,7 @@ def _pieces(source: Source, settings: ProcessingConfig) -> Iterator[Loaded | str
             what = f"files with the ending .{ending(name)}" if ending(name) else "files of its kind"
             why = f"{what} are not read when they are packed"
             raise unreadable(source, "gzip", why, hint="exclude it, or unpack it first", code=Code.UNSUPPORTED)
-        kind = wanted(found, name, inner.head, settings)
-        loaded = loaders.get(kind.name)(inner, settings)
-        loaded.metadata["packed"] = "gzip"
-        yield loaded
-        yield from loaded.pieces
+        yield inner, wanted(found, name, inner.head, settings)
 
 
 def _rest(pieces: Iterator[Loaded | str | Mark]) -> Iterator[str | Mark]:

@@ -34,6 +34,23 @@ def test_what_nobody_foresaw_has_a_hint_even_where_the_error_has_no_words():
 
 
 def test_the_ending_of_a_packed_file_is_told_with_what_is_inside():
-    assert unknown("NEWS.Debian.gz", b"\x1f\x8b\0") == "files with the ending .debian.gz are not known"
-    assert unknown("news.gz", b"\x1f\x8b\0") == "files with the ending .gz are not known"
+    assert unknown("NEWS.weird.gz", b"\x1f\x8b\0") == "files with the ending .weird.gz are not known"
+    assert unknown("news.gz", b"\x1f\x8b\0") == "its name without .gz has no ending, and its bytes are binary"
     assert unknown("news.iso", b"\0") == "files with the ending .iso are not known"
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("a.zip", "zip://::file:///"),
+        ("A.ZIP", "zip://::"),
+        ("a.tar.gz", "tar://::"),
+        ("a.tgz", "tar://::"),
+        ("a.7z", ""),
+    ],
+)
+def test_archives_are_told_to_be_archives_and_what_to_do_with_them(name, address):
+    reason = unknown(name, b"PK\x03\x04")
+    assert "archives are not entered: unpack it" in reason
+    assert ("fsspec" in reason) == bool(address)
+    assert address in reason

@@ -43,7 +43,9 @@ def test_wide_rows_come_in_short_runs():
 
 
 def test_every_format_of_table_has_a_reader_of_its_rows():
-    assert set(table_readers.names()) == set(get_args(get_args(TablesConfig.model_fields["formats"].annotation)[0]))
+    assert {*table_readers.names()} - {"gzip"} == set(
+        get_args(get_args(TablesConfig.model_fields["formats"].annotation)[0])
+    )
     with source_of(b"a,b\n1,2\n", "a.csv") as source:
         [found] = table_readers.get("csv")(source, ProcessingConfig())
         assert list(found.rows()) == [(2, ["1", "2"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 from typing import ClassVar
 
@@ -98,6 +99,30 @@ def test_a_reader_reads_it():
     document = reader.read_whole(connector.ref("logs/a.log.gz"))
     assert (document.status, document.text, document.media_type) == ("ok", "a line\n", "application/gzip")
     assert reader.read_whole(connector.ref("a.tar.gz")).status == "skipped"
+
+
+def test_the_rows_of_a_packed_table_are_rows():
+    connector = MemoryConnector(
+        {"a.csv.gz": gzip.compress(b"a,b\n1,2\n3,4\n", mtime=0), "a.log.gz": gzip.compress(b"a line\n", mtime=0)}
+    )
+    reader = Reader(connector, ProcessingConfig())
+    _, rows, end = reader.rows(connector.ref("a.csv.gz"))
+    assert [json.loads(line)["values"] for line in rows.lines.splitlines()] == [
+        {"a": "1", "b": "2"},
+        {"a": "3", "b": "4"},
+    ]
+    assert (end.status, end.chunks) == ("ok", 2)
+    *_, end = reader.rows(connector.ref("a.log.gz"))
+    assert (end.status, "text files have no rows" in end.reason) == ("skipped", True)
+
+
+def test_what_is_packed_under_a_name_without_an_ending_is_read_as_the_name_is():
+    connector = MemoryConnector(
+        {"README.gz": gzip.compress(b"Read me.\n", mtime=0), "tool.gz": gzip.compress(bytes(9))}
+    )
+    readme, tool = (Reader(connector, ProcessingConfig()).read_whole(ref) for ref in connector.list())
+    assert (readme.status, readme.text, readme.title) == ("ok", "Read me.\n", "README")
+    assert (tool.status, tool.reason) == ("skipped", "its name without .gz has no ending, and its bytes are binary")
 
 
 def test_the_settings_hold_for_what_is_inside():
