@@ -185,10 +185,10 @@ class PlainText:
         if words == " " or not words:
             self._space = self._space or bool(words)
             return
-        if (words[0] == " " or self._space) and not self._blank_lines and self._out[-1:] != ["\t"]:
-            self._put(" ")
+        apart = (words[0] == " " or self._space) and not self._blank_lines and self._out[-1:] != ["\t"]
         self._space = words[-1] == " "
-        self._put(words.strip(" "))
+        words = words.strip(" ")
+        self._put(f" {words}" if apart else words)
         self._blank_lines = 0
 
     def _put(self, text: str) -> None:
