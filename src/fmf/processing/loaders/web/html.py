@@ -168,8 +168,8 @@ def _without_open_end(text: str) -> tuple[str, str]:
     """The text without a script or style that never ends, and which of them that was."""
     for name in ("script", "style"):
         opened = max(text.rfind(f"<{name}"), text.rfind(f"<{name.upper()}"))
-        closed = max(text.rfind(f"</{name}"), text.rfind(f"</{name.upper()}"))
-        if opened > closed and text[text.find(">", opened) - 1] != "/":
+        closed = any(text.find(end, opened) >= 0 for end in (f"</{name}", f"</{name.upper()}"))
+        if opened >= 0 and not closed and text[text.find(">", opened) - 1] != "/":
             return text[:opened], name
     return text, ""
 
