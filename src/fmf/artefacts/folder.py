@@ -28,19 +28,21 @@ class RunFolder:
         root: the folder of all runs.
         run_id: the run; its folder exists and belongs to it alone.
         started_at: when it began.
+        kept: how many bytes stay of the files of lines that are there; of all others nothing does.
     """
 
-    def __init__(self, root: Path, run_id: str, started_at: datetime) -> None:
+    def __init__(self, root: Path, run_id: str, started_at: datetime, kept: Mapping[str, int] | None = None) -> None:
         self.root = root
         self.run_id = run_id
         self.started_at = started_at
         self.path = root / run_id
+        self._kept = kept or {}
         self._writers: dict[str, LineWriter] = {}
 
     def lines(self, name: str) -> LineWriter:
         """The writer of the file of JSON lines called `name`; the same one each time."""
         if name not in self._writers:
-            self._writers[name] = LineWriter(self.path / name)
+            self._writers[name] = LineWriter(self.path / name, self._kept.get(name, 0))
         return self._writers[name]
 
     def announce(self, facts: Mapping[str, Any]) -> None:

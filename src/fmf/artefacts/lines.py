@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from typing import Any, Self
 from fmf.artefacts.storage import writing
 from fmf.errors import ConfigError
 from fmf.types import Row
+from fmf_core.errors import Code, FrameworkError
 from fmf_core.redact import blank_known, blank_values, knows_secrets
 
 _BUFFER_BYTES = 256 * 1024
@@ -53,20 +55,39 @@ def read_lines(path: Path) -> Iterator[Row]:
     Raises:
         ConfigError: a line is no JSON; says which.
     """
+    for number, (_, line) in enumerate(raw_lines(path), 1):
+        if line.strip():
+            yield row_of(line, path, number)
+
+
+def raw_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Every line from byte `start` on, and how many bytes end with it; a torn last line is left out."""
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            start += len(line)
+            if line.endswith(b"\n"):
+                yield start, line
+
+
+def row_of(line: bytes, path: Path, number: int | None = None) -> Row:
+    """The record of one line of `path`.
+
+    Raises:
+        ConfigError: it is no JSON; says which line, where its number is given.
+    """
     import orjson
 
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n") and line.strip():
-                try:
-                    row = orjson.loads(line)
-                except ValueError as error:
-                    raise ConfigError(
-                        f"line {number} of {str(path)!r} is damaged: {error}",
-                        op="artefacts.read",
-                        hint="restore the file, or leave that run alone",
-                    ) from error
-                yield row
+    try:
+        row: Row = orjson.loads(line)
+    except ValueError as error:
+        where = f"line {number}" if number else "a line"
+        raise ConfigError(
+            f"{where} of {str(path)!r} is damaged: {error}",
+            op="artefacts.read",
+            hint="restore the file, or leave that run alone",
+        ) from error
+    return row
 
 
 class LineWriter:
@@ -77,22 +98,50 @@ class LineWriter:
 
     Args:
         path: the file; it is created at once, so that an empty one says "none".
+        keep: how many bytes of an older file of that name stay; what is behind them is cut off.
+
+    Raises:
+        FrameworkError: it cannot be written, or is shorter than what is to stay.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: int = 0) -> None:
         self.path = path
-        self.lines = 0
-        self.bytes = 0
+        self.bytes = keep
+        self._kept = keep
         self._digest = hashlib.sha256()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         with writing(path):
             self._file = path.open("ab", buffering=0)
+            size = os.fstat(self._file.fileno()).st_size
+            if size < keep:
+                self._file.close()
+                raise FrameworkError(
+                    f"{str(path)!r} has {size:,} bytes, and {keep:,} were written to it",
+                    op="artefacts.write",
+                    code=Code.INVALID,
+                    hint="somebody changed it: restore it from a copy, or start a new run",
+                )
+            if size > keep:
+                os.ftruncate(self._file.fileno(), keep)
+
+    @property
+    def size(self) -> int:
+        """Bytes that were given to it so far, those included that are still collected."""
+        return self.bytes + self._pending_bytes
 
     @property
     def sha256(self) -> str:
         """The hash of everything written so far, in hexadecimal."""
-        return self._digest.hexdigest()
+        if not self._kept:
+            return self._digest.hexdigest()
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def sync(self) -> None:
+        """Wait until what was handed to the operating system is on the disk; from any thread."""
+        with writing(self.path):
+            os.fsync(self._file.fileno())
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add one record."""
@@ -102,7 +151,6 @@ class LineWriter:
         """Add encoded lines, each with its line end."""
         self._pending.append(lines)
         self._pending_bytes += len(lines)
-        self.lines += lines.count(b"\n")
         if self._pending_bytes >= _BUFFER_BYTES:
             self.flush()
 

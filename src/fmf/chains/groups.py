@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from fmf.artefacts.folder import RunFolder
-from fmf.artefacts.lines import read_lines
+from fmf.artefacts.lines import raw_lines, row_of
 from fmf.artefacts.rows import document_from_row, document_row
 from fmf.chains.intake import DOCS, DocumentRead, Event, ItemRead, changed_meanwhile
+from fmf.chains.position import BEGINNING, Position
 from fmf.chains.stop import Stop
 from fmf.processing.pictures import Picture
 from fmf.types import Document, ResourceRef, Row
@@ -107,6 +108,8 @@ class GroupWishes:
 
     They are read again then: their bytes are kept for no longer than their item is under way.
     """
+    start: Position = BEGINNING
+    """Where an earlier part of the run stood; the run's files of lines end there."""
 
 
 class GroupIntake:
@@ -135,6 +138,9 @@ class GroupIntake:
         self._wishes = wishes
         self._stop = stop
         self._docs = folder.lines(DOCS)
+        self._start = wishes.start
+        self._read_to = wishes.start.docs_read
+        """Where what was read last ends in `docs.jsonl`."""
 
     def events(self) -> Generator[Event, None, None]:
         """What is read, in input order; a picture that cannot be shown is in no group."""
@@ -142,28 +148,34 @@ class GroupIntake:
             yield from self._grouped(self._read_all())
             return
         for read in self._read_all():
-            yield DocumentRead(read if isinstance(read, Document) else read.document)
+            document = read if isinstance(read, Document) else read.document
+            yield DocumentRead(document, replace(self._start, docs_read=self._docs.size))
         self.flush()
-        if not self._stop.requested:
-            yield from (event for event in self._grouped(self._from_file()) if isinstance(event, ItemRead))
+        whole = self._docs.size
+        for event in self._grouped(self._from_file()):
+            if isinstance(event, ItemRead) and event.after is not None:
+                yield ItemRead(event.item, replace(event.after, docs_read=whole))
 
     def flush(self) -> None:
         """Hand what was read so far to the operating system."""
         self._docs.flush()
 
     def _grouped(self, reads: Iterable[Picture | Document]) -> Iterator[Event]:
-        index, group = 0, list[Picture]()
+        index, group = self._start.index, list[Picture]()
         for read in reads:
             if isinstance(read, Document):
-                yield DocumentRead(read)
+                yield DocumentRead(read, None if group else self._at(index))
                 continue
-            yield DocumentRead(read.document)
             group.append(read)
+            yield DocumentRead(read.document)
             if len(group) == self._wishes.size:
-                yield ItemRead(PictureGroup(index, tuple(group)))
+                yield ItemRead(PictureGroup(index, tuple(group)), self._at(index + 1))
                 index, group = index + 1, []
         if group:
-            yield ItemRead(PictureGroup(index, tuple(group)))
+            yield ItemRead(PictureGroup(index, tuple(group)), self._at(index + 1))
+
+    def _at(self, groups: int) -> Position:
+        return Position(self._read_to, 0, groups, self._read_to)
 
     def _read_all(self) -> Iterator[Picture | Document]:
         left = None if self._wishes.limit is None else self._wishes.limit * self._wishes.size
@@ -174,6 +186,7 @@ class GroupIntake:
             if isinstance(read, Picture) and left is not None:
                 left -= 1
             self._docs.write(document_row(read if isinstance(read, Document) else read.document))
+            self._read_to = self._docs.size
             yield read
 
     def _from_file(self) -> Iterator[Picture]:
@@ -182,8 +195,9 @@ class GroupIntake:
         Raises:
             FrameworkError: one of them is not what it was.
         """
-        for row in read_lines(self._docs.path):
-            document = document_from_row(row)
+        for end, line in raw_lines(self._docs.path, self._start.docs):
+            self._read_to = end
+            document = document_from_row(row_of(line, self._docs.path))
             if document.status != "ok":
                 continue
             if self._stop.requested:

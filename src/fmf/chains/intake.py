@@ -10,9 +10,10 @@ from itertools import islice
 from typing import Protocol
 
 from fmf.artefacts.folder import RunFolder
-from fmf.artefacts.lines import blanked_lines, read_lines
+from fmf.artefacts.lines import blanked_lines, raw_lines, row_of
 from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
 from fmf.chains.items import Askable, Item
+from fmf.chains.position import Position
 from fmf.chains.readahead import DocumentReader, Readahead, Wishes
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
@@ -29,6 +30,8 @@ class DocumentRead:
     """A document has reached its final state."""
 
     document: Document
+    after: Position | None = None
+    """Where a run stands once this is counted; `None` in the middle of something that belongs together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class ItemRead:
     """An item is ready to be asked about."""
 
     item: Askable
+    after: Position | None = None
+    """Where a run stands once this is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class DocumentClosed:
     """All items of a document were handed out."""
 
     document: Document
+    after: Position | None = None
+    """Where a run stands once everything about it is answered."""
 
 
 Event = DocumentRead | ItemRead | DocumentClosed
@@ -92,17 +99,19 @@ class Intake:
         self._readahead = Readahead(source.reader, folder.path, wishes, stop, threads=source.threads)
         self._docs = folder.lines(DOCS)
         self._pieces = folder.lines(ROWS if wishes.table else CHUNKS)
+        self._asked = (wishes.start.docs, wishes.start.pieces, wishes.start.index)
+        """Where asking begins next."""
 
     def events(self) -> Generator[Event, None, None]:
         """What is read, in input order."""
         if not self._wishes.all_first:
+            yield from self._from_files()
             yield from self._read_all(items=True)
             return
         # What was read lies in the files by now: the second round takes it from there and keeps nothing in memory.
         yield from self._read_all(items=False)
         self.flush()
-        if not self._stop.requested:
-            yield from self._from_files()
+        yield from self._from_files()
 
     def documents(self) -> Iterator[Document]:
         """Every document in its final state, without its items."""
@@ -118,10 +127,17 @@ class Intake:
     def _read_all(self, *, items: bool) -> Iterator[Event]:
         with closing(self._readahead.documents(self._source.refs)) as documents:
             for document, spool in documents:
+                before = (self._docs.size, self._pieces.size)
                 self._write(document, spool)
-                yield DocumentRead(document)
-                if items and document.status == "ok":
-                    yield from self._handed_out(document, [None] if self._wishes.whole else spool.rows())
+                after = (self._docs.size, self._pieces.size)
+                handed_out = items and document.status == "ok"
+                if items:
+                    self._asked = (*(before if handed_out else after), 0)
+                yield DocumentRead(document, Position(*self._asked, *after))
+                if handed_out:
+                    rows = [None] if self._wishes.whole else spool.rows()
+                    yield from self._items(document, rows, Position(*before, 0, *after))
+                    yield DocumentClosed(document, Position(*after, 0, *after))
 
     def _write(self, document: Document, spool: ChunkSpool) -> None:
         if document.line is None:
@@ -131,31 +147,43 @@ class Intake:
         if document.status == "ok":
             spool.copy_to(self._pieces)
 
-    def _handed_out(self, document: Document, rows: Iterable[Row | None]) -> Iterator[Event]:
-        """An item for each row of the file of chunks or rows, or the whole document as one."""
+    def _items(self, document: Document, rows: Iterable[Row | None], at: Position) -> Iterator[Event]:
+        """An item for each of `rows` of `document`, or the whole document as one; `at` is before the first of them."""
         table = self._wishes.table
-        for row in rows:
+        for index, row in enumerate(rows, at.index + 1):
+            item: Askable
             if row is not None and table is not None:
-                yield ItemRead(RowItem(document, row, table))
+                item = RowItem(document, row, table)
             else:
-                yield ItemRead(Item(document, None if row is None else chunk_from_row(row)))
-        yield DocumentClosed(document)
+                item = Item(document, None if row is None else chunk_from_row(row))
+            yield ItemRead(item, replace(at, index=index))
 
     def _from_files(self) -> Iterator[Event]:
-        """What was read before, from the files.
+        """The items of what was read before, from the files, as far as they are not done.
 
         Raises:
             ProcessingError: a document whose text is read once more is not what it was.
         """
-        rows = read_lines(self._pieces.path)
-        for row in read_lines(self._docs.path):
-            document = document_from_row(row)
-            if document.status != "ok":
-                continue
-            if (self._wishes.whole or self._wishes.text) and document.text is None:
-                document = self._read_again(document)
-            read = islice(rows, document.chunks)
-            yield from self._handed_out(document, [None] if self._wishes.whole else read)
+        begin, begin_pieces, done = self._asked
+        read = (self._docs.size, self._pieces.size)
+        if begin >= read[0]:
+            return
+        pieces = _Counted(raw_lines(self._pieces.path, begin_pieces), begin_pieces)
+        for end, line in raw_lines(self._docs.path, begin):
+            if self._stop.requested:
+                return
+            document = document_from_row(row_of(line, self._docs.path))
+            if document.status == "ok":
+                if (self._wishes.whole or self._wishes.text) and document.text is None:
+                    document = self._read_again(document)
+                at = Position(begin, pieces.at, done, *read)
+                rows: Iterable[Row | None] = [None][done:]
+                if not self._wishes.whole:
+                    own = islice(pieces, document.chunks)
+                    rows = (row_of(line, self._pieces.path) for line in islice(own, done, None))
+                yield from self._items(document, rows, at)
+                yield DocumentClosed(document, Position(end, pieces.at, 0, *read))
+            begin, done = end, 0
 
     def _read_again(self, document: Document) -> Document:
         name = document.resource_id.rpartition("/")[2]
@@ -164,6 +192,21 @@ class Intake:
         if again.status != document.status or again.doc_id != document.doc_id:
             raise changed_meanwhile(document) from again.error
         return replace(document, text=again.text)
+
+
+class _Counted:
+    """Lines of a file, and where the one ends that was taken last."""
+
+    def __init__(self, lines: Iterator[tuple[int, bytes]], at: int) -> None:
+        self._lines = lines
+        self.at = at
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self.at, line = next(self._lines)
+        return line
 
 
 def changed_meanwhile(document: Document) -> ProcessingError:

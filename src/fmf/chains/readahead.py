@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from fmf.chains.position import BEGINNING, Position
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.chains.table import RowWishes
@@ -53,6 +54,8 @@ class Wishes:
     """Which columns of tables, where an item is a row of one."""
     all_first: bool = False
     """Whether every document is read before the first item is handed out, so that a bad one stops the run unpaid."""
+    start: Position = BEGINNING
+    """Where an earlier part of the run stood; the run's files of lines end there."""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,10 +123,9 @@ class Walk:
     async def _feed(self) -> None:
         events = self._crew.intake.events()
         try:
-            while batch := await in_thread(take, events, READ_AT_ONCE, READ_PATIENCE_S):
+            while batch := await in_thread(self._take, events):
                 for event in batch:
                     await self._accept(event)
-            await in_thread(self._crew.intake.flush)
         except FrameworkError as error:
             self._failure = error
             self._crew.stop.request(StopReason.FAILED)
@@ -135,6 +134,12 @@ class Walk:
                 events.close()
         self._fed = True
         self._end_if_done()
+
+    def _take(self, events: Iterator[Event]) -> list[Event]:
+        batch = take(events, READ_AT_ONCE, READ_PATIENCE_S)
+        # Nothing is asked about that is not in the files: a run that goes on takes it from there.
+        self._crew.intake.flush()
+        return batch
 
     async def _accept(self, event: Event) -> None:
         match event:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmf.artefacts.lines import LineWriter, encode_line, read_lines
+from fmf.artefacts.lines import LineWriter, encode_line, raw_lines, read_lines
 from fmf.errors import ConfigError
 from fmf_core import redact as redaction
 from fmf_core.errors import Code, FrameworkError
@@ -50,7 +50,6 @@ def test_written_lines_are_read_back_and_hashed(tmp_path):
         for number in range(5000):
             writer.write({"number": number, "text": "x" * 100})
     assert [row["number"] for row in read_lines(path)] == list(range(5000))
-    assert writer.lines == 5000
     assert writer.bytes == path.stat().st_size
     assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     writer.close()
@@ -69,6 +68,29 @@ def test_a_torn_last_line_is_left_out(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a":1}\n{"a":')
     assert list(read_lines(path)) == [{"a": 1}]
+
+
+def test_a_file_goes_on_behind_what_is_kept(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a":1}\n{"a":2}\n{"torn')
+    with LineWriter(path, keep=16) as writer:
+        assert (writer.size, path.stat().st_size) == (16, 16)
+        writer.write({"a": 3})
+        assert writer.size == 24
+    assert [row["a"] for row in read_lines(path)] == [1, 2, 3]
+    assert (writer.bytes, writer.sha256) == (24, hashlib.sha256(path.read_bytes()).hexdigest())
+    writer = LineWriter(path)
+    assert path.read_bytes() == b""
+    writer.close()
+    with pytest.raises(FrameworkError, match=r"has 0 bytes, and 5 were written to it"):
+        LineWriter(path, keep=5)
+
+
+def test_lines_tell_where_they_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"1\n22\n333\n4")
+    assert list(raw_lines(path)) == [(2, b"1\n"), (5, b"22\n"), (9, b"333\n")]
+    assert list(raw_lines(path, 2)) == [(5, b"22\n"), (9, b"333\n")]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -109,7 +109,7 @@ def test_a_run_of_another_source_is_refused(project):
     with pytest.raises(ConfigError, match="read connector 'docs', and this one reads 'other'") as caught:
         ProcessRun(work.loaded(), NO_SECRETS, "other", changed_since=first.run_id).execute()
     assert caught.value.code is Code.CONFLICT
-    with pytest.raises(ConfigError, match="no run .* to go on from: none that .* reads connector 'other'") as caught:
+    with pytest.raises(ConfigError, match=r"no run .* to go on from: none that .* reads connector 'other'") as caught:
         ProcessRun(work.loaded(), NO_SECRETS, "other", changed_since="last").execute()
     assert caught.value.code is Code.NOT_FOUND
     with pytest.raises(ConfigError, match="there is no run 'none'"):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from fmf.artefacts.folder import create_run
+from fmf.artefacts.folder import RunFolder, create_run
 from fmf.artefacts.lines import read_lines
 from fmf.chains.intake import DocumentClosed, DocumentRead, Input, Intake, ItemRead, take
 from fmf.chains.readahead import Wishes
@@ -158,3 +160,56 @@ def test_take_gives_what_there_is(start):
 
 def test_take_does_not_wait_for_a_full_batch():
     assert take(iter(range(5)), 5, -1.0) == [0]
+
+
+@pytest.mark.parametrize(
+    "wishes", [Wishes(), Wishes(all_first=True), Wishes(whole=True), Wishes(all_first=True, whole=True)]
+)
+def test_a_run_goes_on_from_every_place_where_it_stood(tmp_path, wishes):
+    """Whatever was handed out until then and whatever is handed out afterwards make up one whole walk."""
+    undisturbed = create_run(tmp_path)
+    whole = list(intake_of(undisturbed, wishes).events())
+    undisturbed.close()
+    for done, event in enumerate(whole, 1):
+        if event.after is None:
+            continue
+        folder = create_run(tmp_path)
+        first = intake_of(folder, wishes)
+        events = first.events()
+        before = [next(events) for _ in range(done)]
+        events.close()
+        folder.close()
+        at = before[-1].after
+        kept = {"docs.jsonl": at.docs_read, "chunks.jsonl": at.pieces_read}
+        again = RunFolder(folder.root, folder.run_id, folder.started_at, kept)
+        read = [row["resource_id"] for row in read_lines(folder.path / "docs.jsonl")][: count(folder, at)]
+        rest = intake_of(again, replace(wishes, start=at), behind=read[-1] if read else "")
+        after = list(rest.events())
+        again.close()
+        assert items(before) + items(after) == items(whole)
+        assert documents(before) + documents(after) == documents(whole)
+        assert closed(before)[: len(closed(whole)) - len(closed(after))] + closed(after) == closed(whole)
+        for name in ("docs.jsonl", "chunks.jsonl"):
+            assert (folder.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
+
+
+def intake_of(folder, wishes, behind=""):
+    reader = TextReader(TEXTS)
+    refs = [ref for ref in reader.refs() if ref.id > behind]
+    return Intake(Input(reader, refs), folder, wishes, Stop())
+
+
+def count(folder, at):
+    return (folder.path / "docs.jsonl").read_bytes()[: at.docs_read].count(b"\n")
+
+
+def items(events):
+    return [event.item.text for event in events if isinstance(event, ItemRead)]
+
+
+def documents(events):
+    return [event.document.resource_id for event in events if isinstance(event, DocumentRead)]
+
+
+def closed(events):
+    return [event.document.resource_id for event in events if isinstance(event, DocumentClosed)]
