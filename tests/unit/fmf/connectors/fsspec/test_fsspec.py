@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import zipfile
 from typing import ClassVar
 
 import fsspec
@@ -117,6 +119,50 @@ def test_options_that_are_not_known_are_told_without_their_values():
         connector("picky://x", secrets, options={"akount": 1}, option_secrets={"key": "KEY"}).list()
     assert caught.value.code == "invalid"
     assert "a-value-of-nobody" not in repr(caught.value.__dict__)
+
+
+def test_an_option_that_local_files_and_archives_would_pass_over_is_refused(tmp_path):
+    zipped(tmp_path / "a.zip", {"a.md": "a"})
+    for url, options in (
+        (f"file://{tmp_path}", {"nonsense": 1}),
+        ("zip://", {"nonsense": 1, "fo": str(tmp_path / "a.zip")}),
+    ):
+        with pytest.raises(ConnectorError, match="takes no option 'nonsense'") as caught:
+            connector(url, options=options).list()
+        assert caught.value.code == "invalid"
+        assert ("auto_mkdir" in caught.value.hint, "fo" in caught.value.hint) == (url != "zip://", url == "zip://")
+    assert list(connector(f"file://{tmp_path}", options={"auto_mkdir": False}, include=["*.txt"]).list()) == []
+
+
+def test_a_server_that_refuses_the_connection_is_unavailable_not_wrongly_set():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    made = connector(f"ftp://127.0.0.1:{port}/x", retry={"max_attempts": 2, "first_wait_s": 0})
+    with pytest.raises(ConnectorError, match=f"connecting to ftp://127.0.0.1:{port}/x failed") as caught:
+        made.list()
+    assert (caught.value.code, made.retries) == ("unavailable", 1)
+    assert "'url'" in caught.value.hint
+
+
+def zipped(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def test_files_in_an_archive_are_told_with_the_archive_and_a_version(tmp_path):
+    where = tmp_path / "a.zip"
+    zipped(where, {"README": "Read me.", "d/x.md": "x"})
+    expected = [f"zip://README::file://{where}", f"zip://d/x.md::file://{where}"]
+    for url, options in (("zip://", {"fo": str(where)}), (f"zip://::file://{where}", {})):
+        made = connector(url, options=options)
+        refs = list(made.list())
+        assert [ref.uri for ref in refs] == expected
+        assert len({ref.etag for ref in refs} - {None}) == 2
+        with made.open(refs[0]) as stream:
+            assert stream.read() == b"Read me."
+    (below,) = connector(f"zip://d::file://{where}").list()
+    assert (below.id, below.uri) == ("x.md", expected[1])
 
 
 def test_options_and_secrets_reach_the_file_system_at_its_first_use():
