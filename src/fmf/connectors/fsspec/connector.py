@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
 from urllib.parse import quote
 
 from fmf.config.connectors import FsspecConnectorConfig
@@ -24,10 +24,25 @@ from fmf_core.forks import Lock
 
 LINK = "links"
 ELSEWHERE = "addresses that lead elsewhere"
+REPEATED = "folders of the web that hold, again and again, what the folders above them hold"
+TOO_DEEP = "folders of the web that are too deep"
+DEEPEST: Final = 100
+"""So many folders deep is the web followed, whose pages may lead on for ever."""
+ALIKE: Final = 2
+"""How many folders above one may hold the same as it; with one more, the tree is taken to contain itself."""
 PIECE: Final = 1 << 20
 """Bytes of one piece of a file."""
-_VERSIONS = ("ETag", "etag", "e_tag", "content_md5", "md5Hash", "generation", "CRC")
+_VERSIONS = ("ETag", "etag", "e_tag", "content_md5", "md5Hash", "generation")
 _TIMES = ("last_modified", "LastModified", "mtime", "updated", "modified", "modify", "created")
+
+
+class _Folder(NamedTuple):
+    """A folder on the way to the current file."""
+
+    entries: Iterator[tuple[str, Entry]]
+    """What of it is wanted and was not given yet."""
+    held: frozenset[str]
+    """All that is in it."""
 
 
 class FsspecConnector:
@@ -50,7 +65,7 @@ class FsspecConnector:
         """What the listings left out, by reason."""
         self._config = config
         self._secrets = secrets
-        self._address, self._within = _address_of(config)
+        self._address = config.url.rstrip("/")
         self._selection = Selection(config.include, config.exclude)
         self._retries = Retries(config.name, config.retry)
         self._place: FileSystem | None = None
@@ -72,7 +87,7 @@ class FsspecConnector:
         The listings of the folders on the way to the current file are held in memory.
         """
         selection = self._selection.narrowed(select)
-        walk = self._walk(selection, self._entries("", selection))
+        walk = self._walk(selection, self._listed("", selection, ()))
         first = next(walk, None)
         return iter(()) if first is None else chain([first], walk)
 
@@ -83,17 +98,18 @@ class FsspecConnector:
         file = self._retries.call(lambda: self._opened(place, path, ref))
         size = ref.size if ref.size is not None else getattr(file, "size", None)
 
-        def pieces(file: Any) -> Iterator[bytes]:
+        def pieces(file: Any, skip: int = 0) -> Iterator[bytes]:
             try:
                 while piece := place.call("fsspec.read", what, lambda: file.read(PIECE)):
-                    yield bytes(piece)
+                    if skip < len(piece):
+                        yield bytes(piece[skip:])
+                    skip = max(skip - len(piece), 0)
             finally:
                 file.close()
 
         def pieces_from(start: int) -> Iterator[bytes]:
-            again = self._opened(place, path, ref)
-            place.call("fsspec.read", what, lambda: again.seek(start))
-            return pieces(again)
+            self._check_version(place, path, ref)
+            return pieces(*place.open_again(path, start, file, what))
 
         body = Body(ref.uri, size if isinstance(size, int) else None, pieces(file), pieces_from, self._retries)
         return cast("BinaryIO", io.BufferedReader(body, PIECE))
@@ -108,14 +124,17 @@ class FsspecConnector:
     def _reached(self) -> FileSystem:
         with self._lock():
             if self._place is None:
-                self._place = self._retries.call(lambda: FileSystem(self._config, self._secrets))
+                self._place = FileSystem(self._config, self._secrets)
             return self._place
 
     def _opened(self, place: FileSystem, path: str, ref: ResourceRef) -> Any:
         """The file in the version that was listed, as far as the file system tells versions."""
-        what = f"reading {ref.uri}"
+        self._check_version(place, path, ref)
+        return place.open(path, f"reading {ref.uri}")
+
+    def _check_version(self, place: FileSystem, path: str, ref: ResourceRef) -> None:
         if ref.etag is not None:
-            now = self._ref(ref.id, place.facts(path, "fsspec.open", what))
+            now = self._ref(ref.id, place.facts(path, "fsspec.open", f"reading {ref.uri}"))
             if (now.etag, now.size) != (ref.etag, ref.size):
                 raise ConnectorError(
                     f"{ref.uri} has changed since it was listed",
@@ -123,28 +142,35 @@ class FsspecConnector:
                     code=Code.CONFLICT,
                     hint="run again when nobody writes to it",
                 )
-        return place.open(path, what)
 
-    def _walk(self, selection: Selection, top: Iterator[tuple[str, Entry]]) -> Iterator[ResourceRef]:
+    def _walk(self, selection: Selection, top: _Folder) -> Iterator[ResourceRef]:
         """Depth first with a stack of its own: a tree may be deeper than calls may nest."""
         stack = [top]
         while stack:
-            found = next(stack[-1], None)
+            found = next(stack[-1].entries, None)
             if found is None:
                 stack.pop()
                 continue
             resource_id, entry = found
             if entry.kind == "directory":
-                stack.append(self._entries(f"{resource_id}/", selection))
+                stack.append(self._listed(f"{resource_id}/", selection, [folder.held for folder in stack]))
             else:
                 yield self._ref(resource_id, entry.facts)
 
-    def _entries(self, prefix: str, selection: Selection) -> Iterator[tuple[str, Entry]]:
+    def _listed(self, prefix: str, selection: Selection, above: Sequence[frozenset[str]]) -> _Folder:
         """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
         place, folder = self._reached(), prefix.rstrip("/")
+        if place.is_web and len(above) >= DEEPEST:
+            self.notices.count(TOO_DEEP)
+            return _Folder(iter(()), frozenset())
         what = f"listing {self._uri(folder)}"
         entries, elsewhere = self._retries.call(lambda: place.entries(folder, what))
         self.notices.count(ELSEWHERE, elsewhere)
+        held = frozenset(f"{entry.kind}:{entry.name}" for entry in entries)
+        # One folder inside another is no sign of it, and costs nothing.
+        if place.is_web and len(held) > 1 and above.count(held) >= ALIKE:
+            self.notices.count(REPEATED)
+            return _Folder(iter(()), held)
         found: list[tuple[str, str, Entry]] = []
         for entry in entries:
             resource_id = prefix + entry.name
@@ -158,12 +184,11 @@ class FsspecConnector:
             else:
                 self.notices.count(LINK)
         found.sort(key=lambda each: each[0])
-        return iter([(resource_id, entry) for _, resource_id, entry in found])
+        return _Folder(iter([(resource_id, entry) for _, resource_id, entry in found]), held)
 
     def _uri(self, resource_id: str) -> str:
         quoted = quote(resource_id) if self._address.startswith(("http://", "https://")) else resource_id
-        between = "/" if quoted and not self._address.endswith("/") else ""
-        return f"{self._address}{between}{quoted}{self._within}"
+        return f"{self._address}/{quoted}" if quoted else self._address
 
     def _ref(self, resource_id: str, facts: dict[str, Any]) -> ResourceRef:
         size, modified_at = facts.get("size"), _time(facts)
@@ -178,19 +203,6 @@ class FsspecConnector:
             modified_at=modified_at,
             etag=version,
         )
-
-
-def _address_of(config: FsspecConnectorConfig) -> tuple[str, str]:
-    """The folder's address, and behind `::` the archive that it is in, where it is in one."""
-    folder, chained, archive = config.url.partition("::")
-    protocol, _, path = folder.partition("://")
-    folder = f"{protocol}://{path.rstrip('/') or path[:1]}"
-    if chained:
-        return folder, f"::{archive}"
-    file = config.options.get("fo")
-    if not isinstance(file, str):
-        return folder, ""
-    return folder, f"::{file if '://' in file else Path(file).absolute().as_uri()}"
 
 
 def _time(facts: dict[str, Any]) -> datetime | None:

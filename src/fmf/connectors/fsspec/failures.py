@@ -30,6 +30,7 @@ _HINTS: Final = {
 
 def told(error: Exception, op: str, what: str) -> ConnectorError:
     """What `error` means for who tried to do `what`."""
+    error = _origin(error)
     return ConnectorError(
         f"{what} failed: {type(error).__name__}: {redact(str(error) or 'no reason given')}",
         op=op,
@@ -39,15 +40,27 @@ def told(error: Exception, op: str, what: str) -> ConnectorError:
     )
 
 
+def _origin(error: Exception) -> Exception:
+    """What really happened: the file system of the web says of each failure that there is no such file."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+        known = _status(cause) is not None or _is_broken(cause) or isinstance(cause, OSError)
+        return cause if known else error
+    return error
+
+
 def _code(error: Exception) -> Code:
     if (status := _status(error)) is not None:
         return code_of(status)
     for kind, code in _BY_KIND:
         if isinstance(error, kind):
             return code
+    return Code.UNAVAILABLE if _is_broken(error) else Code.INTERNAL
+
+
+def _is_broken(error: Exception) -> bool:
     # The clients of HTTP name what they raise so when a connection breaks.
-    broken = any(parent.__name__ in {"ClientError", "RequestException"} for parent in type(error).__mro__)
-    return Code.UNAVAILABLE if broken else Code.INTERNAL
+    return any(parent.__name__ in {"ClientError", "RequestException"} for parent in type(error).__mro__)
 
 
 def _status(error: Exception) -> int | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
-from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
@@ -25,10 +23,6 @@ from fmf_core.threads import ThreadPool
 T = TypeVar("T")
 MOST_CALLS: Final = 64
 """How many calls of one file system may be under way at once."""
-_ANYWHERE: Final = frozenset(
-    {"asynchronous", "listings_expiry_time", "loop", "max_paths", "skip_instance_cache", "use_listings_cache"}
-)
-"""Options that every file system takes."""
 
 
 class Entry(NamedTuple):
@@ -49,7 +43,7 @@ class FileSystem:
         secrets: where the values of `option_secrets` are found.
 
     Raises:
-        ConnectorError: a package is missing, the file system does not take the options, or it cannot be reached.
+        ConnectorError: a package is missing, or the file system does not take the options.
     """
 
     def __init__(self, config: FsspecConnectorConfig, secrets: Keys) -> None:
@@ -58,8 +52,8 @@ class FileSystem:
         self._pool = ThreadPool(MOST_CALLS, f"fsspec-{config.name}")
         self._system, root = _made(config, secrets)
         self._root = str(root).rstrip("/")
-        # In an address of the web, names are written so that they survive there.
-        self._quoted = config.url.startswith(("http://", "https://"))
+        self.is_web = config.url.startswith(("http://", "https://"))
+        """Whether its folders are pages of links, and names are written so that they survive in an address."""
 
     def path(self, resource_id: str) -> str:
         """Where the resource is.
@@ -67,9 +61,7 @@ class FileSystem:
         Raises:
             ConnectorError: a link of the local file system leads out of the folder.
         """
-        path = f"{self._root}/{quote(resource_id) if self._quoted else resource_id}" if resource_id else self._root
-        if isinstance(self._system, AbstractArchiveFileSystem):
-            return path.lstrip("/")  # an archive has no folder above all
+        path = f"{self._root}/{quote(resource_id) if self.is_web else resource_id}" if resource_id else self._root
         if isinstance(self._system, LocalFileSystem):
             root = os.path.realpath(self._root)
             if os.path.commonpath([root, os.path.realpath(path)]) != root:
@@ -91,7 +83,7 @@ class FileSystem:
         inside = [
             Entry(self._read(name.rpartition("/")[2]), _kind(facts), facts)
             for name, facts in names
-            if name.rpartition("/")[0].lstrip("/") == folder.strip("/") and not (self._quoted and "?" in name)
+            if name.rpartition("/")[0].lstrip("/") == folder.strip("/") and not (self.is_web and "?" in name)
         ]
         return inside, len(names) - len(inside)
 
@@ -101,7 +93,30 @@ class FileSystem:
 
     def open(self, path: str, what: str) -> Any:
         """The file, opened for reading."""
+        if self.is_web:
+            return self.call("fsspec.open", what, lambda: self._web_file(path))
         return self.call("fsspec.open", what, lambda: self._system.open(path, "rb"))
+
+    def open_again(self, path: str, start: int, before: Any, what: str) -> tuple[Any, int]:
+        """The file from a byte on, and how many bytes come before that one nevertheless.
+
+        Args:
+            path: where it is.
+            start: the byte.
+            before: what `open` gave.
+            what: what is being done, for messages.
+        """
+        if self.is_web:
+            file = self.call("fsspec.open", what, lambda: self._web_file(path, start=start, before=before))
+            return file, file.skipped
+        file = self.open(path, what)
+        self.call("fsspec.read", what, lambda: file.seek(start))
+        return file, 0
+
+    def _web_file(self, path: str, **more: Any) -> Any:
+        from fmf.connectors.fsspec.web import WebFile  # its package is there only if the web is read
+
+        return WebFile(self._system, path, self._timeout_s, **more)
 
     def call(self, op: str, what: str, call: Callable[[], T]) -> T:
         """What `call` returns, if it does within the time limit.
@@ -127,7 +142,7 @@ class FileSystem:
             raise told(late or error, op, what) from error
 
     def _read(self, name: str) -> str:
-        return unquote(name) if self._quoted else name
+        return unquote(name) if self.is_web else name
 
 
 def _kind(facts: dict[str, Any]) -> str:
@@ -152,8 +167,6 @@ def _made(config: FsspecConnectorConfig, secrets: Keys) -> tuple[Any, str]:
                 code=Code.INVALID,
                 hint=f"known: {', '.join(sorted(known_implementations))}",
             ) from error
-        if isinstance(error, OSError | EOFError):
-            raise told(error, "fsspec.connect", f"connecting to {config.url}") from error
         given = ", ".join(sorted({*config.options, *config.option_secrets})) or "none"
         raise ConnectorError(
             f"connector {config.name!r}: {protocol} cannot be opened with the options given ({given}): "
@@ -162,28 +175,7 @@ def _made(config: FsspecConnectorConfig, secrets: Keys) -> tuple[Any, str]:
             code=Code.INVALID,
             hint=f"see the options of {_package_of(protocol)} in its own documentation",
         ) from error
-    _check_taken(config, system)
     return system, str(root)
-
-
-def _check_taken(config: FsspecConnectorConfig, system: Any) -> None:
-    """Refuse options of which local files and archives take no notice; other file systems refuse them themselves."""
-    if not isinstance(system, LocalFileSystem | AbstractArchiveFileSystem) or "::" in config.url:
-        return
-    taken = {
-        name
-        for kind in type(system).__mro__
-        if "__init__" in vars(kind)
-        for name, parameter in inspect.signature(vars(kind)["__init__"]).parameters.items()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
-    }
-    if unknown := sorted({*config.options, *config.option_secrets} - taken - _ANYWHERE):
-        raise ConnectorError(
-            f"connector {config.name!r}: {config.url.partition('://')[0]} takes no option {unknown[0]!r}",
-            op="fsspec.connect",
-            code=Code.INVALID,
-            hint=f"it takes: {', '.join(sorted(taken | _ANYWHERE))}",
-        )
 
 
 def _missing(connector: str, protocol: str, error: ImportError) -> ConnectorError:
