@@ -32,7 +32,7 @@ ALIKE: Final = 2
 """How many folders above one may hold the same as it; with one more, the tree is taken to contain itself."""
 PIECE: Final = 1 << 20
 """Bytes of one piece of a file."""
-_VERSIONS = ("ETag", "etag", "e_tag", "content_md5", "md5Hash", "generation")
+_VERSIONS = ("ETag", "etag", "e_tag", "content_md5", "md5Hash", "generation", "CRC")
 _TIMES = ("last_modified", "LastModified", "mtime", "updated", "modified", "modify", "created")
 
 
@@ -65,7 +65,7 @@ class FsspecConnector:
         """What the listings left out, by reason."""
         self._config = config
         self._secrets = secrets
-        self._address = config.url.rstrip("/")
+        self._address, self._within = _address_of(config)
         self._selection = Selection(config.include, config.exclude)
         self._retries = Retries(config.name, config.retry)
         self._place: FileSystem | None = None
@@ -124,7 +124,7 @@ class FsspecConnector:
     def _reached(self) -> FileSystem:
         with self._lock():
             if self._place is None:
-                self._place = FileSystem(self._config, self._secrets)
+                self._place = self._retries.call(lambda: FileSystem(self._config, self._secrets))
             return self._place
 
     def _opened(self, place: FileSystem, path: str, ref: ResourceRef) -> Any:
@@ -188,7 +188,8 @@ class FsspecConnector:
 
     def _uri(self, resource_id: str) -> str:
         quoted = quote(resource_id) if self._address.startswith(("http://", "https://")) else resource_id
-        return f"{self._address}/{quoted}" if quoted else self._address
+        between = "/" if quoted and not self._address.endswith("/") else ""
+        return f"{self._address}{between}{quoted}{self._within}"
 
     def _ref(self, resource_id: str, facts: dict[str, Any]) -> ResourceRef:
         size, modified_at = facts.get("size"), _time(facts)
@@ -203,6 +204,19 @@ class FsspecConnector:
             modified_at=modified_at,
             etag=version,
         )
+
+
+def _address_of(config: FsspecConnectorConfig) -> tuple[str, str]:
+    """The folder's address, and behind `::` the archive that it is in, where it is in one."""
+    folder, chained, archive = config.url.partition("::")
+    protocol, _, path = folder.partition("://")
+    folder = f"{protocol}://{path.rstrip('/') or path[:1]}"
+    if chained:
+        return folder, f"::{archive}"
+    file = config.options.get("fo")
+    if not isinstance(file, str):
+        return folder, ""
+    return folder, f"::{file if '://' in file else Path(file).absolute().as_uri()}"
 
 
 def _time(facts: dict[str, Any]) -> datetime | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
+from fsspec.archive import AbstractArchiveFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
@@ -23,6 +25,10 @@ from fmf_core.threads import ThreadPool
 T = TypeVar("T")
 MOST_CALLS: Final = 64
 """How many calls of one file system may be under way at once."""
+_ANYWHERE: Final = frozenset(
+    {"asynchronous", "listings_expiry_time", "loop", "max_paths", "skip_instance_cache", "use_listings_cache"}
+)
+"""Options that every file system takes."""
 
 
 class Entry(NamedTuple):
@@ -43,7 +49,7 @@ class FileSystem:
         secrets: where the values of `option_secrets` are found.
 
     Raises:
-        ConnectorError: a package is missing, or the file system does not take the options.
+        ConnectorError: a package is missing, the file system does not take the options, or it cannot be reached.
     """
 
     def __init__(self, config: FsspecConnectorConfig, secrets: Keys) -> None:
@@ -62,6 +68,8 @@ class FileSystem:
             ConnectorError: a link of the local file system leads out of the folder.
         """
         path = f"{self._root}/{quote(resource_id) if self.is_web else resource_id}" if resource_id else self._root
+        if isinstance(self._system, AbstractArchiveFileSystem):
+            return path.lstrip("/")  # an archive has no folder above all
         if isinstance(self._system, LocalFileSystem):
             root = os.path.realpath(self._root)
             if os.path.commonpath([root, os.path.realpath(path)]) != root:
@@ -167,6 +175,8 @@ def _made(config: FsspecConnectorConfig, secrets: Keys) -> tuple[Any, str]:
                 code=Code.INVALID,
                 hint=f"known: {', '.join(sorted(known_implementations))}",
             ) from error
+        if isinstance(error, OSError | EOFError):
+            raise told(error, "fsspec.connect", f"connecting to {config.url}") from error
         given = ", ".join(sorted({*config.options, *config.option_secrets})) or "none"
         raise ConnectorError(
             f"connector {config.name!r}: {protocol} cannot be opened with the options given ({given}): "
@@ -175,7 +185,28 @@ def _made(config: FsspecConnectorConfig, secrets: Keys) -> tuple[Any, str]:
             code=Code.INVALID,
             hint=f"see the options of {_package_of(protocol)} in its own documentation",
         ) from error
+    _check_taken(config, system)
     return system, str(root)
+
+
+def _check_taken(config: FsspecConnectorConfig, system: Any) -> None:
+    """Refuse options of which local files and archives take no notice; other file systems refuse them themselves."""
+    if not isinstance(system, LocalFileSystem | AbstractArchiveFileSystem) or "::" in config.url:
+        return
+    taken = {
+        name
+        for kind in type(system).__mro__
+        if "__init__" in vars(kind)
+        for name, parameter in inspect.signature(vars(kind)["__init__"]).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
+    }
+    if unknown := sorted({*config.options, *config.option_secrets} - taken - _ANYWHERE):
+        raise ConnectorError(
+            f"connector {config.name!r}: {config.url.partition('://')[0]} takes no option {unknown[0]!r}",
+            op="fsspec.connect",
+            code=Code.INVALID,
+            hint=f"it takes: {', '.join(sorted(taken | _ANYWHERE))}",
+        )
 
 
 def _missing(connector: str, protocol: str, error: ImportError) -> ConnectorError:
