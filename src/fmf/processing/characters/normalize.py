@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from fmf.processing.fences import Fence, code_spans
 
 _LINE_END: Final = re.compile(r"\r\n?")
-_TRAILING: Final = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
+_UNTIDY: Final = re.compile(r"\n(?:(?<=[ \t]\n)|(?=\n\n))")
+"""Begins with what is found quickly: takes a third of the time of looking for each pair of characters."""
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
 _HELD: Final = 1 << 16
 
@@ -67,35 +68,30 @@ def _markdown(pieces: Iterable[str]) -> Iterator[str]:
         yield _tidy_markdown(held + "\n", fence)[0].removesuffix("\n")
 
 
-def _tidy(text: str) -> str:
-    if _has_trailing(text):
-        text = _TRAILING.sub("", text)
+def _bare(line: str) -> str:
+    return line.rstrip(" \t")
+
+
+def _bare_or_broken(line: str) -> str:
+    """The line without the blanks at its end; two behind a word are a line break in Markdown."""
+    bare = line.rstrip(" \t")
+    return f"{bare}  " if bare and line.endswith("  ") else bare
+
+
+def _tidy(text: str, bare: Callable[[str], str] = _bare) -> str:
+    if not _UNTIDY.search(text):
+        return text
+    if " \n" in text or "\t\n" in text:
+        *lines, last = text.split("\n")  # quicker by far than a search for blanks, which are everywhere
+        text = "\n".join([*map(bare, lines), last])
     return _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
-
-
-def _has_trailing(text: str) -> bool:
-    # A single character is found twenty times as quickly as two.
-    return " \n" in text or ("\t" in text and "\t\n" in text)
 
 
 def _tidy_markdown(text: str, fence: Fence | None) -> tuple[str, Fence | None]:
     spans, fence = code_spans(text, fence)
     parts, done = [], 0
     for start, end in spans:
-        parts += [_tidy_prose(text[done:start]), text[start:end]]
+        parts += [_tidy(text[done:start], _bare_or_broken), text[start:end]]
         done = end
-    parts.append(_tidy_prose(text[done:]))
+    parts.append(_tidy(text[done:], _bare_or_broken))
     return "".join(parts), fence
-
-
-def _tidy_prose(text: str) -> str:
-    if _has_trailing(text):
-        text = _TRAILING.sub(_break, text)
-    return _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text
-
-
-def _break(blanks: re.Match[str]) -> str:
-    """Two blanks behind a word are a line break in Markdown."""
-    start = blanks.start()
-    behind_text = start > 0 and blanks.string[start - 1] != "\n"
-    return "  " if behind_text and blanks[0].endswith("  ") else ""
