@@ -41,7 +41,7 @@ CONTEXT = 4_200
 """Characters before a place that may decide how good it is."""
 _LONGEST_LINE = 4_000
 _NEAR = 300
-_BLANK_LINES = (" \n", "\t\n", "\r\n")
+_BLANK_LINE = re.compile(r"\n(?<=[ \t\r]\n)")
 """How a line that looks blank may end; such lines are left to the search that knows them all."""
 _LONGEST_CLUSTER = 40
 _JOINER = "\u200d"
@@ -87,7 +87,7 @@ def best_end(text: str, start: int, stop: int, *, markdown: bool = False) -> tup
     at = text.rfind("\n\n", start, reach)
     while at >= 0 and markdown and is_heading(text, text.rfind("\n", 0, at) + 1):
         at = text.rfind("\n\n", start, at)
-    if not any(text.find(blank, max(start, at), reach) >= 0 for blank in _BLANK_LINES):
+    if not _BLANK_LINE.search(text, max(start, at) + 1, reach):
         if at >= 0:
             return PARAGRAPH, at + 2
         near = [end for end in ends(text, max(start, stop - _NEAR), stop, markdown=markdown) if end[0] > UNDER_HEADING]
