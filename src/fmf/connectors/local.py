@@ -184,6 +184,9 @@ class LocalConnector:
                 places.append((path, f"{resource_id}/", uri))
             elif (facts := self._file(kind, path, real_root)) is not None:
                 yield _ref(resource_id, uri, printable, facts)
+            elif kind == _FILE:
+                # It was a file when its folder was listed: that it is none now is for its reader to tell.
+                yield ResourceRef(resource_id, uri, printable)
 
     def _entries(self, path: str, prefix: str, selection: Selection) -> Sequence[tuple[int, str, str]]:
         """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
@@ -204,7 +207,7 @@ class LocalConnector:
         return [(kind, name, key.removesuffix("/")) for key, kind, name in found]
 
     def _file(self, kind: int, path: str, real_root: str) -> os.stat_result | None:
-        """What is known of a wanted file, or nothing where it is to be left out."""
+        """What is known of a wanted file; nothing where it is to be left out, or is no longer there."""
         if kind == _OTHER:
             self.notices.count(NO_FILE)
             return None
@@ -214,13 +217,14 @@ class LocalConnector:
                 return None
             facts = os.stat(path)  # noqa: PTH116 - surrogates and speed
         except OSError:
-            # A link that is broken or runs in a circle; a plain file that vanished since is left out in the same way.
-            self.notices.count(LINK_NOWHERE)
+            if kind == _LINK:  # broken, or it runs in a circle
+                self.notices.count(LINK_NOWHERE)
             return None
-        if not stat.S_ISREG(facts.st_mode):
+        if stat.S_ISREG(facts.st_mode):
+            return facts
+        if kind == _LINK:
             self.notices.count(LINK_FOLDER if stat.S_ISDIR(facts.st_mode) else NO_FILE)
-            return None
-        return facts
+        return None
 
 
 def _kind(entry: os.DirEntry[str]) -> int:

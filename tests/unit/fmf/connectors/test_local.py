@@ -252,3 +252,23 @@ def test_too_many_open_files_are_told_as_such(tmp_path, monkeypatch, number):
         connector.open(ref)
     assert "ulimit -n" in caught.value.hint
     assert "permissions" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("now", "code"), [("nothing", "not_found"), ("a pipe", "unsupported"), ("a folder", "unsupported")]
+)
+def test_a_file_that_is_none_any_more_after_its_folder_was_listed_is_given_and_fails(tmp_path, now, code):
+    connector = LocalConnector("docs", tree(tmp_path, "a.md", "b.md", "c.md"))
+    refs = connector.list()
+    found = [next(refs)]
+    (tmp_path / "b.md").unlink()
+    if now == "a pipe":
+        os.mkfifo(tmp_path / "b.md")
+    elif now == "a folder":
+        (tmp_path / "b.md").mkdir()
+    found += refs
+    assert [ref.id for ref in found] == ["a.md", "b.md", "c.md"]
+    assert notices_of(connector) == {}
+    with pytest.raises(ConnectorError) as caught:
+        connector.open(found[1])
+    assert caught.value.code == code
