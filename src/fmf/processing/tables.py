@@ -39,6 +39,8 @@ class TableRows:
     """The number of the sheet or table in its file."""
     textual: bool = False
     """Whether every cell is a text."""
+    titles: list[tuple[int, str]] = field(default_factory=list)
+    """Lines above the header that are titles of the table, with the numbers of their rows."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Plain JSON values, complete once the rows have ended."""
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.characters.decode import decoded, encoding_of
+from fmf.processing.headers import Header, header_below
 from fmf.processing.loaders.base import Loaded
-from fmf.processing.loaders.dialect import Dialect, sniff
+from fmf.processing.loaders.dialect import Dialect, doubled, sniff
 from fmf.processing.loaders.table_text import rendered
 from fmf.processing.source import Source
 from fmf.processing.tables import Cells, TableRows, rows_at_once, runs_of, unique_names
@@ -32,9 +33,9 @@ _LINE_ENDS: Final = re.compile(r"\r\n?|\n")
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
     """The rows of the file as a Markdown table, or as lines with tabs between the cells where `to_markdown` is off.
 
-    The header is row `header_row`, or the first one below it with any text; rows above it are left out, rows without
-    any text too. Rows that are shorter than the header are filled up, longer ones kept whole; the metadata says how
-    many there were.
+    The header is row `header_row`, or the first one below it with any text that is no title; titles stand above the
+    table, other rows above it are left out, rows without any text too. Rows that are shorter than the header are filled
+    up, longer ones kept whole; the metadata says how many there were.
     """
     metadata: dict[str, Any] = {}
     table = _table(source, settings, metadata)
@@ -57,16 +58,19 @@ def _table(source: Source, settings: ProcessingConfig, metadata: dict[str, Any])
         sample += piece
     dialect = sniff(sample[:_SAMPLE], tabs=source.ref.name.lower().endswith(".tsv"))
     metadata["delimiter"] = dialect.delimiter
+    if dialect.escaped:
+        metadata["escape"] = "\\"
     metadata |= encoding.notes()
     rows = _Rows(source, chain([sample], pieces), dialect)
     header = rows.header(settings.tables.header_row)
     if header is None:
         return None
-    number, cells = header
-    names = unique_names(cells)
+    names = unique_names(header.cells)
     metadata |= {"columns": names, "rows": 0}
+    if header.titles:
+        metadata["titles"] = [title for _, title in header.titles]
     runs = _evened(rows.runs(), len(names), metadata)
-    return TableRows(names, number, runs, textual=True, metadata=metadata)
+    return TableRows(names, header.number, runs, textual=True, titles=header.titles, metadata=metadata)
 
 
 class _Rows:
@@ -77,21 +81,27 @@ class _Rows:
             csv.field_size_limit(LONGEST_FIELD)
         self._source = source
         self._lines = _Lines(pieces)
-        self._reader = csv.reader(chain.from_iterable(self._lines.batches()), **dialect.options())
+        lines = chain.from_iterable(self._lines.batches())
+        self._reader = csv.reader(map(doubled, lines) if dialect.escaped else lines, **dialect.options())
         self._number = 0
+        self._behind: tuple[int, list[Cells]] = 1, []
         if dialect.announced:
             self._take(1)
             self._number = 0
 
-    def header(self, wanted: int) -> tuple[int, list[str]] | None:
-        """The first row with text from row `wanted` on, and its number; further rows begin behind it."""
+    def header(self, wanted: int) -> Header | None:
+        """The first row with text from row `wanted` on that is no title; further rows begin behind it."""
         while rows := self._take(1):
             if self._number >= wanted and any(rows[0]):
-                return self._number, rows[0]
+                header = header_below(self._number, rows[0], self._take)
+                self._behind = header.number + 1, header.behind
+                return header
         return None
 
     def runs(self) -> Iterator[tuple[int, list[Cells]]]:
         """The further rows with text, in runs of some hundred thousand characters."""
+        if self._behind[1]:
+            yield from runs_of(*self._behind)
         size, chars = _FIRST_RUN, self._lines.chars
         while rows := self._take(size):
             yield from runs_of(self._number - len(rows) + 1, rows)

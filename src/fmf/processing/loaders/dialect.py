@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from typing import Any
 _ROWS = 200
 _SURE = 0.7
 _SLOPPY = 0.99
+_ESCAPED = re.compile(r'\\["\\]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Dialect:
     delimiter: str = ","
     quoted: bool = True
     """Whether quotation marks hold a cell together; otherwise they are characters like any other."""
+    escaped: bool = False
+    """Whether a quotation mark inside of a cell stands behind a backslash, instead of being written twice."""
     announced: bool = False
     """Whether the first line only names the delimiter, as in `sep=;`."""
 
@@ -41,18 +45,27 @@ def sniff(sample: str, *, tabs: bool = False) -> Dialect:
     usual = Dialect("\t" if tabs else ",")
     others = [Dialect(delimiter) for delimiter in ",;\t|" if delimiter != usual.delimiter and delimiter in sample]
     has_quotes = '"' in sample
+    escaped = [Dialect(each.delimiter, escaped=True) for each in (usual, *others)] if '\\"' in sample else []
     lines = list(io.StringIO(sample, newline=""))
     share, width = _evenness(lines, usual, usual, has_quotes=has_quotes)
     if share == 1 and _cuts_most(lines[0], usual, others, width):
         return usual
     unquoted = [Dialect(each.delimiter, quoted=False) for each in (usual, *others)] if has_quotes else []
-    return max((usual, *others, *unquoted), key=lambda dialect: _evenness(lines, dialect, usual, has_quotes=has_quotes))
+    return max(
+        (usual, *others, *escaped, *unquoted),
+        key=lambda dialect: _evenness(lines, dialect, usual, has_quotes=has_quotes),
+    )
 
 
 def _cuts_most(first: str, usual: Dialect, others: list[Dialect], width: int) -> bool:
     """Whether the first line is a row of its own, and no other dialect cuts it into more than `width` cells."""
     alone = usual.delimiter in first and first.strip(usual.delimiter + "\r\n") and '"' not in first
     return bool(alone) and all(first.count(other.delimiter) < width for other in others)
+
+
+def doubled(line: str) -> str:
+    r"""A line with `""` for `\"` and `\` for `\\`; any other backslash is a character of the cell."""
+    return _ESCAPED.sub(lambda found: '""' if found[0] == '\\"' else "\\", line) if "\\" in line else line
 
 
 def _evenness(lines: list[str], dialect: Dialect, usual: Dialect, *, has_quotes: bool) -> tuple[float, int]:
@@ -72,6 +85,8 @@ def _evenness(lines: list[str], dialect: Dialect, usual: Dialect, *, has_quotes:
     share = times / len(widths)
     if width < 2 or (dialect != usual and share < _SURE):
         return 0.0, 0
+    if sloppy and dialect.escaped:
+        return 0.0, 0
     return share * (_SLOPPY if sloppy else 1), width
 
 
@@ -80,7 +95,8 @@ def _widths(lines: list[str], dialect: Dialect, *, strict: bool = False) -> tupl
     rows: list[list[str]] = []
     fault = ""
     try:
-        rows.extend(islice(csv.reader(lines, strict=strict, **dialect.options()), _ROWS))
+        read = map(doubled, lines) if dialect.escaped else lines
+        rows.extend(islice(csv.reader(read, strict=strict, **dialect.options()), _ROWS))
     except csv.Error as error:
         fault = str(error)
     widths = [len(row) for row in rows if any(row)]

@@ -12,18 +12,23 @@ from fmf.processing.tables import TableRows
 
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 _SPECIAL: Final = re.compile(r"[|\r\n]")
+_MARKUP: Final = re.compile(r"^(\d{0,9})([#>|`~=+*.)-])")
+_ESCAPE: Final = r"\1\\\2"
 _SEPARATOR: Final = re.compile(r"[\t\r\n]")
 
 
 def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
     """The table as text, with marks of its rows: a Markdown table, or lines with tabs between the cells.
 
-    A table without columns has no text. In Markdown, line ends inside a cell become `<br>` and a `|` in it is escaped;
-    between tabs, tabs and line ends inside a cell become blanks.
+    Its titles stand above it. A table without columns has no text. In Markdown, line ends inside a cell become `<br>`
+    and a `|` in it is escaped; between tabs, tabs and line ends inside a cell become blanks.
     """
     lines = _markdown_lines if markdown else tabbed_lines
     if not table.names:
         return
+    for number, title in table.titles:
+        yield Mark("rows", number)
+        yield _title_line(title, markdown=markdown)
     if table.header_row:
         yield Mark("rows", table.header_row)
     yield lines([table.names]) + ("|" + " --- |" * len(table.names) + "\n" if markdown else "")
@@ -33,6 +38,12 @@ def rendered(table: TableRows, *, markdown: bool) -> Iterator[str | Mark]:
             yield Mark("rows", first)
         yield lines(rows if table.textual else texts_of(rows))
         due = first + len(rows)
+
+
+def _title_line(title: str, *, markdown: bool) -> str:
+    """A paragraph, which is no heading, list or table whatever it begins with; between tabs, a line."""
+    line = " ".join(title.split())
+    return f"{_MARKUP.sub(_ESCAPE, line)}\n\n" if markdown else f"{line}\n"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:

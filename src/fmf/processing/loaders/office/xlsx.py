@@ -16,6 +16,7 @@ from fmf.config.processing import ProcessingConfig
 from fmf.errors import ProcessingError
 from fmf.processing.archive import Archive
 from fmf.processing.cells import text_of
+from fmf.processing.headers import Header, header_below
 from fmf.processing.kinds import ole
 from fmf.processing.kinds.detect import spelled
 from fmf.processing.loaders.base import Loaded, Mark
@@ -107,13 +108,16 @@ class _Workbook:
         header = rows.header(self._settings.tables.header_row)
         if header is None:
             return None
-        row, cells = header
-        names = unique_names([text_of(cell) for cell in cells])
+        names = unique_names([text_of(cell) for cell in header.cells])
         noted["columns"] = names
+        if header.titles:
+            noted["titles"] = [title for _, title in header.titles]
         if rows.merged:
             noted["merged"] = rows.merged
         counted = self._counted(rows, noted)
-        return TableRows(names, row, counted, sheet=name, number=number, textual=textual, metadata=noted)
+        table = TableRows(names, header.number, counted, sheet=name, number=number, textual=textual, metadata=noted)
+        table.titles = header.titles
+        return table
 
     def _counted(self, rows: _Rows, noted: dict[str, Any]) -> Iterator[tuple[int, list[Cells]]]:
         with self._errors():
@@ -198,6 +202,7 @@ class _Rows:
         self._cells = cells
         self._errors = facts.errors
         self._number = 0
+        self._behind: tuple[int, list[Cells]] = 1, []
         merged = sheet.merged_cell_ranges or []
         self.merged = len(merged)
         """How many ranges of cells are merged."""
@@ -206,14 +211,18 @@ class _Rows:
         self._next = next(self._waiting, None)
         self._open: list[tuple[int, int, Any]] = []  # last row, column and value of what is merged downwards
 
-    def header(self, wanted: int) -> tuple[int, list[Any]] | None:
-        """The first row that holds anything from row `wanted` on, and its number."""
+    def header(self, wanted: int) -> Header | None:
+        """The first row that holds anything from row `wanted` on and is no title."""
         while rows := self._take(1):
             if self._number >= wanted and any(cell != "" for cell in rows[0]):
-                return self._number, rows[0]
+                header = header_below(self._number, rows[0], self._take)
+                self._behind = header.number + 1, header.behind
+                return header
         return None
 
     def runs(self) -> Iterator[tuple[int, list[Cells]]]:
+        if self._behind[1]:
+            yield from runs_of(*self._behind)
         size = rows_at_once(self._width)
         while rows := self._take(size):
             yield from runs_of(self._number - len(rows) + 1, rows)

@@ -60,6 +60,33 @@ def test_the_header_is_the_first_row_with_text_from_the_one_that_is_named():
     assert rows_of("Title\n\na,b\n1,2\n", header_row=3)[:2] == (3, ["a", "b"])
 
 
+def test_a_title_above_the_table_is_text_above_it():
+    text, metadata = load("Report May\n\nid,name\n1,Ann\n2,Bob\n")
+    assert text == "Report May\n\n| id | name |\n| --- | --- |\n| 1 | Ann |\n| 2 | Bob |\n"
+    assert (metadata["columns"], metadata["rows"], metadata["titles"]) == (["id", "name"], 2, ["Report May"])
+    assert rows_of("Report May\nid,name\n1,Ann\n\n2,Bob\n") == (
+        2,
+        ["id", "name"],
+        [(3, ["1", "Ann"]), (5, ["2", "Bob"])],
+    )
+    long = "Report May\nid,name\n" + "1,Ann\n" * 5000
+    assert len(rows_of(long)[2]) == load(long)[1]["rows"] == 5000
+    assert load("# 1 | a\n\nid,name\n1,Ann\n")[0].startswith("\\# 1 | a\n\n| id |")
+    assert load("Report May\nid,name\n1,Ann\n", to_markdown=False)[0] == "Report May\nid\tname\n1\tAnn\n"
+
+
+def test_quotation_marks_behind_backslashes_stay_in_their_cell():
+    data = 'id,text\n1,"it\\"s, ok"\n2,b\n3,"a ""double"" one \\\\ C:\\dir"\n'
+    assert rows_of(data)[2] == [(2, ["1", 'it"s, ok']), (3, ["2", "b"]), (4, ["3", 'a "double" one \\ C:\\dir'])]
+    assert load(data)[1]["escape"] == "\\"
+
+
+@pytest.mark.parametrize("cell", ["C:\\dir\\", "a \\n b", "\\\\server\\share\\"])
+def test_a_backslash_at_the_end_of_a_cell_or_inside_is_a_character(cell):
+    data = f'id,text,more\n1,"{cell}",x\n2,"{cell}","y, z"\n'
+    assert [row[1] for _, row in rows_of(data)[2]] == [cell, cell]
+
+
 def test_marks_tell_where_rows_were_left_out():
     with source_of(b"a,b\n1,2\n\n3,4\n") as source:
         pieces = list(loader.load(source, ProcessingConfig()).pieces)

@@ -154,6 +154,15 @@ def test_the_header_may_stand_further_down():
     assert rows_of(data, header_row=9) == []
 
 
+def test_a_title_above_the_table_is_text_above_it():
+    data = workbook([["Report May"], [], ["id", "name"], [1, "Ann"], [2, "Bob"]])
+    assert text_of(data, include_sheet_names=False).startswith(
+        "Report May\n\n| id | name |\n| --- | --- |\n| 1 | Ann |\n"
+    )
+    [table] = rows_of(data)
+    assert table[-1] == [(4, [1, "Ann"]), (5, [2, "Bob"])]
+
+
 def test_duplicate_and_missing_names_of_columns():
     assert rows_of(workbook([["x", None, "x", 5], [1, 2, 3, 4]]))[0][2] == ["x", "column_2", "x_2", "5"]
 
