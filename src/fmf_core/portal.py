@@ -105,6 +105,21 @@ class OwnThreads:
         """Run blocking `function` as `in_thread` does; the future holds its result, and cancelling it is the same."""
         return _given(self._pool, partial(function, *args, **kwargs))
 
+    def submit(self, work: Callable[[], None]) -> None:
+        """Run `work`, which must not raise, when its turn comes; nobody hears of it.
+
+        Raises:
+            RuntimeError: there is no thread, and the system cannot start one.
+        """
+        self._pool.submit(work)
+
+
+def deeper_context() -> Context:
+    """A copy of the caller's context for work in a thread, which may itself wait for threads."""
+    context = copy_context()
+    context.run(_depth.set, _depth.get() + 1)
+    return context
+
 
 class LeftError(asyncio.CancelledError):
     """The consumer of `iterate_sync` has left while the source was on its way to the next item: that is no failure."""
@@ -236,10 +251,8 @@ def _items(feed: _Feed) -> Generator[Any, None, None]:
 def _given(pool: ThreadPool, work: Callable[[], T]) -> asyncio.Future[T]:
     """Hand blocking `work` to a thread of `pool`, in a copy of the caller's context."""
     loop = asyncio.get_running_loop()
-    context = copy_context()
-    context.run(_depth.set, _depth.get() + 1)
     answer: asyncio.Future[T] = loop.create_future()
-    pool.submit(partial(_call, loop, answer, context, work))
+    pool.submit(partial(_call, loop, answer, deeper_context(), work))
     return answer
 
 

@@ -114,10 +114,12 @@ class SqliteFile:
         path: the file.
         layout: what is in it.
         busy_s: how long another process that is writing is waited for, in seconds.
+        read_only: nothing is made or changed; another process may be writing meanwhile.
     """
 
-    def __init__(self, path: Path, layout: Layout, busy_s: float) -> None:
+    def __init__(self, path: Path, layout: Layout, busy_s: float, *, read_only: bool = False) -> None:
         self.path = path
+        self.read_only = read_only
         self.layout = layout
         self.busy_s = busy_s
         self._in_use = threading.RLock()
@@ -221,9 +223,10 @@ class SqliteFile:
 
         with _making():
             _forks.settle(self.path)
-            _make(self.path)
+            if not self.read_only:
+                _make(self.path)
             # It must be there by now: SQLite would make it as readable as the umask allows.
-            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            address = f"{self.path.absolute().as_uri()}?{self._way()}"
             connection = sqlite3.connect(
                 address, uri=True, timeout=self.busy_s, isolation_level=None, check_same_thread=False
             )
@@ -237,8 +240,19 @@ class SqliteFile:
         self._closing = weakref.finalize(self, connection.close)
         return connection
 
+    def _way(self) -> str:
+        if not self.read_only:
+            return "mode=rw"
+        # Even to read, SQLite makes files beside it. Where it may not, and there is no log, the file cannot change.
+        is_still = not Path(f"{self.path}-wal").exists() and not os.access(self.path.parent, os.W_OK)
+        return "mode=ro&immutable=1" if is_still else "mode=ro"
+
     def _prepare(self, connection: sqlite3.Connection) -> None:
         ready = self._is_ready(connection)
+        if self.read_only:
+            if not ready:
+                raise SqliteFileError("it is empty", code=Code.INVALID, hint="restore it from a copy")
+            return
         keep_from_others(self.path)
         self._use_a_log(connection)
         for pragma in self.layout.pragmas:

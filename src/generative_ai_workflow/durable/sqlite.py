@@ -11,10 +11,10 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from fmf_core import file_locks as locks
 from fmf_core.forks import in_forked_child
 from fmf_core.portal import in_thread
 from fmf_core.sqlite_file import SAFE, Layout, MovedFileError, SqliteFile, SqliteFileError
-from generative_ai_workflow.durable import locks
 from generative_ai_workflow.durable.identity import check_identity
 from generative_ai_workflow.durable.listing import Listing, stored_runs
 from generative_ai_workflow.durable.records import dump_result, dump_step, load_result, load_step

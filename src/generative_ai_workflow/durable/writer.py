@@ -1,21 +1,17 @@
-"""Changes to one SQLite file, made by one thread: those that come while the disk is busy share the next transaction."""
+"""Changes to one SQLite file: those that are made together share a transaction, and each fails for itself."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from fmf_core.forks import in_forked_child
-from fmf_core.portal import OwnThreads
+from fmf_core.group_commit import GroupCommit
 from fmf_core.sqlite_file import SqliteFile, fault_of
 
 if TYPE_CHECKING:
     import sqlite3
 
 T = TypeVar("T")
-MOST_TOGETHER = 1000
-"""How many changes share one transaction at most."""
 
 
 class _BrokenError(Exception):
@@ -43,7 +39,6 @@ class Change(Generic[T]):
         self.undo = undo
         self.before = before
         self.after = after
-        self.done = False
         self.result: T | None = None
         self.error: Exception | None = None
 
@@ -82,7 +77,6 @@ class Change(Generic[T]):
         self.error = error or self.error
         if self.error is None and self.after is not None:
             self.after()
-        self.done = True
 
 
 class Later(Generic[T]):
@@ -102,13 +96,7 @@ class Writer:
 
     def __init__(self, file: SqliteFile) -> None:
         self.file = file
-        self._threads = OwnThreads(1, "fmf-runs")
-        self._renew()
-        in_forked_child(self._renew)
-
-    def _renew(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[Change[Any]] = []
+        self._group: GroupCommit[Change[Any]] = GroupCommit(self._make, "fmf-runs")
 
     async def make(self, change: Change[T]) -> T:
         """Make `change`, and return what its work returns once it is on the disk.
@@ -119,14 +107,10 @@ class Writer:
             SqliteFileError: the file cannot be used; nothing was changed.
             Exception: what its work raises.
         """
-        with self._lock:
-            self._waiting.append(change)
         try:
-            await self._threads.start(self._see_to, change)
+            await self._group.add(change)
         except BaseException:
-            with self._lock:
-                if change in self._waiting:
-                    self._waiting.remove(change)
+            self._group.drop(change)
             raise
         if change.error is not None:
             raise change.error
@@ -134,19 +118,12 @@ class Writer:
 
     async def call(self, function: Callable[[], T]) -> T:
         """Call `function` in the thread that makes the changes."""
-        return await self._threads.start(function)
+        return await self._group.call(function)
 
-    def _see_to(self, change: Change[Any]) -> None:
-        """Make `change` and all that came since, unless it was made with an earlier one."""
-        while not change.done:
-            with self._lock:
-                together = self._waiting[:MOST_TOGETHER]
-                del self._waiting[:MOST_TOGETHER]
-            if not together:
-                return
-            ready = [one for one in together if one.prepare()]
-            if ready:
-                self._commit(ready)
+    def _make(self, changes: list[Change[Any]]) -> None:
+        ready = [change for change in changes if change.prepare()]
+        if ready:
+            self._commit(ready)
 
     def _commit(self, changes: list[Change[Any]]) -> None:
         begun: list[Change[Any]] = []

@@ -229,3 +229,39 @@ def test_a_child_that_was_forked_in_the_middle_of_a_transaction_is_told_so(tmp_p
     go.set()
     thread.join()
     assert values(file) == []
+
+
+def test_a_file_that_is_only_read_is_seen_while_another_writes_and_never_made_or_changed(tmp_path):
+    with pytest.raises(SqliteFileError, match="cannot be opened") as missing:
+        values_read(SqliteFile(tmp_path / "x.db", LAYOUT, 1.0, read_only=True))
+    assert missing.value.code is Code.INVALID
+    assert not (tmp_path / "x.db").exists()
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(SqliteFileError, match="it is empty"):
+        values_read(SqliteFile(tmp_path / "empty.db", LAYOUT, 1.0, read_only=True))
+    file = opened(tmp_path / "x.db")
+    add(file, 1)
+    look = SqliteFile(tmp_path / "x.db", LAYOUT, 1.0, read_only=True)
+    with file.transaction() as connection:
+        connection.execute("INSERT INTO t VALUES (2)")
+        assert values_read(look) == [1]
+    assert values_read(look) == [1, 2]
+    with pytest.raises(SqliteFileError, match="may only be read"), look.statements() as connection:
+        connection.execute("INSERT INTO t VALUES (3)")
+    file.close()
+    look.close()
+
+
+def test_a_file_in_a_folder_that_may_only_be_read_is_read(tmp_path, monkeypatch):
+    add(file := opened(tmp_path / "x.db"), 1)
+    file.close()
+    monkeypatch.setattr(sqlite_file.os, "access", lambda *_: False)
+    look = SqliteFile(tmp_path / "x.db", LAYOUT, 1.0, read_only=True)
+    assert values_read(look) == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.db"]
+    look.close()
+
+
+def values_read(file):
+    with file.statements() as connection:
+        return [value for (value,) in connection.execute("SELECT x FROM t ORDER BY rowid")]

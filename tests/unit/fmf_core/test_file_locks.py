@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from generative_ai_workflow.durable import locks
+from fmf_core import file_locks as locks
 
 forks = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -86,3 +86,14 @@ def test_the_file_is_empty_and_its_owners_alone(file, tmp_path):
 def test_a_file_that_cannot_be_made_is_an_error(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         locks.shared(tmp_path / "not" / "there")
+
+
+@forks
+def test_what_stands_in_the_file_is_read_by_others_and_takes_no_lock_away(file, tmp_path):
+    assert file.take(2**30)
+    file.write(b"0001 by me", anew=True)
+    file.write(b"0002")
+    assert in_a_child(lambda: locks.shared(tmp_path / "x-lock").text(100) == b"0002 by me")
+    assert taken_elsewhere(tmp_path / "x-lock", 2**30)
+    file.write(b"new", anew=True)
+    assert file.text(100) == b"new"

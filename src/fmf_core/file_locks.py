@@ -13,7 +13,7 @@ _HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 class LockFile:
-    """A file of which each byte is a lock, free or taken by one process; nothing stands in it.
+    """A file of which each byte is a lock, free or taken by one process, whatever stands in it.
 
     A forked child has none of its parent's locks. All who use one path in a process share one of these: the system
     takes a process's locks back when it closes the file once.
@@ -61,6 +61,23 @@ class LockFile:
                 return True
             _unlock(self._file, number)
             return False
+
+    def text(self, most_bytes: int) -> bytes:
+        """The beginning of what stands in the file."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        return os.read(self._file, most_bytes)
+
+    def write(self, text: bytes, *, anew: bool = False) -> None:
+        """Put `text` at the beginning of the file: in place of all that stands there, or of as many bytes.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        with _guard():
+            if anew:
+                os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, text)
 
     def close(self) -> None:
         """Close the file, which gives all locks back."""
