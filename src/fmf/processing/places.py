@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class Places:
         self._parts: list[_Part] = []
         self._open: list[_Part] = []
         self._headings: list[_Part] = []
+        self._levels: list[_Part] = []  # those that are open, from the outermost
         self._lines: deque[tuple[int, int, str]] = deque()
         self._newlines = 0
         self._counted: deque[tuple[int, int]] = deque(maxlen=4)
@@ -93,7 +94,7 @@ class Places:
         """The structure of the whole text: kind, start and end of each part, with its number, name, level or title."""
         if self._markdown:
             self._scan("", final=True)
-        for part in [*self._open, *self._headings]:
+        for part in [*self._open, *self._levels]:
             self._close(part, self._chars)
         if self._table:
             self._close(self._table, self._chars)
@@ -178,22 +179,20 @@ class Places:
             start = lines.rfind("\n", max(0, at - 4), at) + 1
             if start or at < 4:
                 found = _HEADING.match(lines, start)
-                if found and not (code and any(begin <= start < end for begin, end in code)):
+                if found and not _within(code, start):
                     title = bare_heading(found[2])[:_LONGEST_TITLE]
                     self._heading(len(found[1]), title, base + start)
             line = lines.find("\n", at)
             at = lines.find("#", line) if line >= 0 else -1
 
     def _heading(self, level: int, title: str, at: int) -> None:
-        above = [part for part in self._levels() if (part.number or 0) < level]
-        for part in self._levels():
-            if (part.number or 0) >= level and part.end is None:
-                self._close(part, at)
+        above = [part for part in self._levels if (part.number or 0) < level]
+        for part in self._levels[len(above) :]:
+            self._close(part, at)
         path = (*(part.name or "" for part in above), title)
-        self._headings.append(_Part("heading", at, level, title, heading=path))
-
-    def _levels(self) -> Iterator[_Part]:
-        return (part for part in self._headings if part.end is None)
+        heading = _Part("heading", at, level, title, heading=path)
+        self._headings.append(heading)
+        self._levels = [*above, heading]
 
     def _find_tables(self, lines: str, base: int, code: list[tuple[int, int]]) -> None:
         at = 0 if lines.startswith("|") else lines.find("\n|") + 1
@@ -203,7 +202,7 @@ class Places:
         while at or lines.startswith("|"):
             found = _TABLE.match(lines, at)
             end = found.end() if found else at
-            if not code or not any(start <= at < end for start, end in code):
+            if not _within(code, at):
                 if self._table is None:
                     self._table = _Part("table", base + at)
                 if end < len(lines):
@@ -228,3 +227,9 @@ class Places:
         else:
             told |= {key: value for key, value in (("number", part.number), ("name", part.name)) if value is not None}
         self._structure.append(told)
+
+
+def _within(spans: list[tuple[int, int]], at: int) -> bool:
+    """Whether `at` is in one of the spans, which are in order."""
+    before = bisect_right(spans, at, key=lambda span: span[0])
+    return before > 0 and at < spans[before - 1][1]

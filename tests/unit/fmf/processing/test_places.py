@@ -69,6 +69,15 @@ def test_headings_stand_above_what_follows_until_one_of_their_level():
     assert above["four"] == ["D"]
 
 
+def test_headings_that_are_open_stand_above_what_comes_later_however_far_was_asked_before():
+    places, text = told("# Book\n\n## One\n\ntext\n\n", markdown=True)
+    assert places.of(len(text) - 6, len(text)) == {"heading": ["Book", "One"]}
+    places.feed("## Two\n\nmore\n")
+    assert places.of(len(text) + 8, len(text) + 13) == {"heading": ["Book", "Two"]}
+    titles = [(part["title"], part["start"], part["end"]) for part in places.finish()]
+    assert titles == [("Book", 0, len(text) + 13), ("One", 8, len(text)), ("Two", len(text), len(text) + 13)]
+
+
 def test_the_structure_tells_each_part_with_its_place():
     text = "# A\n\n| x |\n| - |\n| 1 |\n\nend\n## B\nmore"
     places, _ = told(Mark("page", 1), text, markdown=True)
