@@ -9,7 +9,7 @@ from typing import Final
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "openai": ("openai",),
     "local": ("xllamacpp",),
-    "aws": ("boto3", "obstore"),
+    "aws": ("boto3", "urllib3"),
     "sharepoint": ("httpx", "msal"),
     "fsspec": ("fsspec",),
     "documents": (

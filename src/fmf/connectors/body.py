@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,46 @@ if TYPE_CHECKING:
 
 PROGRESS: Final = 1 << 16
 """So many bytes since the last failure make the next one a first one again."""
+SLOWEST: Final = 1024
+"""Bytes that come more slowly than so many in a second, for longer than a reader is patient, count as broken off."""
 BROKEN_OFF: Final = "run again later; is there a proxy that cuts long downloads?"
 """The hint for a body that ends too early."""
+
+
+class Pace:
+    """Notices that bytes come so slowly that there would be no end; one for each attempt.
+
+    Args:
+        uri: the resource's address, for the message.
+        patience_s: how long they may come slowly, in seconds.
+    """
+
+    def __init__(self, uri: str, patience_s: float) -> None:
+        self._uri = uri
+        self._patience_s = patience_s
+        self._waited_s = 0.0
+        self._came = 0
+
+    def next(self, pieces: Iterator[bytes]) -> bytes:
+        """The next of `pieces`, or nothing at their end; the time that others take between two is not counted.
+
+        Raises:
+            ConnectorError: `TIMEOUT`, they come too slowly.
+        """
+        began = time.monotonic()
+        piece = next(pieces, b"")
+        self._waited_s += time.monotonic() - began
+        self._came += len(piece)
+        if self._waited_s > self._patience_s:
+            if piece and self._came < SLOWEST * self._waited_s:
+                raise ConnectorError(
+                    f"{self._uri} came too slowly: {self._came} bytes in {self._waited_s:.0f} s",
+                    op="connectors.read",
+                    code=Code.TIMEOUT,
+                    hint=BROKEN_OFF,
+                )
+            self._waited_s, self._came = 0.0, 0
+        return piece
 
 
 class Body(io.RawIOBase):
@@ -28,6 +67,7 @@ class Body(io.RawIOBase):
         pieces: the pieces from the start.
         pieces_from: the pieces from a byte on, of the same version of the resource; fails with a `ConnectorError`.
         retries: how often it is tried.
+        patience_s: how long its bytes may come slowly before that counts as broken off, in seconds.
     """
 
     def __init__(
@@ -37,6 +77,8 @@ class Body(io.RawIOBase):
         pieces: Iterator[bytes],
         pieces_from: Callable[[int], Iterator[bytes]],
         retries: Retries,
+        *,
+        patience_s: float = 60.0,
     ) -> None:
         super().__init__()
         self._uri = uri
@@ -44,6 +86,8 @@ class Body(io.RawIOBase):
         self._pieces: Iterator[bytes] | None = pieces
         self._pieces_from = pieces_from
         self._retries = retries
+        self._patience_s = patience_s
+        self._pace = Pace(uri, patience_s)
         self._at = 0
         self._left = memoryview(b"")
         self._failures = 0
@@ -96,7 +140,8 @@ class Body(io.RawIOBase):
     def _piece(self) -> bytes:
         if self._pieces is None:
             self._pieces = self._pieces_from(self._at)
-        piece = next(self._pieces, b"")
+            self._pace = Pace(self._uri, self._patience_s)
+        piece = self._pace.next(self._pieces)
         if self._size is not None and not 0 < len(piece) <= self._size - self._at:
             raise ConnectorError(
                 f"{self._uri} has {self._at + len(piece)} bytes{'' if piece else ' so far'}, expected {self._size}",

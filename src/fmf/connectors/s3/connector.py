@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, NamedTuple, cast
+
+from urllib3.response import BaseHTTPResponse
 
 from fmf.config.connectors import S3ConnectorConfig
 from fmf.connectors.base import Keys
-from fmf.connectors.body import Body
+from fmf.connectors.body import Body, Pace
 from fmf.connectors.notices import Notices
+from fmf.connectors.replies import StrangeReplyError, extent_of, same_version
 from fmf.connectors.retries import Retries
-from fmf.connectors.s3.access import Access, reach
-from fmf.connectors.s3.failures import BOTO, OBSTORE, of_boto, of_obstore
-from fmf.connectors.s3.listing import Pages
+from fmf.connectors.s3.access import reach
+from fmf.connectors.s3.listing import Found, Pages
+from fmf.connectors.s3.wire import PIECE, Wire, blocks
 from fmf.connectors.selection import NO_PATH, Selection, checked_id, is_path
 from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
-from fmf_core.forks import Lock
+from fmf_core.forks import Lock, in_forked_child
 
-if TYPE_CHECKING:
-    from obstore import GetResult, ObjectMeta
-
-PIECE: Final = 1 << 18
-"""Bytes of one piece of an object; what was received of it is lost where a connection breaks."""
 _KMS = frozenset({"aws:kms", "aws:kms:dsse"})
+
+_HINT: Final = "look at endpoint_url, and at what lies between here and the service: is there a proxy?"
+
+
+class _Begun(NamedTuple):
+    """An object whose first reply has come."""
+
+    reply: BaseHTTPResponse
+    size: int | None
+    etag: str | None
+    whole: bytes | None
+    """All its bytes where they are few: taken at once, they cost least."""
 
 
 class S3Connector:
@@ -52,8 +64,9 @@ class S3Connector:
         self._secrets = secrets
         self._selection = Selection(config.include, config.exclude)
         self._retries = Retries(config.name, config.retry)
-        self._access: Access | None = None
+        self._wire: Wire | None = None
         self._lock = Lock()
+        in_forked_child(self._drop)
 
     @classmethod
     def from_config(cls, config: Any, *, base: Path, secrets: Keys) -> S3Connector:  # noqa: ARG003
@@ -68,57 +81,58 @@ class S3Connector:
     def list(self, select: Sequence[str] = ()) -> Iterator[ResourceRef]:
         """The objects that match, sorted by id; see `DataConnector.list`. One page is held in memory."""
         selection = self._selection.narrowed(select)
-        start = len(self._config.prefix)
         folder = self._config.prefix + selection.folder
-        pages = iter(
-            Pages(self._reached(), self._config.bucket, folder, lambda key: selection.wants(key[start:]), self._retries)
-        )
+        pages = iter(Pages(self._reached(), self._config.bucket, folder, self._retries))
         first = next(pages, [])
         return self._refs(chain([first], pages), selection)
 
     def open(self, ref: ResourceRef) -> BinaryIO:
         """The object's bytes; see `DataConnector.open`."""
         key = self._key(ref, "s3.open")
-        self._reached()
-        if self._config.kms_required:
-            self._check_kms(ref, key)
-        result, whole = self._retries.call(lambda: self._first(ref, key))
-        if whole is not None:
-            return io.BytesIO(whole)
-        size, etag = result.range[1], ref.etag or result.meta["e_tag"]
+        begun = self._retries.call(lambda: self._begin(ref, key))
+        if begun.whole is not None:
+            return io.BytesIO(begun.whole)
 
         def pieces_from(start: int) -> Iterator[bytes]:
-            return self._pieces(ref, self._get(ref, key, etag, start))
+            return self._pieces(ref, *self._get(ref, key, begun, start))
 
-        body = Body(ref.uri, size, self._pieces(ref, result), pieces_from, self._retries)
+        pieces = self._pieces(ref, begun.reply, 0)
+        body = Body(ref.uri, begun.size, pieces, pieces_from, self._retries, patience_s=self._config.timeout_s)
         return cast("BinaryIO", io.BufferedReader(body, PIECE))
 
     def info(self, ref: ResourceRef) -> ResourceRef:
         """Size, time and version of the object now; see `DataConnector.info`."""
-        key, access = self._key(ref, "s3.info"), self._reached()
+        key, wire = self._key(ref, "s3.info"), self._reached()
 
-        def head() -> ObjectMeta:
-            try:
-                return access.store.head(key)
-            except OBSTORE as error:
-                raise of_obstore(error, "s3.info", f"looking at {ref.uri}") from error
+        def head() -> Found:
+            reply = wire.ask("HEAD", key, {}, "s3.info", f"looking at {ref.uri}")
+            reply.close()
+            headers = reply.headers
+            size = extent_of(200, headers, 0).total
+            if size is None:
+                raise StrangeReplyError(f"looking at {ref.uri} failed: no size is told", op="s3.info", hint=_HINT)
+            return Found(key, size, _time(headers.get("last-modified")), headers.get("etag"))
 
         return self._ref(ref.id, self._retries.call(head))
 
     def _key(self, ref: ResourceRef, op: str) -> str:
         return self._config.prefix + checked_id(ref.id, self.name, op)
 
-    def _reached(self) -> Access:
+    def _reached(self) -> Wire:
         with self._lock():
-            if self._access is None:
-                self._access = reach(self._config, self._secrets, self._retries)
-            return self._access
+            if self._wire is None:
+                self._wire = reach(self._config, self._secrets, self._retries)
+            return self._wire
 
-    def _refs(self, pages: Iterator[Sequence[ObjectMeta]], selection: Selection) -> Iterator[ResourceRef]:
+    def _drop(self) -> None:
+        # The connections belong to the parent: they are left alone, not closed.
+        self._wire = None
+
+    def _refs(self, pages: Iterator[Sequence[Found]], selection: Selection) -> Iterator[ResourceRef]:
         start = len(self._config.prefix)
         for page in pages:
             for found in page:
-                resource_id = found["path"][start:]
+                resource_id = found.key[start:]
                 if resource_id.endswith("/") or not resource_id:
                     continue
                 if not is_path(resource_id):
@@ -126,55 +140,97 @@ class S3Connector:
                 elif selection.wants(resource_id):
                     yield self._ref(resource_id, found)
 
-    def _ref(self, resource_id: str, found: ObjectMeta) -> ResourceRef:
+    def _ref(self, resource_id: str, found: Found) -> ResourceRef:
         return ResourceRef(
             id=resource_id,
             uri=f"s3://{self._config.bucket}/{self._config.prefix}{resource_id}",
             name=resource_id.rpartition("/")[2],
-            size=found["size"],
-            modified_at=found["last_modified"],
-            etag=found["e_tag"],
+            size=found.size,
+            modified_at=found.modified_at,
+            etag=found.etag,
         )
 
-    def _get(self, ref: ResourceRef, key: str, etag: str | None, start: int) -> GetResult:
-        options: dict[str, Any] = {"if_match": etag} if etag else {}
-        if start:
-            options["range"] = {"offset": start}
+    def _begin(self, ref: ResourceRef, key: str) -> _Begun:
+        """The reply to the first request, once it is sure that it is the object as it was listed."""
+        known = _Begun(cast("BaseHTTPResponse", None), ref.size, ref.etag, None)
+        reply, _ = self._get(ref, key, known, 0)
         try:
-            return self._reached().store.get(key, options=options)  # type: ignore[arg-type]
-        except OBSTORE as error:
-            told = of_obstore(error, "s3.open", f"reading {ref.uri}")
-            if told.code is Code.CONFLICT:
-                raise self._changed(ref, "its version is another one") from error
-            raise told from error
+            self._check_kms(ref, reply)
+            size = extent_of(reply.status, reply.headers, 0).total
+            size = ref.size if size is None else size
+            whole = self._whole(ref, reply, size) if size is not None and size <= PIECE else None
+        except BaseException:
+            reply.close()
+            raise
+        return _Begun(reply, size, ref.etag or reply.headers.get("etag"), whole)
 
-    def _first(self, ref: ResourceRef, key: str) -> tuple[GetResult, bytes | None]:
-        """The reply to the first request, and all its bytes where they are few: taken at once, they cost least."""
-        result = self._get(ref, key, ref.etag, 0)
-        # Without a range in the request, that of the reply ends with the object.
-        size = result.range[1]
-        if ref.size is not None and size != ref.size:
-            raise self._changed(ref, f"it had {ref.size} bytes, and has {size}")
-        if size > PIECE:
-            return result, None
-        try:
-            whole = bytes(result.bytes())
-        except OBSTORE as error:
-            raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
+    def _whole(self, ref: ResourceRef, reply: BaseHTTPResponse, size: int) -> bytes:
+        pace, pieces = Pace(ref.uri, self._config.timeout_s), self._pieces(ref, reply, 0)
+        whole = b"".join(iter(lambda: pace.next(pieces), b""))
         if len(whole) != size:
-            raise ConnectorError(
-                f"{ref.uri} ended after {len(whole)} bytes of {size}",
-                op="s3.read",
-                code=Code.UNAVAILABLE,
-                hint="run again; if it happens again, look at what lies between here and the service",
-            )
-        return result, whole
+            raise self._odd(ref, f"{len(whole)} bytes came of {size}", Code.UNAVAILABLE)
+        return whole
 
-    def _pieces(self, ref: ResourceRef, result: GetResult) -> Iterator[bytes]:
+    def _get(self, ref: ResourceRef, key: str, known: _Begun, start: int) -> tuple[BaseHTTPResponse, int]:
+        """A reply with the bytes from `start` on, of the version that is known, and how many lie before them."""
+        headers = {"range": f"bytes={start}-"} if start else {}
+        if known.etag:
+            if not (known.etag.isascii() and known.etag.isprintable()):
+                raise self._odd(ref, f"its version is listed as {known.etag!r}, which no request can name")
+            headers["if-match"] = known.etag
         try:
-            yield from result.stream(min_chunk_size=PIECE)
-        except OBSTORE as error:
-            raise of_obstore(error, "s3.read", f"reading {ref.uri}") from error
+            reply = self._reached().ask("GET", key, headers, "s3.open", f"reading {ref.uri}")
+        except ConnectorError as error:
+            if error.code is Code.CONFLICT:
+                raise self._changed(ref, "its version is another one") from error
+            raise
+        try:
+            return reply, self._skipped(ref, reply, known, start)
+        except BaseException:
+            reply.close()
+            raise
+
+    def _skipped(self, ref: ResourceRef, reply: BaseHTTPResponse, known: _Begun, start: int) -> int:
+        """How many bytes of a reply lie before `start`, once it is sure that it is of the version that is known.
+
+        Not every service heeds `If-Match`; that its reply is of another version, it says nevertheless.
+        """
+        try:
+            extent = extent_of(reply.status, reply.headers, start)
+        except ValueError as error:
+            raise self._odd(ref, str(error)) from error
+        etag = reply.headers.get("etag")
+        if start and not (known.etag and etag):
+            raise self._changed(ref, "nobody says whether the rest is of the same version")
+        if known.etag and etag and not same_version(etag, known.etag):
+            raise self._changed(ref, f"its version was {known.etag}, and is {etag}")
+        if None not in {known.size, extent.total} and extent.total != known.size:
+            raise self._changed(ref, f"it had {known.size} bytes, and has {extent.total}")
+        return extent.skip
+
+    def _pieces(self, ref: ResourceRef, reply: BaseHTTPResponse, skip: int) -> Iterator[bytes]:
+        try:
+            for block in blocks(reply, "s3.read", f"reading {ref.uri}"):
+                if skip < len(block):
+                    yield block[skip:]
+                skip = max(skip - len(block), 0)
+        finally:
+            reply.close()
+
+    def _check_kms(self, ref: ResourceRef, reply: BaseHTTPResponse) -> None:
+        """Refuse an object without a KMS key, before a byte of it is read."""
+        found = reply.headers.get("x-amz-server-side-encryption")
+        if self._config.kms_required and found not in _KMS:
+            raise ConnectorError(
+                f"{ref.uri} is not encrypted with a KMS key ({found or 'no encryption is told'}), "
+                f"and connector {self.name!r} has kms_required",
+                op="s3.open",
+                code=Code.REFUSED,
+                hint="encrypt the object with a KMS key, or set kms_required: false",
+            )
+
+    def _odd(self, ref: ResourceRef, why: str, code: Code = Code.BAD_REPLY) -> ConnectorError:
+        return ConnectorError(f"reading {ref.uri} failed: {why}", op="s3.read", code=code, hint=_HINT)
 
     def _changed(self, ref: ResourceRef, how: str) -> ConnectorError:
         return ConnectorError(
@@ -184,25 +240,9 @@ class S3Connector:
             hint="run again when nobody writes to it",
         )
 
-    def _check_kms(self, ref: ResourceRef, key: str) -> None:
-        """Refuse an object without a KMS key; only boto3 tells how an object is encrypted."""
 
-        def head() -> dict[str, Any]:
-            wanted = {"IfMatch": ref.etag} if ref.etag else {}
-            try:
-                return dict(self._reached().client.head_object(Bucket=self._config.bucket, Key=key, **wanted))
-            except BOTO as error:
-                told = of_boto(error, "s3.open", f"looking at {ref.uri}")
-                raise (
-                    self._changed(ref, "its version is another one") if told.code is Code.CONFLICT else told
-                ) from error
-
-        found = self._retries.call(head).get("ServerSideEncryption")
-        if found not in _KMS:
-            raise ConnectorError(
-                f"{ref.uri} is not encrypted with a KMS key ({found or 'no encryption is told'}), "
-                f"and connector {self.name!r} has kms_required",
-                op="s3.open",
-                code=Code.REFUSED,
-                hint="encrypt the object with a KMS key, or set kms_required: false",
-            )
+def _time(told: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(told) if told else None
+    except ValueError:
+        return None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Final
 
 from botocore.exceptions import (
@@ -18,20 +21,18 @@ from botocore.exceptions import (
     SSLError,
     TokenRetrievalError,
 )
-from obstore.exceptions import BaseError, NotFoundError, PreconditionError, UnauthenticatedError
+from urllib3 import exceptions as urllib3
 
-from fmf.connectors.replies import code_of
+from fmf.connectors.replies import StrangeReplyError, code_of, retry_after
 from fmf.errors import AuthError, ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import redact
 
-OBSTORE: Final = (BaseError, OSError, ValueError)
-"""What obstore raises."""
 BOTO: Final = (ClientError, BotoCoreError)
 """What boto3 raises."""
 
-_STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _AUTH = frozenset(
     {
         "ExpiredToken",
@@ -58,14 +59,51 @@ _HINTS: Final = {
 }
 
 
-def of_obstore(error: Exception, op: str, what: str) -> ConnectorError:
-    """What obstore's `error` means for who tried to do `what`."""
-    text = str(error)
-    status, name = _STATUS.search(text), _CODE.search(text)
-    code = _code(int(status[1]) if status else None, name[1] if name else "")
+def of_reply(status: int, headers: Mapping[str, str], body: bytes, op: str, what: str) -> ConnectorError:
+    """What a refusal means for who tried to do `what`."""
+    name, message = _said(body)
+    why = f"status {status}{f', {message}' if message else ''}"
+    return _told(_code(status, name) or Code.INTERNAL, op, what, name, why, asked=retry_after(headers))
+
+
+def of_error_in_success(body: bytes, op: str, what: str) -> ConnectorError:
+    """What an error means that came with a status of success."""
+    name, message = _said(body)
+    code = _code(None, name)
+    why = f"status 200, and yet an error{f', {message}' if message else ''}"
     if code is None:
-        code = _unanswered(error, text)
-    return _told(code, op, what, name[1] if name else "", _first_line(text))
+        shown = f" ({name})" if name else ""
+        return StrangeReplyError(
+            f"{what} failed: {redact(why)}{shown}",
+            op=op,
+            hint="run again later; look at the service's status",
+            fields={"aws_code": name} if name else None,
+        )
+    return _told(code, op, what, name, why)
+
+
+def of_urllib3(error: Exception, op: str, what: str) -> ConnectorError:
+    """What a failure means with which no reply came, or none to its end."""
+    text = _first_line(str(error)) or type(error).__name__
+    if isinstance(error, urllib3.SSLError | ssl.SSLCertVerificationError):
+        return _told(Code.INTERNAL, op, what, "", text)
+    if isinstance(error, urllib3.NewConnectionError):
+        return _told(Code.UNAVAILABLE, op, what, "", text)
+    if isinstance(error, urllib3.TimeoutError | TimeoutError):
+        late = "no connection in time" if isinstance(error, urllib3.ConnectTimeoutError) else "no answer in time"
+        return _told(Code.TIMEOUT, op, what, "", late)
+    if isinstance(error, urllib3.ProxyError):
+        return _told(Code.UNAVAILABLE, op, what, "", f"the proxy does not let through: {text}")
+    if isinstance(error, urllib3.HTTPError | HTTPException | OSError):
+        return _told(Code.UNAVAILABLE, op, what, "", text)
+    return _told(Code.INTERNAL, op, what, "", text)
+
+
+def _said(body: bytes) -> tuple[str, str]:
+    """The service's own name for what happened, and its sentence."""
+    text = body.decode("utf-8", "replace")
+    name, message = _CODE.search(text), _MESSAGE.search(text)
+    return name[1] if name else "", " ".join(message[1].split()) if message else ""
 
 
 def of_boto(error: Exception, op: str, what: str) -> ConnectorError | AuthError:
@@ -75,7 +113,8 @@ def of_boto(error: Exception, op: str, what: str) -> ConnectorError | AuthError:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         name = str(facts.get("Code", ""))
         code = _code(status, name) or Code.INTERNAL
-        return _told(code, op, what, name if name.isalpha() else "", str(facts.get("Message") or error))
+        asked = retry_after(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+        return _told(code, op, what, name if name.isalpha() else "", str(facts.get("Message") or error), asked=asked)
     text = _first_line(str(error))
     if isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError):
         return no_credentials(op, what, text)
@@ -110,26 +149,7 @@ def _code(status: int | None, name: str) -> Code | None:
     return None if status is None else code_of(status)
 
 
-def _unanswered(error: Exception, text: str) -> Code:
-    """The code where there was no reply with a status, or none to its end."""
-    for kind, code in (
-        (NotFoundError, Code.NOT_FOUND),
-        (FileNotFoundError, Code.NOT_FOUND),
-        (PreconditionError, Code.CONFLICT),
-        (UnauthenticatedError, Code.AUTH),
-    ):
-        if isinstance(error, kind):
-            return code
-    if "redirect without LOCATION" in text:
-        return Code.INVALID
-    if "kind: Timeout" in text or "TimedOut" in text:
-        return Code.TIMEOUT
-    if "InvalidCertificate" in text or "UnknownIssuer" in text:
-        return Code.INTERNAL
-    return Code.UNAVAILABLE if "HTTP error" in text else Code.INTERNAL
-
-
-def _told(code: Code, op: str, what: str, name: str, why: str) -> ConnectorError:
+def _told(code: Code, op: str, what: str, name: str, why: str, *, asked: float | None = None) -> ConnectorError:
     hint = _HINTS.get(code, "look at endpoint_url, and at what lies between here and the service")
     if name == "NoSuchBucket" or (code is Code.NOT_FOUND and op == "s3.connect"):
         hint = "look at the connector's 'bucket' and 'endpoint_url'"
@@ -140,6 +160,7 @@ def _told(code: Code, op: str, what: str, name: str, why: str) -> ConnectorError
         op=op,
         code=code,
         hint=hint,
+        retry_after=asked,
         fields={"aws_code": name} if name else None,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from botocore import exceptions as boto
-from obstore import exceptions as obstore
+from urllib3 import exceptions as urllib3
 
-from fmf.connectors.s3.failures import of_boto, of_obstore
+from fmf.connectors.s3.failures import of_boto, of_error_in_success, of_reply, of_urllib3
 from fmf.errors import AuthError, exit_status
 from fmf_core.redact import add_secret
 
@@ -36,19 +36,21 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("status", "name", "code"), ANSWERS)
 def test_an_answer_has_the_same_code_through_both_clients(status, name, code):
-    text = (
-        f"Generic S3 error: Error performing GET http://s3/b/k in 1ms - Server returned non-2xx status code: {status} "
-        f"Some Reason: <?xml version='1.0'?>\n<Error><Code>{name}</Code></Error>\n\nDebug source:\nGeneric {{ ... }}"
-    )
-    reply = {"Error": {"Code": name, "Message": "said so"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    body = f"<?xml version='1.0'?>\n<Error><Code>{name}</Code><Message>said so</Message></Error>".encode()
+    headers = {"retry-after": "7"}
+    reply = {
+        "Error": {"Code": name, "Message": "said so"},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers},
+    }
     for told in (
-        of_obstore(obstore.GenericError(text), "s3.open", "reading s3://b/k"),
+        of_reply(status, headers, body, "s3.open", "reading s3://b/k"),
         of_boto(boto.ClientError(reply, "GetObject"), "s3.open", "reading s3://b/k"),
     ):
         assert told.code == code
         assert told.message.startswith("reading s3://b/k failed: ")
         assert name in told.message
-        assert "Debug" not in told.message
+        assert "<" not in told.message
+        assert told.retry_after == 7
         assert told.hint
         assert told.fields == {"aws_code": name}
 
@@ -56,21 +58,30 @@ def test_an_answer_has_the_same_code_through_both_clients(status, name, code):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (obstore.NotFoundError("gone"), "not_found"),
-        (FileNotFoundError("gone"), "not_found"),
-        (obstore.PreconditionError("other"), "conflict"),
-        (obstore.UnauthenticatedError("nobody"), "auth"),
-        (obstore.GenericError("Received redirect without LOCATION, this normally indicates ..."), "invalid"),
-        (obstore.GenericError("HTTP error: error sending request\n\nDebug source: kind: Timeout"), "timeout"),
-        (obstore.GenericError("HTTP error: error sending request\n\nDebug source: kind: Connect"), "unavailable"),
-        (obstore.GenericError("HTTP error: x\n\nDebug source: InvalidCertificate(UnknownIssuer)"), "internal"),
-        (obstore.GenericError("something else"), "internal"),
+        (urllib3.ConnectTimeoutError(None, "late"), "timeout"),
+        (urllib3.ReadTimeoutError(None, "/", "late"), "timeout"),
+        (TimeoutError("late"), "timeout"),
+        (urllib3.ProtocolError("closed"), "unavailable"),
+        (urllib3.NewConnectionError(None, "refused"), "unavailable"),
+        (urllib3.ProxyError("refused", OSError()), "unavailable"),
+        (ConnectionResetError(), "unavailable"),
+        (urllib3.SSLError("self-signed"), "internal"),
+        (ValueError("no header value"), "internal"),
     ],
 )
 def test_what_is_no_answer_has_a_code(error, code):
-    told = of_obstore(error, "s3.read", "reading s3://b/k")
+    told = of_urllib3(error, "s3.read", "reading s3://b/k")
     assert told.code == code
     assert told.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SlowDown", "rate_limit"), ("ExpiredToken", "auth"), ("InternalError", "bad_reply"), ("", "bad_reply")],
+)
+def test_an_error_with_a_status_of_success_is_an_error(name, code):
+    told = of_error_in_success(f"<Error><Code>{name}</Code></Error>".encode(), "s3.list", "listing")
+    assert (told.code, told.retryable) == (code, code != "auth")
 
 
 @pytest.mark.parametrize(
@@ -96,5 +107,5 @@ def test_what_boto3_raises_by_itself_has_a_code(error, code):
 
 def test_a_secret_in_what_a_client_says_is_blanked():
     add_secret("a-secret-of-nobody")
-    told = of_obstore(obstore.GenericError("signed with a-secret-of-nobody"), "s3.open", "reading")
+    told = of_urllib3(urllib3.ProtocolError("signed with a-secret-of-nobody"), "s3.open", "reading")
     assert "a-secret-of-nobody" not in str(told)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
-from fmf.connectors.retries import Retries
-from fmf.connectors.s3.listing import Pages
 from fmf.connectors.selection import NO_PATH
 from fmf.errors import ConnectorError
-from fmf_core.errors import Code
-from fmf_core.retry import RetryPolicy
 from peers.buckets import Bucket, connector_of
 from peers.fault_proxy import FaultProxy
 
@@ -113,17 +107,3 @@ def test_a_page_that_boto3_gives_is_asked_for_again_as_well(keys, proxy):
     connector = connector_of(proxy.url, keys.name, prefix="raw/")
     assert [ref.id for ref in connector.list()] == plain("empty.txt", "sub/a.md", "sub-x.md")
     assert connector.retries == 2
-
-
-@pytest.mark.parametrize("listed", [["b.txt", "a.txt"], ["a.txt", "a.txt"]])
-def test_a_listing_that_is_not_sorted_is_refused(listed):
-    page = [{"path": key, "size": 0} for key in listed]
-    reply = {"Contents": [{"Key": key, "Size": 0, "LastModified": None} for key in listed]}
-    access = SimpleNamespace(
-        store=SimpleNamespace(list=lambda *_, **__: iter([page])),
-        client=SimpleNamespace(list_objects_v2=lambda **_: reply),
-    )
-    pages = Pages(access, "b", "", lambda key: True, Retries("s", RetryPolicy(max_attempts=1)))
-    with pytest.raises(ConnectorError, match="listings are sorted") as caught:
-        list(pages)
-    assert caught.value.code is Code.BAD_REPLY
