@@ -12,6 +12,8 @@ Line = bytes
 Row = dict[str, Any]
 """A record as it is written: plain JSON values under plain names."""
 
+UNREAD_PAGES = "pages_not_read"
+"""In the metadata of a document: its pages that are pictures, which nobody read because OCR is off."""
 UNCHANGED_SINCE = "unchanged_since"
 """The key of the metadata of a document that was not read anew: the run in which it was read."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fmf.connectors.base import DataConnector
 
 SCHEMA_VERSION = 1
+UNREAD = "pages of PDFs that have no text but pictures, while processing.images.ocr.enabled is off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,13 @@ def source_of(connector: DataConnector, select: Sequence[str], since: Since | No
     return {**source, "notices": notices} if notices else source
 
 
+def _with_unread(source: Row, pages: int) -> Row:
+    """The input with a notice of the pages that are in documents, but not in their texts."""
+    if not pages:
+        return source
+    return {**source, "notices": [*source.get("notices", ()), {"reason": UNREAD, "count": pages}]}
+
+
 def _record(
     loaded: LoadedConfig, end: RunEnd, *, chain: Row | None, source: Row, model: Row | None, prompts: list[Row]
 ) -> Row:
@@ -91,7 +99,7 @@ def _record(
         "chain": chain,
         "versions": {"fmf": __version__, "python": platform.python_version()},
         "inputs": {
-            **source,
+            **_with_unread(source, tally.unread_pages),
             **({"unchanged": tally.unchanged} if "changed_since" in source else {}),
             "documents": tally.documents.total,
             "bytes": tally.bytes,

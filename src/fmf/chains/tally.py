@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from fmf.chains.asking import Outcome, StepOutcome
-from fmf.types import UNCHANGED_SINCE, Document
+from fmf.types import UNCHANGED_SINCE, UNREAD_PAGES, Document
 
 
 @dataclass
@@ -69,6 +69,8 @@ class Tally:
     documents: StateCount = field(default_factory=StateCount)
     unchanged: int = 0
     """How many of the skipped documents are what they were in an earlier run."""
+    unread_pages: int = 0
+    """Pages of documents that are ok whose pictures nobody read, because OCR is off."""
     bytes: int = 0
     chunks: int = 0
     items: StateCount = field(default_factory=StateCount)
@@ -111,6 +113,7 @@ class Tally:
         self.bytes += document.bytes or 0
         if document.status == "ok":
             self.chunks += document.chunks
+            self.unread_pages += len(document.metadata.get(UNREAD_PAGES, ()))
 
     def count_outcome(self, outcome: Outcome, *, item_id: str | None = None) -> None:
         """Count what came of the steps of one level for one subject.

@@ -18,6 +18,7 @@ from fmf.processing.pdf.tidy import tidied
 from fmf.processing.pdf.whole import check_whole
 from fmf.processing.source import Source
 from fmf.processing.unreadable import too_many_pages
+from fmf.types import UNREAD_PAGES
 from fmf_core.errors import Code
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class _Reading:
         self._ocr = settings.images.ocr
         self._notes = OcrNotes(self._ocr)
         self._without: list[int] = []
+        self._unread: list[int] = []
         self._drawn = False
         self._unknown = 0
         self._columns: ColumnOrder | None = None
@@ -83,6 +85,8 @@ class _Reading:
         self._metadata |= self._notes.metadata(paged=True)
         if self._without:
             self._metadata["pages_without_text"] = self._without
+        if self._unread:
+            self._metadata[UNREAD_PAGES] = self._unread
         if self._unknown:
             self._metadata["unknown_characters"] = self._unknown
         if not some:
@@ -95,6 +99,8 @@ class _Reading:
         elif not self._pdf.blank(index):
             self._drawn = True
             text = tidied(self._seen(index), self._settings) if self._ocr.enabled else ""
+            if not self._ocr.enabled:
+                self._unread.append(index + 1)
         else:
             text = ""
         self._unknown += text.count("\ufffd")

@@ -9,11 +9,15 @@ from fmf.artefacts.index import read_index
 from fmf.artefacts.lines import read_lines
 from fmf.auth.base import build_secrets
 from fmf.chains.process import ProcessRun
+from fmf.chains.run_yaml import UNREAD
 from fmf.chains.stop import StopReason
+from fmf.cli.summary import notice_lines
 from fmf.config.auth import AuthConfig
 from fmf.errors import ConfigError, ConnectorError, NothingMatchedError
 from fmf.types import Document
 from fmf_core.errors import Code
+from unit.fmf.processing.pdf_files import pdf
+from unit.fmf.processing.rendered import drawn
 
 NO_SECRETS = build_secrets(AuthConfig(), Path())
 TEXTS = {"a.md": "# A\n\ntext", "b.md": b"\x00\x01", "c.md": b"", "sub/d.txt": "more"}
@@ -51,6 +55,15 @@ def test_good_documents_alone(project):
 def test_only_bad_documents(project):
     report = ProcessRun(project(TEXTS).loaded(), NO_SECRETS, "docs", ("b.md",)).execute()
     assert (report.status, report.exit_status) == ("failed", 5)
+
+
+def test_pages_that_are_pictures_are_told_of_while_nobody_reads_them(project):
+    run = ProcessRun(project({"a.pdf": pdf(["Words.", drawn(), []]), "b.md": "text"}).loaded(), NO_SECRETS, "docs")
+    report = run.execute()
+    assert report.status == "completed"
+    assert report.record["inputs"]["notices"] == [{"reason": UNREAD, "count": 1}]
+    assert list(notice_lines(report)) == [f"1 left out: {UNREAD}"]
+    assert "notices" not in ProcessRun(run.loaded, NO_SECRETS, "docs", ("*.md",)).execute().record["inputs"]
 
 
 def test_nothing_matched(project):

@@ -24,6 +24,14 @@ def test_every_document_ends_in_one_state():
     assert counts["documents_by_status"] == {"ok": 2, "failed": 1, "skipped": 1}
 
 
+def test_pages_that_nobody_read_are_counted_where_the_document_is_ok():
+    tally = Tally()
+    for status in ("ok", "failed", "ok"):
+        tally.count_document(document(status, metadata={"pages_not_read": [2, 5]}))
+    tally.count_document(document("ok"))
+    assert tally.unread_pages == 4
+
+
 def test_problems_are_grouped():
     tally = Tally()
     for code, status in (("timeout", 6), ("timeout", 6), ("invalid", 5)):

@@ -159,6 +159,7 @@ def test_pages_without_text_are_noted():
     found = read(pdf(["One.", [], drawn(), "Four."]))
     assert found.text == "One.\n\nFour."
     assert found.metadata["pages_without_text"] == [2, 3]
+    assert found.metadata["pages_not_read"] == [3]
     assert [mark.number for _, mark in found.marks] == [1, 2, 3, 4]
 
 
