@@ -66,6 +66,24 @@ def read_record(root: Path, run_id: str) -> Row | None:
     if not path.exists():
         return None
     data = load_yaml_file(path).data
-    if not isinstance(data, dict):
-        raise ConfigError(f"{str(path)!r} is not the record of a run", op="runs.read")
-    return data
+    if not _is_record(data):
+        raise ConfigError(
+            f"{str(path)!r} is not the record of a run, or is damaged",
+            op="runs.read",
+            hint="restore the file, or leave that run alone",
+        )
+    record: Row = data
+    return record
+
+
+def _is_record(data: object) -> bool:
+    """Whether what others look up in a record can be looked up."""
+    if not isinstance(data, dict) or not isinstance(data.get("status"), str):
+        return False
+    inputs, artefacts = data.get("inputs") or {}, data.get("artefacts") or []
+    return (
+        all(isinstance(part, dict) for part in (inputs, data.get("chain") or {}))
+        and isinstance(inputs.get("select") or [], list)
+        and isinstance(artefacts, list)
+        and all(isinstance(file, dict) and isinstance(file.get("bytes"), int) for file in artefacts)
+    )

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fmf.artefacts.history import find_run, read_record
-from fmf.artefacts.lines import LineWriter, read_lines
+from fmf.artefacts.lines import LineWriter
 from fmf.artefacts.rows import document_from_row
 from fmf.artefacts.storage import write_whole
+from fmf.chains.earlier import Beside, check_whole, is_blanked, read_documents, read_failed
 from fmf.connectors.base import Gone, IncrementalConnector, Reset
 from fmf.errors import ConfigError, ConnectorError
 from fmf.types import UNCHANGED_SINCE, Document, ResourceRef, Row
@@ -65,7 +66,7 @@ class Since:
         self._check_end(self.run_id, record)
         record = record or {}
         self._inputs: Mapping[str, Any] = record.get("inputs") or {}
-        self._check()
+        self._check(record)
         self._unanswered = self._without_answers() if self.chain is not None else frozenset[str]()
         known = record.get("processing_hash")
         self._reads_alike = known is None or known == processing_hash(self.processing)
@@ -85,6 +86,8 @@ class Since:
         cursor = read_cursor(self.root / self.run_id)
         if not (cursor and self._selects_alike and isinstance(self.connector, IncrementalConnector)):
             return None
+        if any(is_blanked(row) for row in read_documents(self._docs)):
+            return None  # what its id was is not known, so what is there has to be listed
         changes = iter(self.connector.changes(cursor, tuple(self.select)))
         gone: set[str] = set()
         for change in changes:
@@ -102,8 +105,7 @@ class Since:
             refs: sorted by id.
             vanished: takes a line for each document that is no longer there.
         """
-        earlier = self._earlier()
-        row = next(earlier, None)
+        earlier = Beside(read_documents(self._docs))
         before = ""
         for ref in refs:
             if isinstance(ref, Document):
@@ -117,17 +119,12 @@ class Since:
                     hint="read everything, without --changed-since, and tell the author of the connector",
                 )
             before = ref.id
-            while row is not None and row["resource_id"] < ref.id:
+            for row in earlier.passed(ref.id):
                 self._gone(row, vanished)
-                row = next(earlier, None)
-            if row is None or row["resource_id"] != ref.id:
-                yield ref
-                continue
-            yield self._unchanged(row) if self._is_unchanged(row, ref) else ref
-            row = next(earlier, None)
-        while row is not None:
+            known = earlier.row_of(ref)
+            yield self._unchanged(known) if known is not None and self._is_unchanged(known, ref) else ref
+        for row in earlier.rest():
             self._gone(row, vanished)
-            row = next(earlier, None)
 
     def _find(self) -> str:
         try:
@@ -177,10 +174,9 @@ class Since:
     def _without_answers(self) -> frozenset[str]:
         """The documents about which something failed: they are asked about again."""
         path = self.root / self.run_id / _ERRORS
-        rows = read_lines(path) if path.exists() else iter(())
-        return frozenset(row["doc_id"] for row in rows if row["doc_id"])
+        return read_failed(path) if path.exists() else frozenset()
 
-    def _check(self) -> None:
+    def _check(self, record: Row) -> None:
         before = self._inputs.get("connector")
         if before not in (None, self.connector.name):
             raise ConfigError(
@@ -193,19 +189,7 @@ class Since:
             raise ConfigError(
                 f"run {self.run_id} has no {_DOCS}", op="changes.since", code=Code.NOT_FOUND, hint="fmf runs ls"
             )
-
-    def _earlier(self) -> Iterator[Row]:
-        """The documents of the earlier run, in their order, which is that of their ids."""
-        before = ""
-        for row in read_lines(self._docs):
-            if row["resource_id"] < before:
-                raise ConfigError(
-                    f"{self._docs} is not sorted: {row['resource_id']!r} stands behind {before!r}",
-                    op="changes.since",
-                    hint="read everything once more, without --changed-since",
-                )
-            before = row["resource_id"]
-            yield row
+        check_whole(self._docs, record)
 
     def _is_unchanged(self, row: Row, ref: ResourceRef) -> bool:
         was_read = row["status"] == "ok" and not row["reason"] and row["doc_id"] not in self._unanswered
@@ -240,7 +224,7 @@ class Since:
     def _merged(self, gone: set[str], changed: Iterator[ResourceRef]) -> Iterator[ResourceRef]:
         """What the earlier run knew and is still there, and what has changed, in the order of the ids."""
         change = next(changed, None)
-        for row in self._earlier():
+        for row in read_documents(self._docs):
             while change is not None and change.id < row["resource_id"]:
                 yield change
                 change = next(changed, None)
@@ -262,9 +246,20 @@ def keep_cursor(folder: Path, connector: DataConnector) -> None:
 
 
 def read_cursor(folder: Path) -> str | None:
-    """What `keep_cursor` wrote down, if it did."""
+    """What `keep_cursor` wrote down, if it did.
+
+    Raises:
+        ConfigError: the file holds something else.
+    """
     path = folder / _CURSOR
-    return path.read_text("utf-8") if path.exists() else None
+    try:
+        return path.read_text("utf-8") if path.exists() else None
+    except ValueError as error:
+        raise ConfigError(
+            f"{str(path)!r} is damaged: {error}",
+            op="changes.since",
+            hint="delete it: the source is then listed, and not asked for its changes",
+        ) from error
 
 
 def processing_hash(processing: ProcessingConfig) -> str:

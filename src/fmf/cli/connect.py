@@ -21,6 +21,7 @@ def ls(session: Session, connector: str, select: tuple[str, ...]) -> int | None:
     from fmf.config.lookup import connector_named
     from fmf.connectors.base import build_connector, notices_of, retries_of
     from fmf.errors import NothingMatchedError, exit_status
+    from fmf_core.redact import blank_known, blank_values
 
     source = build_connector(connector_named(session.config, connector), root=session.root, secrets=session.secrets)
     refs = source.list(select)
@@ -31,10 +32,10 @@ def ls(session: Session, connector: str, select: tuple[str, ...]) -> int | None:
             for ref in refs
         ]
         count = len(resources)
-        emit_json({"connector": connector, "resources": resources, "retries": retries_of(source)})
+        emit_json({"connector": connector, "resources": blank_values(resources), "retries": retries_of(source)})
     else:
         for count, ref in enumerate(refs, start=1):  # noqa: B007 - the number is the result
-            emit_lines([(ref.id, ref.uri)])
+            emit_lines([(blank_known(ref.id), blank_known(ref.uri))])
     for reason, number in notices_of(source).items():
         note(f"{number} left out: {reason}")
     if again := retries_of(source):

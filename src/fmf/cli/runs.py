@@ -60,6 +60,7 @@ def _root(session: Session) -> Path:
 
 
 def _cells(entry: dict[str, Any]) -> tuple[Any, ...]:
-    items = entry.get("items") or {}
+    items = entry.get("items")
+    items = items if isinstance(items, dict) else {}
     known = ("run_id", "status", "connector", "chain", "started_at")
     return (*(entry.get(key) for key in known), items.get("ok"), items.get("failed"))

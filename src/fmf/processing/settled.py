@@ -30,7 +30,7 @@ def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
     if settings.metadata.include_source_path:
         metadata["source_path"] = ref.id
     return Document(
-        doc_id=_doc_id(ref.id, ""),
+        doc_id=doc_id_of(ref.id, ""),
         source_uri=ref.uri,
         resource_id=ref.id,
         status="open",
@@ -45,7 +45,7 @@ def begun(ref: ResourceRef, settings: ProcessingConfig) -> Document:
 def identity(source: Source, settings: ProcessingConfig) -> dict[str, Any]:
     """The id, the size and the hash that its bytes give a document."""
     return {
-        "doc_id": _doc_id(source.ref.id, source.sha256),
+        "doc_id": doc_id_of(source.ref.id, source.sha256),
         "bytes": source.size,
         "hash": f"sha256:{source.sha256}" if settings.metadata.include_hash else None,
     }
@@ -114,7 +114,8 @@ def took_too_much(uri: str) -> ProcessingError:
     )
 
 
-def _doc_id(resource_id: str, sha256: str) -> str:
+def doc_id_of(resource_id: str, sha256: str) -> str:
+    """The id of a document: a hash of its resource's id and of its bytes, whose hash is empty before they are read."""
     return hashlib.sha256(f"{resource_id}\0{sha256}".encode()).hexdigest()[:24]
 
 

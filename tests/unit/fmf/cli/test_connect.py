@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from fmf_core.redact import add_secret
+
 
 @pytest.fixture
 def source(tmp_path):
@@ -81,3 +83,12 @@ def test_a_bucket_that_cannot_be_reached_is_a_connector_error(fmf, tmp_path, mon
     assert result.exit_code == 4
     assert "http://127.0.0.1:9" in result.stderr
     assert "the-secret-of-nobody" not in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_secret_in_a_name_is_not_shown(fmf, source, options):
+    add_secret("Hq7-of-the-vault-93")
+    (source / "Hq7-of-the-vault-93.md").write_text("x")
+    result = fmf("connect", "ls", "docs", *options)
+    assert "Hq7" not in result.output
+    assert "[REDACTED].md" in result.stdout
