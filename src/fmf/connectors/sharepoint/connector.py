@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, cast
 from fmf.connectors.base import Gone, Keys, Reset
 from fmf.connectors.names import name_of
 from fmf.connectors.notices import Notices
+from fmf.connectors.replies import StrangeReplyError
 from fmf.connectors.retries import Retries
 from fmf.connectors.selection import Selection, checked_id
 from fmf.connectors.sharepoint.download import Download, Location
@@ -47,6 +48,8 @@ _PAGE: Final = "$top=1000"
 _NO_DELTA: Final = frozenset({400, 403, 404, 405, 410, 501})
 """Statuses with which a server says that it has no delta of this folder; real faults show when the folder is listed."""
 _BUFFER: Final = 1 << 18
+_DEEPEST: Final = 400
+"""Folders inside of folders: as many as a path of SharePoint has characters."""
 _LEFT_OUT: Final[Mapping[str, str]] = {PACKAGE: PACKAGES, SHORTCUT: SHORTCUTS}
 
 
@@ -245,11 +248,11 @@ class SharePointConnector:
         """Read all pages from `target` on into `tree`."""
         touched: set[str] = set()
         link = ""
-        for page in self._graph.pages(target, f"listing {self._where}", op):
-            for item in _items(page):
+        for page in self._graph.pages(target, f"listing {self._where}", op, is_delta=True):
+            for item in page.items:
                 if key := tree.apply(item):
                     touched.add(key)
-            link = text_of(page, "@odata.deltaLink")
+            link = page.delta_link
         return _Told(tree, touched, link)
 
     def _listed(self, library: Library, told: _Told, selection: Selection) -> Iterator[ResourceRef]:
@@ -291,6 +294,7 @@ class SharePointConnector:
     ) -> Iterator[ResourceRef]:
         """Folder by folder, depth first, in the order of ids."""
         self.cursor = None
+        walked: set[str] = set()
         stack = [iter(root)]
         while stack:
             entry = next(stack[-1], None)
@@ -299,6 +303,11 @@ class SharePointConnector:
                 continue
             path, item_id, node = entry
             if node.kind == FOLDER:
+                if item_id in walked:
+                    raise _endless(path, self._where, "was there before, in another place")
+                if len(stack) > _DEEPEST:
+                    raise _endless(path, self._where, f"lies deeper than {_DEEPEST} folders")
+                walked.add(item_id)
                 target = f"/drives/{segments(library.drive_id)}/items/{segments(item_id)}/children"
                 stack.append(iter(self._inside(library, target, f"{path}/", selection)))
             elif self._is_file(node):
@@ -334,18 +343,19 @@ class SharePointConnector:
         self, library: Library, target: str, prefix: str, selection: Selection
     ) -> Sequence[tuple[str, str, Node]]:
         """What of a folder is wanted, in the order of the ids below it: a folder sorts as its name and a `/`."""
-        found = []
+        found = {}
         what = f"listing {prefix.rstrip('/')!r} of {self._where}" if prefix else f"listing {self._where}"
         for page in self._graph.pages(f"{target}?{_PAGE}", what, "sharepoint.list"):
-            for item in _items(page):
+            for item in page.items:
                 node, item_id = node_of(item, library.root_path), text_of(item, "id")
-                if node is None or not item_id:
+                if node is None:
                     continue
                 path = prefix + node.name
                 folder = node.kind == FOLDER
                 if selection.may_want_below(path) if folder else selection.wants(path):
-                    found.append((f"{path}/" if folder else path, path, item_id, node))
-        return [entry[1:] for entry in sorted(found, key=lambda entry: entry[0])]
+                    # The same item comes again where something changes between two pages: the last time counts.
+                    found[item_id] = (f"{path}/" if folder else path, path, item_id, node)
+        return [entry[1:] for entry in sorted(found.values(), key=lambda entry: entry[0])]
 
     def _is_file(self, node: Node) -> bool:
         if node.kind != FILE:
@@ -353,15 +363,18 @@ class SharePointConnector:
         return node.kind == FILE
 
 
-def _items(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    values = page.get("value")
-    return (item for item in (values if isinstance(values, list) else ()) if isinstance(item, Mapping))
-
-
 def _ref(library: Library, path: str, node: Node) -> ResourceRef:
     names = ((part, name_of(part)) for part in path.split("/"))
     real = "/".join(part if name in {".", ".."} else name for part, name in names)
     return ResourceRef(path, f"{library.uri}/{segments(real)}", node.name, node.size, node.modified_at, node.etag)
+
+
+def _endless(path: str, where: LibraryAddress, why: str) -> ConnectorError:
+    return StrangeReplyError(
+        f"listing {path!r} of {where}: this folder {why}",
+        op="sharepoint.list",
+        hint="it may have been moved meanwhile: run again; else the server's folders contain themselves",
+    )
 
 
 def _no_file(what: str, op: str) -> ConnectorError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -12,7 +11,7 @@ from typing import Final, Protocol
 import httpx
 
 from fmf.connectors.body import BROKEN_OFF, Body
-from fmf.connectors.replies import code_of, retry_after
+from fmf.connectors.replies import StrangeReplyError, code_of, extent_of, retry_after
 from fmf.connectors.sharepoint.quick_xor import SIZE, QuickXorHash
 from fmf.connectors.sharepoint.web import Web, address, fault
 from fmf.errors import ConnectorError
@@ -22,7 +21,6 @@ from fmf_core.redact import bare_address
 OP: Final = "sharepoint.open"
 MOST_REDIRECTS: Final = 5
 _EXPIRED: Final = frozenset({401, 403, 404, 410})
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,8 @@ class Download:
             ConnectorError: the host does not give the bytes.
         """
         retries = self._web.retries
-        return Body(self._what, None, retries.call(lambda: self.pieces_from(0)), self.pieces_from, retries)
+        pieces = retries.call(lambda: self.pieces_from(0))
+        return Body(self._what, None, pieces, self.pieces_from, retries, patience_s=self._web.timeout_s)
 
     def pieces_from(self, start: int) -> Pieces:
         """The bytes from `start` on, of the same version; all before it must have been taken, in their order.
@@ -109,6 +108,7 @@ class Download:
         if promised and expected is not None and at < expected:
             ended = f"{self._what} ended after {at} of {expected} bytes"
             raise ConnectorError(ended, op=OP, code=Code.UNAVAILABLE, hint=BROKEN_OFF)
+        self._check_any(at)
         if self._check:
             self._check_size(at)
             if self._hash is not None and self._hash.digest() != self._digest:
@@ -172,21 +172,28 @@ class Download:
         headers = response.headers
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise self._strange("its host sends it compressed")
+        try:
+            extent = extent_of(response.status_code, headers, start)
+        except ValueError as error:
+            raise self._strange(str(error)) from error
         etag = _strong(headers.get("etag", ""))
         if not start:
-            self._etag, self._total = etag, _whole(response)
-            self._check_size(self._total)
-        elif response.status_code == 206:
-            match = _RANGE.fullmatch(headers.get("content-range", ""))
-            if match is None or int(match[1]) != start or (self._etag and etag and etag != self._etag):
-                raise self._changed("its host sends another part")
-            if self._total is not None and match[2] not in ("*", str(self._total)):
-                raise self._changed("it has another size now")
-        elif (etag, _whole(response)) == (self._etag, self._total):
-            return start  # a host that knows no ranges sends everything again
-        else:
+            self._etag, self._total = etag, extent.total
+            self._check_any(extent.total)
+            self._check_size(extent.total)
+            return 0
+        if etag != self._etag and (self._etag or response.status_code == 200):
             raise self._changed("its host sends another version")
-        return 0
+        if None not in {self._total, extent.total} and extent.total != self._total:
+            raise self._changed("it has another size now")
+        if not self._etag and self._find().version != self._location.version:
+            raise self._changed("it has another version now")
+        return extent.skip
+
+    def _check_any(self, size: int | None) -> None:
+        """SharePoint makes some files larger or smaller as it hands them out, but none of them empty."""
+        if size == 0 and self._location.size:
+            raise self._strange(f"its host sends nothing where SharePoint lists {self._location.size} bytes")
 
     def _check_size(self, size: int | None) -> None:
         if self._check and size is not None and self._location.size is not None and size != self._location.size:
@@ -196,9 +203,9 @@ class Download:
         hint = "run again when nobody writes to it"
         return ConnectorError(f"{self._what} changed while it was read: {why}", op=OP, code=Code.CONFLICT, hint=hint)
 
-    def _strange(self, why: str) -> ConnectorError:
+    def _strange(self, why: str) -> StrangeReplyError:
         hint = "check what lies between here and SharePoint, and whether the file opens in the browser"
-        return ConnectorError(f"{self._what}: {why}", op=OP, code=Code.BAD_REPLY, hint=hint)
+        return StrangeReplyError(f"{self._what}: {why}", op=OP, hint=hint)
 
     def _other(self, why: str) -> ConnectorError:
         hint = (
@@ -231,15 +238,6 @@ def _behind(response: httpx.Response, skip: int) -> Iterator[bytes]:
         if skip < len(block):
             yield block[skip:]
         skip = max(skip - len(block), 0)
-
-
-def _whole(response: httpx.Response) -> int | None:
-    """How many bytes an answer announces."""
-    if response.status_code == 206:
-        match = _RANGE.fullmatch(response.headers.get("content-range", ""))
-        return int(match[2]) if match and match[2] != "*" else None
-    length = response.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
 
 
 def _strong(etag: str) -> str:

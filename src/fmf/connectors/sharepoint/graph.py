@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
 
-from fmf.connectors.replies import code_of, retry_after
+from fmf.connectors.replies import StrangeReplyError, code_of, retry_after
 from fmf.connectors.sharepoint.sign_in import SignIn
+from fmf.connectors.sharepoint.tree import text_of
 from fmf.connectors.sharepoint.web import Web, address, fault, same_origin
 from fmf.errors import ConfigError, ConnectorError
 from fmf_core.errors import Code
@@ -22,6 +23,10 @@ WHOLE_S: Final = 120.0
 """How long one answer may take to its last byte, in seconds."""
 LONGEST: Final = 64 << 20
 """The largest answer, in bytes."""
+FRUITLESS: Final = 1000
+"""So many pages one after the other that tell of nothing new are taken; a delta may have some."""
+DELTA_LINK: Final = "@odata.deltaLink"
+NEXT_LINK: Final = "@odata.nextLink"
 _BLOCK: Final = 1 << 16
 _PROXY: Final = "is there a proxy that answers in Graph's place? check graph_url"
 
@@ -32,6 +37,15 @@ HINTS: Final[Mapping[int, str]] = {
     423: "somebody has locked it: try again later",
     429: "SharePoint slows this application down: run again later, or read fewer files at once",
 }
+
+
+class Page(NamedTuple):
+    """One page of a list."""
+
+    items: Sequence[Mapping[str, Any]]
+    """Each has an id."""
+    delta_link: str
+    """Where later changes are told; empty where it is not the last page of a delta."""
 
 
 class Graph:
@@ -56,31 +70,58 @@ class Graph:
         """Whether Graph is on this machine, without TLS; then what it points to may be so as well."""
         return self._base.scheme == "http"
 
-    def get(self, target: object, what: str, op: str) -> dict[str, Any]:
+    def get(
+        self, target: str, what: str, op: str, lacking: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    ) -> dict[str, Any]:
         """The JSON object at `target`: a path below the base, or an address that Graph gave, on its own host.
 
         Args:
             target: the path or the address.
             what: what is asked for, for errors.
             op: the name of the operation, for errors.
+            lacking: says what an answer lacks that would otherwise be taken for whole; such a one is asked for again.
 
         Raises:
             ConnectorError: it cannot be had; `fields["status"]` is the status of the answer, where there was one.
         """
         url = self._address(target, what, op)
-        return self.web.retries.call(lambda: _json(self._answer(url, what, op)[1], what, op))
 
-    def pages(self, target: str, what: str, op: str) -> Iterator[dict[str, Any]]:
-        """The pages from `target` on, by the links that Graph gives, whatever they look like."""
-        seen = set()
-        link: object = target
+        def ask() -> dict[str, Any]:
+            found = _json(self._answer(url, what, op)[1], what, op)
+            if why := lacking(found):
+                raise StrangeReplyError(f"{what}: {why}", op=op, hint=_PROXY)
+            return found
+
+        return self.web.retries.call(ask)
+
+    def pages(self, target: str, what: str, op: str, *, is_delta: bool = False) -> Iterator[Page]:
+        """The pages from `target` on, by the links that Graph gives, whatever they look like.
+
+        Args:
+            target: the first of them.
+            what: what is asked for, for errors.
+            op: the name of the operation, for errors.
+            is_delta: whether the last page says where later changes are told.
+
+        Raises:
+            ConnectorError: a page cannot be had, or hides what else there is; or there is no end of them.
+        """
+        seen, known = set(), set[str]()
+        fruitless = 0
+        link = target
         while link:
             if link in seen:
-                raise _strange(f"{what}: the pages go round in a circle", op)
+                raise StrangeReplyError(f"{what}: the pages go round in a circle", op=op, hint=_PROXY)
             seen.add(link)
-            page = self.get(link, what, op)
-            yield page
-            link = page.get("@odata.nextLink")
+            told = self.get(link, what, op, lambda page: _lacking(page, is_delta=is_delta))
+            items = told["value"]
+            ids = {item["id"] for item in items}
+            fruitless = 0 if ids - known else fruitless + 1
+            if fruitless > FRUITLESS:
+                raise StrangeReplyError(f"{what}: {fruitless} pages in a row tell of nothing new", op=op, hint=_PROXY)
+            known |= ids
+            link = told.get(NEXT_LINK) or ""
+            yield Page(items, told.get(DELTA_LINK) or "")
 
     def location(self, target: str, what: str, op: str) -> str:
         """Where `target` redirects to; nothing is asked there."""
@@ -88,13 +129,13 @@ class Graph:
         headers, _ = self.web.retries.call(lambda: self._answer(url, what, op, redirects=True))
         return str(headers.get("location", ""))
 
-    def _address(self, target: object, what: str, op: str) -> httpx.URL:
-        if isinstance(target, str) and target.startswith("/"):
+    def _address(self, target: str, what: str, op: str) -> httpx.URL:
+        if target.startswith("/"):
             return httpx.URL(f"{self._base}{target}")
-        url = address(target, plain=self.plain) if isinstance(target, str) else None
+        url = address(target, plain=self.plain)
         if url is None or not same_origin(url, self._base):
             raise ConnectorError(
-                f"{what}: the link to the next page leads to {bare_address(str(target))[:200]!r}, which is not Graph",
+                f"{what}: the link to the next page leads to {bare_address(target)[:200]!r}, which is not Graph",
                 op=op,
                 code=Code.REFUSED,
                 hint=f"graph_url is {self._base}: a gateway must give out links to itself",
@@ -183,6 +224,23 @@ def _reason(body: bytes) -> str:
     return "".join(char if char.isprintable() else " " for char in shortened(text, 300))
 
 
+def _lacking(page: Mapping[str, Any], *, is_delta: bool) -> str:
+    """What is wrong with a page, so that items could be missed; empty for a good one."""
+    items = page.get("value")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        return "the answer is no page of a list"
+    if not all(isinstance(item.get("id"), str) and item["id"] for item in items):
+        return "an item of the list has no id"
+    if not all("deleted" in item or "root" in item or text_of(item, "name") for item in items):
+        return "an item of the list has no name"
+    links = [page.get(name) for name in (NEXT_LINK, DELTA_LINK)]
+    if not all(link is None or isinstance(link, str) for link in links):
+        return "the link to the next page is no text"
+    if is_delta and not any(links):
+        return "the list ends without saying that it does"
+    return ""
+
+
 def _json(body: bytes, what: str, op: str) -> dict[str, Any]:
     try:
         found = json.loads(body)
@@ -196,4 +254,8 @@ def _json(body: bytes, what: str, op: str) -> dict[str, Any]:
             code=Code.UNAVAILABLE,
             hint=_PROXY,
         )
+    if "error" in found:
+        told = _reason(body)
+        why = f"status 200, and yet an error{f': {told}' if told else ''}"
+        raise StrangeReplyError(f"{what}: {why}", op=op, hint=_PROXY)
     return found

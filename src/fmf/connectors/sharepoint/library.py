@@ -112,8 +112,7 @@ def _drive(graph: Graph, site_id: str, where: LibraryAddress, op: str) -> Mappin
     drives: list[Mapping[str, Any]] = []
     try:
         for page in graph.pages(f"/sites/{segments(site_id)}/drives", what, op):
-            values = page.get("value")
-            drives += [one for one in (values if isinstance(values, list) else ()) if isinstance(one, Mapping)]
+            drives += page.items
     except ConnectorError as error:
         raise _denied(error) from error.__cause__
     wanted = where.drive.casefold()

@@ -38,6 +38,7 @@ class Web:
 
     def __init__(self, retries: Retries, ca_bundle: Path | None = None, timeout_s: float = 60.0) -> None:
         self.retries = retries
+        self.timeout_s = timeout_s
         self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S))
         self._ca_bundle = ca_bundle
         self._client: httpx.Client | None = None

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import time
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ from fmf.connectors.sharepoint.quick_xor import QuickXorHash
 from fmf.errors import ConnectorError
 from fmf_core.errors import Code
 from peers.graph_server import throttled
+from peers.raw_server import RawServer, ok
 
 CONTENT = bytes(range(256)) * 1500
 
@@ -195,3 +198,66 @@ def test_no_log_line_shows_the_address_that_lets_everybody_in(graph, file, caplo
     assert "tempauth" not in caplog.text
     assert "seen=1" in caplog.text  # other programs' requests are logged as ever
     assert "entra-token" not in caplog.text
+
+
+@pytest.mark.parametrize("part", ["bytes 5-9/10", "bytes 0-4/10", "bytes 0-9/10", "bytes */10", "nonsense"])
+def test_a_part_that_nobody_asked_for_is_never_taken_for_the_file(graph, connect, part):
+    graph.put("a.txt", b"0123456789")
+    connector = connect(graph)
+    (ref,) = connector.list()
+    graph.host_faults = [(206, {"content-range": part}, b"56789")] * 9
+    with pytest.raises(ConnectorError, match="part of it came") as caught:
+        connector.open(ref)
+    assert caught.value.code is Code.BAD_REPLY
+    graph.host_faults = [(206, {"content-range": part}, b"56789")]
+    with connector.open(ref) as stream:
+        assert stream.read() == b"0123456789"
+
+
+@pytest.mark.parametrize("head", ["content-length: 0\r\n", "transfer-encoding: chunked\r\n"])
+def test_a_body_without_bytes_is_no_empty_file(graph, connect, head):
+    graph.put("a.txt", b"0123456789")
+    connector = connect(graph)
+    (ref,) = connector.list()
+    body = "0\r\n\r\n" if "chunked" in head else ""
+    graph.host_faults = [f"HTTP/1.1 200 OK\r\n{head}connection: close\r\n\r\n{body}".encode()] * 9
+    with pytest.raises(ConnectorError, match=r"sends nothing|ended after 0 of 10 bytes") as caught:
+        connector.open(ref).read()
+    assert caught.value.code in {Code.BAD_REPLY, Code.TRUNCATED}
+
+
+def test_a_version_that_no_reply_names_is_asked_of_graph_before_it_is_read_on(graph, file, monkeypatch):
+    connector, ref = file
+    monkeypatch.setattr(type(graph._found("large.bin")), "etag", property(lambda item: f'W/"{item.version}"'))
+    graph.broken = [100_000]
+    with connector.open(ref) as stream:
+        assert stream.read() == CONTENT
+    graph.broken = [100_000]
+    with connector.open(ref) as stream:
+        stream.read(10)
+        graph.put("large.bin", CONTENT[::-1])
+        with pytest.raises(ConnectorError, match="another version") as caught:
+            stream.read()
+    assert caught.value.code is Code.CONFLICT
+
+
+def test_a_download_that_drips_ends(graph, connect, monkeypatch):
+    graph.put("a.txt", b"x" * 3000)
+    connector = connect(graph, timeout_s=0.2, retry={"max_attempts": 2, "first_wait_s": 0})
+    (ref,) = connector.list()
+    asked = []
+
+    def drip(peer):
+        while peer.request():
+            asked.append(1)
+            peer.send(ok(b"x" * 3000)[:-2990])
+            with contextlib.suppress(OSError):
+                while True:
+                    time.sleep(0.02)
+                    peer.send(b"x")
+
+    with RawServer(drip) as server:
+        monkeypatch.setattr(graph, "_address", lambda item: server.url)
+        with pytest.raises(ConnectorError, match="too slowly"):
+            connector.open(ref).read()
+    assert len(asked) == 2

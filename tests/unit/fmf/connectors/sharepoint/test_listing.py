@@ -9,7 +9,7 @@ from fmf.connectors.sharepoint.connector import BY_FOLDERS, NO_FILE, PACKAGES, S
 from fmf.errors import ConfigError, ConnectorError, exit_status
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
-from peers.graph_server import DRIVE, SITE_URL, GraphServer, many, throttled, unavailable
+from peers.graph_server import DRIVE, SITE_URL, GraphServer, _json, many, throttled, unavailable
 
 
 def ids(refs):
@@ -264,3 +264,105 @@ def test_whether_it_can_be_reached_takes_few_requests(graph, connect):
     with pytest.raises(ConnectorError) as caught:
         connect(graph, root_path="gone").reach()
     assert "root_path 'gone'" in caught.value.hint
+
+
+FILE = {"id": "01x", "name": "a.txt", "file": {}, "size": 3}
+STRANGE = {
+    "an error": {"error": {"code": "generalException", "message": "x"}},
+    "nothing": {},
+    "no list": {"value": None},
+    "no end": {"value": [FILE]},
+    "items that are none": {"value": ["a.txt"], "@odata.deltaLink": "x"},
+    "an item without id": {"value": [{"name": "a.txt", "file": {}}], "@odata.deltaLink": "x"},
+    "an item without name": {"value": [{"id": "01x", "file": {}}], "@odata.deltaLink": "x"},
+    "a link that is an object": {"value": [], "@odata.nextLink": {"a": 1}},
+    "a link that is a list": {"value": [], "@odata.nextLink": ["a"]},
+    "an end that is a number": {"value": [], "@odata.deltaLink": 7},
+}
+
+
+@pytest.mark.parametrize("times", [2, 99])
+@pytest.mark.parametrize("page", STRANGE.values(), ids=STRANGE)
+def test_a_strange_page_is_asked_for_again_and_never_taken_for_the_end(graph, connect, monkeypatch, page, times):
+    for number in range(120):
+        graph.put(f"{number:03}.md", b"x")
+    answer, left = graph._answer, [times]
+
+    def strange(asked):
+        if "skiptoken" in asked.query and left[0]:
+            left[0] -= 1
+            return _json(page)
+        return answer(asked)
+
+    monkeypatch.setattr(graph, "_answer", strange)
+    connector = connect(graph)
+    if times == 2:
+        assert len(list(connector.list())) == 120
+        assert connector.retries == 2
+        return
+    with pytest.raises(ConnectorError, match="listing Documents") as caught:
+        connector.list()
+    assert (caught.value.code, caught.value.fields["attempts"]) == (Code.BAD_REPLY, 4)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("page", [{"error": {"code": "x"}}, {}, {"value": None}, {"value": [{"name": "a.txt"}]}])
+def test_a_strange_page_of_a_folder_is_no_empty_folder(graph, connect, monkeypatch, page):
+    graph.put("sub/a.md", b"x")
+    graph.delta_refused = (400, "notSupported")
+    answer = graph._answer
+    monkeypatch.setattr(graph, "_answer", lambda asked: _json(page) if "/items/" in asked.path else answer(asked))
+    refs = connect(graph).list()
+    with pytest.raises(ConnectorError, match="listing 'sub'") as caught:
+        list(refs)
+    assert caught.value.code is Code.BAD_REPLY
+
+
+def test_links_that_are_ever_new_have_an_end(graph, connect, monkeypatch):
+    answer, asked_for = graph._answer, []
+
+    def endless(asked):
+        if "/delta" not in asked.path:
+            return answer(asked)
+        asked_for.append(asked)
+        again = [FILE] if len(asked_for) % 2 else []
+        return _json({"value": again, "@odata.nextLink": f"{graph.url}/drives/x/delta?n={len(asked_for)}"})
+
+    monkeypatch.setattr(graph, "_answer", endless)
+    with pytest.raises(ConnectorError, match="nothing new") as caught:
+        connect(graph).list()
+    assert caught.value.code is Code.BAD_REPLY
+    assert len(asked_for) < 1100
+
+
+@pytest.mark.parametrize("inside", [lambda _: "L", lambda number: f"L{number}"])
+def test_folders_that_contain_themselves_have_an_end(graph, connect, monkeypatch, inside):
+    graph.delta_refused = (501, "notSupported")
+    answer = graph._answer
+
+    def looped(asked):
+        if not asked.path.endswith("children"):
+            return answer(asked)
+        folder = {"id": inside(len(graph.asked)), "name": "loop", "folder": {}}
+        return _json({"value": [folder, {**FILE, "id": f"01{len(graph.asked)}"}]})
+
+    monkeypatch.setattr(graph, "_answer", looped)
+    refs = connect(graph).list()
+    with pytest.raises(ConnectorError, match=r"loop.* was there before|loop.* lies deeper") as caught:
+        list(refs)
+    assert caught.value.code is Code.BAD_REPLY
+    assert len(graph.asked) < 450
+
+
+def test_an_item_that_comes_on_two_pages_of_a_folder_is_listed_once(graph, connect, monkeypatch):
+    graph.delta_refused = (501, "notSupported")
+    answer = graph._answer
+
+    def twice(asked):
+        if not asked.path.endswith("children"):
+            return answer(asked)
+        more = {} if "again" in asked.query else {"@odata.nextLink": f"{graph.url}{asked.path[5:]}?again"}
+        return _json({"value": [FILE], **more})
+
+    monkeypatch.setattr(graph, "_answer", twice)
+    assert ids(connect(graph).list()) == ["a.txt"]
