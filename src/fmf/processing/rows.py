@@ -13,7 +13,8 @@ from fmf.errors import ProcessingError
 from fmf.processing.cells import text_of
 from fmf.processing.kinds.detect import Kind
 from fmf.processing.source import Source
-from fmf.processing.tables import TableRows, table_reader, unique_names
+from fmf.processing.tables import TableRows, unique_names
+from fmf.processing.wanted import table_reader
 from fmf.types import ChunkLines, Document, Row, TableWish
 from fmf_core.errors import Code
 from fmf_core.nearest import known_hint

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.source import Source
-from fmf.processing.wanted import Skipped
 from fmf_core.registry import Entry, Registry
 
 MOST_ROWS: Final = 1024
@@ -66,17 +65,6 @@ table_readers: Registry[TableReader] = Registry(
     },
 )
 """Readers of rows by the name of the kind of file, for those kinds that have rows."""
-
-
-def table_reader(kind: str) -> TableReader:
-    """The reader of the rows of a kind of file.
-
-    Raises:
-        Skipped: files of that kind have no rows.
-    """
-    if kind not in table_readers:
-        raise Skipped(f"{kind} files have no rows: inputs.mode table_rows reads {', '.join(table_readers.names())}")
-    return table_readers.get(kind)
 
 
 def unique_names(cells: Sequence[str]) -> list[str]:

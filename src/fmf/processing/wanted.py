@@ -7,6 +7,7 @@ from typing import Final
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.characters.decode import looks_binary
 from fmf.processing.kinds.detect import GZIP, TEXT, Kind, ending
+from fmf.processing.tables import TableReader, table_readers
 
 EMPTY: Final = "the file is empty"
 _TABLES: Final = frozenset({"csv", "xlsx", "parquet"})
@@ -46,6 +47,17 @@ def wanted(found: Kind | None, name: str, head: bytes, settings: ProcessingConfi
     if kind.name in _TABLES and kind.name not in settings.tables.formats:
         raise Skipped(f"{kind.name} is not among processing.tables.formats")
     return kind
+
+
+def table_reader(kind: str) -> TableReader:
+    """The reader of the rows of a kind of file.
+
+    Raises:
+        Skipped: files of that kind have no rows.
+    """
+    if kind not in table_readers:
+        raise Skipped(f"{kind} files have no rows: inputs.mode table_rows reads {', '.join(table_readers.names())}")
+    return table_readers.get(kind)
 
 
 def unknown(name: str, head: bytes) -> str:

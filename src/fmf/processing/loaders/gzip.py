@@ -16,9 +16,9 @@ from fmf.processing.kinds.endings import telling_name
 from fmf.processing.loaders.base import Loaded, Mark, kind_of, loaders
 from fmf.processing.loaders.inner import inner_source
 from fmf.processing.source import MEGABYTE, Source
-from fmf.processing.tables import TableRows, table_reader
+from fmf.processing.tables import TableRows
 from fmf.processing.unreadable import damaged, unreadable
-from fmf.processing.wanted import wanted
+from fmf.processing.wanted import table_reader, wanted
 from fmf_core.errors import Code
 
 _BROKEN: Final = (gzip.BadGzipFile, EOFError, zlib.error, OSError)
