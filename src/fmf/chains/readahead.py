@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -139,10 +139,7 @@ class Readahead:
                         end = error
                         break
                     window.append(slot)
-                    if isinstance(slot.ref, Document):
-                        self._work(slot)
-                    else:
-                        pool.submit(partial(self._work, slot))
+                    self._begin(slot, pool)
                 if not window:
                     break
                 window[0].done.wait()
@@ -154,6 +151,13 @@ class Readahead:
                     slot.spool.close()
         if end is not None and not isinstance(end, StopIteration):
             raise end
+
+    def _begin(self, slot: _Slot, pool: ThreadPool) -> None:
+        if not isinstance(slot.ref, Document):
+            with suppress(RuntimeError):  # there is no room for a single thread: the caller's own has to do
+                pool.submit(partial(self._work, slot))
+                return
+        self._work(slot)
 
     def _has_room(self, window: deque[_Slot]) -> bool:
         if not window:

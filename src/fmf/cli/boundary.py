@@ -62,12 +62,21 @@ def _tell_errors(run: Callable[[], Any], session: Session, args: Sequence[str]) 
         _tell(session, facts, status, args)
         return status
     except Exception as error:  # noqa: BLE001 - whatever a command raises, the user gets one line
-        hint = "" if session.verbose else "run again with -v for the traceback"
-        message = f"{type(error).__name__}: {error}"
         _traceback(error, session)
-        _tell(session, {"op": "", "code": "internal", "message": message, "hint": hint}, 1, args)
+        _tell(session, _unexpected(error, session), 1, args)
         return 1
     return result if isinstance(result, int) and not isinstance(result, bool) else 0
+
+
+def _unexpected(error: Exception, session: Session) -> dict[str, str]:
+    from fmf_core.starved import MORE_MEMORY, wants_memory
+
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
+    if wants_memory(error):
+        message = f"there is too little memory to go on: {said}"
+        return {"op": "", "code": "unavailable", "message": message, "hint": MORE_MEMORY}
+    hint = "" if session.verbose else "run again with -v for the traceback"
+    return {"op": "", "code": "internal", "message": said, "hint": hint}
 
 
 def _usage(error: click.ClickException, session: Session, args: Sequence[str]) -> int:

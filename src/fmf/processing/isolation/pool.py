@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -27,6 +28,10 @@ _WORN_BYTES: Final = 256 * MEGABYTE
 _BUFFER_BYTES: Final = 1 << 20
 _PATIENCE_S: Final = 30.0
 """So long is the nursery waited for, which has much to load at first; then another one takes its place."""
+_FAREWELL_S: Final = 5.0
+"""So long it may take to end, when nothing is left to do; then it is ended."""
+_PAUSE_S: Final = 10.0
+"""So long no other one is tried when two in a row could not begin."""
 _KEPT: Final = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "SystemRoot")
 _KEPT_BEGINNINGS: Final = ("LC_", "COVERAGE", "COV_CORE")
 _FRUGAL: Final = {"MALLOC_MMAP_THRESHOLD_": str(MEGABYTE // 2), "MALLOC_TRIM_THRESHOLD_": str(4 * MEGABYTE)}
@@ -109,6 +114,7 @@ class Nursery:
         self._channel: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._idle: list[Worker] = []
+        self._fruitless_until = 0.0
         self._warm: dict[str, None] = {}
 
     def take(self, warm: Sequence[str] = ()) -> Worker:
@@ -173,11 +179,18 @@ class Nursery:
         if channel is not None:
             channel.close()
         if process is not None:
-            process.wait()
+            try:
+                process.wait(_FAREWELL_S)
+            except subprocess.TimeoutExpired:
+                # Somebody has halted it, and it may be so with what it has started.
+                for worker in idle:
+                    worker.kill()
+                process.kill()
+                process.wait()
 
     def _fork(self, theirs: socket.socket, warm: str) -> int:
         with self._lock:
-            for _ in range(2):
+            for _ in range(2 if time.monotonic() >= self._fruitless_until else 0):
                 channel = self._started()
                 try:
                     messages.send(channel, wire.FORK, warm.encode(), [theirs.fileno()])
@@ -185,6 +198,8 @@ class Nursery:
                 except (messages.BrokenOffError, TimeoutError):
                     # The system may have ended it for want of memory; another one may fare better.
                     self._lost()
+            if time.monotonic() >= self._fruitless_until:
+                self._fruitless_until = time.monotonic() + _PAUSE_S
         raise messages.BrokenOffError("the process that starts reading processes does not answer")
 
     def _started(self) -> socket.socket:

@@ -26,6 +26,8 @@ from fmf.processing.settled import begun, given_up, took_too_long, took_too_much
 from fmf.processing.source import MEGABYTE, Opener, seekable
 from fmf.types import Chunk, ChunkLines, Document, ResourceRef, TableWish
 from fmf_core.errors import Code
+from fmf_core.open_files import OUT_OF_FILES
+from fmf_core.starved import MORE_MEMORY
 from fmf_core.threads import available_cpus
 
 _GRACE_S: Final = 2.0
@@ -131,7 +133,7 @@ class _Job:
     waited: float = 0.0
 
     def events(self, job: bytes, file: int) -> Iterator[Document | ChunkLines]:
-        worker = nursery.take(self.warm)
+        worker = self._worker()
         is_done = False
         try:
             worker.begin(self.settings, job, file)
@@ -157,6 +159,20 @@ class _Job:
             else:
                 worker.kill()
                 nursery.ended(worker)
+
+    def _worker(self) -> Worker:
+        try:
+            return nursery.take(self.warm)
+        except (messages.BrokenOffError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in OUT_OF_FILES:
+                raise
+            raise ProcessingError(
+                f"{self.document.source_uri} cannot be read: no process to read it could be started, most likely for "
+                f"want of memory ({error})",
+                op="processing.isolation",
+                code=Code.UNAVAILABLE,
+                hint=MORE_MEMORY,
+            ) from error
 
     def _next(self, worker: Worker) -> tuple[bytes, bytes]:
         left = self.settings.limits.max_seconds_per_file + _GRACE_S - self.waited

@@ -131,3 +131,12 @@ def test_chunks_of_a_large_document_wait_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("fmf.chains.spool._IN_MEMORY_BYTES", 200)
     assert [len(chunks) for _, chunks in read(SlowReader(chunks=50), refs(8), tmp_path)] == [50] * 8
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_for_a_thread_the_callers_own_reads(tmp_path, monkeypatch):
+    def no_thread(self, work):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(readahead.ThreadPool, "submit", no_thread)
+    ahead = Readahead(SlowReader(), tmp_path, Wishes(), Stop(), threads=3)
+    assert [document.status for document, _ in ahead.documents(refs(5))] == ["ok"] * 5

@@ -104,3 +104,12 @@ def test_with_json_logs_everything_on_stderr_is_json(fmf, try_out, monkeypatch):
     try_out(raising(ConnectorError("gone", op="local.list", hint="look")))
     lines = [json.loads(line) for line in fmf("try").stderr.splitlines()]
     assert [(line["event"], line["level"], line["message"]) for line in lines] == [("command.failed", "error", "gone")]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_want_of_memory_is_called_by_its_name(fmf, try_out, error):
+    try_out(raising(error))
+    result = fmf("try")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: there is too little memory to go on: {type(error).__name__}")
+    assert "hint: allow this program more memory" in result.stderr
