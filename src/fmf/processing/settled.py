@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -59,6 +62,8 @@ def given_up(document: Document, error: BaseException) -> Document:
         failure: FrameworkError = took_too_much(document.source_uri)
     elif isinstance(error, RecursionError):
         failure = _too_deep(document.source_uri)
+    elif isinstance(error, OSError) and (place := _full_place(error)):
+        failure = _no_room(document.source_uri, place)
     else:
         failure = error if isinstance(error, FrameworkError) else _unexpected(document, error)
     failure.message = _one_line(failure.message)  # parsers quote what they stumble over, which may be anything
@@ -125,6 +130,23 @@ def _too_deep(uri: str) -> ProcessingError:
         op="processing.load",
         code=Code.INVALID,
         hint="look whether it was made on purpose; exclude it",
+    )
+
+
+def _full_place(error: OSError) -> str:
+    """The folder for temporary files, where `error` says that it has no room: nothing else is written while reading."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return tempfile.gettempdir()
+    is_missing = error.errno == errno.ENOENT and "temporary directory" in str(error)
+    return os.environ.get("TMPDIR", "/tmp") if is_missing else ""  # noqa: S108 - that is where it is
+
+
+def _no_room(uri: str, place: str) -> ProcessingError:
+    return ProcessingError(
+        f"{uri} cannot be read: the folder for temporary files, {place!r}, is full",
+        op="processing.load",
+        code=Code.UNAVAILABLE,
+        hint="free space there, or set TMPDIR to another folder: what is packed or far away is copied there first",
     )
 
 

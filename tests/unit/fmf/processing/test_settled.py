@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+
 import pytest
 
 from fmf.config.models import ProcessingConfig
@@ -9,6 +12,7 @@ from fmf.errors import ProcessingError
 from fmf.processing.settled import begun, given_up
 from fmf.processing.wanted import unknown
 from fmf.types import ResourceRef
+from fmf_core.errors import Code
 
 OPEN = begun(ResourceRef("a.x", "memory://a.x", "a.x"), ProcessingConfig())
 
@@ -31,6 +35,23 @@ def test_what_nobody_foresaw_has_a_hint_even_where_the_error_has_no_words():
     document = given_up(OPEN, Wordless())
     assert document.reason == "memory://a.x cannot be read: Wordless: it says nothing"
     assert "exclude the file" in document.error.hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tiny', '/tmp']"),
+    ],
+)
+def test_a_full_folder_for_temporary_files_is_named(monkeypatch, tmp_path, error):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    document = given_up(OPEN, error)
+    assert document.reason == f"memory://a.x cannot be read: the folder for temporary files, {str(tmp_path)!r}, is full"
+    assert document.error.code is Code.UNAVAILABLE
+    assert "TMPDIR" in document.error.hint
 
 
 def test_the_ending_of_a_packed_file_is_told_with_what_is_inside():
