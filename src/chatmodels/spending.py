@@ -18,6 +18,8 @@ from fmf_core.errors import Code, ConfigurationError
 from fmf_core.forks import Lock
 
 MOST_WAIT_S = 300.0
+REFUSED = "budget.check"
+"""The `op` of the error with which a budget refuses a request."""
 
 # For the whole process and not a context variable: a call may be made by any thread or event loop.
 _lock = Lock()
@@ -50,13 +52,14 @@ class RequestBook(Protocol):
         """
         ...
 
-    def close(self, entry: Any, spent: int | None, assumed: int) -> None:
+    def close(self, entry: Any, spent: int | None, assumed: int, *, lost: bool = False) -> None:
         """The request has ended.
 
         Args:
             entry: what `open` returned.
             spent: what it cost, in units; `None` where nobody knows.
             assumed: what it may have cost besides, as far as that is known.
+            lost: whether nobody knows what became of it.
         """
         ...
 
@@ -283,7 +286,7 @@ def refuse(budget: Budget, model: str, why: str = "", hint: str = "") -> OverBud
         hint = UNPRICED_HINT
     return OverBudgetError(
         f"a call to {model!r} was refused before it was made: {why or budget.complaint}",
-        op="budget.check",
+        op=REFUSED,
         hint=hint or "raise limit_usd, or ask for less: a lower max_tokens, a shorter prompt",
         fields={"model": model, "spent_usd": budget.spent_usd, "limit_usd": budget.limit_usd},
     )

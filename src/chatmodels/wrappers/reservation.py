@@ -328,9 +328,9 @@ class Reservation:
             self._settled = True
             for number, share in enumerate(self._shares):
                 share.ledger.give_back(share.units, assumed=share.units)
-                self._close(number, None, share.most or 0)
+                self._close(number, None, share.most or 0, lost=True)
 
-    def _close(self, number: int, spent: int | None, assumed: int) -> None:
+    def _close(self, number: int, spent: int | None, assumed: int, *, lost: bool = False) -> None:
         book = self._shares[number].budget.book
         if book is not None:
-            book.close(self._entries[number], spent, assumed)
+            book.close(self._entries[number], spent, assumed, lost=lost)

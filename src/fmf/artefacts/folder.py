@@ -45,6 +45,19 @@ class RunFolder:
             self._writers[name] = LineWriter(self.path / name, self._kept.get(name, 0))
         return self._writers[name]
 
+    def sizes(self) -> dict[str, int]:
+        """The bytes of every file of lines that the operating system has, by name."""
+        return {name: writer.bytes for name, writer in self._writers.items()}
+
+    def sync(self) -> None:
+        """Wait until what the operating system has of the files of lines is on the disk; from any thread.
+
+        Raises:
+            FrameworkError: the disk does not take it.
+        """
+        for writer in list(self._writers.values()):
+            writer.sync()
+
     def announce(self, facts: Mapping[str, Any]) -> None:
         """Say in the index that the run has begun."""
         begun = {"status": "running", "started_at": timestamp(self.started_at), "path": self.run_id}

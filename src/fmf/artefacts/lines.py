@@ -70,6 +70,16 @@ def raw_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
                 yield start, line
 
 
+def count_lines(path: Path, size: int) -> int:
+    """How many lines the first `size` bytes of a file have."""
+    lines = 0
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(size, _BUFFER_BYTES))):
+            lines += block.count(b"\n")
+            size -= len(block)
+    return lines
+
+
 def row_of(line: bytes, path: Path, number: int | None = None) -> Row:
     """The record of one line of `path`.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from chatmodels.spending import REFUSED as OVER_BUDGET
+from fmf.chains.booked import asking_about
 from fmf.chains.gate import OP as NEVER_ASKED
 from fmf.chains.plan import ChainPlan, StepPlan
 from fmf.chains.records import RunFacts, State, StepEnd, Subject, output_row, step_error_row
@@ -89,7 +91,8 @@ class Asker:
         correlation_id = f"{self._facts.run_id}-{self._number}"
         workflow = self._plan.workflows[level]
         try:
-            with log_context(source_uri=subject.source_uri, item=subject.item_id):
+            about = asking_about(level.name.lower(), subject.item_id)
+            with about, log_context(source_uri=subject.source_uri, item=subject.item_id):
                 result = await self._engine.run_async(workflow, dict(subject.names), correlation_id=correlation_id)
         except Exception as error:  # noqa: BLE001 - one item must not end the run, whatever is wrong with it
             return self.failed(level, subject, error)
@@ -170,8 +173,9 @@ def _state_of(result: StepResult | None) -> State:
 
 
 def _refused(result: StepResult) -> bool:
-    """Whether the step would have asked for the first time when the run was already stopping."""
-    return result.error_info is not None and result.error_info.op == NEVER_ASKED and result.token_usage is None
+    """Whether the step would have asked for the first time when the run was already stopping, or out of money."""
+    told = result.error_info
+    return told is not None and result.token_usage is None and told.op in {NEVER_ASKED, OVER_BUDGET}
 
 
 def _answer_of(step: StepPlan, result: StepResult) -> Any:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fmf.artefacts.folder import RunFolder, file_facts
+from chatmodels.spending import CallBudget
+from fmf.artefacts.folder import file_facts
+from fmf.artefacts.lines import count_lines
 from fmf.artefacts.run_id import timestamp
 from fmf.chains.asking import Asker, Outcome
+from fmf.chains.booked import BookedModel, RunBook
+from fmf.chains.budget import budget_of
+from fmf.chains.checkpoints import Checkpoints
 from fmf.chains.collect import collect
 from fmf.chains.ending import Ending, RunReport
 from fmf.chains.gate import GatedModel
@@ -23,13 +29,15 @@ from fmf.chains.saves import Save, save_path, write_save
 from fmf.chains.scribe import OUTPUTS, Scribe
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.table import ROWS
+from fmf.chains.takeup import Opened, facts_of
 from fmf.chains.tally import StepCount, Tally
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
 from fmf_core.portal import in_thread
 
 if TYPE_CHECKING:
-    from fmf.chains.prepare import Prepared
+    from fmf.chains.prepared import Prepared
+    from fmf.ledger.view import LedgerView
 
 __all__ = ["Execution", "RunReport"]
 
@@ -45,13 +53,15 @@ class Execution:
 
     Args:
         prepared: the chain and what it needs.
-        folder: belongs to this run alone.
+        opened: the run's folder and ledger, which belong to this process alone, and where it stands.
         stop: ends the run early.
         tally: is kept up to date.
     """
 
-    def __init__(self, prepared: Prepared, folder: RunFolder, stop: Stop, tally: Tally) -> None:
+    def __init__(self, prepared: Prepared, opened: Opened, stop: Stop, tally: Tally) -> None:
+        folder = opened.folder
         self._prepared = prepared
+        self._opened = opened
         self._plan = prepared.plan
         self._folder = folder
         self._stop = stop
@@ -63,14 +73,18 @@ class Execution:
         self._asker = self._make_asker()
         weight = WINDOW_BYTES if self._plan.mode == IMAGES else WINDOW_CHARS
         self._window = Window(max(WINDOW_LEAST, WINDOW_PER_WORKER * prepared.concurrency), weight)
-        self._scribe = Scribe(folder, self._window, stop, tally)
+        self._scribe = Scribe(folder, self._window, stop, tally, Checkpoints(opened.ledger, folder, tally))
         item_steps = [step.id for step in prepared.plan.steps_of(Level.ITEM)]
-        self._ending = Ending(folder, tally, stop, partial(record_of, prepared), item_steps)
-        tally.steps.update((step.id, StepCount()) for step in prepared.plan.steps)
+        self._ending = Ending(folder, tally, stop, partial(record_of, prepared, opened.ledger), item_steps)
+        for step in prepared.plan.steps:
+            tally.steps.setdefault(step.id, StepCount())
 
     async def run(self, source: Input) -> RunReport:
         """Run over `source` to the end, or until the stop."""
         self._grace.watch()
+        # In force for what this task asks, and the tasks that it makes: another run in this process has its own.
+        book = RunBook(self._opened.ledger, self._prepared.concurrency, self._stop)
+        CallBudget(budget_of(self._prepared, book, self._opened.ledger.sums)).begin()
         error: Exception | None = None
         try:
             await self._run(source)
@@ -99,10 +113,14 @@ class Execution:
         prepared = self._prepared
         facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
         # The framework's own defaults: fmf.yaml decides here, not the variables of the storey below.
-        engine = WorkflowEngine(
-            FrameworkConfig.model_construct(), model=GatedModel(prepared.model, self._stop, self._grace)
-        )
+        identity = str(facts_of(prepared, self._folder.started_at)["identity"])
+        booked = BookedModel(prepared.model, self._opened.ledger, identity, others=self._others(), stop=self._stop)
+        engine = WorkflowEngine(FrameworkConfig.model_construct(), model=GatedModel(booked, self._stop, self._grace))
         return Asker(self._plan, engine, facts)
+
+    def _others(self) -> Sequence[LedgerView]:
+        """The ledgers of the runs whose answers are used again."""
+        return []
 
     def _make_walk(self, source: Input) -> Walk:
         prepared = self._prepared
@@ -119,7 +137,8 @@ class Execution:
             self._plan,
             crew,
             self._names,
-            concurrency=prepared.concurrency,
+            # Twice as many as there are places: some wait for the disk while the others ask. One by one is one by one.
+            concurrency=2 * prepared.concurrency if prepared.concurrency > 1 else 1,
             continue_on_error=prepared.continue_on_error,
         )
 
@@ -130,16 +149,30 @@ class Execution:
         if self._plan.mode == IMAGES:
             from fmf.processing.pictures import PictureReader
 
-            groups = GroupWishes(prepared.chain.spec.inputs.group_size, prepared.limit, all_first)
+            size = prepared.chain.spec.inputs.group_size
+            groups = GroupWishes(size, self._limit(), all_first, self._opened.position)
             return GroupIntake(PictureReader(connector, processing), source.refs, self._folder, groups, self._stop)
         wishes = Wishes(
             whole=self._plan.mode == "documents",
             text=self._plan.wants_text,
-            limit=prepared.limit,
+            limit=self._limit(),
             table=self._plan.table,
             all_first=all_first,
+            start=self._opened.position,
         )
         return Intake(source, self._folder, wishes, self._stop)
+
+    def _limit(self) -> int | None:
+        """How many more items may be read."""
+        limit, position = self._prepared.limit, self._opened.position
+        if limit is None or not position.docs_read:
+            return limit
+        if self._plan.mode == IMAGES:
+            return max(0, limit - position.index)
+        if self._plan.mode == "documents":
+            return max(0, limit - self._tally.documents.ok)
+        name = ROWS if self._plan.table else CHUNKS
+        return max(0, limit - count_lines(self._folder.path / name, position.pieces_read))
 
     async def _ask_once(self) -> None:
         """The steps over everything; they are skipped when there is no answer to go on."""

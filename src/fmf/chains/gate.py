@@ -16,6 +16,17 @@ OP = "run.stopping"
 """The `op` of the error that a closed gate raises: what it refused was never asked."""
 
 
+class RunStoppingError(ChatModelError):
+    """The run is to stop, so this was not asked."""
+
+    default_code = Code.CANCELLED
+    was_asked = False
+    was_sent = False
+
+    def __init__(self) -> None:
+        super().__init__("the run is stopping, so this was not asked", op=OP)
+
+
 class GatedModel(WrappedModel):
     """Lets no new call through once `stop` is requested; calls in flight may finish within the `grace`."""
 
@@ -36,4 +47,4 @@ class GatedModel(WrappedModel):
 
     def _check(self) -> None:
         if self._stop.requested:
-            raise ChatModelError("the run is stopping, so this was not asked", op=OP, code=Code.CANCELLED)
+            raise RunStoppingError

@@ -3,82 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmf.artefacts.folder import artefacts_root
 from fmf.artefacts.run_id import new_run_id, timestamp
+from fmf.chains.budget import check_budget
 from fmf.chains.changes import Since
 from fmf.chains.compile import compile_chain
 from fmf.chains.items import run_names
 from fmf.chains.plan import ChainPlan
+from fmf.chains.prepared import Prepared, RunOptions
 from fmf.chains.saves import save_path
 from fmf.chains.spec import ChainSpec, LoadedChain, load_chain
+from fmf.chains.takeup import facts_of
+from fmf.chains.unfinished import Unfinished
 from fmf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from chatmodels.iface import ChatModel
     from fmf.config.loader import LoadedConfig
     from fmf.connectors.base import DataConnector
     from fmf.inference.client import Keys
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a caller may say about one run, over what the chain says."""
-
-    limit: int | None = None
-    """How many items to take, in input order; `None` is all."""
-    concurrency: int | None = None
-    """How many calls at once; `None` is what the chain says."""
-    changed_since: str | None = None
-    """An earlier run: what has not changed since is not read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A chain that fits its configuration, with everything that it needs to run."""
-
-    loaded: LoadedConfig
-    chain: LoadedChain
-    plan: ChainPlan
-    connector: DataConnector
-    select: tuple[str, ...]
-    model: ChatModel
-    provider: str
-    """The model's provider, as the configuration names it."""
-    model_name: str
-    """The model where a step names none."""
-    options: RunOptions = RunOptions()
-    since: Since | None = None
-    """The earlier run whose documents are not read again unless they have changed."""
-
-    @property
-    def limit(self) -> int | None:
-        """How many items to take; `None` is all."""
-        return self.options.limit
-
-    @property
-    def concurrency(self) -> int:
-        """How many calls at once."""
-        return self.options.concurrency or self.chain.spec.concurrency
-
-    @property
-    def continue_on_error(self) -> bool:
-        """Whether a failure leaves the others alone."""
-        return self.chain.spec.continue_on_error
-
-
 def prepare(
-    loaded: LoadedConfig, secrets: Keys, chain: str | Path | Mapping[str, Any], options: RunOptions | None = None
+    loaded: LoadedConfig,
+    secrets: Keys,
+    chain: str | Path | Mapping[str, Any] | None,
+    options: RunOptions | None = None,
 ) -> Prepared:
     """Find and check everything that `chain` needs; nothing is asked and nothing is written.
 
     Args:
         loaded: the configuration.
         secrets: where the model's key is found.
-        chain: a chain file, or a mapping of the same shape.
+        chain: a chain file, or a mapping of the same shape; `None` is the one of the run to go on with.
         options: what the caller says about this run.
 
     Raises:
@@ -90,13 +51,20 @@ def prepare(
     from fmf.chains.sight import check_sight
     from fmf.inference.client import chat_model_config
 
+    options = options or RunOptions()
+    unfinished = None
+    if options.resume is not None:
+        unfinished = Unfinished.find(artefacts_root(loaded.value.artefacts_dir, loaded.root), options.resume)
+        options = replace(options, limit=unfinished.limit, changed_since=unfinished.facts["changed_since"])
+        chain = chain if chain is not None else unfinished.chain_path
+    if chain is None:
+        raise ConfigError("no chain to run", op="chain.load", hint="give the chain that the run was begun with")
     found, plan = checked(loaded, secrets, chain)
     settings = chat_model_config(loaded.value, secrets, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
-    options = options or RunOptions()
     connector, select = _connector(loaded, secrets, found.spec), _select(loaded, found.spec)
-    return Prepared(
+    prepared = Prepared(
         loaded,
         found,
         plan,
@@ -107,7 +75,12 @@ def prepare(
         settings.model or model.get_model_info().name,
         options,
         since_of(loaded, options.changed_since, connector, select, plan.chain),
+        unfinished,
     )
+    if unfinished is not None:
+        unfinished.check(facts_of(prepared, datetime.now(UTC)))
+    check_budget(prepared)
+    return prepared
 
 
 def since_of(

@@ -14,13 +14,16 @@ from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Input
 from fmf.chains.stop import Stop
 from fmf.chains.supply import supply, warm_up
+from fmf.chains.takeup import Opened, facts_of, take_up
 from fmf.chains.tally import Tally
+from fmf.chains.unfinished import Unfinished
 from fmf.errors import NothingMatchedError
+from fmf.ledger.run_ledger import RunLedger
 from fmf.types import Document, ResourceRef
 from fmf_core.portal import in_thread, run_sync
 
 if TYPE_CHECKING:
-    from fmf.chains.prepare import Prepared
+    from fmf.chains.prepared import Prepared
     from fmf.config.loader import LoadedConfig
     from fmf.connectors.base import DataConnector
 
@@ -55,19 +58,53 @@ class ChainRun:
             ConfigError: the folder of artefacts cannot be created.
         """
         prepared = self.prepared
+        if prepared.unfinished is not None:
+            return await self._go_on(prepared.unfinished)
         source = await in_thread(self._look)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
-            self.folder = folder = await in_thread(begin, prepared.loaded, prepared.connector, prepared.plan.chain)
-            source = beside(prepared.since, source, folder, prepared.connector)
-            return await Execution(prepared, folder, self.stop, self.tally).run(source)
+            return await self._execute(await in_thread(self._begin), source)
         finally:
             await prepared.model.cleanup()
+
+    async def _go_on(self, unfinished: Unfinished) -> RunReport:
+        prepared = self.prepared
+        await prepared.model.initialize()
+        try:
+            opened = await in_thread(take_up, unfinished)
+            if opened.tally is not None:
+                self.tally.take_up(opened.tally)
+            self.tally.resumed += 1
+            return await self._execute(opened, await in_thread(self._look_behind, opened))
+        finally:
+            await prepared.model.cleanup()
+
+    async def _execute(self, opened: Opened, source: Input) -> RunReport:
+        prepared, ledger = self.prepared, opened.ledger
+        self.folder = opened.folder
+        source = beside(prepared.since, source, opened.folder, prepared.connector)
+        source = replace(source, refs=opened.behind(source.refs))
+        try:
+            return await Execution(prepared, opened, self.stop, self.tally).run(source)
+        finally:
+            await ledger.close()
 
     def _look(self) -> Input:
         prepared = self.prepared
         refs = listed(prepared.connector, prepared.select, prepared.since)
         return supply(prepared.connector, prepared.loaded.value.processing, refs)
+
+    def _look_behind(self, opened: Opened) -> Input:
+        """The rest of the source, of which nothing need be left."""
+        prepared = self.prepared
+        refs = (prepared.since and prepared.since.refs()) or iter(prepared.connector.list(prepared.select))
+        opened.folder.announce({"chain": prepared.plan.chain, "connector": prepared.connector.name})
+        return supply(prepared.connector, prepared.loaded.value.processing, refs)
+
+    def _begin(self) -> Opened:
+        prepared = self.prepared
+        folder = begin(prepared.loaded, prepared.connector, prepared.plan.chain)
+        return Opened(folder, RunLedger.begin(folder.path, facts_of(prepared, folder.started_at)))
 
 
 def _warm_up(prepared: Prepared, source: Input) -> None:

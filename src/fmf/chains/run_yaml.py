@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.run_id import timestamp
+from fmf.chains.budget import told_of
 from fmf.chains.changes import processing_hash
 from fmf.chains.tally import Tally
 from fmf.connectors.base import notices_of, retries_of
@@ -19,9 +20,10 @@ from fmf_core.redact import redact_value
 
 if TYPE_CHECKING:
     from fmf.chains.changes import Since
-    from fmf.chains.prepare import Prepared
+    from fmf.chains.prepared import Prepared
     from fmf.config.loader import LoadedConfig
     from fmf.connectors.base import DataConnector
+    from fmf.ledger.run_ledger import RunLedger
 
 SCHEMA_VERSION = 1
 UNREAD = "pages of PDFs that have no text but pictures, while processing.images.ocr.enabled is off"
@@ -38,12 +40,12 @@ class RunEnd:
     """What the chain saved: path to (bytes, sha256)."""
 
 
-def record_of(prepared: Prepared, end: RunEnd) -> Row:
+def record_of(prepared: Prepared, ledger: RunLedger, end: RunEnd) -> Row:
     """The record of the run of a chain."""
     chain = prepared.chain
     end.tally.source_retries = retries_of(prepared.connector)
     path = str(chain.path) if chain.path else None
-    return _record(
+    record = _record(
         prepared.loaded,
         end,
         chain={"name": prepared.plan.chain, "path": path, "hash": chain.hash},
@@ -54,6 +56,7 @@ def record_of(prepared: Prepared, end: RunEnd) -> Row:
             for prompt in prepared.plan.prompts
         ],
     )
+    return {**record, "resumed": end.tally.resumed, "ledger": told_of(ledger.sums, prepared.options.max_cost_usd)}
 
 
 def process_record_of(

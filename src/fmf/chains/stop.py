@@ -14,6 +14,7 @@ class StopReason(StrEnum):
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    BUDGET = "budget"
 
 
 class Stop:

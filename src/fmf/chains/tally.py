@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from fmf.chains.asking import Outcome, StepOutcome
-from fmf.types import UNCHANGED_SINCE, UNREAD_PAGES, Document
+from fmf.types import UNCHANGED_SINCE, UNREAD_PAGES, Document, Row
 
 
 @dataclass
@@ -101,10 +101,37 @@ class Tally:
     """Answers that max_tokens cut and that count as ok all the same, being plain text."""
     missing: int = 0
     """Items without an answer that the steps over all items had to do without."""
+    resumed: int = 0
+    """How often the run was resumed."""
     items_read: int = 0
     """Items that were handed to the steps so far, those that are still under way included."""
     content: str = ""
     """The identity of all items that were counted, in their order."""
+
+    def as_state(self) -> Row:
+        """Everything that was counted, as plain JSON values."""
+        state = asdict(self)
+        return {
+            **state,
+            "problems": list(state["problems"].values()),
+            "exit_kinds": list(self.exit_kinds.items()),
+            "asking_kinds": list(self.asking_kinds.items()),
+            "items_read": self.items.total + self.deferred,
+            "under_way": 0,
+        }
+
+    def take_up(self, state: Mapping[str, Any]) -> None:
+        """Begin with what `as_state` told of an earlier part of the run."""
+        problems = [Problem(**problem) for problem in state["problems"]]
+        vars(self).update(
+            state,
+            documents=StateCount(**state["documents"]),
+            items=StateCount(**state["items"]),
+            steps={step_id: StepCount(**count) for step_id, count in state["steps"].items()},
+            problems={(problem.code, problem.op): problem for problem in problems},
+            exit_kinds=Counter(dict(state["exit_kinds"])),
+            asking_kinds=Counter(dict(state["asking_kinds"])),
+        )
 
     def count_document(self, document: Document) -> None:
         """Count a document that has reached its final state."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from fmf.chains.stop import StopReason
 from fmf.chains.tally import Tally
-from fmf.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, exit_status
+from fmf.errors import DONE, INTERRUPTED, PARTIAL, UNEXPECTED, BudgetError, exit_status
 
 Status = Literal["completed", "partial", "failed", "cancelled", "interrupted"]
 
@@ -16,6 +16,13 @@ class Verdict(NamedTuple):
 
     status: Status
     exit_status: int
+
+
+_STOPPED: Final = {
+    StopReason.INTERRUPTED: Verdict("interrupted", INTERRUPTED),
+    StopReason.CANCELLED: Verdict("cancelled", INTERRUPTED),
+    StopReason.BUDGET: Verdict("partial", exit_status(BudgetError(""))),
+}
 
 
 def verdict(tally: Tally, reason: StopReason | None, error: BaseException | None = None) -> Verdict:
@@ -28,10 +35,8 @@ def verdict(tally: Tally, reason: StopReason | None, error: BaseException | None
     """
     if error is not None:
         return Verdict("failed", exit_status(error))
-    if reason is StopReason.INTERRUPTED:
-        return Verdict("interrupted", INTERRUPTED)
-    if reason is StopReason.CANCELLED:
-        return Verdict("cancelled", INTERRUPTED)
+    if reason in _STOPPED:
+        return _STOPPED[reason]
     if not tally.failures:
         return Verdict("completed", DONE)
     if reason is StopReason.FAILED or not _any_good(tally):

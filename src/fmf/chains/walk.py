@@ -13,6 +13,7 @@ from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Feed, ItemRead, take
 from fmf.chains.items import Askable, document_names
 from fmf.chains.plan import ChainPlan
+from fmf.chains.position import Position
 from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
 from fmf.chains.scribe import Entry, Scribe
@@ -51,6 +52,8 @@ class _Unit:
     number: int
     about: Askable | Document
     group: _Group
+    after: Position | None
+    """Where the run stands once this is written."""
 
     @property
     def level(self) -> Level:
@@ -81,7 +84,7 @@ class Walk:
         plan: the chain.
         crew: reads, asks and writes.
         run_names: what `${run_id}` and its like stand for.
-        concurrency: how many subjects are asked about at once.
+        concurrency: how many subjects are worked on at once.
         continue_on_error: whether a failure leaves the others alone; otherwise it stops the run.
     """
 
@@ -94,6 +97,7 @@ class Walk:
         self._run_names = run_names
         self._concurrency = concurrency
         self._continue = continue_on_error
+        self._closes = Level.DOCUMENT in plan.workflows
         self._ready: asyncio.PriorityQueue[tuple[int, _Unit | None]] = asyncio.PriorityQueue()
         self._numbers = 0
         self._pending = 0
@@ -143,20 +147,21 @@ class Walk:
 
     async def _accept(self, event: Event) -> None:
         match event:
-            case DocumentRead(document):
+            case DocumentRead(document, after):
                 await self._crew.window.enter(0)
                 refusal = self._refusal(document) if document.status == "failed" else NOTHING
-                self._crew.scribe.put(self._number(), Entry(refusal, document=document))
-            case ItemRead(item):
+                self._crew.scribe.put(self._number(), Entry(refusal, document=document, after=after))
+            case ItemRead(item, after):
                 await self._crew.window.enter(item.weight)
                 self._crew.tally.items_read += 1
                 self._group.open += 1
-                self._begin(self._unit(item, self._group))
-            case DocumentClosed(document):
+                # Steps per document need the answers about all of its items: there is no going on between them.
+                self._begin(self._unit(item, self._group, None if self._closes else after))
+            case DocumentClosed(document, after):
                 group, self._group = self._group, _Group()
-                if Level.DOCUMENT in self._plan.workflows and not self._crew.stop.requested:
+                if self._closes:
                     await self._crew.window.enter(0)
-                    group.closing = self._unit(document, group)
+                    group.closing = self._unit(document, group, after)
                     self._close_if_done(group)
 
     def _refusal(self, document: Document) -> Outcome:
@@ -165,9 +170,9 @@ class Walk:
             self._crew.stop.request(StopReason.FAILED)
         return Outcome("failed", failures=[Failure(document_error_row(self._run_id, document), exit_status(error))])
 
-    def _unit(self, about: Askable | Document, group: _Group) -> _Unit:
+    def _unit(self, about: Askable | Document, group: _Group, after: Position | None) -> _Unit:
         self._pending += 1
-        return _Unit(self._number(), about, group)
+        return _Unit(self._number(), about, group, after)
 
     def _number(self) -> int:
         self._numbers += 1
@@ -225,13 +230,13 @@ class Walk:
     def _settle(self, unit: _Unit, outcome: Outcome) -> None:
         if not isinstance(unit.about, Document):
             unit.group.open -= 1
-            if outcome.values and Level.DOCUMENT in self._plan.workflows:
+            if outcome.values and self._closes:
                 unit.group.answers.append((unit.number, outcome.values))
             self._close_if_done(unit.group)
         if outcome.state == "failed" and not self._continue:
             self._crew.stop.request(StopReason.FAILED)
         item_id = None if isinstance(unit.about, Document) else unit.about.item_id
-        self._crew.scribe.put(unit.number, Entry(outcome, unit.weight, item_id=item_id))
+        self._crew.scribe.put(unit.number, Entry(outcome, unit.weight, item_id=item_id, after=unit.after))
         self._pending -= 1
         self._end_if_done()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from fmf.cli.session import Session, command
 
 if TYPE_CHECKING:
     from fmf.chains.ending import RunReport
+    from fmf.chains.prepared import RunOptions
     from fmf.chains.run import ChainRun
 
 
@@ -28,11 +29,16 @@ if TYPE_CHECKING:
     "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Calls at once.  [default: the chain's, or 8]"
 )
 @click.option("--changed-since", metavar="RUN_ID", help="Take only what is new or changed since that run; or `last`.")
-def run(
-    session: Session, chain: str | None, limit: int | None, concurrency: int | None, changed_since: str | None
-) -> int:
+@click.option("--resume", metavar="RUN_ID", help="Go on with a run that did not come to its end; or `last`.")
+@click.option("--reuse", metavar="RUN_ID", help="Take the answers that run has instead of asking again; or `all`.")
+@click.option(
+    "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="The most that all calls of the run may cost."
+)
+@click.option("--allow-unpriced", is_flag=True, help="Count models without a known price as free.")
+def run(session: Session, chain: str | None, **given: Any) -> int:
     """Run a chain and tell what came of it."""
-    from fmf.chains.prepare import RunOptions, chain_path, prepare
+    from fmf.chains.prepare import chain_path, prepare
+    from fmf.chains.prepared import RunOptions
     from fmf.chains.run import ChainRun
     from fmf.cli.progress import watching
     from fmf.cli.signals import stopping
@@ -40,20 +46,31 @@ def run(
 
     session.warn_of_planned()
     session.begin()
-    path = chain_path(session.loaded, chain)
-    prepared = prepare(session.loaded, session.secrets, path, RunOptions(limit, concurrency, changed_since))
+    given["max_cost_usd"] = given.pop("max_cost")
+    options = RunOptions(**given)
+    if options.resume is not None:
+        _refuse_beside_resume(options)
+    path = None if options.resume is not None and chain is None else chain_path(session.loaded, chain)
+    prepared = prepare(session.loaded, session.secrets, path, options)
     room = room_for_calls(prepared.concurrency)
     if room < prepared.concurrency:
         warn(f"the process may open few files (ulimit -n): {room} calls at once instead of {prepared.concurrency}")
-        prepared = replace(prepared, options=RunOptions(limit, room, changed_since))
+        prepared = replace(prepared, options=replace(options, concurrency=room))
     chain_run = ChainRun(prepared)
     with (
         stopping(chain_run.stop, said=session.interactive),
-        watching(chain_run.tally, shown=session.interactive, total=limit),
+        watching(chain_run.tally, shown=session.interactive, total=options.limit),
     ):
         report = _executed(chain_run)
     lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
     return tell(session, report, lines)
+
+
+def _refuse_beside_resume(options: RunOptions) -> None:
+    for name in ("limit", "changed_since"):
+        if getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} cannot stand beside --resume: it is what the run was begun with")
 
 
 def _executed(chain_run: ChainRun) -> RunReport:

@@ -407,8 +407,8 @@ class Book:
         self.lines.append(("open", model, most))
         return len(self.lines)
 
-    def close(self, entry, spent, assumed):
-        self.lines.append(("close", entry, spent, assumed))
+    def close(self, entry, spent, assumed, *, lost=False):
+        self.lines.append(("close", entry, spent, assumed, *(["lost"] if lost else [])))
 
 
 @pytest.mark.parametrize("limit", [None, 1.0])
@@ -450,7 +450,7 @@ def test_a_book_is_told_that_nobody_knows_a_cost():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         (_, _, most), closed = book.lines
-        assert closed == ("close", 1, None, most)
+        assert closed == ("close", 1, None, most, "lost")
 
     in_own_loop(main())
 

@@ -5,12 +5,18 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from chatmodels.config import ChatModelConfig
+from chatmodels.factory import wrap
 from fmf.artefacts.lines import read_lines
 from fmf.auth.base import build_secrets
-from fmf.chains.prepare import RunOptions, prepare
+from fmf.chains.prepare import prepare
+from fmf.chains.prepared import RunOptions
 from fmf.chains.run import ChainRun
 from fmf.chains.stop import Stop
 from fmf.config.loader import load_config
+
+BARE = ChatModelConfig(provider="script", retry={"max_attempts": 1}, timeout_s=None)
+"""Nothing around a model but what every model has."""
 
 
 class Project:
@@ -41,7 +47,10 @@ class Project:
         loaded = self.loaded()
         secrets = build_secrets(loaded.value.auth, loaded.root)
         prepared = prepare(loaded, secrets, chain, RunOptions(**options))
-        return replace(prepared, model=model) if model is not None else prepared
+        if model is None:
+            return prepared
+        prices = {"prices": loaded.value.inference.prices}
+        return replace(prepared, model=wrap(model, BARE.model_copy(update=prices)))
 
     def start(self, chain, model=None, **options):
         return ChainRun(self.prepare(chain, model, **options), Stop())

@@ -99,7 +99,7 @@ def test_input_order_whatever_the_order_of_the_answers(project):
     assert body["messages"][-1]["content"] == (f"say from {records[7]['source_uri']} in {told['run_id']}: text 007")
     last = work.server.bodies[-1]["messages"][-1]["content"]
     assert last == "all text 000, text 001, text 002, text 003, text 004, … [15 more]"
-    assert "sk-not-a-real-key" not in "".join(path.read_text() for path in Path(told["run_dir"]).iterdir())
+    assert all(b"sk-not-a-real-key" not in path.read_bytes() for path in Path(told["run_dir"]).iterdir())
 
 
 def test_one_bad_item_of_ten(project):
@@ -194,7 +194,7 @@ def test_a_second_interrupt_counts_what_was_under_way(project):
     record = load_yaml_file(folder / "run.yaml").data
     items = record["counts"]["items"]
     assert (items["ok"], items["failed"]) == (0, 4)
-    assert 4 < items["total"] == 4 + items["skipped"] <= 20
+    assert items["total"] == 4 < 4 + record["counts"]["deferred"] <= 20
     assert record["counts"]["steps"]["one"]["calls"] == 4
     assert record["metrics"]["cost_estimate_usd"] is None
     assert "4 items were under way" in rows(folder, "errors.jsonl")[0]["message"]
