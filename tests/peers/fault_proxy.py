@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -38,6 +39,7 @@ class Fault:
     cut_after: int | None = None
     shorten_to: int | None = None
     hang: bool = False
+    drip_s: float | None = None
     before: Callable[[], object] | None = None
 
 
@@ -78,6 +80,10 @@ class FaultProxy:
         """Never answer."""
         self._faults.append(Fault(times, where, hang=True))
 
+    def drip(self, pause_s: float, *, times: int = 1, where: str = "") -> None:
+        """Send the body byte by byte, with a pause after each."""
+        self._faults.append(Fault(times, where, drip_s=pause_s))
+
     def meanwhile(self, happens: Callable[[], object], *, where: str = "") -> None:
         """Let something happen on the server before the next request reaches it."""
         self._faults.append(Fault(1, where, before=happens))
@@ -103,9 +109,9 @@ class FaultProxy:
                     return fault
         return None
 
-    def wait_for_end(self) -> None:
-        """Wait until the proxy is stopped."""
-        self._over.wait(60)
+    def wait_for_end(self, timeout_s: float = 60) -> bool:
+        """Wait until the proxy is stopped; whether it is."""
+        return self._over.wait(timeout_s)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -167,6 +173,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+        elif fault is not None and fault.drip_s is not None:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                for number in range(len(content)):
+                    self.wfile.write(content[number : number + 1])
+                    if self.owner.wait_for_end(fault.drip_s):
+                        return
         elif self.command != "HEAD":
             self.wfile.write(content)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import threading
+import time
 import unittest
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from fmf.connectors.base import DataConnector
+from fmf.connectors.base import DataConnector, retries_of
 from fmf.connectors.selection import EVERYTHING, is_path
 from fmf.errors import ConfigError, ConnectorError
 from fmf.testing.checks import expect, failure_of
@@ -30,6 +33,8 @@ FILES: Mapping[str, bytes] = {
 }
 HIDDEN: Mapping[str, bytes] = {".env": b"SECRET=1\n", ".git/config": b"[core]\n", "sub/.notes.md": b"# notes\n"}
 ODD_NAMES = ("100%.md", "a%20b.md", "a+b&c=d.md", "a#b;c.md", "[x] {y} ~.md", "Ünï/日本語 é.md", "quote'\"s.md")
+HEARD_S = 30.0
+"""Within so many seconds an interrupt must be heard, on the busiest machine."""
 LEAVING = ("", ".", "..", "../a.md", "sub/../../a.md", "/a.md", "sub//a.md", "sub/./a.md", "a\n.md", "a\0.md")
 PATTERNS: Sequence[tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]] = (
     # include, exclude, select, what is listed
@@ -226,13 +231,20 @@ class ConnectorExam:
 
     def test_a_file_that_changes_is_never_mixed(self) -> None:
         """What was listed before a change is either refused or read whole as it is now, and `info` knows."""
-        before, after = BLOCK[:70_000], BLOCK[5:90_000]
+        self._check_change(BLOCK[:70_000], BLOCK[5:90_000])
+
+    def test_a_file_that_changes_and_keeps_its_size_is_never_mixed(self) -> None:
+        """What was listed before is either refused or read whole as it is now."""
+        self._check_change(BLOCK[:70_000], BLOCK[1:70_001])
+
+    def _check_change(self, before: bytes, after: bytes) -> None:
         connector = self.make_connector({"a.bin": before})
         (ref,) = connector.list()
         if not self.change("a.bin", after):
             raise unittest.SkipTest("the place cannot change a file: change() returns False")
-        told = connector.info(ref)
-        expect((told.etag, told.size) != (ref.etag, ref.size), f"info does not know of the change: {told}")
+        if len(before) != len(after):
+            told = connector.info(ref)
+            expect((told.etag, told.size) != (ref.etag, ref.size), f"info does not know of the change: {told}")
         try:
             with connector.open(ref) as stream:
                 expect(stream.read() == after, "old and new bytes were mixed")
@@ -273,6 +285,85 @@ class ConnectorExam:
                 texts += [repr(thing.fields), repr(thing.__dict__)]
             for secret in self.secrets:
                 expect(not any(secret in text for text in texts), "a text shows a key")
+
+
+class RemoteConnectorExam:
+    """What a connector over a network must do besides, where its place is not well; sat as `ConnectorExam` is.
+
+    A class gives `make_connector` and the methods that spoil the place, which hold for the last connector.
+    """
+
+    many: ClassVar[int] = 120
+    """How many files are listed; more than one page of the place's listings is best."""
+    wait_s: ClassVar[int] = 1
+    """How long the place asks to wait, in seconds."""
+
+    def make_connector(self, files: Mapping[str, bytes]) -> DataConnector:
+        """A connector over a place that holds exactly `files`, by their ids, and is well."""
+        del files
+        raise AssertionError(f"{type(self).__name__} must define make_connector(files)")
+
+    def spoil_listing(self, after: int) -> None:
+        """From now on answer requests for listings, but the first `after` of them, with an error that looks well."""
+        del after
+        raise AssertionError(f"{type(self).__name__} must define spoil_listing(after)")
+
+    def ask_to_wait(self, seconds: int) -> None:
+        """Refuse the next request for bytes, and ask to come again after so many seconds."""
+        del seconds
+        raise AssertionError(f"{type(self).__name__} must define ask_to_wait(seconds)")
+
+    def drip(self) -> None:
+        """From now on let the bytes of every file come one by one, some of them a second, without an end."""
+        raise AssertionError(f"{type(self).__name__} must define drip()")
+
+    def test_a_listing_that_cannot_be_had_in_full_is_an_error(self) -> None:
+        """Never a shorter listing, and never an empty one: what is not listed is lost without a word."""
+        names = [f"{number:05}.txt" for number in range(self.many)]
+        for after in (0, 1):
+            connector = self.make_connector(dict.fromkeys(names, b"x"))
+            self.spoil_listing(after)
+            try:
+                found = _ids(connector)
+            except ConnectorError as error:
+                expect(bool(error.op and error.hint), f"the error says not where, or not what to do: {error!r}")
+                continue
+            expect(found == names, f"{len(names)} files, {len(found)} listed, and no error")
+
+    def test_a_place_that_asks_to_wait_is_asked_no_sooner(self) -> None:
+        """The request is made again, after the wait, and counted."""
+        connector = self.make_connector({"a.txt": b"text"})
+        (ref,) = connector.list()
+        self.ask_to_wait(self.wait_s)
+        began = time.monotonic()
+        with connector.open(ref) as stream:
+            expect(stream.read() == b"text", "other bytes came")
+        taken = time.monotonic() - began
+        expect(taken >= self.wait_s, f"it asked again within {taken:.2f} s, and was to wait {self.wait_s} s")
+        expect(retries_of(connector) > 0, "a request that was made again was not counted")
+
+    def test_an_interrupt_is_heard_while_bytes_drip(self) -> None:
+        """Ctrl-C ends a read that would take for ever, whatever library waits for the bytes."""
+        if threading.current_thread() is not threading.main_thread():
+            raise unittest.SkipTest("signals are heard in the main thread only")
+        connector = self.make_connector({"a.bin": BLOCK[:100_000]})
+        (ref,) = connector.list()
+        self.drip()
+        timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        began = time.monotonic()
+        timer.start()
+        try:
+            with connector.open(ref) as stream:
+                stream.read()
+        except KeyboardInterrupt:
+            taken = time.monotonic() - began
+        except ConnectorError as error:
+            raise AssertionError(f"it gave up before it was interrupted: {error}") from error
+        else:
+            raise AssertionError("the file came whole: drip() must let bytes come for minutes")
+        finally:
+            timer.cancel()
+        expect(taken < HEARD_S, f"the interrupt was heard after {taken:.0f} s")
 
 
 def _ids(connector: DataConnector, select: Sequence[str] = ()) -> Sequence[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import time
 import unittest
 
 import pytest
 
 from fmf.connectors.local import LocalConnector
 from fmf.errors import ConnectorError
-from fmf.testing import ConnectorExam
+from fmf.testing import ConnectorExam, RemoteConnectorExam
+from fmf.testing import connectors as exams
+from fmf.types import ResourceRef
 from fmf_core.errors import Code
 
 
@@ -113,3 +116,102 @@ def test_a_sound_connector_passes(tmp_path):
 def test_an_exam_without_a_connector_says_what_is_missing():
     with pytest.raises(AssertionError, match="must define make_connector"):
         ConnectorExam().test_it_describes_itself()
+
+
+class Remote:
+    """A connector over a place that may be spoilt; subclasses have one fault each."""
+
+    name = "remote"
+
+    def __init__(self, files):
+        self.files, self.left, self.asked_to_wait, self.drips, self.retries = files, None, 0, False, 0
+
+    def list(self, select=()):
+        for number, name in enumerate(sorted(self.files)):
+            if self.left is not None and number // 50 >= self.left:
+                self.cut_short()
+                return
+            yield ResourceRef(name, f"remote://{name}", name, size=len(self.files[name]))
+
+    def open(self, ref):
+        if self.asked_to_wait:
+            self.retries += 1
+            self.wait(self.asked_to_wait)
+        if self.drips:
+            self.read_slowly()
+        return io.BytesIO(self.files[ref.id])
+
+    def cut_short(self):
+        raise ConnectorError("the listing is not whole", op="remote.list", code=Code.BAD_REPLY, hint="run again")
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+
+    def read_slowly(self):
+        time.sleep(60)
+
+
+class Forgetful(Remote):
+    def cut_short(self):
+        pass
+
+
+class Hasty(Remote):
+    def wait(self, seconds):
+        pass
+
+
+class Uncounted(Remote):
+    def wait(self, seconds):
+        time.sleep(seconds)
+        self.retries = 0
+
+
+class Deaf(Remote):
+    def read_slowly(self):
+        for _ in range(2):
+            try:
+                time.sleep(1)
+            except KeyboardInterrupt as error:
+                heard = error
+        raise heard
+
+
+class Impatient(Remote):
+    def read_slowly(self):
+        self.cut_short()
+
+
+class TestRemote(RemoteConnectorExam):
+    connector = Remote
+
+    def make_connector(self, files):
+        self.made = self.connector(files)
+        return self.made
+
+    def spoil_listing(self, after):
+        self.made.left = after
+
+    def ask_to_wait(self, seconds):
+        self.made.asked_to_wait = seconds
+
+    def drip(self):
+        self.made.drips = True
+
+
+@pytest.mark.parametrize(
+    ("connector", "fault"),
+    [
+        (Forgetful, "a_listing_that_cannot_be_had_in_full_is_an_error"),
+        (Hasty, "a_place_that_asks_to_wait_is_asked_no_sooner"),
+        (Uncounted, "a_place_that_asks_to_wait_is_asked_no_sooner"),
+        (Deaf, "an_interrupt_is_heard_while_bytes_drip"),
+        (Impatient, "an_interrupt_is_heard_while_bytes_drip"),
+    ],
+)
+def test_a_fault_of_a_remote_connector_is_noticed(connector, fault, monkeypatch):
+    monkeypatch.setattr(exams, "HEARD_S", 0.1)
+    exam = TestRemote()
+    exam.connector = connector
+    with pytest.raises(AssertionError):
+        getattr(exam, f"test_{fault}")()

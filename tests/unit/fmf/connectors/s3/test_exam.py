@@ -8,9 +8,10 @@ from typing import ClassVar
 import pytest
 
 from fmf.errors import ConnectorError
-from fmf.testing import ConnectorExam
+from fmf.testing import ConnectorExam, RemoteConnectorExam
 from peers.aws_server import free_port
 from peers.buckets import SECRET, Bucket, connector_of
+from peers.fault_proxy import FaultProxy
 
 _numbers = itertools.count()
 
@@ -57,6 +58,34 @@ class TestMinistack(S3Exam):
 @pytest.mark.peer
 class TestMoto(S3Exam):
     server = "moto"
+
+
+@pytest.mark.peer
+class TestWhereTheServiceIsNotWell(RemoteConnectorExam):
+    many = 1100
+    server = "ministack"
+
+    @pytest.fixture(autouse=True)
+    def _proxy(self, shared):
+        self.bucket = shared
+        with FaultProxy(shared.url) as self.proxy:
+            yield
+
+    def make_connector(self, files):
+        prefix = f"remote-{next(_numbers)}/"
+        self.bucket.fill({prefix + name: content for name, content in files.items()})
+        return connector_of(self.proxy.url, self.bucket.name, prefix=prefix, region="us-east-1")
+
+    def spoil_listing(self, after):
+        for _ in range(after):
+            self.proxy.meanwhile(lambda: None, where="list-type")
+        self.proxy.answer(200, times=9, where="list-type")
+
+    def ask_to_wait(self, seconds):
+        self.proxy.answer(503, headers=(("retry-after", str(seconds)),), where="a.txt")
+
+    def drip(self):
+        self.proxy.drip(0.05, times=99, where="a.bin")
 
 
 @pytest.mark.peer
