@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Final
 from fmf.config.processing import ProcessingConfig
 from fmf.processing.loaders.base import Loaded
 from fmf.processing.loaders.office.blocks import Blocks, gathered, in_a_cell
+from fmf.processing.loaders.office.rtf_fonts import Fonts, codec_of
 from fmf.processing.source import Source
 from fmf.processing.unreadable import unreadable
 
@@ -49,9 +49,9 @@ _CHARACTERS: Final = {
     "emspace": " ",
     "enspace": " ",
 }
-_SYMBOLS: Final = {b"~": "\u00a0", b"_": "-", b"-": "", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n\n", b"\r": "\n\n"}
-_PAGES: Final = {10000: "mac_roman", 65001: "utf-8"}
-"""Code pages that Python knows by another name."""
+_SYMBOLS: Final = {b"~": "\u00a0", b"_": "-", b"-": "", b"\n": "\n\n", b"\r": "\n\n"}
+
+_THEMSELVES: Final = frozenset([b"\\", b"{", b"}"])
 
 
 def load(source: Source, settings: ProcessingConfig) -> Loaded:
@@ -100,6 +100,9 @@ class _Group:
     silent: bool = False
     fallback: int = 1
     """How many characters after a `\\u` stand for it where Unicode is not known."""
+    font: int | None = None
+    """The font in force, where one was named."""
+    is_font_table: bool = False
 
 
 class _Rtf:
@@ -107,7 +110,7 @@ class _Rtf:
 
     def __init__(self) -> None:
         self._groups = [_Group()]
-        self._encoding = "cp1252"
+        self._fonts = Fonts()
         self._text: list[str] = []
         self._bytes = bytearray()
         self._skip = 0
@@ -135,6 +138,8 @@ class _Rtf:
             self._byte(int(code, 16))
         elif symbol == b"*":
             self._starred = True
+        elif symbol in _THEMSELVES:
+            self._byte(symbol[0])  # it may be the second half of a character
         elif symbol:
             self._write(_SYMBOLS.get(symbol, ""))
         elif text and not self._groups[-1].silent:
@@ -164,23 +169,35 @@ class _Rtf:
         group = self._groups[-1]
         if word in _SILENT or (self._starred and word not in _SHOWN):
             self._flush()
-            self._groups[-1] = replace(group, silent=True)
+            self._groups[-1] = replace(group, silent=True, is_font_table=group.is_font_table or word == "fonttbl")
         elif number is not None:
             self._numbered_word(word, number)
         elif word in {"mac", "pc", "pca"}:
-            self._encoding = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}[word]
+            self._fonts.of_document(codec_of({"mac": 10000, "pc": 437, "pca": 850}[word]))
+        elif word == "plain":
+            self._in_font(None)
         elif word in {"trowd", "cell", "row"} and not group.silent:
             {"trowd": self._begin_row, "cell": self._end_cell, "row": self._end_row}[word]()
         elif word in _CHARACTERS:
             self._write(_CHARACTERS[word])
 
     def _numbered_word(self, word: str, number: int) -> None:
-        if word == "ansicpg":
-            self._encoding = _codec(number) or self._encoding
+        if self._groups[-1].is_font_table:
+            self._fonts.describe(word, number)
+        elif word == "f":
+            self._in_font(number)
+        elif word == "deff":
+            self._fonts.by_default(number)
+        elif word == "ansicpg":
+            self._fonts.of_document(codec_of(number))
         elif word == "uc":
             self._groups[-1] = replace(self._groups[-1], fallback=min(max(number, 0), 100))
         elif word == "u":
             self._unicode(number % 65536)
+
+    def _in_font(self, font: int | None) -> None:
+        self._flush()
+        self._groups[-1] = replace(self._groups[-1], font=font)
 
     def _begin_row(self) -> None:
         self._in_table = True
@@ -215,7 +232,7 @@ class _Rtf:
     def _flush(self) -> None:
         if self._bytes:
             # What is no character of the code page is dropped: it was none for any other program either.
-            self._text.append(self._bytes.decode(self._encoding, "ignore"))
+            self._text.append(self._bytes.decode(self._fonts.codec(self._groups[-1].font), "ignore"))
             self._bytes.clear()
 
     def _end_paragraph(self) -> None:
@@ -241,10 +258,3 @@ class _Rtf:
         if self._rows:
             self._blocks.append(self._rows)
             self._rows = []
-
-
-def _codec(page: int) -> str | None:
-    try:
-        return codecs.lookup(_PAGES.get(page, f"cp{page}")).name
-    except LookupError:
-        return None
