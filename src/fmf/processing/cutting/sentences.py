@@ -37,6 +37,14 @@ _ENDS = re.compile(
     rf"|(?<=[{_WIDE_STOPS}])(?<![{_WIDE_STOPS}]{{2}})[{_WIDE_STOPS}]*+[{_WIDE_CLOSERS}]*+{_NEWLINES}*+)"
 )
 _HEADING = re.compile(r"#{1,6}(?:\s|\Z)")
+_LABEL = re.compile(r"[ \t]*+(?:[-*+\u2022>#]++[ \t]++)*+\(?(?:[0-9]{1,9}\.)*+(?:[0-9]{1,9}|[a-z]|[ivx]{1,5})")
+"""What stands in its line before the point of `1.`, `2.1.`, `b.` or `iv.`: the label of an item."""
+_LONGEST_LABEL = 32
+_BEFORE_NUMBER = re.compile(
+    rf"(?<![{_LETTER}])(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Nos?|Vol|pp?|Figs?|Eqs?|Secs?|Ch|Tab|ca)\Z"
+)
+"""What a number follows that belongs to it."""
+_LONGEST_BEFORE_NUMBER = 5
 CONTEXT = 4_200
 """Characters before a place that may decide how good it is."""
 _LONGEST_LINE = 4_000
@@ -66,13 +74,28 @@ def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterato
             yield SECTION, at
             continue
         line = line_start(text, first)
-        if line is not None and text[first] != "\n" and text.startswith("|", line):
-            continue
+        if text[first] != "\n":
+            if line is not None and text.startswith("|", line):
+                continue
+            if text[first] == "." and _goes_on(text, line, first, at):
+                continue
         if markdown and line is not None and is_heading(text, line):
             yield UNDER_HEADING, at
         else:
             paragraph = text[at - 1] == "\n" and text.find("\n", first, at - 1) >= 0
             yield (PARAGRAPH if paragraph else SENTENCE), at
+
+
+def _goes_on(text: str, line: int | None, point: int, at: int) -> bool:
+    """Whether the sentence goes on at `at`: the point belongs to the label of an item, or to a number behind it."""
+    if text[at - 1] == "\n":
+        return False
+    if line is not None and point - line < _LONGEST_LABEL and _LABEL.fullmatch(text, line, point):
+        return True
+    # More than one character: there may be the end of the text.
+    if not "0" <= text[at + 1 : at + 2] <= "9":
+        return False
+    return _BEFORE_NUMBER.search(text, max(0, point - _LONGEST_BEFORE_NUMBER), point) is not None
 
 
 def best_end(text: str, start: int, stop: int, *, markdown: bool = False) -> tuple[int, int]:

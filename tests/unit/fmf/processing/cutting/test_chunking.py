@@ -189,6 +189,13 @@ def test_by_sentence_every_sentence_item_and_row_is_a_chunk():
     ]
 
 
+def test_by_sentence_an_item_begins_with_its_number():
+    text = "# L\n\n1. First thing here\n2. Second thing. With two sentences.\n10) Tenth\n\na. Alpha\n"
+    expected = ["1. First thing here", "2. Second thing.", "With two sentences.", "10) Tenth", "a. Alpha"]
+    assert parts("by_sentence", text) == [f"# L\n\n{expected[0]}", *expected[1:]]
+    assert parts("by_sentence", text.removeprefix("# L\n\n"), markdown=False) == expected
+
+
 def test_by_row_the_header_of_a_table_belongs_to_its_first_row():
     before, first, second, after = parts("by_row")
     assert before.endswith("of\ntwo lines.")

@@ -32,6 +32,13 @@ def parts(text: str, *, markdown: bool = False) -> list[str]:
         ("雪が降った。寒い！「本当？」はい", ["雪が降った。", "寒い！", "「本当？」", "はい"]),
         ("x\n| a. B | c |\n| d. E | f |\n", ["x\n", "| a. B | c |\n", "| d. E | f |\n"]),
         ("no end", ["no end"]),
+        ("1. First thing\n2. Second. More\n", ["1. First thing\n", "2. Second.", " More\n"]),
+        ("  10. Tenth\n> 2.1. Inner\n- 3. Both", ["  10. Tenth\n", "> 2.1. Inner\n", "- 3. Both"]),
+        ("a. Alpha\n\n(iv. Fourth", ["a. Alpha\n\n", "(iv. Fourth"]),
+        ("1.) First\n2. \n\nText", ["1.) First\n", "2. \n\n", "Text"]),
+        ("It was 1984. Then\n1984.\nThen", ["It was 1984.", " Then\n1984.\n", "Then"]),
+        ("On Jan. 5. Then go. No. 7 is it.", ["On Jan. 5.", " Then go.", " No. 7 is it."]),
+        ("See p. 5 and Vol. 12. No. Casino. 7 of us", ["See p. 5 and Vol. 12.", " No.", " Casino.", " 7 of us"]),
     ],
 )
 def test_sentences_items_and_rows(text, expected):
