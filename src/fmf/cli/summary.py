@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fmf.chains.spec import LoadedChain
     from fmf.chains.tally import Tally
 
+_ROWS = "rows.jsonl"
 _SHOWN_PROBLEMS = 8
 _SHOWN_CHARS = 300
 
@@ -21,7 +22,8 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     tally = report.tally
     seconds = report.record["metrics"]["duration_ms"] / 1000
     yield f"{report.status} in {duration(seconds)}"
-    yield f"  read     {read_text(tally)}"
+    rows = any(file["path"] == _ROWS for file in report.record["artefacts"])
+    yield f"  read     {read_text(tally, piece='row' if rows else 'chunk')}"
     if tally.steps:
         yield f"  asked    {asked_text(tally)}"
         yield f"  spent    {spent_text(tally)}"
@@ -46,12 +48,12 @@ def chain_text(chain: LoadedChain) -> str:
     return f"{chain.source}: {chain.spec.name}, {count(len(chain.spec.steps), 'step')}"
 
 
-def read_text(tally: Tally) -> str:
-    """How many documents were read and what became of them."""
+def read_text(tally: Tally, *, piece: str = "chunk") -> str:
+    """How many documents were read, what became of them, and how many of which `piece` they had."""
     documents = tally.documents
     parts = [f"{count(documents.total, 'document')} ({size(tally.bytes)})"]
     if tally.chunks:
-        parts.append(count(tally.chunks, "chunk"))
+        parts.append(count(tally.chunks, piece))
     parts += [f"{number:,} {state}" for state in ("skipped", "failed") if (number := getattr(documents, state))]
     return ", ".join(parts)
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from fmf.chains.ending import RunReport
 from fmf.chains.tally import StateCount, StepCount, Tally
 from fmf.cli.progress import progress_text, watching
-from fmf.cli.summary import asked_text, cut, duration, read_text, size, spent_text
+from fmf.cli.summary import asked_text, cut, duration, read_text, size, spent_text, summary_lines
 
 
 def test_what_was_read():
@@ -12,6 +13,14 @@ def test_what_was_read():
     assert read_text(tally) == "1 document (999 bytes), 1 chunk"
     tally = Tally(documents=StateCount(ok=2_000, failed=3, skipped=1), bytes=5_400_000, chunks=8_000)
     assert read_text(tally) == "2,004 documents (5.4 MB), 8,000 chunks, 1 skipped, 3 failed"
+
+
+@pytest.mark.parametrize(("name", "read"), [("rows.jsonl", "7 rows"), ("chunks.jsonl", "7 chunks")])
+def test_rows_of_tables_are_called_rows(tmp_path, name, read):
+    record = {"metrics": {"duration_ms": 1}, "artefacts": [{"path": "docs.jsonl"}, {"path": name}]}
+    tally = Tally(documents=StateCount(ok=1), bytes=9, chunks=7)
+    lines = list(summary_lines(RunReport("r", tmp_path, "completed", 0, record, tally)))
+    assert lines[1] == f"  read     1 document (9 bytes), {read}"
 
 
 def test_what_was_asked():
