@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -62,6 +63,10 @@ class RunFolder:
         """Say in the index that the run has begun."""
         begun = {"status": "running", "started_at": timestamp(self.started_at), "path": self.run_id}
         update_index(self.root, self.run_id, {**begun, **facts})
+
+    def discard(self) -> None:
+        """Take the folder away again: nothing has come of the run."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
         """Flush and close every file of lines.

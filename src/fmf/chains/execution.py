@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,6 @@ from fmf_core.portal import in_thread
 
 if TYPE_CHECKING:
     from fmf.chains.prepared import Prepared
-    from fmf.ledger.view import LedgerView
 
 __all__ = ["Execution", "RunReport"]
 
@@ -114,13 +112,9 @@ class Execution:
         facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
         # The framework's own defaults: fmf.yaml decides here, not the variables of the storey below.
         identity = str(facts_of(prepared, self._folder.started_at)["identity"])
-        booked = BookedModel(prepared.model, self._opened.ledger, identity, others=self._others(), stop=self._stop)
+        booked = BookedModel(prepared.model, self._opened.ledger, identity, others=self._opened.others, stop=self._stop)
         engine = WorkflowEngine(FrameworkConfig.model_construct(), model=GatedModel(booked, self._stop, self._grace))
         return Asker(self._plan, engine, facts)
-
-    def _others(self) -> Sequence[LedgerView]:
-        """The ledgers of the runs whose answers are used again."""
-        return []
 
     def _make_walk(self, source: Input) -> Walk:
         prepared = self._prepared

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
 from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Input
+from fmf.chains.reuse import ledgers_of
 from fmf.chains.stop import Stop
 from fmf.chains.supply import supply, warm_up
 from fmf.chains.takeup import Opened, facts_of, take_up
@@ -63,7 +65,7 @@ class ChainRun:
         source = await in_thread(self._look)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:
-            return await self._execute(await in_thread(self._begin), source)
+            return await self._execute(await in_thread(self._begin), lambda: source)
         finally:
             await prepared.model.cleanup()
 
@@ -71,20 +73,20 @@ class ChainRun:
         prepared = self.prepared
         await prepared.model.initialize()
         try:
-            opened = await in_thread(take_up, unfinished)
+            opened = await in_thread(self._take_up, unfinished)
             if opened.tally is not None:
                 self.tally.take_up(opened.tally)
             self.tally.resumed += 1
-            return await self._execute(opened, await in_thread(self._look_behind, opened))
+            return await self._execute(opened, partial(self._look_behind, opened))
         finally:
             await prepared.model.cleanup()
 
-    async def _execute(self, opened: Opened, source: Input) -> RunReport:
+    async def _execute(self, opened: Opened, look: Callable[[], Input]) -> RunReport:
         prepared, ledger = self.prepared, opened.ledger
         self.folder = opened.folder
-        source = beside(prepared.since, source, opened.folder, prepared.connector)
-        source = replace(source, refs=opened.behind(source.refs))
         try:
+            source = beside(prepared.since, await in_thread(look), opened.folder, prepared.connector)
+            source = replace(source, refs=opened.behind(source.refs))
             return await Execution(prepared, opened, self.stop, self.tally).run(source)
         finally:
             await ledger.close()
@@ -97,14 +99,26 @@ class ChainRun:
     def _look_behind(self, opened: Opened) -> Input:
         """The rest of the source, of which nothing need be left."""
         prepared = self.prepared
+        announce(opened.folder, prepared.connector, prepared.plan.chain)
         refs = (prepared.since and prepared.since.refs()) or iter(prepared.connector.list(prepared.select))
-        opened.folder.announce({"chain": prepared.plan.chain, "connector": prepared.connector.name})
         return supply(prepared.connector, prepared.loaded.value.processing, refs)
 
     def _begin(self) -> Opened:
         prepared = self.prepared
-        folder = begin(prepared.loaded, prepared.connector, prepared.plan.chain)
-        return Opened(folder, RunLedger.begin(folder.path, facts_of(prepared, folder.started_at)))
+        root = artefacts_root(prepared.loaded.value.artefacts_dir, prepared.loaded.root)
+        others = ledgers_of(root, prepared.options.reuse)
+        folder = create_run(root)
+        try:
+            ledger = RunLedger.begin(folder.path, facts_of(prepared, folder.started_at))
+        except BaseException:
+            folder.discard()
+            raise
+        announce(folder, prepared.connector, prepared.plan.chain)
+        return Opened(folder, ledger, others=others)
+
+    def _take_up(self, unfinished: Unfinished) -> Opened:
+        others = ledgers_of(unfinished.root, self.prepared.options.reuse, but=unfinished.run_id)
+        return replace(take_up(unfinished), others=others)
 
 
 def _warm_up(prepared: Prepared, source: Input) -> None:
@@ -168,17 +182,27 @@ def seen(connector: DataConnector, select: tuple[str, ...]) -> Iterator[Resource
     return chain((first,), refs)
 
 
-def begin(loaded: LoadedConfig, connector: DataConnector, name: str | None = None) -> RunFolder:
-    """A fresh folder for a run, announced in the index.
+def begin(loaded: LoadedConfig, connector: DataConnector) -> RunFolder:
+    """A fresh folder for a run that asks nothing, announced in the index.
 
     Args:
         loaded: the configuration.
         connector: the source.
-        name: the chain's; none where nothing is asked.
 
     Raises:
         ConfigError: it cannot be created.
     """
     folder = create_run(artefacts_root(loaded.value.artefacts_dir, loaded.root))
-    folder.announce({"chain": name, "connector": connector.name})
+    announce(folder, connector)
     return folder
+
+
+def announce(folder: RunFolder, connector: DataConnector, chain: str | None = None) -> None:
+    """Say in the index that a run is going on.
+
+    Args:
+        folder: the run's.
+        connector: the source.
+        chain: the chain's name; none where nothing is asked.
+    """
+    folder.announce({"chain": chain, "connector": connector.name})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fmf.chains.prepared import Prepared
     from fmf.chains.unfinished import Unfinished
     from fmf.ledger.checkpoint import Checkpoint
+    from fmf.ledger.view import LedgerView
 
 DOCS: Final = "docs.jsonl"
 _PIECES: Final = ("chunks.jsonl", "rows.jsonl")
@@ -60,6 +61,8 @@ class Opened:
     """What an earlier process has counted."""
     last_id: str | None = None
     """The last resource that is not read again."""
+    others: Sequence[LedgerView] = ()
+    """The ledgers of the runs whose answers are used again."""
 
     def behind(self, refs: Iterable[ResourceRef | Document]) -> Iterator[ResourceRef | Document]:
         """Those of `refs`, sorted by id, that were not read before."""

@@ -177,3 +177,34 @@ def test_an_unpriced_model_has_no_budget(project, chain):
     with pytest.raises(BudgetError, match="the price of 'nobody-knows' is unknown"):
         work.prepare(spec, max_cost_usd=1.0)
     assert work.prepare(spec, max_cost_usd=1.0, allow_unpriced=True).options.allow_unpriced
+
+
+@pytest.mark.parametrize("reuse", ["last", "all"])
+def test_what_another_run_has_answered_is_not_asked_again(project, chain, reuse):
+    work = project()
+    work.config["inference"]["prices"] = {"m": PRICES}
+    first, second = Clerk(), Clerk()
+    steps = tuple({**step, "params": {"model": "m"}} for step in TWO)
+    one = started(work, chain(*steps), first)
+    work.write("data/d99.md", "new")
+    two = started(work, chain(*steps), second, reuse=reuse)
+    assert sorted(second.asked) == ["and <say new>", "say new"]
+    assert [row[2] for row in answers(two)[:20]] == [row[2] for row in answers(one)]
+    assert two.record["counts"]["steps"]["one"]["cached"] == 10
+    assert two.record["metrics"]["cost_estimate_usd"] == pytest.approx(4.0)
+    assert two.record["ledger"]["spent_usd"] == pytest.approx(4.0)
+
+
+def test_an_answer_about_something_else_is_not_used(project, chain):
+    work = project({"a.md": "text"})
+    started(work, chain(TWO[0]), Clerk())
+    other = {**TWO[0], "params": {"temperature": 0.9}}
+    second = Clerk()
+    started(work, chain(other), second, reuse="all")
+    assert second.asked == ["say text"]
+
+
+def test_a_run_without_answers_cannot_be_used_again(project, chain):
+    work = project()
+    with pytest.raises(ConfigError, match="there is no run 'x'"):
+        started(work, chain(TWO[0]), Clerk(), reuse="x")

@@ -448,18 +448,18 @@ def test_a_full_disk_ends_the_run(project, chain):
 
     import fmf.chains.run as module
 
-    begin = module.begin
+    create_run = module.create_run
 
-    def full(loaded, connector, name):
-        folder = begin(loaded, connector, name)
+    def full(root):
+        folder = create_run(root)
         (folder.path / "outputs.jsonl").symlink_to("/dev/full")
         return folder
 
-    module.begin = full
+    module.create_run = full
     try:
         report = run.execute()
     finally:
-        module.begin = begin
+        module.create_run = create_run
     assert (report.status, report.exit_status) == ("failed", 1)
     assert "No space left" in report.error.message
     assert read_record(work.root / "artefacts", report.run_id)["status"] == "failed"
