@@ -39,12 +39,13 @@ _ENDS = re.compile(
 _HEADING = re.compile(r"#{1,6}(?:\s|\Z)")
 _LABEL = re.compile(r"[ \t]*+(?:[-*+\u2022>#]++[ \t]++)*+\(?(?:[0-9]{1,9}\.)*+(?:[0-9]{1,9}|[a-z]|[ivx]{1,5})")
 """What stands in its line before the point of `1.`, `2.1.`, `b.` or `iv.`: the label of an item."""
-_LONGEST_LABEL = 32
+_LONGEST_LABEL = 16
 _BEFORE_NUMBER = re.compile(
     rf"(?<![{_LETTER}])(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Nos?|Vol|pp?|Figs?|Eqs?|Secs?|Ch|Tab|ca)\Z"
 )
 """What a number follows that belongs to it."""
 _LONGEST_BEFORE_NUMBER = 5
+_DIGITS = frozenset("0123456789")
 CONTEXT = 4_200
 """Characters before a place that may decide how good it is."""
 _LONGEST_LINE = 4_000
@@ -74,10 +75,13 @@ def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterato
             yield SECTION, at
             continue
         line = line_start(text, first)
-        if text[first] != "\n":
-            if line is not None and text.startswith("|", line):
+        mark = text[first]
+        if mark != "\n":
+            if line is not None and text[line] == "|":
                 continue
-            if text[first] == "." and _goes_on(text, line, first, at):
+            # Only what may be such a point is looked at, since that takes time.
+            may_go_on = mark == "." and (first - (line or 0) < _LONGEST_LABEL or text[at + 1 : at + 2] in _DIGITS)
+            if may_go_on and _goes_on(text, line, first, at):
                 continue
         if markdown and line is not None and is_heading(text, line):
             yield UNDER_HEADING, at
@@ -92,10 +96,8 @@ def _goes_on(text: str, line: int | None, point: int, at: int) -> bool:
         return False
     if line is not None and point - line < _LONGEST_LABEL and _LABEL.fullmatch(text, line, point):
         return True
-    # More than one character: there may be the end of the text.
-    if not "0" <= text[at + 1 : at + 2] <= "9":
-        return False
-    return _BEFORE_NUMBER.search(text, max(0, point - _LONGEST_BEFORE_NUMBER), point) is not None
+    before = max(0, point - _LONGEST_BEFORE_NUMBER)
+    return text[at + 1 : at + 2] in _DIGITS and _BEFORE_NUMBER.search(text, before, point) is not None
 
 
 def best_end(text: str, start: int, stop: int, *, markdown: bool = False) -> tuple[int, int]:
