@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from fmf.config.connectors import FsspecConnectorConfig
 from fmf.connectors.base import Keys
-from fmf.connectors.body import Body
+from fmf.connectors.body import Body, Pace
 from fmf.connectors.fsspec.place import Entry, FileSystem
 from fmf.connectors.notices import Notices
 from fmf.connectors.retries import Retries
@@ -43,6 +43,37 @@ class _Folder(NamedTuple):
     """What of it is wanted and was not given yet."""
     held: frozenset[str]
     """All that is in it."""
+
+
+class _Pieces(Iterator[bytes]):
+    """What is left of a file, which is closed with it."""
+
+    def __init__(self, place: FileSystem, file: Any, what: str) -> None:
+        self._place = place
+        self._file = file
+        self._what = what
+        self._first = b""
+
+    def __next__(self) -> bytes:
+        first, self._first = self._first, b""
+        piece = first or bytes(self._place.call("fsspec.read", self._what, lambda: self._file.read(PIECE)))
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def skip(self, count: int, pace: Pace) -> None:
+        """Leave out the next `count` bytes."""
+        try:
+            while count > 0 and (piece := pace.next(self)):
+                self._first = piece[count:]
+                count -= len(piece)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 class FsspecConnector:
@@ -98,20 +129,21 @@ class FsspecConnector:
         file = self._retries.call(lambda: self._opened(place, path, ref))
         size = ref.size if ref.size is not None else getattr(file, "size", None)
 
-        def pieces(file: Any, skip: int = 0) -> Iterator[bytes]:
-            try:
-                while piece := place.call("fsspec.read", what, lambda: file.read(PIECE)):
-                    if skip < len(piece):
-                        yield bytes(piece[skip:])
-                    skip = max(skip - len(piece), 0)
-            finally:
-                file.close()
-
-        def pieces_from(start: int) -> Iterator[bytes]:
+        def pieces_from(start: int) -> _Pieces:
             self._check_version(place, path, ref)
-            return pieces(*place.open_again(path, start, file, what))
+            again, before = place.open_again(path, start, file, what)
+            pieces = _Pieces(place, again, what)
+            pieces.skip(before, Pace(ref.uri, self._config.timeout_s))
+            return pieces
 
-        body = Body(ref.uri, size if isinstance(size, int) else None, pieces(file), pieces_from, self._retries)
+        body = Body(
+            ref.uri,
+            size if isinstance(size, int) else None,
+            _Pieces(place, file, what),
+            pieces_from,
+            self._retries,
+            patience_s=self._config.timeout_s,
+        )
         return cast("BinaryIO", io.BufferedReader(body, PIECE))
 
     def info(self, ref: ResourceRef) -> ResourceRef:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from fmf.config.models import FsspecConnectorConfig
 from fmf.connectors.fsspec import FsspecConnector
-from fmf.connectors.fsspec.connector import REPEATED, TOO_DEEP
+from fmf.connectors.fsspec.connector import PIECE, REPEATED, TOO_DEEP
 from fmf.errors import ConnectorError
 from peers.buckets import Keys
 
 CONTENT = bytes(range(256)) * 4096 * 3
 
 
-def connector(url):
-    given = {"name": "docs", "type": "fsspec", "url": url, "retry": {"first_wait_s": 0.01}}
+def connector(url, **settings):
+    given = {"name": "docs", "type": "fsspec", "url": url, "retry": {"first_wait_s": 0.01}, **settings}
     return FsspecConnector(FsspecConnectorConfig.model_validate(given), Keys())
 
 
@@ -29,6 +31,8 @@ class Web:
         self.content, self.page, self.ranges = content, page, ranges
         self.versions = itertools.repeat('"1"')
         self.cut_at = None
+        self.pause_s = 0.0
+        self.wait_s = 0
         self.refusals = []
         self.asked = []
         web = self
@@ -53,7 +57,7 @@ class Web:
         asked = request.headers.get("Range", "") if self.ranges else ""
         self.asked.append(request.headers.get("Range"))
         if self.refusals:
-            self._send(request, self.refusals.pop(), b"", {"Retry-After": "0"})
+            self._send(request, self.refusals.pop(), b"", {"Retry-After": str(self.wait_s)})
             return
         start = int(asked.removeprefix("bytes=").removesuffix("-") or 0)
         headers = {"ETag": next(self.versions)}
@@ -68,7 +72,15 @@ class Web:
         request.end_headers()
         if self.cut_at is not None and status == 200 and len(body) > self.cut_at:
             body, self.cut_at, request.close_connection = body[: self.cut_at], None, True
-        request.wfile.write(body)
+        if not self.pause_s or len(body) < PIECE:
+            request.wfile.write(body)
+            return
+        request.close_connection = True
+        with suppress(OSError):
+            for byte in body:
+                request.wfile.write(bytes([byte]))
+                request.wfile.flush()
+                time.sleep(self.pause_s)
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -155,3 +167,25 @@ def test_folders_of_the_web_that_never_end_are_followed_so_deep_only():
         made = connector(web.url)
         assert list(made.list()) == []
         assert made.notices == {TOO_DEEP: 1}
+
+
+@pytest.mark.parametrize("cut_at", [None, 1_000_000])
+def test_bytes_that_come_one_by_one_count_as_broken_off(cut_at):
+    with Web(ranges=False) as web:
+        made = connector(web.url, timeout_s=0.4, retry={"max_attempts": 2, "first_wait_s": 0.01})
+        (ref,) = made.list()
+        web.cut_at, web.pause_s = cut_at, 0.02
+        with made.open(ref) as stream, pytest.raises(ConnectorError, match="came too slowly"):
+            stream.read()
+
+
+def test_a_web_server_that_asks_to_wait_is_asked_no_sooner():
+    with Web(b"text") as web:
+        made = connector(web.url)
+        (ref,) = made.list()
+        web.refusals, web.wait_s = [503], 1
+        began = time.monotonic()
+        with made.open(ref) as stream:
+            assert stream.read() == b"text"
+        assert time.monotonic() - began >= 1
+        assert made.retries == 1
