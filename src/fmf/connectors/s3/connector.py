@@ -106,7 +106,7 @@ class S3Connector:
 
         def head() -> Found:
             reply = wire.ask("HEAD", key, {}, "s3.info", f"looking at {ref.uri}")
-            reply.close()
+            reply.release_conn()
             headers = reply.headers
             size = extent_of(200, headers, 0).total
             if size is None:
@@ -198,7 +198,7 @@ class S3Connector:
         try:
             extent = extent_of(reply.status, reply.headers, start)
         except ValueError as error:
-            raise self._odd(ref, str(error)) from error
+            raise StrangeReplyError(f"reading {ref.uri} failed: {error}", op="s3.open", hint=_HINT) from error
         etag = reply.headers.get("etag")
         if start and not (known.etag and etag):
             raise self._changed(ref, "nobody says whether the rest is of the same version")

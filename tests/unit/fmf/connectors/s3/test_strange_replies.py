@@ -15,6 +15,7 @@ from fmf.errors import ConnectorError
 from fmf.types import ResourceRef
 from fmf_core.errors import Code
 from peers.buckets import connector_of
+from peers.certificates import Certificates
 from peers.raw_server import RawServer, ok
 
 ERROR = b"<Error><Code>InternalError</Code><Message>We encountered an internal error</Message></Error>"
@@ -59,7 +60,7 @@ class Service(RawServer):
                 answer = self.reading(target.path, headers, peer)
                 if answer is None:
                     return
-                peer.send(answer)
+                peer.send(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if first.startswith("HEAD") else answer)
 
 
 def connector_to(server, **settings):
@@ -265,6 +266,41 @@ def test_a_body_that_drips_ends(size):
             read(server, size, timeout_s=0.2, retry={"max_attempts": 2, "first_wait_s": 0})
         assert caught.value.code in {Code.TIMEOUT, Code.TRUNCATED}
         assert len(server.asked) == 2
+
+
+def test_a_proxy_of_the_environment_is_asked(monkeypatch):
+    with Service(page(KEYS)) as server:
+        monkeypatch.setenv("HTTP_PROXY", f"http://user:of%20nobody@127.0.0.1:{server.port}")
+        connector = connector_of("http://s3.example.invalid", "bucket", region="us-east-1")
+        assert [ref.id for ref in connector.list()] == [*KEYS]
+        *_, headers = server.asked[0]
+    assert headers["host"] == "s3.example.invalid"
+    assert headers["proxy-authorization"].startswith("Basic ")
+
+
+def test_certificates_of_the_environment_are_trusted_and_no_others(monkeypatch, tmp_path):
+    certificates = Certificates(tmp_path)
+    with Service(page(KEYS)) as server:
+        server.tls = certificates.context("good")
+        with pytest.raises(ConnectorError) as caught:
+            connector_to(server, retry={"max_attempts": 2, "first_wait_s": 0}).list()
+        assert caught.value.code is Code.INTERNAL
+        assert server.asked == []
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
+        assert [ref.id for ref in connector_to(server).list()] == [*KEYS]
+
+
+def test_one_connection_is_enough_for_one_reader():
+    bodies = {"/bucket/a1.txt": b"small", "/bucket/a2.txt": LARGE, "/bucket/a3.txt": b""}
+    with Service(page(KEYS), lambda path, *_: reply(bodies[path])) as server:
+        connector = connector_to(server)
+        assert len(list(connector.list())) == 3
+        for name in KEYS:
+            ref = ResourceRef(name, f"s3://bucket/{name}", name)
+            assert connector.info(ref).size == len(bodies[f"/bucket/{name}"])
+            with connector.open(ref) as stream:
+                assert stream.read() == bodies[f"/bucket/{name}"]
+        assert server.connections == 1
 
 
 def test_an_interrupt_is_heard_while_a_body_drips():
