@@ -23,7 +23,7 @@ def ls(session: Session) -> None:
     from fmf.artefacts.history import list_runs
 
     root = _root(session)
-    entries = list_runs(root)
+    entries = [_as_it_is(root, entry) for entry in list_runs(root)]
     if session.json:
         emit_json({"artefacts_dir": str(root), "runs": entries})
         return
@@ -40,7 +40,7 @@ def show(session: Session, run_id: str) -> None:
     from fmf.artefacts.history import find_run, read_record
 
     root = _root(session)
-    entry = find_run(root, run_id)
+    entry = _as_it_is(root, find_run(root, run_id))
     record = read_record(root, entry["run_id"])
     path = root / entry["run_id"]
     if session.json:
@@ -48,9 +48,22 @@ def show(session: Session, run_id: str) -> None:
     elif record is None:
         emit_text("\n".join(f"{key}: {value}" for key, value in entry.items()))
         note(f"the run has written no {RECORD_NAME}: it is still going on, or was ended from outside")
+        if entry["status"] == "interrupted":
+            note(f"go on with it: fmf run --resume {entry['run_id']}")
     else:
         emit_text((path / RECORD_NAME).read_text(encoding="utf-8"), end="")
         note(f"in {path}")
+
+
+def _as_it_is(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry of a run, which was interrupted where it says that it is going on and no process runs it."""
+    from fmf.ledger.damage import LEDGER_NAME
+    from fmf.ledger.hold import is_alive
+
+    folder = root / entry["run_id"]
+    if entry["status"] == "running" and (folder / LEDGER_NAME).exists() and not is_alive(folder):
+        return {**entry, "status": "interrupted"}
+    return entry
 
 
 def _root(session: Session) -> Path:

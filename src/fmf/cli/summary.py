@@ -27,6 +27,7 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     if tally.steps:
         yield f"  asked    {asked_text(tally)}"
         yield f"  spent    {spent_text(tally)}"
+        yield from _unsure_lines(report.record["ledger"])
     if tally.cut:
         yield f"  cut      {count(tally.cut, 'answer')} by max_tokens (finish_reason length in outputs.jsonl)"
     if tally.failures:
@@ -35,6 +36,9 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     for path in report.saved:
         yield f"  saved    {path}"
     yield f"  in       {report.run_dir}"
+    if tally.steps and report.status != "completed":
+        left = f"{count(tally.deferred, 'item')} left, " if tally.deferred else ""
+        yield f"  go on    {left}fmf run --resume {report.run_id}"
 
 
 def notice_lines(report: RunReport) -> Iterator[str]:
@@ -76,6 +80,13 @@ def spent_text(tally: Tally) -> str:
     cost = tally.cost_estimate_usd
     money = "price unknown" if cost is None else f"about ${cost:.4f}" if cost else "$0"
     return f"{tally.tokens_prompt:,} prompt + {tally.tokens_completion:,} answer tokens, {money}"
+
+
+def _unsure_lines(ledger: dict[str, Any]) -> Iterator[str]:
+    """What may have been billed without an answer."""
+    if ledger["unknown"]:
+        money = f"up to ${ledger['at_risk_usd']:.4f}" if ledger["at_risk_usd"] else "price unknown"
+        yield f"  at risk  {count(ledger['unknown'], 'request')} of unknown outcome, {money}"
 
 
 def _problem_lines(tally: Tally) -> Iterator[str]:

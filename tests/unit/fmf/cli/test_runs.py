@@ -5,6 +5,8 @@ import json
 import pytest
 
 from fmf.artefacts.index import update_index
+from fmf.ledger.run_ledger import RunLedger
+from fmf_core.portal import run_sync
 
 FIRST, LAST = "20261121T094500123Z-00000a", "20261122T094500123Z-00000b"
 
@@ -57,3 +59,12 @@ def test_an_unknown_run_names_the_latest(runs, fmf):
     result = fmf("runs", "show", "nope")
     assert result.exit_code == 2
     assert LAST in result.stderr
+
+
+def test_a_run_that_was_killed_is_interrupted(runs, fmf):
+    (runs / LAST).mkdir()
+    ledger = RunLedger.begin(runs / LAST, {})
+    assert json.loads(fmf("runs", "ls", "--json").stdout)["runs"][0]["status"] == "running"
+    run_sync(ledger.close())
+    assert json.loads(fmf("runs", "ls", "--json").stdout)["runs"][0]["status"] == "interrupted"
+    assert f"fmf run --resume {LAST}" in fmf("runs", "show", "last").stderr

@@ -23,6 +23,15 @@ def test_rows_of_tables_are_called_rows(tmp_path, name, read):
     assert lines[1] == f"  read     1 document (9 bytes), {read}"
 
 
+def test_a_run_that_can_go_on_says_how(tmp_path):
+    ledger = {"unknown": 2, "at_risk_usd": 0.0123}
+    record = {"metrics": {"duration_ms": 1}, "ledger": ledger, "artefacts": []}
+    tally = Tally(steps={"one": StepCount()}, deferred=3)
+    lines = list(summary_lines(RunReport("r", tmp_path, "interrupted", 130, record, tally)))
+    assert "  at risk  2 requests of unknown outcome, up to $0.0123" in lines
+    assert lines[-1] == "  go on    3 items left, fmf run --resume r"
+
+
 def test_what_was_asked():
     steps = {"one": StepCount(calls=10, ok=9, failed=1), "report": StepCount(calls=1, ok=1)}
     tally = Tally(items=StateCount(ok=9, failed=1), steps=steps, retries=2, missing=1)
