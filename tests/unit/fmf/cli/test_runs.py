@@ -16,7 +16,8 @@ def runs(tmp_path):
     (tmp_path / "fmf.yaml").write_text("artefacts_dir: out\n")
     root = tmp_path / "out"
     root.mkdir()
-    facts = {"chain": "c", "connector": "docs", "started_at": "2026-11-21T09:45:00.123Z", "items": {"total": 3, "ok": 2, "failed": 1}}
+    facts = {"chain": "c", "connector": "docs", "started_at": "2026-11-21T09:45:00.123Z"}
+    facts["items"] = {"total": 3, "ok": 2, "failed": 1}
     update_index(root, FIRST, {"status": "partial", **facts})
     update_index(root, LAST, {"status": "running", "chain": None})
     (root / FIRST).mkdir()
