@@ -30,10 +30,12 @@ class _Part:
     end: int | None = None
     newlines: int = 0
     """How many lines ended before it."""
+    inside: _Part | None = None
+    """The part that it stands in."""
     heading: tuple[str, ...] = ()
 
-    def overlaps(self, start: int, end: int) -> bool:
-        return self.start < end and (self.end is None or self.end > start)
+    def has(self, at: int) -> bool:
+        return self.start <= at and (self.end is None or self.end > at)
 
 
 class Places:
@@ -68,19 +70,18 @@ class Places:
         if mark.kind == "heading":
             self._heading(mark.number or 1, mark.name or "", self._chars)
             return
-        kinds = [part.kind for part in self._open]
-        if mark.kind in kinds:
-            for part in self._open[kinds.index(mark.kind) :]:
-                self._close(part, self._chars - (self._blank_lines() if part.kind == "rows" else 0))
-            del self._open[kinds.index(mark.kind) :]
-        part = _Part(mark.kind, self._chars, mark.number, mark.name, newlines=self._newlines)
+        self._end(next((at for at, part in enumerate(self._open) if part.kind in {mark.kind, "rows"}), None))
+        around = self._open[-1] if self._open else None
+        part = _Part(mark.kind, self._chars, mark.number, mark.name, newlines=self._newlines, inside=around)
         self._open.append(part)
         self._parts.append(part)
 
-    def _blank_lines(self) -> int:
-        """How many of the last lines are empty: they are no rows, they only set off what follows."""
-        text = self._lines[-1][2] if self._lines else ""
-        return max(0, len(text) - len(text.rstrip("\n")) - 1)
+    def _end(self, first: int | None) -> None:
+        """End the open parts from that one on."""
+        if first is not None:
+            for part in self._open[first:]:
+                self._close(part, self._chars)
+            del self._open[first:]
 
     def feed(self, text: str) -> None:
         """Note the next piece of the text."""
@@ -104,34 +105,48 @@ class Places:
     def of(self, start: int, end: int) -> dict[str, Any]:
         """Where `text[start:end]` stands; forgets what ends before `start`, so ask in order.
 
-        `page`, `slide`, `sheet`, `row` and `part` say where it begins, `last_page` and so on where it ends, unless that
-        is the same; where it begins in none of them there is only the latter. `heading` holds the headings above its
-        start, from the outermost.
+        `page`, `slide`, `sheet`, `row` and `part` say where its first character stands, in the innermost part of that
+        kind; `last_page` and so on where its last one does, unless that is the same. What it stands in none of is left
+        out. What stands above a table, in the same sheet or part, counts as the first of the table's rows that it goes
+        on to. `heading` holds the headings above its start, from the outermost.
         """
         self._parts = [part for part in self._parts if part.end is None or part.end > start]
         while len(self._lines) > 1 and self._lines[1][0] <= start:
             self._lines.popleft()
-        place: dict[str, Any] = {}
-        for part in self._parts:
-            if part.overlaps(start, end):
-                name, first, last = self._seen(part, start, end)
-                # What begins later on is where it ends, but for rows: what stands above them belongs to them.
-                if part.start <= start or name == "row":
-                    place.setdefault(name, first)
-                if last != place.get(name):
-                    place[f"last_{name}"] = last
+        place = self._in_parts(start, end) if self._parts else {}
         if self._headings and (heading := self._heading_at(start)):
             place["heading"] = list(heading)
         return place
 
-    def _seen(self, part: _Part, start: int, end: int) -> tuple[str, Any, Any]:
-        if part.kind != "rows":
-            value = part.number if part.kind in {"page", "slide"} else part.name or part.number
-            return part.kind, value, value
-        base = (part.number or 1) - part.newlines
-        stop = end if part.end is None else min(end, part.end)
-        first = base + self._newlines_before(max(start, part.start))
-        return "row", first, max(first, base + self._newlines_before(stop - 1))
+    def _in_parts(self, start: int, end: int) -> dict[str, Any]:
+        first = {part.kind: part for part in self._parts if part.has(start)}
+        last = {part.kind: part for part in self._parts if part.has(end - 1)}
+        rows, last_rows = first.pop("rows", None) or self._below(start, end), last.pop("rows", None)
+        place = {kind: _value(part) for kind, part in first.items()}
+        if rows:
+            place["row"] = self._row(rows, max(start, rows.start))
+        place |= {f"last_{kind}": _value(part) for kind, part in last.items() if part is not first.get(kind)}
+        if last_rows:
+            row = self._row(last_rows, end - 1)
+            # The same number in another table is another row.
+            if rows is None or last_rows.inside is not rows.inside or row != place["row"]:
+                place["last_row"] = row
+        return place
+
+    def _below(self, start: int, end: int) -> _Part | None:
+        """The first rows in `text[start:end]`, if they stand in the same part as its start."""
+        around: _Part | None = None
+        for part in self._parts:
+            if part.start >= end:
+                break
+            if part.kind == "rows":
+                return part if part.inside is around else None
+            if part.has(start):
+                around = part
+        return None
+
+    def _row(self, rows: _Part, at: int) -> int:
+        return (rows.number or 1) + self._newlines_before(at) - rows.newlines
 
     def _newlines_before(self, at: int) -> int:
         """How many lines ended before `at`; exact from the start of the last stretch asked for on."""
@@ -227,6 +242,10 @@ class Places:
         else:
             told |= {key: value for key, value in (("number", part.number), ("name", part.name)) if value is not None}
         self._structure.append(told)
+
+
+def _value(part: _Part) -> Any:
+    return part.number if part.kind in {"page", "slide"} else part.name or part.number
 
 
 def _within(spans: list[tuple[int, int]], at: int) -> bool:

@@ -151,24 +151,67 @@ def test_a_text_without_marks_has_no_places(markdown):
     assert places.finish() == []
 
 
-def test_what_begins_before_a_part_does_not_begin_in_it():
-    places, text = told(
+def test_a_table_lends_its_rows_to_what_stands_above_it_in_its_part_and_to_nothing_else():
+    pieces = (
         "body\n\n",
         Mark("part", 1, "a.csv"),
-        "| x |\n",
+        "a.csv:\n| x |\n",
         Mark("rows", number=2),
-        "| 1 |\n\n\n",
+        "| 1 |\n",
+        "| 2 |\n",
+        "\n",
         Mark("part", 2, "b"),
+        "\n",
         "end",
     )
-    assert places.of(0, len(text)) == {"last_part": "b", "row": 2}
-    places, text = told(
-        "body\n\n",
-        Mark("part", 1, "a.csv"),
-        "| x |\n",
-        Mark("rows", number=2),
-        "| 1 |\n\n\n",
-        Mark("part", 2, "b"),
-        "end",
+    text = told(*pieces)[1]
+    places = {
+        (start, end): told(*pieces)[0].of(text.index(start), text.index(end) + len(end))
+        for start in ("body", "a.csv", "| 1", "end")
+        for end in ("body", "a.csv:", "| 1 |", "| 2 |", "end")
+        if text.index(start) <= text.index(end)
+    }
+    assert places == {
+        ("body", "body"): {},
+        ("body", "a.csv:"): {"last_part": "a.csv"},
+        ("body", "| 1 |"): {"last_part": "a.csv", "last_row": 2},
+        ("body", "| 2 |"): {"last_part": "a.csv", "last_row": 3},
+        ("body", "end"): {"last_part": "b"},
+        ("a.csv", "a.csv:"): {"part": "a.csv"},
+        ("a.csv", "| 1 |"): {"part": "a.csv", "row": 2},
+        ("a.csv", "| 2 |"): {"part": "a.csv", "row": 2, "last_row": 3},
+        ("a.csv", "end"): {"part": "a.csv", "row": 2, "last_part": "b"},
+        ("| 1", "| 1 |"): {"part": "a.csv", "row": 2},
+        ("| 1", "| 2 |"): {"part": "a.csv", "row": 2, "last_row": 3},
+        ("| 1", "end"): {"part": "a.csv", "row": 2, "last_part": "b"},
+        ("end", "end"): {"part": "b"},
+    }
+
+
+def test_what_lies_between_start_and_end_is_not_told():
+    pieces = (
+        "mail\n",
+        Mark("part", 1, "p.xlsx"),
+        Mark("sheet", 1, "S"),
+        Mark("rows", number=1),
+        "| a |\n",
+        Mark("sheet", 2, "T"),
+        "T\n",
+        Mark("rows", number=1),
+        "| b |\n",
+        Mark("part", 2, "f.pdf"),
+        Mark("page", 1),
+        "one\n",
+        Mark("page", 2),
+        "two",
     )
-    assert places.of(text.index("| x"), text.index("end")) == {"part": "a.csv", "row": 2}
+    text = told(*pieces)[1]
+    assert told(*pieces)[0].of(0, len(text)) == {"last_part": "f.pdf", "last_page": 2}
+    sheets = (text.index("| a"), text.index("| b |") + 5)
+    assert told(*pieces)[0].of(*sheets) == {
+        "part": "p.xlsx",
+        "sheet": "S",
+        "row": 1,
+        "last_sheet": "T",
+        "last_row": 1,
+    }
