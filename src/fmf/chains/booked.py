@@ -55,6 +55,26 @@ def asking_about(level: str, item_id: str) -> Iterator[None]:
         _subject.reset(token)
 
 
+def question_of(request: ChatRequest, identity: str) -> tuple[str, str]:
+    """The id of what the running task asks, and the hash of all that decides the answer.
+
+    Args:
+        request: what is asked.
+        identity: what decides the answers besides: provider, address, settings.
+    """
+    key = request_key(request, model=identity)
+    return _subject.get().ask_id(key), key
+
+
+def known_answer(answer: bytes, *, free: bool) -> ChatResponse:
+    """An answer of a ledger; one that another run paid is `cached` and `free`."""
+    response = ChatResponse.model_validate_json(answer)
+    if not free:
+        return response
+    told: dict[str, Any] = {"cached": True, "cost_usd": 0.0, "attempts": 0, "failed_usage": ()}
+    return response.model_copy(update=told)
+
+
 class RunBook:
     """Writes every request of a run into its ledger before it leaves, and holds it back until it has a place.
 
@@ -154,8 +174,7 @@ class BookedModel(WrappedModel):
 
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`; the answer is on the disk when this returns."""
-        key = request_key(request, model=self._identity)
-        ask_id = _subject.get().ask_id(key)
+        ask_id, key = question_of(request, self._identity)
         known = await self._known(ask_id, key)
         if known is not None:
             return known
@@ -166,8 +185,7 @@ class BookedModel(WrappedModel):
 
     async def stream_async(self, request: ChatRequest) -> AsyncIterator[ChatChunk]:
         """Answer `request` piece by piece; the answer is on the disk when the last piece has been taken."""
-        key = request_key(request, model=self._identity)
-        ask_id = _subject.get().ask_id(key)
+        ask_id, key = question_of(request, self._identity)
         known = await self._known(ask_id, key)
         if known is not None:
             for chunk in pieces_of(known):
@@ -189,14 +207,12 @@ class BookedModel(WrappedModel):
     async def _known(self, ask_id: str, key: str) -> ChatResponse | None:
         found = await self._ledger.find(ask_id)
         if found is not None:
-            return ChatResponse.model_validate_json(found)
+            return known_answer(found, free=False)
         content = bytes.fromhex(key)
         for view in self._others:
             answer = await view.find_content(content)
             if answer is not None:
-                response = ChatResponse.model_validate_json(answer.answer)
-                free: dict[str, Any] = {"cached": True, "cost_usd": 0.0, "attempts": 0, "failed_usage": ()}
-                response = response.model_copy(update=free)
+                response = known_answer(answer.answer, free=True)
                 await self._keep(ask_id, key, response)
                 return response
         return None

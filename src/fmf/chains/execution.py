@@ -15,12 +15,11 @@ from fmf.chains.budget import budget_of
 from fmf.chains.checkpoints import Checkpoints
 from fmf.chains.collect import collect
 from fmf.chains.ending import Ending, RunReport
+from fmf.chains.feed import Reading, feed_of
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
-from fmf.chains.groups import GroupIntake, GroupWishes
-from fmf.chains.intake import CHUNKS, DOCS, Feed, Input, Intake
+from fmf.chains.intake import CHUNKS, DOCS, Feed, Input
 from fmf.chains.items import run_names
-from fmf.chains.readahead import Wishes
 from fmf.chains.records import RunFacts, Subject
 from fmf.chains.references import IMAGES, Level
 from fmf.chains.run_yaml import record_of
@@ -137,24 +136,8 @@ class Execution:
         )
 
     def _make_feed(self, source: Input) -> Feed:
-        prepared = self._prepared
-        connector, processing = prepared.connector, prepared.loaded.value.processing
-        all_first = not prepared.continue_on_error
-        if self._plan.mode == IMAGES:
-            from fmf.processing.pictures import PictureReader
-
-            size = prepared.chain.spec.inputs.group_size
-            groups = GroupWishes(size, self._limit(), all_first, self._opened.position)
-            return GroupIntake(PictureReader(connector, processing), source.refs, self._folder, groups, self._stop)
-        wishes = Wishes(
-            whole=self._plan.mode == "documents",
-            text=self._plan.wants_text,
-            limit=self._limit(),
-            table=self._plan.table,
-            all_first=all_first,
-            start=self._opened.position,
-        )
-        return Intake(source, self._folder, wishes, self._stop)
+        reading = Reading(self._limit(), self._opened.position, all_first=not self._prepared.continue_on_error)
+        return feed_of(self._prepared, source, self._folder, reading, self._stop)
 
     def _limit(self) -> int | None:
         """How many more items may be read."""

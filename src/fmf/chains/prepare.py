@@ -49,6 +49,7 @@ def prepare(
     """
     from chatmodels.factory import create_chat_model
     from fmf.chains.sight import check_sight
+    from fmf.inference.check import AnyKey
     from fmf.inference.client import chat_model_config
 
     options = options or RunOptions()
@@ -60,7 +61,8 @@ def prepare(
     if chain is None:
         raise ConfigError("no chain to run", op="chain.load", hint="give the chain that the run was begun with")
     found, plan = checked(loaded, secrets, chain)
-    settings = chat_model_config(loaded.value, secrets, root=loaded.root)
+    keys = AnyKey() if options.dry_run else secrets
+    settings = chat_model_config(loaded.value, keys, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
     connector, select = _connector(loaded, secrets, found.spec), _select(loaded, found.spec)
@@ -79,7 +81,8 @@ def prepare(
     )
     if unfinished is not None:
         unfinished.check(facts_of(prepared, datetime.now(UTC)))
-    check_budget(prepared)
+    if not options.dry_run:  # a plan tells of the budget, whatever it is
+        check_budget(prepared)
     return prepared
 
 

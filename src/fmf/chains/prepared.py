@@ -31,6 +31,8 @@ class RunOptions:
     """A run, or `all`: what was answered there is not asked again."""
     max_cost_usd: float | None = None
     """The most that all calls of the run may cost; `None` is no limit."""
+    dry_run: bool = False
+    """Whether the run is only planned: the model's key is not looked for, and nobody is asked."""
     allow_unpriced: bool = False
     """Whether models without a known price count as free where there is such a limit."""
 

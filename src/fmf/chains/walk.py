@@ -11,14 +11,14 @@ from typing import Any
 from fmf.chains.asking import NOT_BEGUN, NOTHING, Asker, Failure, Outcome
 from fmf.chains.grace import CutOffError, Grace
 from fmf.chains.intake import DocumentClosed, DocumentRead, Event, Feed, ItemRead, take
-from fmf.chains.items import Askable, document_names
+from fmf.chains.items import Askable
 from fmf.chains.plan import ChainPlan
 from fmf.chains.position import Position
 from fmf.chains.records import Subject, document_error_row
 from fmf.chains.references import Level
 from fmf.chains.scribe import Entry, Scribe
 from fmf.chains.stop import Stop, StopReason
-from fmf.chains.table import RowItem
+from fmf.chains.subjects import document_subject, item_subject
 from fmf.chains.tally import Tally
 from fmf.chains.window import Window
 from fmf.errors import ProcessingError, exit_status
@@ -195,7 +195,7 @@ class Walk:
             if not answers:
                 return asker.skipped(unit.level, subject)
         else:
-            subject = self._item_subject(unit.about)
+            subject = item_subject(unit.about, self._run_names)
             self._crew.tally.under_way += 1
         try:
             outcome = await self._crew.grace.allow(asker.ask(unit.level, subject))
@@ -205,27 +205,10 @@ class Walk:
         self._crew.tally.under_way -= unit.level is Level.ITEM
         return outcome
 
-    def _item_subject(self, item: Askable) -> Subject:
-        own = item.names()
-        names = {**self._run_names, **own}
-        return Subject(
-            item.item_id,
-            item.content,
-            names,
-            item.source_uri,
-            item.doc_id,
-            item.chunk_id,
-            place=item.place,
-            row=item.passed if isinstance(item, RowItem) else None,
-            group=own.get("group"),
-        )
-
     def _document_subject(self, document: Document, group: _Group) -> tuple[Subject, bool]:
         """What a document is about after its items, and whether there is any answer to go on."""
         collected = {output: group.collected(output) for output in self._plan.collected[Level.DOCUMENT]}
-        names = {**self._run_names, "document": {**document_names(document), "all": collected}}
-        subject = Subject(document.doc_id, "", names, document.source_uri, document.doc_id)
-        return subject, any(collected.values())
+        return document_subject(document, collected, self._run_names), any(collected.values())
 
     def _settle(self, unit: _Unit, outcome: Outcome) -> None:
         if not isinstance(unit.about, Document):

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from fmf.config.models import FmfConfig
 
 
-class _AnyKey:
+class AnyKey:
     """Secrets that are all there, so that nobody is asked for them."""
 
     def resolve(self, name: str) -> SecretStr:  # noqa: ARG002 - the signature is that of `Keys`
+        """A secret that opens nothing."""
         return SecretStr("unknown")
 
     def find(self, name: str) -> SecretStr | None:  # noqa: ARG002 - as above
+        """None."""
         return None
 
     def setting(self, name: str) -> str | None:  # noqa: ARG002 - as above
+        """None."""
         return None
 
 
@@ -47,7 +50,7 @@ def check_inference(config: FmfConfig, *, root: Path | None = None) -> list[str]
         ConfigError: a provider has no such setting, or there is no such file.
     """
     unchecked = []
-    for place, settings in _models(chat_model_config(config, _AnyKey(), root=root)):
+    for place, settings in _models(chat_model_config(config, AnyKey(), root=root)):
         try:
             check_own_settings(settings)
         except PluginError as error:
