@@ -76,18 +76,20 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def _index_file(given: dict[str, Any]) -> str:
-    return f"{str(given.get('path', 'prompts/')).rstrip('/')}/index.yaml"
+    ending = "sqlite" if given.get("backend") == "sqlite" else "yaml"
+    return f"{str(given.get('path', 'prompts/')).rstrip('/')}/index.{ending}"
 
 
 class PromptRegistryConfig(Section):
     """Where prompts live."""
 
     backend: Literal["git_yaml", "local_yaml", "sqlite"] = "git_yaml"
-    """How they are kept."""
+    """Where registrations are kept: a YAML file (`git_yaml` and `local_yaml`), or a SQLite file with all texts."""
     path: Name = "prompts/"
     """The folder of the prompt files, relative to the folder of fmf.yaml."""
     index_file: Name = Field(default_factory=_index_file)
-    """The file that lists the registered versions, relative to the folder of fmf.yaml."""
+    """The file of the registered versions, relative to the folder of fmf.yaml; by default index.yaml, or index.sqlite,
+    in the folder of the prompt files."""
 
 
 class OtelConfig(Section):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from pydantic import Field, field_validator
 
 from fmf.errors import ConfigError, PromptError
 from fmf_core.errors import Code
 from fmf_core.value import Value
+from generative_ai_workflow.prompt_file import PromptVersion
 
 _HEADER = "# Written by `fmf prompt register`. A version whose text no longer has its hash is refused.\n"
 
@@ -67,6 +69,75 @@ class PromptIndex(Value):
         others = [item for item in self.prompts if item.id != prompt_id]
         added = IndexEntry(id=prompt_id, path=path, versions=versions)
         return PromptIndex(prompts=tuple(sorted([*others, added], key=lambda item: item.id)))
+
+
+class Addition(NamedTuple):
+    """A version on its way into an index."""
+
+    prompt_id: str
+    path: str
+    """The prompt file, as `IndexEntry.path` has it."""
+    content_hash: str
+    declared: PromptVersion
+
+
+Check = Callable[[PromptIndex], bool]
+"""Says of the index as it is whether something is to be added; raises what speaks against it."""
+
+
+class Index(Protocol):
+    """Where registrations are kept; reading never writes."""
+
+    path: Path
+    """The file."""
+
+    def read(self) -> PromptIndex:
+        """Everything that is registered; an absent file is an empty index.
+
+        Raises:
+            PromptError: the file is no index, or cannot be read.
+        """
+        ...
+
+    def text_of(self, prompt_id: str, version: str) -> PromptVersion | None:
+        """A registered version as it was registered; `None` where it is not, or where only hashes are kept."""
+        ...
+
+    def add(self, new: Addition, check: Check) -> bool:
+        """Add a version if `check` wants it, as one change that no other process can come between.
+
+        Returns:
+            Whether it was added.
+
+        Raises:
+            PromptError: the file cannot be written, or what `check` raised.
+        """
+        ...
+
+
+class YamlIndex:
+    """The index as a file of YAML that people read and version control merges; it keeps hashes, and no texts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> PromptIndex:
+        """Everything that is registered; raises as `read_index`."""
+        return read_index(self.path)
+
+    def text_of(self, prompt_id: str, version: str) -> PromptVersion | None:  # noqa: ARG002 - the signature of `Index`
+        """Nothing: the texts stand in the prompt files alone."""
+        return None
+
+    def add(self, new: Addition, check: Check) -> bool:
+        """Add a version if `check` wants it; raises as `write_index`, or what `check` raised."""
+        with locked(self.path):
+            index = self.read()
+            wanted = check(index)
+            if wanted:
+                version = IndexVersion(version=new.declared.version, content_hash=new.content_hash)
+                write_index(self.path, index.adding(new.prompt_id, new.path, version))
+            return wanted
 
 
 def read_index(path: Path) -> PromptIndex:

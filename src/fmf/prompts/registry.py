@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from fmf.errors import ConfigError, PromptError
+from fmf.errors import PromptError
 from fmf.prompts.checks import TestOutcome, TokenCounter, check_names, run_tests
 from fmf.prompts.compare import unified_diff
 from fmf.prompts.file import load_prompt_file
-from fmf.prompts.index import IndexVersion, PromptIndex, locked, read_index, write_index
+from fmf.prompts.index import Addition, Index, IndexEntry, IndexVersion, PromptIndex, YamlIndex
 from fmf.prompts.prompt import INLINE, Prompt, build_prompt, content_hash, inline_prompt
 from fmf.prompts.store import PromptStore
 from fmf_core.errors import Code
@@ -35,7 +35,7 @@ class PromptListing:
     id: str
     version: str
     state: State
-    """`changed`: the text no longer has the registered hash; `missing`: registered, but no longer in its file."""
+    """`changed`: the text no longer has the registered hash; `missing`: registered, and its text is nowhere."""
     content_hash: str
     """Of the text as it is now; for a missing version the registered one."""
     path: str
@@ -64,31 +64,21 @@ class PromptRegistry:
     Args:
         root: the folder of the configuration file; references with a path start here.
         folder: the folder of prompts, searched for ids and as the second place for paths.
-        index_file: the index; it may be absent.
+        index: where registrations are kept.
         count_tokens: counts for the `max_tokens` assertion of declared tests.
     """
 
-    def __init__(self, root: Path, folder: Path, index_file: Path, *, count_tokens: TokenCounter | None = None) -> None:
-        self.index_file = index_file
-        self._store = PromptStore(root, folder, skip=index_file)
+    def __init__(self, root: Path, folder: Path, index: Index, *, count_tokens: TokenCounter | None = None) -> None:
+        self._registered = index
+        self._store = PromptStore(root, folder, skip=index.path)
         self._count_tokens = count_tokens
 
     @classmethod
     def from_config(cls, config: PromptRegistryConfig, root: Path, *, count_tokens: TokenCounter | None = None) -> Self:
-        """The registry that `prompt_registry` of `fmf.yaml` describes; its paths count from `root`.
-
-        Raises:
-            ConfigError: the backend is not available.
-        """
-        if config.backend not in ("git_yaml", "local_yaml"):
-            raise ConfigError(
-                f"prompt_registry.backend {config.backend!r} is not in this version",
-                op="prompts.open",
-                code=Code.UNSUPPORTED,
-                hint="use git_yaml or local_yaml: both keep prompts and their index in files",
-            )
+        """The registry that `prompt_registry` of `fmf.yaml` describes; its paths count from `root`."""
         root = root.resolve()
-        return cls(root, root / config.path, root / config.index_file, count_tokens=count_tokens)
+        path = root / config.index_file
+        return cls(root, root / config.path, _index_of(config.backend, path), count_tokens=count_tokens)
 
     def resolve(self, ref: str) -> Prompt:
         """The prompt that a chain or a command names.
@@ -117,9 +107,8 @@ class PromptRegistry:
         Raises:
             PromptError: as for `resolve`, but for the change.
         """
-        kind, colon, text = ref.partition(":")
-        if colon and kind.strip() == INLINE:
-            return inline_prompt(text)
+        if _is_inline(ref):
+            return inline_prompt(ref.partition(":")[2])
         return self._find(ref).prompt
 
     def state_of(self, prompt: Prompt) -> State:
@@ -141,7 +130,7 @@ class PromptRegistry:
         lines = [line for path, file in files.items() for line in self._listed(file, path, index)]
         present = {(line.id, line.version) for line in lines}
         lines += [
-            PromptListing(entry.id, item.version, "missing", item.content_hash, entry.path)
+            self._listed_without_file(entry, item)
             for entry in index.prompts
             for item in entry.versions
             if (entry.id, item.version) not in present
@@ -149,11 +138,13 @@ class PromptRegistry:
         return tuple(sorted(lines, key=lambda line: line.id))
 
     def test(self, ref: str) -> tuple[TestOutcome, ...]:
-        """Run the declared tests of one version, after checking the names in its template.
+        """Run the declared tests of one version, after checking the names in its template; inline prompts have none.
 
         Raises:
             PromptError: there is no such prompt, or its template uses a name that is not listed.
         """
+        if _is_inline(ref):
+            return ()
         found = self._find(ref)
         check_names(found.prompt)
         return run_tests(found.prompt, found.declared, self._count_tokens)
@@ -181,11 +172,13 @@ class PromptRegistry:
                 hint="correct the template or the test; the index is unchanged",
                 fields={"failures": failed},
             )
-        with locked(self.index_file):
-            return self._add(found, tests)
+        path = self._store.relative(found.path)
+        new = Addition(prompt.id, path, prompt.content_hash, found.declared)
+        added = self._registered.add(new, lambda index: self._is_new(found, index))
+        return Registration(prompt, tests, added=added)
 
-    def _add(self, found: _Found, tests: tuple[TestOutcome, ...]) -> Registration:
-        index = self._index()
+    def _is_new(self, found: _Found, index: PromptIndex) -> bool:
+        """Whether a version is not in the index yet; raises where something else is there in its name."""
         prompt, path = found.prompt, self._store.relative(found.path)
         entry = index.entry(prompt.id)
         before = self._store.existing(entry.path) if entry else None
@@ -197,12 +190,9 @@ class PromptRegistry:
                 hint="put all versions of an id into one file, or give this prompt another id",
             )
         registered = index.hash_of(prompt.id, prompt.version)
-        if registered is None:
-            added = IndexVersion(version=prompt.version, content_hash=prompt.content_hash)
-            write_index(self.index_file, index.adding(prompt.id, path, added))
-        elif registered != prompt.content_hash:
+        if registered is not None and registered != prompt.content_hash:
             raise _changed(prompt, registered)
-        return Registration(prompt, tests, added=registered is None)
+        return registered is None
 
     def _find(self, ref: str) -> _Found:
         name, mark, version = ref.strip().rpartition("#")
@@ -210,7 +200,17 @@ class PromptRegistry:
             name, version = ref.strip(), ""
         if not name:
             raise PromptError(f"prompt reference {ref!r} names no prompt", op="prompts.resolve", hint=_FORMS)
-        path = self._store.locate(name) if name.endswith(SUFFIXES) else self._path_of(name)
+        if name.endswith(SUFFIXES):
+            return self._in_file(self._store.locate(name), name, version, ref)
+        try:
+            return self._in_file(self._path_of(name), name, version, ref)
+        except PromptError as error:
+            kept = self._registered.text_of(name, version) if error.code is Code.NOT_FOUND else None
+            if kept is None:
+                raise
+            return _Found(build_prompt(name, kept, self._registered.path), kept, self._registered.path)
+
+    def _in_file(self, path: Path, name: str, version: str, ref: str) -> _Found:
         file = load_prompt_file(path)
         declared = next((item for item in file.versions if item.version == version), None)
         if declared is None:
@@ -245,7 +245,8 @@ class PromptRegistry:
                 f"prompt {prompt_id!r} is registered, but its file {entry.path!r} is gone",
                 op="prompts.resolve",
                 code=Code.NOT_FOUND,
-                hint="restore the file, or correct its path in the index",
+                hint="restore the file, or correct its path in the index; registered: "
+                + ", ".join(item.version for item in entry.versions),
             )
         raise self._unknown(prompt_id, sorted({file.id for _, file in files}))
 
@@ -260,7 +261,15 @@ class PromptRegistry:
         )
 
     def _index(self) -> PromptIndex:
-        return read_index(self.index_file)
+        return self._registered.read()
+
+    def _listed_without_file(self, entry: IndexEntry, item: IndexVersion) -> PromptListing:
+        kept = self._registered.text_of(entry.id, item.version)
+        if kept is None:
+            return PromptListing(entry.id, item.version, "missing", item.content_hash, entry.path)
+        now = content_hash(kept)
+        path = self._store.relative(self._registered.path)
+        return PromptListing(entry.id, item.version, _state(item.content_hash, now), now, path)
 
     def _listed(self, file: PromptFile, path: Path, index: PromptIndex) -> Iterator[PromptListing]:
         for version in file.versions:
@@ -268,6 +277,19 @@ class PromptRegistry:
             registered = index.hash_of(file.id, version.version)
             state = _state(registered, digest)
             yield PromptListing(file.id, version.version, state, digest, self._store.relative(path))
+
+
+def _is_inline(ref: str) -> bool:
+    kind, colon, _ = ref.partition(":")
+    return bool(colon) and kind.strip() == INLINE
+
+
+def _index_of(backend: str, path: Path) -> Index:
+    if backend == "sqlite":
+        from fmf.prompts.sqlite_index import SqliteIndex
+
+        return SqliteIndex(path)
+    return YamlIndex(path)
 
 
 def _state(registered: str | None, now: str) -> State:

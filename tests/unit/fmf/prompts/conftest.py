@@ -29,8 +29,9 @@ versions:
 class Project:
     """A folder with prompts, and the registry of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, backend: str) -> None:
         self.root = root
+        self.backend = backend
         self.write("prompts/summarise.yaml", SUMMARISE)
 
     def write(self, name: str, text: str) -> Path:
@@ -48,14 +49,30 @@ class Project:
     @property
     def registry(self) -> PromptRegistry:
         return PromptRegistry.from_config(
-            PromptRegistryConfig(), self.root, count_tokens=lambda text: len(text.split())
+            PromptRegistryConfig(backend=self.backend), self.root, count_tokens=lambda text: len(text.split())
         )
 
     @property
     def index(self) -> Path:
-        return self.root / "prompts/index.yaml"
+        return self.root / ("prompts/index.sqlite" if self.backend == "sqlite" else "prompts/index.yaml")
+
+
+BACKENDS = ("git_yaml", "local_yaml", "sqlite")
+
+
+@pytest.fixture(params=BACKENDS)
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
+    """A project with each of the backends in turn."""
+    return Project(tmp_path, request.param)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+def yaml_project(tmp_path: Path) -> Project:
+    """A project whose index is a YAML file."""
+    return Project(tmp_path, "git_yaml")
+
+
+@pytest.fixture
+def sqlite_project(tmp_path: Path) -> Project:
+    """A project whose index is a SQLite file."""
+    return Project(tmp_path, "sqlite")

@@ -6,8 +6,8 @@ from fmf.errors import PromptError, exit_status
 from fmf.prompts.file import load_prompt_file
 
 
-def test_reads_every_part(project):
-    file = load_prompt_file(project.root / "prompts/summarise.yaml")
+def test_reads_every_part(yaml_project):
+    file = load_prompt_file(yaml_project.root / "prompts/summarise.yaml")
     assert (file.id, file.description, file.version_names()) == ("summarise", "A summary.", ["v1", "v2"])
     second = file.versions[1]
     assert second.system == "Be brief."

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from fmf.config.models import PromptRegistryConfig
-from fmf.errors import ConfigError, PromptError, exit_status
+from fmf.errors import PromptError, exit_status
 from fmf.prompts.registry import PromptRegistry
 from fmf_core.yaml_text import load_yaml
 
@@ -46,7 +46,8 @@ def test_an_unregistered_prompt_is_allowed_and_noticed(project, caplog):
     assert "prompt.unregistered" in caplog.text
 
 
-def test_registering_writes_the_index(project):
+def test_registering_writes_the_index(yaml_project):
+    project = yaml_project
     done = project.registry.register("prompts/summarise.yaml#v1")
     assert done.added
     assert [test.name for test in done.tests] == ["keeps the text"]
@@ -152,9 +153,14 @@ def test_a_prompt_file_that_moved(project):
 def test_a_prompt_file_that_is_gone(project):
     project.registry.register("summarise#v1")
     (project.root / "prompts/summarise.yaml").unlink()
-    with pytest.raises(PromptError, match="is gone"):
-        project.registry.resolve("summarise#v1")
-    assert [(item.id, item.version, item.state) for item in project.registry.list()] == [("summarise", "v1", "missing")]
+    if project.backend == "sqlite":  # which keeps the text
+        assert project.registry.resolve("summarise#v1").template == "Sum up: {{ text }}"
+        state = "registered"
+    else:
+        with pytest.raises(PromptError, match="is gone"):
+            project.registry.resolve("summarise#v1")
+        state = "missing"
+    assert [(item.id, item.version, item.state) for item in project.registry.list()] == [("summarise", "v1", state)]
 
 
 def test_a_registered_file_outside_the_folder_of_prompts(project):
@@ -200,12 +206,40 @@ def test_registrations_from_several_threads_all_stay(project):
     assert sum(item.state == "registered" for item in project.registry.list()) == 6
 
 
-def test_a_backend_of_a_later_version(tmp_path):
-    with pytest.raises(ConfigError, match="sqlite"):
-        PromptRegistry.from_config(PromptRegistryConfig(backend="sqlite"), tmp_path)
+def test_reading_writes_nothing(project):
+    before = snapshot(project.root)
+    project.registry.resolve("summarise#v1")
+    project.registry.list()
+    assert snapshot(project.root) == before
+    project.registry.register("summarise#v1")
+    before = snapshot(project.root)
+    for _ in range(2):
+        project.registry.resolve("summarise#v1")
+        project.registry.resolve("prompts/summarise.yaml#v1")
+        project.registry.test("summarise#v1")
+        project.registry.list()
+    assert snapshot(project.root) == before
 
 
-def test_local_yaml_reads_the_same_files(project):
+def test_an_index_that_is_none_is_refused(project):
+    project.index.write_text("- this is no index\n")
+    for action in (project.registry.resolve, project.registry.register):
+        with pytest.raises(PromptError, match="index") as caught:
+            action("summarise#v1")
+        assert exit_status(caught.value) == 8
+    assert project.index.read_text() == "- this is no index\n"
+
+
+def test_every_part_of_a_version_is_served_alike(project):
+    done = project.registry.register("summarise#v2").prompt
+    project.write("prompts/other.yaml", "id: other\nversions: [{version: v1, template: t}]")
+    assert project.registry.resolve("summarise#v2") == done
+    assert done.system == "Be brief."
+    assert done.examples[1] == ("As it is", '{"b":[1,true],"a":"ü"}')
+
+
+def test_local_yaml_reads_the_same_files(yaml_project):
+    project = yaml_project
     config = PromptRegistryConfig(backend="local_yaml", path="prompts", index_file="other/index.yaml")
     registry = PromptRegistry.from_config(config, project.root, count_tokens=len)
     (project.root / "other").mkdir()

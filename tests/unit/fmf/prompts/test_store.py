@@ -10,23 +10,23 @@ from fmf.prompts.store import PromptStore
 
 
 @pytest.fixture
-def store(project):
-    return PromptStore(project.root, project.root / "prompts", skip=project.index)
+def store(yaml_project):
+    return PromptStore(yaml_project.root, yaml_project.root / "prompts", skip=yaml_project.index)
 
 
-def test_paths_start_at_the_root_then_at_the_prompts(project, store):
-    expected = project.root / "prompts/summarise.yaml"
+def test_paths_start_at_the_root_then_at_the_prompts(yaml_project, store):
+    expected = yaml_project.root / "prompts/summarise.yaml"
     for name in ("prompts/summarise.yaml", "summarise.yaml", "prompts/../prompts/summarise.yaml", str(expected)):
         assert store.locate(name) == expected
-    other = project.write("summarise.yaml", "id: x")
+    other = yaml_project.write("summarise.yaml", "id: x")
     assert store.locate("summarise.yaml") == other
 
 
 @pytest.mark.parametrize("name", ["../p.yaml", "prompts/../../p.yaml", "/etc/p.yaml", "link/p.yaml"])
-def test_a_path_never_leaves_the_project(project, store, name, tmp_path_factory):
+def test_a_path_never_leaves_the_project(yaml_project, store, name, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside")
     (outside / "p.yaml").write_text("id: p")
-    (project.root / "link").symlink_to(outside)
+    (yaml_project.root / "link").symlink_to(outside)
     with pytest.raises(PromptError, match="outside the project"):
         store.locate(name)
     assert store.existing(name) is None
@@ -38,19 +38,19 @@ def test_a_missing_file_lists_those_that_are_there(store):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_is_found_so_that_reading_it_says_what_it_is(project, store):
-    os.mkfifo(project.root / "pipe.yaml")
+def test_a_pipe_is_found_so_that_reading_it_says_what_it_is(yaml_project, store):
+    os.mkfifo(yaml_project.root / "pipe.yaml")
     with pytest.raises(PromptError, match="no regular file"):
         load_prompt_file(store.locate("pipe.yaml"))
 
 
-def test_files_leaves_out_hidden_broken_and_foreign_ones(project, store):
-    project.write("prompts/deep/more.yml", "id: more\nversions: [{version: v1, template: t}]")
-    project.write("prompts/.hidden.yaml", "id: hidden\nversions: [{version: v1, template: t}]")
-    project.write("prompts/.git/x.yaml", "id: x\nversions: [{version: v1, template: t}]")
-    project.write("prompts/broken.yaml", "id: [")
-    project.write("prompts/index.yaml", "prompts: []")
-    project.write("prompts/readme.md", "# Prompts")
+def test_files_leaves_out_hidden_broken_and_foreign_ones(yaml_project, store):
+    yaml_project.write("prompts/deep/more.yml", "id: more\nversions: [{version: v1, template: t}]")
+    yaml_project.write("prompts/.hidden.yaml", "id: hidden\nversions: [{version: v1, template: t}]")
+    yaml_project.write("prompts/.git/x.yaml", "id: x\nversions: [{version: v1, template: t}]")
+    yaml_project.write("prompts/broken.yaml", "id: [")
+    yaml_project.write("prompts/index.yaml", "prompts: []")
+    yaml_project.write("prompts/readme.md", "# Prompts")
     assert [file.id for _, file in store.files()] == ["more", "summarise"]
 
 
