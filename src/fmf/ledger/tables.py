@@ -24,27 +24,30 @@ CREATE TABLE requests (number INTEGER PRIMARY KEY, ask_id TEXT NOT NULL, reserve
 assumed INTEGER NOT NULL, state INTEGER NOT NULL, sum INTEGER NOT NULL)
 """
 _UNKNOWN: Final = f"CREATE INDEX requests_unknown ON requests (number) WHERE state = {UNKNOWN}"
+# Without an index: the keys are hashes, which are written all over one. Whoever looks for answers makes a list of them.
 _ANSWERS: Final = """
 CREATE TABLE answers (number INTEGER PRIMARY KEY, ask_id TEXT NOT NULL, content_key BLOB NOT NULL, cost INTEGER,
-answer BLOB NOT NULL, sum INTEGER NOT NULL)
+text_sum INTEGER NOT NULL, sum INTEGER NOT NULL)
 """
-_BY_ASK: Final = "CREATE INDEX answers_by_ask ON answers (ask_id)"
-_BY_CONTENT: Final = "CREATE INDEX answers_by_content ON answers (content_key)"
+_TEXTS: Final = "CREATE TABLE texts (number INTEGER PRIMARY KEY, answer BLOB NOT NULL)"
 LAYOUT: Final = Layout(
     0x666D666C,
     1,
-    (_NOTES, _REQUESTS, _UNKNOWN, _ANSWERS, _BY_ASK, _BY_CONTENT),
-    # The keys are hashes, so their indexes are written all over: fewer, larger checkpoints write a page less often.
-    (*SAFE, "wal_autocheckpoint = 4000", "cache_size = -16000"),
+    (_NOTES, _REQUESTS, _UNKNOWN, _ANSWERS, _TEXTS),
+    (*SAFE, "wal_autocheckpoint = 4000"),
 )
 
 ADD_REQUEST: Final = "INSERT INTO requests VALUES (?, ?, ?, NULL, 0, 0, ?)"
 WERE_UNDER_WAY: Final = "SELECT number, ask_id, reserved FROM requests WHERE state = 0"
 SETTLE: Final = "UPDATE requests SET spent = ?, assumed = ?, state = ?, sum = ? WHERE number = ?"
 ADD_ANSWER: Final = "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"
-PUT_NOTE: Final = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
+_PUT_NOTE: Final = "INSERT OR REPLACE INTO notes VALUES (?, ?, ?)"
 _ALL_REQUESTS: Final = "SELECT * FROM requests ORDER BY number"
-_ANSWER: Final = "SELECT number, ask_id, content_key, cost, answer, sum FROM answers"
+ADD_TEXT: Final = "INSERT INTO texts VALUES (?, ?)"
+_ANSWERS_WITH_TEXTS: Final = (
+    "SELECT number, ask_id, content_key, cost, text_sum, sum, answer FROM answers LEFT JOIN texts USING (number) "
+)
+_KEYS: Final = "SELECT number, ask_id, content_key, cost, text_sum, sum FROM answers ORDER BY number"
 
 
 class Answer(NamedTuple):
@@ -100,15 +103,14 @@ def request_sum(number: int, ask_id: str, reserved: int | None, outcome: Outcome
     return zlib.crc32(f"{number} {ask_id} {reserved} {spent} {assumed} {state}".encode("utf-8", "replace"))
 
 
-def answer_sum(number: int, answer: Answer) -> int:
-    """What an answer is checked by."""
-    ask_id, content_key, cost, text = answer
-    return zlib.crc32(text, zlib.crc32(content_key, zlib.crc32(f"{number} {ask_id} {cost} ".encode())))
+def answer_sum(number: int, ask_id: str, content_key: bytes, cost: int | None, text_sum: int) -> int:
+    """What an answer is checked by, beside its text."""
+    return zlib.crc32(content_key, zlib.crc32(f"{number} {ask_id} {cost} {text_sum}".encode("utf-8", "replace")))
 
 
 def put_note(connection: sqlite3.Connection, name: str, value: bytes) -> None:
     """Keep `value` under `name`, in place of what was there."""
-    connection.execute(PUT_NOTE, (name, value, zlib.crc32(value, zlib.crc32(name.encode()))))
+    connection.execute(_PUT_NOTE, (name, value, zlib.crc32(value, zlib.crc32(name.encode()))))
 
 
 class Rows:
@@ -165,16 +167,29 @@ class Rows:
             counts[outcome.state] += 1
             unpriced += outcome.state == SETTLED and outcome.spent is None
         answers = self.last_numbers().answers
-        for table, last in (("requests", requests), ("answers", answers)):
+        for table, last in (("requests", requests), ("answers", answers), ("texts", answers)):
             if (count := self._one(f"SELECT count(*) FROM {table}")) != last:  # noqa: S608 - a name of ours
                 raise damaged(self._folder, f"of its {last} {table}, {count} are there")
         return Sums(requests, answers, spent, assumed, counts[UNDER_WAY], counts[UNKNOWN], unpriced)
 
-    def answers(self, where: str = "", *values: object) -> Iterator[tuple[int, Answer]]:
+    def keys(self) -> Iterator[tuple[int, str, bytes]]:
+        """Of every answer its number, its question, and the key of its content."""
+        number = count = 0
+        for number, ask_id, content_key, cost, text_sum, found in self._connection.execute(_KEYS):
+            if answer_sum(number, ask_id, content_key, cost, text_sum) != found:
+                raise damaged(self._folder, f"its answer {number} was changed")
+            count += 1
+            yield number, ask_id, content_key
+        if count != number:
+            raise damaged(self._folder, f"of its {number} answers, {count} are there")
+
+    def answers(self, where: str, *values: object) -> Iterator[tuple[int, Answer]]:
         """Answers with their numbers; `where` is a piece of SQL behind the table."""
-        for number, *row, found in self._connection.execute(f"{_ANSWER} {where}", values):
-            answer = Answer(*row)
-            if answer_sum(number, answer) != found:
+        found = self._connection.execute(_ANSWERS_WITH_TEXTS + where, values)
+        for number, ask_id, content_key, cost, text_sum, check, text in found:
+            answer = Answer(ask_id, content_key, cost, text or b"")
+            whole = answer_sum(number, ask_id, content_key, cost, text_sum) == check
+            if not whole or zlib.crc32(answer.answer) != text_sum:
                 raise damaged(self._folder, f"its answer {number} was changed")
             yield number, answer
 
@@ -186,7 +201,7 @@ class Rows:
         self.facts()
         self.checkpoint()
         self.sums()
-        for _ in self.answers():
+        for _ in self.answers("ORDER BY number"):
             pass
 
     def _one(self, question: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ BUSY_S: Final = 30.0
 """How long another program that has the file locked is waited for, in seconds."""
 _PAGE: Final = 1000
 _UNKNOWN: Final = "SELECT number, ask_id, reserved FROM requests WHERE state = 2 AND number > ? ORDER BY number LIMIT ?"
+
+
+_LIST: Final = "CREATE TEMP TABLE listed (key INTEGER, number INTEGER, PRIMARY KEY (key, number)) WITHOUT ROWID"
+_LISTED: Final = "SELECT number FROM temp.listed WHERE key = ?"
 
 
 class _Lookup(Generic[K]):
@@ -48,6 +54,7 @@ class LedgerView:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._file = SqliteFile(self.folder / LEDGER_NAME, LAYOUT, BUSY_S, read_only=True)
+        self._listed: sqlite3.Connection | None = None
         self._lookups: GroupCommit[_Lookup[Any]] = GroupCommit(self._look, "fmf-ledger-find")
         refuse_empty(self.folder)
         with self._rows() as rows:
@@ -81,7 +88,7 @@ class LedgerView:
     async def find_ask(self, ask_id: str) -> Answer | None:
         """The last answer to the question `ask_id` among those that were there when this was opened.
 
-        Tasks that look for something at the same time share one call of a thread.
+        Tasks that look for something at the same time share one call of a thread. The first look lists all answers.
         """
         return await self._find(_Lookup(ask_id)) if self.known else None
 
@@ -96,6 +103,7 @@ class LedgerView:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
+        self._listed = None
         self._file.close()
 
     async def _find(self, lookup: _Lookup[Any]) -> Answer | None:
@@ -107,11 +115,31 @@ class LedgerView:
         return lookup.found
 
     def _look(self, lookups: list[_Lookup[Any]]) -> None:
-        with self._rows() as rows:
+        with opened(self.folder, self._file) as connection:
+            if connection is not self._listed:
+                self._list(connection)
             for lookup in lookups:
                 column = "ask_id" if isinstance(lookup.key, str) else "content_key"
-                where = f"WHERE {column} = ? AND number <= ? ORDER BY number DESC LIMIT 1"
-                lookup.found = next((answer for _, answer in rows.answers(where, lookup.key, self.known)), None)
+                where = f"WHERE number IN ({_LISTED}) AND {column} = ? ORDER BY number DESC LIMIT 1"
+                found = Rows(self.folder, connection).answers(where, _short(lookup.key), lookup.key)
+                lookup.found = next((answer for _, answer in found), None)
+
+    def _list(self, connection: sqlite3.Connection) -> None:
+        """List the answers that there were when it was opened, in a temporary file that SQLite deletes by itself."""
+        rows = Rows(self.folder, connection).keys()
+        known = itertools.takewhile(lambda row: row[0] <= self.known, rows)
+        connection.execute("BEGIN")
+        try:
+            connection.execute("DROP TABLE IF EXISTS temp.listed")
+            connection.execute(_LIST)
+            keys = ((_short(key), number) for number, ask_id, content in known for key in (ask_id, content))
+            connection.executemany("INSERT OR IGNORE INTO temp.listed VALUES (?, ?)", keys)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._listed = connection
 
     def _pages(
         self, page: Callable[[sqlite3.Connection, int], list[tuple[int, *tuple[Any, ...]]]]
@@ -135,6 +163,12 @@ class LedgerView:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+
+def _short(key: str | bytes) -> int:
+    """Eight bytes of a key: enough to find it among a few."""
+    whole = key.encode() if isinstance(key, str) else key
+    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "big", signed=True)
 
 
 @contextmanager

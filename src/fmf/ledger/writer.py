@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import zlib
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from fmf.ledger.hold import LOCK_NAME, Confirmed, Hold
 from fmf.ledger.tables import (
     ADD_ANSWER,
     ADD_REQUEST,
+    ADD_TEXT,
     LAYOUT,
     SETTLE,
     UNKNOWN,
@@ -169,14 +171,18 @@ class Writer:
     def _write(self, connection: sqlite3.Connection, changes: list[Change]) -> tuple[Confirmed, dict[int, Request]]:
         asked, answered = self.last
         requests: dict[int, Request] = {}
-        answers = []
+        answers, texts = [], []
         for change in changes:
             if isinstance(change, Request):
                 asked += 1
                 requests[asked] = change
             elif isinstance(change, Answer):
                 answered += 1
-                answers.append((answered, *change, answer_sum(answered, change)))
+                ask_id, content_key, cost, text = change
+                text_sum = zlib.crc32(text)
+                check = answer_sum(answered, ask_id, content_key, cost, text_sum)
+                answers.append((answered, ask_id, content_key, cost, text_sum, check))
+                texts.append((answered, text))
             else:
                 put_note(connection, "checkpoint", change)
         if requests:
@@ -184,6 +190,7 @@ class Writer:
             connection.executemany(ADD_REQUEST, rows)
         if answers:
             connection.executemany(ADD_ANSWER, answers)
+            connection.executemany(ADD_TEXT, texts)
         return Confirmed(asked, answered), requests
 
     def _confirm(self, last: Confirmed, requests: Mapping[int, Request]) -> None:
