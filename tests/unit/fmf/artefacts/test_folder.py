@@ -63,8 +63,14 @@ def test_the_life_of_a_run(tmp_path):
     artefacts = run.artefacts(saved)
     assert [entry["path"] for entry in artefacts] == ["docs.jsonl", "report.md", str(outside)]
     assert artefacts[1] == {"path": "report.md", "bytes": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}
-    run.finish({"run_id": run.run_id, "started_at": "2026-11-21T09:45:00.000Z"}, {"status": "completed"})
-    assert read_record(tmp_path, run.run_id) == {"run_id": run.run_id, "started_at": "2026-11-21T09:45:00.000Z"}
+    run.finish(
+        {"run_id": run.run_id, "status": "completed", "started_at": "2026-11-21T09:45:00.000Z"}, {"status": "completed"}
+    )
+    assert read_record(tmp_path, run.run_id) == {
+        "run_id": run.run_id,
+        "status": "completed",
+        "started_at": "2026-11-21T09:45:00.000Z",
+    }
     entry = read_index(tmp_path)[0]
     assert entry["status"] == "completed"
     assert entry["chain"] == "c"
