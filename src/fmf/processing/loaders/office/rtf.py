@@ -196,8 +196,10 @@ class _Rtf:
             self._unicode(number % 65536)
 
     def _in_font(self, font: int | None) -> None:
-        self._flush()
-        self._groups[-1] = replace(self._groups[-1], font=font)
+        group = self._groups[-1]
+        if font != group.font:
+            self._flush()
+            self._groups[-1] = _Group(group.silent, group.fallback, font, group.is_font_table)
 
     def _begin_row(self) -> None:
         self._in_table = True
