@@ -18,6 +18,7 @@ from fmf.errors import ConnectorError, ProcessingError, exit_status
 from fmf.types import Row
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.redact import redact
+from fmf_core.starved import MORE_MEMORY, wants_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,13 @@ def _cut_off(count: int) -> FrameworkError:
 
 
 def _internal(error: Exception) -> FrameworkError:
+    starved = wants_memory(error)
+    fault = "this is a fault of the program or of an extension, not of your documents: please report it"
     wrapped = FrameworkError(
         f"the run broke off with an unexpected {type(error).__name__}: {redact(str(error))}",
         op="run.execute",
-        code=Code.INTERNAL,
-        hint="this is a fault of the program or of an extension, not of your documents: please report it",
+        code=Code.UNAVAILABLE if starved else Code.INTERNAL,
+        hint=MORE_MEMORY if starved else fault,
     )
     wrapped.__cause__ = error
     return wrapped

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fmf.chains.changes import Since
 from fmf.chains.ending import Ending, RunReport
-from fmf.chains.intake import Intake
+from fmf.chains.intake import Input, Intake
 from fmf.chains.prepare import since_of
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
@@ -19,13 +21,28 @@ from fmf.chains.supply import supply
 from fmf.chains.tally import Tally
 from fmf.config.lookup import connector_named
 from fmf.connectors.base import build_connector
-from fmf.errors import ProcessingError, exit_status
+from fmf.errors import ConfigError, ProcessingError, exit_status
+from fmf.ledger.hold import Hold
 from fmf.types import Document
 
 if TYPE_CHECKING:
     from fmf.artefacts.folder import RunFolder
     from fmf.config.loader import LoadedConfig
-    from fmf.connectors.base import Keys
+    from fmf.connectors.base import DataConnector, Keys
+
+
+@contextmanager
+def _held(folder: RunFolder) -> Iterator[None]:
+    """Show others that the run is going on, where the disk has locks."""
+    try:
+        hold = Hold.take(folder.path)
+    except ConfigError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        hold.release()
 
 
 @dataclass
@@ -64,6 +81,10 @@ class ProcessRun:
         refs = listed(connector, tuple(self.select), since)
         source = supply(connector, self.loaded.value.processing, refs)
         folder = begin(self.loaded, connector)
+        with _held(folder):
+            return self._read(folder, connector, source, since)
+
+    def _read(self, folder: RunFolder, connector: DataConnector, source: Input, since: Since | None) -> RunReport:
         ending = Ending(
             folder,
             self.tally,

@@ -38,6 +38,7 @@ def show(session: Session, run_id: str) -> None:
     """Show the record of one run; RUN_ID may be cut short, and `last` is the latest run."""
     from fmf.artefacts.folder import RECORD_NAME
     from fmf.artefacts.history import find_run, read_record
+    from fmf.ledger.damage import LEDGER_NAME
 
     root = _root(session)
     entry = _as_it_is(root, find_run(root, run_id))
@@ -48,7 +49,7 @@ def show(session: Session, run_id: str) -> None:
     elif record is None:
         emit_text("\n".join(f"{key}: {value}" for key, value in entry.items()))
         note(f"the run has written no {RECORD_NAME}: it is still going on, or was ended from outside")
-        if entry["status"] == "interrupted":
+        if entry["status"] == "interrupted" and (path / LEDGER_NAME).exists():
             note(f"go on with it: fmf run --resume {entry['run_id']}")
     else:
         emit_text((path / RECORD_NAME).read_text(encoding="utf-8"), end="")
@@ -57,11 +58,10 @@ def show(session: Session, run_id: str) -> None:
 
 def _as_it_is(root: Path, entry: dict[str, Any]) -> dict[str, Any]:
     """The entry of a run, which was interrupted where it says that it is going on and no process runs it."""
-    from fmf.ledger.damage import LEDGER_NAME
-    from fmf.ledger.hold import is_alive
+    from fmf.ledger.hold import LOCK_NAME, is_alive
 
     folder = root / entry["run_id"]
-    if entry["status"] == "running" and (folder / LEDGER_NAME).exists() and not is_alive(folder):
+    if entry["status"] == "running" and (folder / LOCK_NAME).exists() and not is_alive(folder):
         return {**entry, "status": "interrupted"}
     return entry
 
