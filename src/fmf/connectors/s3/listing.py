@@ -74,12 +74,13 @@ class Pages:
             self._token = page.token
 
     def _page(self) -> _Page:
-        where = f"continuation-token={_quoted(self._token)}&" if self._token else ""
-        if not where and self._after:
-            where = f"start-after={_quoted(self._after)}&"
         query = f"encoding-type=url&list-type=2&max-keys={PAGE}&prefix={_quoted(self._folder)}"
+        if self._token:  # parts of a query are signed in their order
+            query = f"continuation-token={_quoted(self._token)}&{query}"
+        elif self._after:
+            query = f"{query}&start-after={_quoted(self._after)}"
         try:
-            return self._read(self._wire.whole(f"{where}{query}", OP, self._what))
+            return self._read(self._wire.whole(query, OP, self._what))
         except ConnectorError:
             if self._after:  # a token may be what the service did not like; what comes behind a key it knows for sure
                 self._token = ""

@@ -6,13 +6,12 @@ import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.utils import get_environ_proxies
 from urllib3 import PoolManager, ProxyManager, Timeout, make_headers
 from urllib3.exceptions import HTTPError
@@ -21,6 +20,7 @@ from urllib3.util import parse_url
 
 from fmf.connectors.replies import StrangeReplyError
 from fmf.connectors.s3.failures import BOTO, of_boto, of_reply, of_urllib3
+from fmf.connectors.s3.signing import Keys, Signing
 from fmf.errors import ConnectorError
 from fmf_core.errors import Code
 from fmf_core.redact import add_secret
@@ -60,8 +60,10 @@ class Wire:
     """
 
     def __init__(self, url: str, region: str, signer: Signer | None, timeout_s: float) -> None:
-        self._url = url
-        self._region = region
+        parts = urlsplit(url)
+        self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self._host = parts.netloc.rpartition("@")[2].removesuffix(":443" if parts.scheme == "https" else ":80")
+        self._signing = Signing(region)
         self._signer = signer
         self._known: object = None
         self._late_s = max(WHOLE_S, timeout_s)
@@ -75,25 +77,27 @@ class Wire:
         Args:
             method: GET or HEAD.
             key: the object's key; empty for the bucket.
-            headers: what the request says besides its signature.
+            headers: what the request says besides its signature, by names in small letters.
             op: the name of the operation, for errors.
             what: what the caller is about to do, for errors.
-            query: the encoded query.
+            query: the encoded query, its parts sorted by their names.
 
         Raises:
             ConnectorError: there was no reply, or a refusal.
         """
         # Whoever signs counts every character, and urllib3 sends these as they are.
-        target = f"{self._url}/{quote(key, safe='/~')}" if key else self._url
-        request = AWSRequest(method, f"{target}?{query}" if query else target, headers=dict(headers))
-        request.headers["Accept-Encoding"] = "identity"
+        path = f"{self._path}/{quote(key, safe='/~')}" if key else self._path
+        sent = {"host": self._host, **headers}
         if self._signer is not None:
-            self._sign(request, self._signer, op, what)
+            sent = self._signing.signed(
+                (method, path, query), sent, self._keys(self._signer, op, what), datetime.now(UTC)
+            )
+        sent["accept-encoding"] = "identity"
         try:
             reply = self._pool.urlopen(
                 method,
-                request.url,
-                headers=dict(request.headers.items()),
+                f"{self._origin}{path}{query and '?'}{query}",
+                headers=sent,
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -113,17 +117,17 @@ class Wire:
         finally:
             reply.close()
 
-    def _sign(self, request: AWSRequest, signer: Signer, op: str, what: str) -> None:
+    def _keys(self, signer: Signer, op: str, what: str) -> Keys:
         try:
-            keys = signer.get_frozen_credentials()
-            if keys != self._known:
-                for secret in (keys.secret_key, keys.token):
-                    if secret:
-                        add_secret(secret)
-                self._known = keys
-            S3SigV4Auth(keys, "s3", self._region).add_auth(request)
+            keys: Keys = signer.get_frozen_credentials()
         except BOTO as error:
             raise of_boto(error, op, what) from error
+        if keys != self._known:
+            for secret in (keys.secret_key, keys.token):
+                if secret:
+                    add_secret(secret)
+            self._known = keys
+        return keys
 
     def _refusal(self, reply: BaseHTTPResponse, op: str, what: str) -> bytes:
         """What a refusal says; nothing where that cannot be read, for its status says enough."""
