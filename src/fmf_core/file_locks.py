@@ -64,8 +64,9 @@ class LockFile:
 
     def text(self, most_bytes: int) -> bytes:
         """The beginning of what stands in the file."""
-        os.lseek(self._file, 0, os.SEEK_SET)
-        return os.read(self._file, most_bytes)
+        with _guard():
+            os.lseek(self._file, 0, os.SEEK_SET)
+            return os.read(self._file, most_bytes)
 
     def write(self, text: bytes, *, anew: bool = False) -> None:
         """Put `text` at the beginning of the file: in place of all that stands there, or of as many bytes.
@@ -74,10 +75,10 @@ class LockFile:
             OSError: there is no room for it.
         """
         with _guard():
-            if anew:
-                os.ftruncate(self._file, 0)
             os.lseek(self._file, 0, os.SEEK_SET)
             os.write(self._file, text)
+            if anew:
+                os.ftruncate(self._file, len(text))
 
     def close(self) -> None:
         """Close the file, which gives all locks back."""

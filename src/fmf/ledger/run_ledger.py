@@ -212,8 +212,7 @@ class RunLedger:
             return
         self._is_closed = True
         try:
-            self.view.close()
-            await self._commits.call(self._writer.close)
+            await self._commits.call(self._close)
         finally:
             self._hold.release()
 
@@ -226,6 +225,12 @@ class RunLedger:
                 hint="resume the run; a forked child has none of its parent's ledgers",
             )
         await self._commits.add(change)
+
+    def _close(self) -> None:
+        try:
+            self.view.close()
+        finally:
+            self._writer.close()
 
     def _leave_to_the_parent(self) -> None:
         self._is_closed = True

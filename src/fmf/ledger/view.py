@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +25,11 @@ _PAGE: Final = 1000
 _UNKNOWN: Final = "SELECT number, ask_id, reserved FROM requests WHERE state = 2 AND number > ? ORDER BY number LIMIT ?"
 
 
-_LIST: Final = "CREATE TEMP TABLE listed (key INTEGER, number INTEGER, PRIMARY KEY (key, number)) WITHOUT ROWID"
-_LISTED: Final = "SELECT number FROM temp.listed WHERE key = ?"
+_FIND: Final = {
+    column: f"WHERE number IN (SELECT number FROM temp.{column}s WHERE key = ?) AND {column} = ? "  # noqa: S608 - names of ours
+    "ORDER BY number DESC LIMIT 1"
+    for column in ("ask_id", "content_key")
+}
 
 
 class _Lookup(Generic[K]):
@@ -54,7 +57,7 @@ class LedgerView:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self._file = SqliteFile(self.folder / LEDGER_NAME, LAYOUT, BUSY_S, read_only=True)
-        self._listed: sqlite3.Connection | None = None
+        self._listed: dict[str, sqlite3.Connection] = {}
         self._lookups: GroupCommit[_Lookup[Any]] = GroupCommit(self._look, "fmf-ledger-find")
         refuse_empty(self.folder)
         with self._rows() as rows:
@@ -103,7 +106,7 @@ class LedgerView:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        self._listed = None
+        self._listed = {}
         self._file.close()
 
     async def _find(self, lookup: _Lookup[Any]) -> Answer | None:
@@ -116,30 +119,29 @@ class LedgerView:
 
     def _look(self, lookups: list[_Lookup[Any]]) -> None:
         with opened(self.folder, self._file) as connection:
-            if connection is not self._listed:
-                self._list(connection)
             for lookup in lookups:
                 column = "ask_id" if isinstance(lookup.key, str) else "content_key"
-                where = f"WHERE number IN ({_LISTED}) AND {column} = ? ORDER BY number DESC LIMIT 1"
-                found = Rows(self.folder, connection).answers(where, _short(lookup.key), lookup.key)
+                if self._listed.get(column) is not connection:
+                    self._list(connection, column)
+                found = Rows(self.folder, connection).answers(_FIND[column], _short(lookup.key), lookup.key)
                 lookup.found = next((answer for _, answer in found), None)
 
-    def _list(self, connection: sqlite3.Connection) -> None:
+    def _list(self, connection: sqlite3.Connection, column: str) -> None:
         """List the answers that there were when it was opened, in a temporary file that SQLite deletes by itself."""
-        rows = Rows(self.folder, connection).keys()
-        known = itertools.takewhile(lambda row: row[0] <= self.known, rows)
+        rows = itertools.takewhile(lambda row: row[0] <= self.known, Rows(self.folder, connection).keys())
+        by_ask = column == "ask_id"
         connection.execute("BEGIN")
         try:
-            connection.execute("DROP TABLE IF EXISTS temp.listed")
-            connection.execute(_LIST)
-            keys = ((_short(key), number) for number, ask_id, content in known for key in (ask_id, content))
-            connection.executemany("INSERT OR IGNORE INTO temp.listed VALUES (?, ?)", keys)
+            connection.execute(f"CREATE TEMP TABLE {column}s (key INTEGER, number INTEGER)")
+            keys = ((_short(ask_id if by_ask else content), number) for number, ask_id, content in rows)
+            connection.executemany(f"INSERT INTO temp.{column}s VALUES (?, ?)", keys)  # noqa: S608 - a name of ours
+            connection.execute(f"CREATE INDEX temp.{column}s_by_key ON {column}s (key, number)")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        self._listed = connection
+        self._listed[column] = connection
 
     def _pages(
         self, page: Callable[[sqlite3.Connection, int], list[tuple[int, *tuple[Any, ...]]]]
@@ -166,9 +168,8 @@ class LedgerView:
 
 
 def _short(key: str | bytes) -> int:
-    """Eight bytes of a key: enough to find it among a few."""
-    whole = key.encode() if isinstance(key, str) else key
-    return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "big", signed=True)
+    """Four bytes of a key: enough to find it among a few."""
+    return zlib.crc32(key.encode() if isinstance(key, str) else key)
 
 
 @contextmanager
