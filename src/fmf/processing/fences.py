@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,12 +39,19 @@ class Fences:
         text: the text.
         start: nothing is asked about places before it.
         fence: the one that is open there.
+        parts: where parts begin behind `start`, in order; no fence is open beyond.
     """
 
-    def __init__(self, text: str = "", start: int = 0, fence: Fence | None = None) -> None:
-        lines = list(_changes(text, start, len(text), fence))
-        self._starts = [line.start for line in lines]
-        self._open = [fence, *(Fence(line.start, line.mark) if line.opened else None for line in lines)]
+    def __init__(self, text: str = "", start: int = 0, fence: Fence | None = None, parts: Sequence[int] = ()) -> None:
+        self._starts: list[int] = []
+        self._open = [fence]
+        for begin, end in itertools.pairwise((start, *parts, len(text))):
+            lines = list(_changes(text, begin, end, self._open[-1]))
+            self._starts += [line.start for line in lines]
+            self._open += [Fence(line.start, line.mark) if line.opened else None for line in lines]
+            if end < len(text) and self._open[-1]:
+                self._starts.append(end - 1)
+                self._open.append(None)
 
     def at(self, place: int) -> Fence | None:
         """The fence that is open at `place`."""

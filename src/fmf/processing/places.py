@@ -32,6 +32,7 @@ class _Part:
     """How many lines ended before it."""
     inside: _Part | None = None
     """The part that it stands in."""
+    within: bool = False
     heading: tuple[str, ...] = ()
 
     def has(self, at: int) -> bool:
@@ -42,7 +43,8 @@ class Places:
     """Takes a document's text and the marks in it, and tells of any later stretch where it stands.
 
     A mark holds up to the next of its kind, or of a kind that it stands in: a new slide ends the notes of the one
-    before. Headings and tables are found in the text where it is Markdown.
+    before. Headings and tables are found in the text where it is Markdown. No heading holds beyond a slide, a sheet or
+    a part that stands for itself.
 
     Args:
         markdown: whether the text is Markdown.
@@ -70,9 +72,13 @@ class Places:
         if mark.kind == "heading":
             self._heading(mark.number or 1, mark.name or "", self._chars)
             return
-        self._end(next((at for at, part in enumerate(self._open) if part.kind in {mark.kind, "rows"}), None))
+        ended = (at for at, part in enumerate(self._open) if part.kind == "rows" or _ends(mark, part))
+        self._end(next(ended, None))
+        if mark.apart:
+            self._end_section()
         around = self._open[-1] if self._open else None
         part = _Part(mark.kind, self._chars, mark.number, mark.name, newlines=self._newlines, inside=around)
+        part.within = mark.within
         self._open.append(part)
         self._parts.append(part)
 
@@ -82,6 +88,18 @@ class Places:
             for part in self._open[first:]:
                 self._close(part, self._chars)
             del self._open[first:]
+
+    def _end_section(self) -> None:
+        """End the headings, the table and the fenced code that are open."""
+        if self._markdown:
+            self._scan("", final=True)
+        if self._table:
+            self._close(self._table, self._chars)
+        for part in self._levels:
+            self._close(part, self._chars)
+        if self._headings:
+            self._headings.append(_Part("heading", self._chars))
+        self._levels, self._table, self._fence = [], None, None
 
     def feed(self, text: str) -> None:
         """Note the next piece of the text."""
@@ -242,6 +260,11 @@ class Places:
         else:
             told |= {key: value for key, value in (("number", part.number), ("name", part.name)) if value is not None}
         self._structure.append(told)
+
+
+def _ends(mark: Mark, part: _Part) -> bool:
+    """Whether `part`, which is open, ends where `mark` stands: a part within others only ends such parts."""
+    return part.kind == mark.kind and (part.within or not mark.within)
 
 
 def _value(part: _Part) -> Any:

@@ -193,6 +193,8 @@ class _Reading:
         for piece in _blanked(loaded.pieces):
             if isinstance(piece, Mark):
                 cutting.places.mark(piece)
+                if piece.apart:
+                    cutting.chunker.part()
                 continue
             blank = blank and (not piece or piece.isspace())
             cutting.places.feed(piece)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -78,6 +80,7 @@ class Chunker:
         self._new = 0  # up to where the text is in chunks
         self._fences = Fences()
         self._unit_ended = False  # whether a unit ends at `_new`
+        self._parts: deque[int] = deque()  # where parts of the whole text begin, as far as they are not in chunks
 
     def feed(self, text: str) -> Iterator[Piece]:
         """The chunks that are certain once `text` follows what was fed before."""
@@ -85,6 +88,10 @@ class Chunker:
         self._waiting_chars += len(text)
         if self._waiting_chars >= _BLOCK:
             yield from self._chunks()
+
+    def part(self) -> None:
+        """Note that a part of its own begins behind what was fed, such as a slide or an attachment."""
+        self._parts.append(self._base + len(self._text) + self._waiting_chars)
 
     def finish(self) -> Iterator[Piece]:
         """The remaining chunks; nothing may be fed afterwards."""
@@ -108,9 +115,12 @@ class Chunker:
         self._base += done
         self._start -= done
         self._new -= done
+        while self._parts and self._parts[0] <= self._base + self._new:
+            self._parts.popleft()
         if self._markdown:
             fence = self._fences.at(self._new + done)
-            self._fences = Fences(self._text, self._new, fence and Fence(fence.start - done, fence.mark))
+            parts = [part - self._base for part in self._parts]
+            self._fences = Fences(self._text, self._new, fence and Fence(fence.start - done, fence.mark), parts)
         self._waiting.clear()
         self._waiting_chars = 0
         self._counter.grow(self._text, done, complete=self._complete)
@@ -164,11 +174,20 @@ class Chunker:
     def _good_end(self, cut: int) -> int | None:
         """The end of the unit, or the best place up to `cut` that cuts no sentence, row, item or fenced code."""
         if self._unit:
-            found = unit_end(self._unit, self._text, self._new, cut, fences=self._fences, markdown=self._markdown)
+            part = next(self._parts_to(cut), None)
+            stop = cut if part is None else part
+            found = unit_end(self._unit, self._text, self._new, stop, fences=self._fences, markdown=self._markdown)
+            found = part if found is None else found
             self._unit_ended = found is not None
             if found:
                 return found
         return cut if cut == len(self._text) else self._best_end(cut)
+
+    def _parts_to(self, cut: int) -> Iterator[int]:
+        """Where parts begin behind the last chunk, up to `cut`."""
+        while self._parts and self._parts[0] <= self._base + self._new:
+            self._parts.popleft()
+        return (part - self._base for part in itertools.takewhile(lambda at: at <= self._base + cut, self._parts))
 
     def _best_end(self, cut: int) -> int | None:
         if not self._kept_whole:
@@ -176,6 +195,8 @@ class Chunker:
         if fence := self._fences.at(cut):
             return self._end_at_fence(fence, cut)
         tail = max(self._new, cut - int((cut - self._start) * _TAIL))
+        if self._parts and (part := max(self._parts_to(cut), default=0)) > tail:
+            return part
         best = best_end(self._text, tail, cut, markdown=self._markdown)
         before: list[tuple[int, int]] | None = None
         for least in self._kept_whole:

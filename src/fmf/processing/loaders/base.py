@@ -19,7 +19,8 @@ class Mark:
     """Where a part of the file begins in its text.
 
     What is given next belongs to it, up to the next mark of its kind or of a kind that it stands in: a new slide ends
-    the notes of the one before. Headings and tables of Markdown need no marks: they are found in the text.
+    the notes of the one before. A slide, a sheet and a part also end the headings that are open. Headings and tables of
+    Markdown need no marks: they are found in the text.
     """
 
     kind: Literal["page", "slide", "sheet", "rows", "part", "heading"]
@@ -29,6 +30,13 @@ class Mark:
     source gives to the row of the first line."""
     name: str | None = None
     """The name of the sheet or part; the text of a heading."""
+    within: bool = False
+    """Of a part: it belongs to what stands before it, as the notes of a slide do, so that headings hold on in it."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether headings and sections end here: a slide, a sheet or a part that stands for itself begins."""
+        return self.kind in {"slide", "sheet"} or (self.kind == "part" and not self.within)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,3 +215,42 @@ def test_what_lies_between_start_and_end_is_not_told():
         "last_sheet": "T",
         "last_row": 1,
     }
+
+
+@pytest.mark.parametrize("mark", [Mark("slide", 2), Mark("sheet", 2, "b"), Mark("part", 2, "b")])
+def test_headings_tables_and_code_end_with_a_part(mark):
+    first = "# A\n\n## B\n\none\n| x |\n```\n| no table |\n# no heading"
+    places, text = told(first, mark, "two\n\n## C\n\nthree\n| y |\n", markdown=True)
+    words = ("one", "two", "three")
+    headings = [places.of(text.index(word), text.index(word) + 3).get("heading") for word in words]
+    assert headings == [["A", "B"], None, ["C"]]
+    structure = [(part["kind"], text[part["start"] : part["end"]]) for part in places.finish()]
+    assert structure == [
+        ("heading", first),
+        ("heading", first[5:]),
+        ("table", "| x |\n"),
+        (mark.kind, "two\n\n## C\n\nthree\n| y |\n"),
+        ("heading", "## C\n\nthree\n| y |\n"),
+        ("table", "| y |\n"),
+    ]
+
+
+def test_a_heading_without_a_line_end_and_a_table_end_with_their_part():
+    places, text = told("| x |\n", Mark("part", 1), "| y |\n# A", Mark("part", 2), "b", markdown=True)
+    assert places.of(len(text) - 4, len(text) - 1) == {"part": 1, "heading": ["A"]}
+    assert places.of(len(text) - 1, len(text)) == {"part": 2}
+    tables = [text[part["start"] : part["end"]] for part in places.finish() if part["kind"] == "table"]
+    assert tables == ["| x |\n", "| y |\n"]
+
+
+def test_a_part_within_another_keeps_its_headings_and_gives_way_to_it_again():
+    notes = Mark("part", name="notes", within=True)
+    pieces = ("# A\n", "a", notes, "b", Mark("slide", 2), "c", notes, "d", Mark("part", 2, "other"), "e")
+    places, text = told(Mark("part", 1, "t.pptx"), Mark("slide", 1), *pieces, markdown=True)
+    assert [places.of(at, at + 1) for at in range(text.index("\n") + 1, len(text))] == [
+        {"part": "t.pptx", "slide": 1, "heading": ["A"]},
+        {"part": "notes", "slide": 1, "heading": ["A"]},
+        {"part": "t.pptx", "slide": 2},
+        {"part": "notes", "slide": 2},
+        {"part": "other"},
+    ]

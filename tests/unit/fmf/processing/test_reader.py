@@ -20,6 +20,7 @@ from fmf.processing.reader import Reader, check_settings
 from fmf.types import Chunk, Document
 from fmf_core.errors import Code
 from fmf_core.redact import add_secret
+from unit.fmf.processing.loaders.mails import attached, folder, mail, multipart
 from unit.fmf.processing.memory import MemoryConnector
 
 SMALL = {"text": {"chunking": {"max_tokens": 20, "overlap": 5}}}
@@ -257,3 +258,31 @@ def test_a_loader_that_wants_to_end_the_program_fails_its_file_alone(tmp_path):
     finally:
         loaders.remove("odd")
     assert document.status == "failed"
+
+
+TABLE = {"t.csv": (b"a,b\n1,2\n", "text/csv")}
+FILES = {"alpha.md": (b"# Contract\n\nIt binds.\n", "text/markdown"), "beta.txt": (b"Beta.\n", "text/plain"), **TABLE}
+
+
+def with_files() -> bytes:
+    return multipart(mail("Hello.", head=""), *(attached(name, *file) for name, file in FILES.items()))
+
+
+@pytest.mark.parametrize("strategy", ["by_heading", "by_paragraph", "by_sentence"])
+def test_headings_rows_and_chunks_end_with_their_message_and_attachment(strategy):
+    data = folder(with_files(), mail("Another matter."), b"Content-Type: application/pkcs7-mime\r\n\r\nx")
+    chunks = [
+        event for event in read(data, "a.mbox", text={"chunking": {"strategy": strategy}}) if isinstance(event, Chunk)
+    ]
+    assert {chunk.place.get("part") for chunk in chunks if "heading" in chunk.place} == {"alpha.md"}
+    assert not [chunk for chunk in chunks if any(key.startswith("last_") for key in chunk.place if key != "last_row")]
+    rows = {(chunk.place["row"], chunk.place.get("last_row")) for chunk in chunks if "row" in chunk.place}
+    assert rows <= {(1, 2), (1, None), (2, None)}
+    assert rows
+    assert "Another matter." in chunks[-2].text
+    assert chunks[-1].place == {"part": 3}
+
+
+def test_a_chunk_of_several_parts_tells_where_it_begins_and_ends():
+    [chunk] = [event for event in read(with_files(), "a.eml") if isinstance(event, Chunk)]
+    assert chunk.place == {"last_part": "t.csv", "last_row": 2}

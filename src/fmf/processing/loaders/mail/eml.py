@@ -56,10 +56,12 @@ def load_mbox(source: Source, settings: ProcessingConfig) -> Loaded:
 def _messages(source: Source, settings: ProcessingConfig, metadata: dict[str, Any]) -> Iterator[str | Mark]:
     for number, data in enumerate(_split(source), 1):
         metadata["messages"] = number
+        begun = False
         try:
             if data is None:
                 raise _too_large(source, "mbox")
             letter = read_letter(source, io.BytesIO(data), "mbox")
+            begun = True
             yield Mark("part", number, letter.headers.get("Subject"))
             yield "\n" if number > 1 else ""
             # What became of attachments is not noted for each message: there may be a million.
@@ -68,6 +70,8 @@ def _messages(source: Source, settings: ProcessingConfig, metadata: dict[str, An
         except ProcessingError as error:
             metadata["unread_messages"] = metadata.get("unread_messages", 0) + 1
             metadata.setdefault("first_unread", error.message)
+            if not begun:
+                yield Mark("part", number)
             yield f"\n(message {number} cannot be read)\n"
 
 

@@ -69,7 +69,7 @@ def _pieces(archive: Archive, slides: list[str], blocks: Blocks, metadata: dict[
             if target.kind == "notesSlide" and target.target in archive:
                 notes = "".join(_notes(part_tree(archive, target.target), blocks)) + blocks.end()
                 if notes:
-                    yield Mark("part", name="notes")
+                    yield Mark("part", name="notes", within=True)
                     yield notes
 
 

@@ -98,6 +98,7 @@ def _pieces(
         page = page_of(text, settings)
         if "reduced" in page.notes:
             metadata["reduced_chapters"] = metadata.get("reduced_chapters", 0) + 1
-        yield Mark("part", number, one_line(head_of(text).title) or None)
+        # A chapter may go on in the next file.
+        yield Mark("part", number, one_line(head_of(text).title) or None, within=True)
         yield from tidy(page, settings)
         yield "\n"

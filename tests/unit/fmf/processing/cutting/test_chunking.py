@@ -85,6 +85,45 @@ def test_the_pieces_in_which_a_text_is_fed_change_nothing(text, max_tokens, over
     assert fed == whole
 
 
+def fed_in_parts(texts: list[str], ways: dict[str, object], cuts: int = 0) -> list[Piece]:
+    settings = ChunkingConfig(max_tokens=20, overlap=5, **{key: ways[key] for key in ways if key != "markdown"})
+    chunker = Chunker(settings, markdown=bool(ways["markdown"]))
+    found = []
+    for text in texts:
+        step = cuts or max(1, len(text))
+        for at in range(0, len(text), step):
+            found += chunker.feed(text[at : at + step])
+        chunker.part()
+    return found + list(chunker.finish())
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, max_size=5), WAYS, st.integers(1, 50), st.integers(1, 300))
+def test_no_section_paragraph_sentence_or_row_goes_on_in_the_next_part(texts, ways, cuts, block):
+    whole = fed_in_parts(texts, ways)
+    check("".join(texts), whole, 20, ways["tokenizer"])
+    if ways["strategy"] != "recursive":
+        begins = list(itertools.accumulate(map(len, texts)))
+        assert not [(piece, at) for piece in whole for at in begins if piece.start < at < piece.end]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fmf.processing.cutting.chunking._BLOCK", block)
+        assert fed_in_parts(texts, ways, cuts) == whole
+
+
+@pytest.mark.parametrize("strategy", ["by_heading", "by_paragraph", "by_sentence", "by_row"])
+def test_parts_are_chunks_of_their_own(strategy):
+    texts = ["# A\n", "one", "```\ntwo\n", "\nthree", " \n", "# B\n\nfour"]
+    ways = {"strategy": strategy, "markdown": True}
+    expected = ["# A", "one", "```\ntwo", "three", "# B\n\nfour"]
+    assert [piece.text for piece in fed_in_parts(texts, ways)] == expected
+
+
+def test_recursive_chunks_end_at_a_part_in_their_last_third():
+    texts = ["One. Two. Three. Four. Five, six and seven\n", "Eight. Nine. Ten. Eleven. Twelve. Thirteen."]
+    first, *_ = fed_in_parts(texts, {"strategy": "recursive", "markdown": True})
+    assert first.text == texts[0].strip()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -32,3 +32,8 @@ def attached(name: str, data: bytes, kind: str = "application/octet-stream") -> 
     """An attachment."""
     more = f'Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename="{name}"\r\n'
     return part(base64.encodebytes(data), kind, more)
+
+
+def folder(*messages: bytes) -> bytes:
+    """An mbox file."""
+    return b"".join(b"From ann@example.org Sat Nov 28 17:00:00 2026\r\n" + each + b"\r\n\r\n" for each in messages)

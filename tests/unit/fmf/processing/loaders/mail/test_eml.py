@@ -14,7 +14,7 @@ from fmf.processing.loaders.base import Mark
 from fmf.processing.loaders.mail import eml as loader
 from fmf.processing.loaders.mail import letters
 from fmf.testing.loaders import LoaderExam
-from unit.fmf.processing.loaders.mails import HEAD, attached, mail, multipart, part
+from unit.fmf.processing.loaders.mails import HEAD, attached, folder, mail, multipart, part
 from unit.fmf.processing.memory import source_of
 
 SHOWN = (
@@ -64,10 +64,6 @@ class TestMboxExam(LoaderExam):
 
     def make_files(self):
         return {"a.mbox": folder(mail("first\r\n"), mail("second\r\n"))}
-
-
-def folder(*messages: bytes) -> bytes:
-    return b"".join(b"From ann@example.org Sat Nov 28 17:00:00 2026\r\n" + each + b"\r\n\r\n" for each in messages)
 
 
 def test_headers_stand_first_and_are_metadata():
@@ -277,8 +273,9 @@ def test_a_message_that_cannot_be_read_does_not_take_the_folder_with_it():
 
 def test_a_message_of_a_folder_may_be_too_large(monkeypatch):
     monkeypatch.setattr(loader, "LARGEST", 1000)
-    text, loaded, _ = load(folder(mail("first"), mail("x\r\n" * 2000), mail("third")), "a.mbox", loader.load_mbox)
+    text, loaded, marks = load(folder(mail("first"), mail("x\r\n" * 2000), mail("third")), "a.mbox", loader.load_mbox)
     assert "third" in text
+    assert [mark.number for mark in marks] == [1, 2, 3]
     assert loaded.metadata["unread_messages"] == 1
 
 

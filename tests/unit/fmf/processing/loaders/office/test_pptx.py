@@ -60,7 +60,7 @@ def test_slides_come_in_their_order_with_marks_and_notes():
     assert load(data)[0] == [
         Mark("slide", 1),
         "# First\n\n",
-        Mark("part", None, "notes"),
+        Mark("part", None, "notes", within=True),
         "Smile\n\nand wave\n\n",
         Mark("slide", 2),
         "Second\n\n",

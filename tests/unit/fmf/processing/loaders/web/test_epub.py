@@ -55,7 +55,8 @@ class TestExam(LoaderExam):
 
 def test_chapters_are_parts_in_the_order_of_reading():
     pieces, loaded = load(MEMBERS)
-    assert [piece for piece in pieces if isinstance(piece, Mark)] == [Mark("part", 1, "One"), Mark("part", 2)]
+    marks = [Mark("part", 1, "One", within=True), Mark("part", 2, within=True)]
+    assert [piece for piece in pieces if isinstance(piece, Mark)] == marks
     text = "".join(piece for piece in pieces if isinstance(piece, str))
     assert text == "# First\n\nGröße & more\n\n# Second\n\nA plum.\n\n"
     assert (loaded.title, loaded.markdown) == ("All about plums", True)
