@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,9 +17,10 @@ from fmf_core.errors import Code
 
 if TYPE_CHECKING:
     from chatmodels.iface import ChatModel
-    from chatmodels.types import ChatChunk, ChatRequest, ChatResponse
+    from chatmodels.types import ChatChunk, ChatRequest, ChatResponse, Message
     from fmf.auth.base import Secrets
     from fmf.config.loader import LoadedConfig
+    from fmf.processing.source import Source
     from fmf.prompts.prompt import Prompt
 
 STDIN = "-"
@@ -90,25 +92,41 @@ def question(loaded: LoadedConfig, secrets: Secrets, prompt: str, values: Mappin
         ConfigError: a name of the template has no value.
         AuthError: the model's key is missing.
     """
-    from chatmodels.types import ChatRequest, Message
+    from chatmodels.types import ChatRequest
     from fmf.inference.client import build_client
     from fmf.prompts.registry import PromptRegistry
 
     found = PromptRegistry.from_config(loaded.value.prompt_registry, loaded.root).resolve(prompt)
     wanted = "--input FILE (- is stdin), or --var text=..." if "text" not in values else "--var {name}=..."
     check_names(found, values, f"give it with {wanted}")
-    system = found.system if found.system is not None else loaded.value.inference.system_prompt
-    turns = [Message(role="system", content=_filled(system, values))] if system else []
-    for asked, answered in found.examples:
-        turns += [Message(role="user", content=asked), Message(role="assistant", content=answered)]
-    text = found.render(values)
-    if not text.strip():
-        raise ConfigError(
-            f"prompt {found.ref!r} came out empty", op="infer", hint="look at the input and the variables"
-        )
-    request = ChatRequest(messages=(*turns, Message(role="user", content=text)))
+    request = ChatRequest(messages=turns_of(found, values, loaded.value.inference.system_prompt))
     model = build_client(loaded.value, secrets, root=loaded.root)
     return Question(request, model, loaded.value.inference.prices)
+
+
+def turns_of(prompt: Prompt, values: Mapping[str, Any], system_prompt: str | None) -> tuple[Message, ...]:
+    """The conversation that a prompt makes of `values`: system text, examples, question.
+
+    Args:
+        prompt: the prompt.
+        values: what stands for its names.
+        system_prompt: the system text where the prompt has none of its own.
+
+    Raises:
+        PromptError: a name has no value, or the question came out empty.
+    """
+    from chatmodels.types import Message
+
+    system = prompt.system if prompt.system is not None else system_prompt
+    turns = [Message(role="system", content=_filled(system, values))] if system else []
+    for asked, answered in prompt.examples:
+        turns += [Message(role="user", content=asked), Message(role="assistant", content=answered)]
+    text = prompt.render(values)
+    if not text.strip():
+        raise ConfigError(
+            f"prompt {prompt.ref!r} came out empty", op="infer", hint="look at the input and the variables"
+        )
+    return (*turns, Message(role="user", content=text))
 
 
 def check_names(prompt: Prompt, values: Mapping[str, Any], advice: str) -> None:
@@ -135,15 +153,26 @@ def read_text(path: str, max_file_mb: float) -> str:
         ProcessingError: it is too large, or no text.
     """
     from fmf.processing.characters.decode import decoded, encoding_of
-    from fmf.processing.source import MEGABYTE, fetch
 
-    ref = ResourceRef(path, "stdin" if path == STDIN else Path(path).absolute().as_uri(), Path(path).name)
-    with fetch(_OneFile(), ref, max_bytes=max_file_mb * MEGABYTE) as source:
+    with reading(path, max_file_mb, "--input") as source:
         return "".join(decoded(source, encoding_of(source)))
 
 
+@contextmanager
+def reading(path: str, max_file_mb: float, option: str) -> Iterator[Source]:
+    """A file that `option` of a command names, open; `-` is stdin; raises as `read_text`."""
+    from fmf.processing.source import MEGABYTE, fetch
+
+    ref = ResourceRef(path, "stdin" if path == STDIN else Path(path).absolute().as_uri(), Path(path).name)
+    with fetch(_OneFile(option), ref, max_bytes=max_file_mb * MEGABYTE) as source:
+        yield source
+
+
+@dataclass(frozen=True, slots=True)
 class _OneFile:
     """Opens the file or the stream that a command names."""
+
+    option: str
 
     def open(self, ref: ResourceRef) -> BinaryIO:
         if ref.id == STDIN:
@@ -156,7 +185,7 @@ class _OneFile:
                 f"the input {ref.id!r} cannot be opened: {error.strerror}",
                 op="infer",
                 code=code,
-                hint="check the path after --input; - is stdin",
+                hint=f"check the path after {self.option}; - is stdin",
             ) from error
 
 
