@@ -13,7 +13,7 @@ COMMANDS: Final = frozenset(
 )
 """Commands by their whole name."""
 OPTIONS: Final = {
-    "fmf run": frozenset(("--sinks", "--dry-run", "--engine", "--shard")),
+    "fmf run": frozenset(("--sinks", "--engine", "--shard")),
 }
 """Command to its options."""
 

@@ -13,7 +13,7 @@ from fmf.cli.session import Session, command
 
 if TYPE_CHECKING:
     from fmf.chains.ending import RunReport
-    from fmf.chains.prepared import RunOptions
+    from fmf.chains.prepared import Prepared, RunOptions
     from fmf.chains.run import ChainRun
 
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-cost", type=click.FloatRange(min=0), metavar="USD", help="The most that all calls of the run may cost."
 )
+@click.option("--dry-run", is_flag=True, help="Tell what would be asked, and what it would cost; nobody is asked.")
 @click.option("--allow-unpriced", is_flag=True, help="Count models without a known price as free.")
 def run(session: Session, chain: str | None, **given: Any) -> int:
     """Run a chain and tell what came of it."""
@@ -52,6 +53,8 @@ def run(session: Session, chain: str | None, **given: Any) -> int:
         _refuse_beside_resume(options)
     path = None if options.resume is not None and chain is None else chain_path(session.loaded, chain)
     prepared = prepare(session.loaded, session.secrets, path, options)
+    if options.dry_run:
+        return _planned(session, prepared)
     room = room_for_calls(prepared.concurrency)
     if room < prepared.concurrency:
         warn(f"the process may open few files (ulimit -n): {room} calls at once instead of {prepared.concurrency}")
@@ -64,6 +67,13 @@ def run(session: Session, chain: str | None, **given: Any) -> int:
         report = _executed(chain_run)
     lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
     return tell(session, report, lines)
+
+
+def _planned(session: Session, prepared: Prepared) -> int:
+    from fmf.chains.dry_run import dry_run
+    from fmf.cli.plan import tell_plan
+
+    return tell_plan(session, dry_run(prepared))
 
 
 def _refuse_beside_resume(options: RunOptions) -> None:
