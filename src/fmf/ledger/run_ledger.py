@@ -13,7 +13,7 @@ from fmf.ledger.damage import LEDGER_NAME, cannot_open, damaged
 from fmf.ledger.disks import MOUNT_TABLE, refuse_network
 from fmf.ledger.hold import Confirmed, Hold
 from fmf.ledger.tables import SETTLED, UNKNOWN, Answer, Outcome, Sums
-from fmf.ledger.view import LedgerView, refuse_empty
+from fmf.ledger.view import LedgerView, bytes_of
 from fmf.ledger.writer import Change, Request, Writer
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.forks import in_forked_child
@@ -92,7 +92,7 @@ class RunLedger:
                 something that was confirmed; or the folder is on a network file system.
         """
         folder = folder.absolute()
-        refuse_empty(folder)
+        bytes_of(folder)  # where there is none, no lock is made either
         with _taken(folder, mount_table) as (hold, writer):
             # Looked at before it is opened to write, which would take a log that cannot be read away.
             view = LedgerView(folder)

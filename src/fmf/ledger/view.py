@@ -59,7 +59,9 @@ class LedgerView:
         self._file = SqliteFile(self.folder / LEDGER_NAME, LAYOUT, BUSY_S, read_only=True)
         self._listed: dict[str, sqlite3.Connection] = {}
         self._lookups: GroupCommit[_Lookup[Any]] = GroupCommit(self._look, "fmf-ledger-find")
-        refuse_empty(self.folder)
+        # SQLite would take an empty file for a new one, and delete the log beside it.
+        if not bytes_of(self.folder):
+            raise damaged(self.folder, "it is empty")
         with self._rows() as rows:
             self.facts: Mapping[str, Any] = rows.facts()
             """What the run was begun with."""
@@ -182,12 +184,13 @@ def opened(folder: Path, file: SqliteFile) -> Iterator[sqlite3.Connection]:
         raise cannot_open(folder, error) from error
 
 
-def refuse_empty(folder: Path) -> None:
-    """See that there is a ledger: SQLite would take an empty file for a new one, and delete the log beside it."""
-    path = folder / LEDGER_NAME
+def bytes_of(folder: Path) -> int:
+    """The size of the ledger in `folder`.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
-        size = path.stat().st_size
+        return (folder / LEDGER_NAME).stat().st_size
     except OSError as error:
         raise cannot_open(folder, error) from error
-    if not size:
-        raise damaged(folder, "it is empty")

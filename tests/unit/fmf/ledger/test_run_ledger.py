@@ -14,7 +14,7 @@ import pytest
 
 from fmf.errors import ConfigError
 from fmf.ledger.checkpoint import Checkpoint
-from fmf.ledger.hold import LOCK_NAME, is_alive
+from fmf.ledger.hold import LOCK_NAME, Hold, is_alive
 from fmf.ledger.run_ledger import MOST_UNITS, RunLedger
 from fmf.ledger.tables import Sums, UnknownRequest
 from fmf_core.errors import Code, FrameworkError
@@ -202,6 +202,17 @@ def test_a_run_has_one_ledger(folder):
         RunLedger.begin(folder, {})
     assert told.value.code is Code.CONFLICT
     assert not is_alive(folder)
+
+
+def test_a_ledger_that_is_being_made_is_in_use_and_not_damaged(folder):
+    hold = Hold.take(folder)
+    (folder / "ledger.sqlite").touch()
+    with pytest.raises(ConfigError) as told:
+        RunLedger.resume(folder)
+    assert told.value.code is Code.CONFLICT
+    hold.release()
+    with pytest.raises(ConfigError, match="is damaged: it is empty"):
+        RunLedger.resume(folder)
 
 
 def test_a_ledger_that_is_forgotten_lets_the_run_go(folder):
