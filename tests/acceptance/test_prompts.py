@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -58,10 +60,25 @@ def test_registering_writes_the_version_and_its_hash_to_the_index(prompts):
     assert (prompts.root / "prompts" / "index.yaml").read_bytes() == before
 
 
+BACKENDS = ("git_yaml", "sqlite")  # local_yaml is git_yaml by another name
+
+
+def index_of(project: Project, backend: str) -> Path:
+    """The index that `backend` keeps, once `fmf.yaml` says to use that backend."""
+    project.write({"fmf.yaml": fmf_yaml(prompt_registry={"backend": backend})})
+    return project.root / "prompts" / ("index.sqlite" if backend == "sqlite" else "index.yaml")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, with its bytes."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.mark.behaviour(46)
-def test_a_failing_test_leaves_the_index_as_it_is(prompts):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_failing_test_leaves_the_index_as_it_is(prompts, backend):
     """Behaviour 46: a version whose declared test fails is refused with 8; the index is unchanged."""
-    index = prompts.root / "prompts" / "index.yaml"
+    index = index_of(prompts, backend)
     error = prompts.fmf("prompt", "register", "prompts/summarise.yaml#v2").refused(8)
     assert "too long" in error
     assert not index.exists()
@@ -72,21 +89,46 @@ def test_a_failing_test_leaves_the_index_as_it_is(prompts):
     assert index.read_bytes() == before
 
 
-def test_a_registered_text_that_changed_is_refused_with_both_hashes(prompts):
-    """Section 5 of the contract: a changed registered text ends with 8 and both hashes; runs never write the index."""
+@pytest.mark.behaviour(47)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_registered_text_that_changed_is_refused_with_both_hashes(prompts, backend):
+    """Behaviour 47: a changed registered text ends with 8 and both hashes; run.yaml records the hash that was used."""
+    index = index_of(prompts, backend)
     prompts.write({"data/a.md": "a"})
     step = {"id": "one", "prompt": "summarise#v1", "inputs": {"text": "${chunk.text}"}}
     prompts.write({"chain.yaml": chain_yaml(step)})
     registered = prompts.fmf("prompt", "register", "prompts/summarise.yaml#v1").well().lines[0].partition("hash=")[2]
-    index = (prompts.root / "prompts" / "index.yaml").read_bytes()
+    before = index.read_bytes()
     [used] = prompts.fmf("run", "--chain", "chain.yaml").well().run.record["prompts_used"]
     assert used == {"id": "summarise", "version": "v1", "content_hash": registered}
     prompts.write({"prompts/summarise.yaml": PROMPT.replace("Sum up: ", "Please sum up: ")})
     error = prompts.fmf("run", "--chain", "chain.yaml").refused(8)
     assert registered in error
-    assert error.count("sha256:") >= 2
     assert len({word.strip(",.;:()") for word in error.split() if word.startswith("sha256:")}) == 2
-    assert (prompts.root / "prompts" / "index.yaml").read_bytes() == index
+    assert index.read_bytes() == before
+
+
+@pytest.mark.behaviour(48)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_both_forms_of_reference_give_the_same_run_and_runs_never_write_the_registry(prompts, backend):
+    """Behaviour 48: a chain with `path#v` and one with `id#v` give the same outputs; the registry stays as it is."""
+    index_of(prompts, backend)
+    prompts.write({"data/a.md": "a", "data/b.md": "b"})
+    prompts.fmf("prompt", "register", "prompts/summarise.yaml#v1").well()
+    before = files_of(prompts.root / "prompts")
+    runs = []
+    for ref in ("summarise#v1", "prompts/summarise.yaml#v1"):
+        step = {"id": "one", "prompt": ref, "inputs": {"text": "${chunk.text}"}}
+        prompts.write({"chain.yaml": chain_yaml(step)})
+        runs.append(prompts.fmf("run", "--chain", "chain.yaml").well().run)
+    own = ("run_id", "created_at", "latency_ms")
+    outputs = [
+        [{name: value for name, value in record.items() if name not in own} for record in run.outputs] for run in runs
+    ]
+    assert len(outputs[0]) == 2
+    assert outputs[0] == outputs[1]
+    assert runs[0].record["prompts_used"] == runs[1].record["prompts_used"]
+    assert files_of(prompts.root / "prompts") == before
 
 
 def test_prompts_are_listed_shown_tested_and_compared(prompts):
