@@ -157,6 +157,7 @@ class Project:
         stdin: str | bytes = b"",
         module: bool = False,
         before: Sequence[str] = (),
+        timeout_s: float = TIMEOUT_S,
     ) -> Said:
         """Run `fmf` in the folder; `before` is a program that starts it."""
         done = subprocess.run(
@@ -165,7 +166,7 @@ class Project:
             env=clean_environment(**self.environment, **(env or {})),
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

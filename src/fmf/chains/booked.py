@@ -19,6 +19,7 @@ from chatmodels.wrappers.base import WrappedModel, close_stream
 from fmf.artefacts.lines import blanked_lines
 from fmf.chains.gate import RunStoppingError
 from fmf.chains.stop import Stop, StopReason
+from fmf_core.errors import FrameworkError
 
 if TYPE_CHECKING:
     from chatmodels.iface import ChatModel
@@ -75,6 +76,16 @@ def known_answer(answer: bytes, *, free: bool) -> ChatResponse:
     return response.model_copy(update=told)
 
 
+@contextmanager
+def ending_the_run(stop: Stop) -> Iterator[None]:
+    """End the run when its ledger cannot be written within the block: what is asked then is paid in vain."""
+    try:
+        yield
+    except FrameworkError:
+        stop.request(StopReason.FAILED)
+        raise
+
+
 class RunBook:
     """Writes every request of a run into its ledger before it leaves, and holds it back until it has a place.
 
@@ -98,7 +109,8 @@ class RunBook:
 
     async def open(self, model: str, most: int | None) -> int:  # noqa: ARG002 - the question says which model
         """Write a request down, and wait for its place; see `chatmodels.spending.RequestBook`."""
-        number = await self._ledger.request(_question.get(), most)
+        with ending_the_run(self._stop):
+            number = await self._ledger.request(_question.get(), most)
         try:
             await self._place()
         except BaseException:
@@ -231,4 +243,5 @@ class BookedModel(WrappedModel):
     async def _keep(self, ask_id: str, key: str, response: ChatResponse) -> None:
         cost = None if response.cost_usd is None else units_of(response.cost_usd)
         line = blanked_lines(response.model_dump_json(exclude_defaults=True).encode())
-        await self._ledger.answer(ask_id, bytes.fromhex(key), line, cost=cost)
+        with ending_the_run(self._stop):
+            await self._ledger.answer(ask_id, bytes.fromhex(key), line, cost=cost)

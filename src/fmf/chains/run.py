@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -19,9 +20,10 @@ from fmf.chains.supply import supply, warm_up
 from fmf.chains.takeup import Opened, facts_of, take_up
 from fmf.chains.tally import Tally
 from fmf.chains.unfinished import Unfinished
-from fmf.errors import NothingMatchedError
+from fmf.errors import NothingMatchedError, exit_status
 from fmf.ledger.run_ledger import RunLedger
 from fmf.types import Document, ResourceRef
+from fmf_core.errors import FrameworkError
 from fmf_core.portal import in_thread, run_sync
 
 if TYPE_CHECKING:
@@ -87,9 +89,17 @@ class ChainRun:
         try:
             source = beside(prepared.since, await in_thread(look), opened.folder, prepared.connector)
             source = replace(source, refs=opened.behind(source.refs))
-            return await Execution(prepared, opened, self.stop, self.tally).run(source)
-        finally:
+            report = await Execution(prepared, opened, self.stop, self.tally).run(source)
+        except BaseException:
+            with suppress(FrameworkError):  # what ended the run is told
+                await ledger.close()
+            raise
+        try:
             await ledger.close()
+        except FrameworkError as error:
+            status = report.exit_status or exit_status(error)
+            return replace(report, error=report.error or error, exit_status=status)
+        return report
 
     def _look(self) -> Input:
         prepared = self.prepared

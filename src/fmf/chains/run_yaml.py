@@ -110,7 +110,7 @@ def _record(
         "provider": model,
         "prompts_used": prompts,
         "counts": tally.counts(),
-        "metrics": tally.metrics((ended_at - folder.started_at).total_seconds() * 1000),
+        "metrics": tally.metrics(max(0.0, (ended_at - folder.started_at).total_seconds() * 1000)),
         "errors": tally.errors(),
         "exports": [],
         "artefacts": folder.artefacts(end.saved),
