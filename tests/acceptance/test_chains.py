@@ -309,6 +309,29 @@ def test_no_call_starts_after_the_first_failure(project):
 # Behaviour 45 and bad input
 
 
+@pytest.mark.behaviour(44)
+def test_a_dry_run_asks_nobody_and_leaves_nothing(project, scripted_server):
+    """Behaviour 44: plan, calls, tokens and cost, with no key, no request and no artefact; then exactly these calls."""
+    steps = (
+        {"id": "one", "prompt": "inline: Sum up. {{ t }}", "inputs": {"t": "${document.text}"}, "output": "one"},
+        {"id": "report", "prompt": "inline: All: {{ t }}", "inputs": {"t": '${join(all.one, "; ")}'}},
+    )
+    project.write({"fmf.yaml": fmf_yaml(scripted_server.base_url)})
+    project.write({f"data/{number}.md": f"text {number}" for number in range(20)})
+    project.write({"chain.yaml": chain_yaml(*steps, inputs={"connector": "docs", "mode": "documents"})})
+    priced = ("--set", "inference.openai.model=gpt-4o-mini")
+    before = sorted(project.root.rglob("*"))
+    planned = project.fmf("run", "--chain", "chain.yaml", "--dry-run", "--max-cost", "5", *priced, "--json").well().json
+    assert scripted_server.count == 0
+    assert sorted(project.root.rglob("*")) == before
+    assert [step["to_ask"] for step in planned["steps"]] == [20, 1]
+    assert planned["total"]["prompt_tokens"] > 20 * 5
+    assert planned["total"]["cost_usd_most"] > planned["total"]["cost_usd_about"] > 0
+    assert planned["budget"]["verdict"] == "yes"
+    project.fmf("run", "--chain", "chain.yaml").well()
+    assert scripted_server.count == 21
+
+
 @pytest.mark.behaviour(45)
 def test_nothing_that_matches_is_no_silent_success(project, scripted_server):
     """Behaviour 45: an empty match ends with 11, says where and for what was looked, asks nothing, leaves nothing."""

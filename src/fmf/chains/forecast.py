@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chatmodels.pricing import most_of, price_of
+from fmf.chains.references import Level
 
 if TYPE_CHECKING:
     from chatmodels.config import Price
@@ -185,11 +186,11 @@ class Forecaster:
             if need.failing:
                 told.append(f"step {step.id!r} fails {need.failing:,} times before anybody is asked: {need.failure}")
             known = window_of(need.model) or window
-            if known and need.longest + (need.max_tokens or 0) > known:
+            longest = need.longest_known if step.level is Level.ITEM else need.longest
+            if known and longest + need.limit > known:
                 told.append(
-                    f"step {step.id!r} may ask with up to {need.longest:,} tokens and answer with "
-                    f"{need.max_tokens or 0:,}, and {need.model!r} takes {known:,} together: cut what it collects with "
-                    "max_items or max_chars of join, or collect in two steps"
+                    f"step {step.id!r} may ask with up to {longest:,} tokens, and {need.model!r} takes {known:,} with "
+                    f"the answer ({need.limit:,}): take less of the text (max_chars of join), or collect in two steps"
                 )
         return tuple(told)
 

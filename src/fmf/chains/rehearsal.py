@@ -62,6 +62,10 @@ class StepNeeds:
     """How many answers stand in all prompts that are not there yet, by the number of their step."""
     longest: int = 0
     """The most tokens that one of its prompts may have."""
+    longest_known: int = 0
+    """The most that is known of one of them."""
+    limit: int = 0
+    """What requests ask for as the longest answer; 0 where they leave it to the model."""
     beyond: int = 0
     """How many more tokens a budget takes one of its prompts for, at most."""
     known_answers: int = 0
@@ -229,7 +233,8 @@ class Rehearsal:
     def _count(self, needs: StepNeeds, request: ChatRequest) -> None:
         filled = request.filled(self._presets)
         needs.model = filled.named_model or self._model_name
-        needs.max_tokens = filled.max_tokens or self._most_of_model
+        needs.limit = filled.max_tokens or 0
+        needs.max_tokens = needs.limit or self._most_of_model
         size = self._counter.size(request, needs.model)
         needs.to_ask += 1
         needs.prompt_tokens += size.tokens
@@ -239,6 +244,7 @@ class Rehearsal:
         answers = sum(number * (self._of_number[step].max_tokens or 0) for step, number in size.pending.items())
         longest, most = size.with_answers(answers)
         needs.longest = max(needs.longest, longest)
+        needs.longest_known = max(needs.longest_known, size.tokens)
         needs.beyond = max(needs.beyond, most - longest)
 
 

@@ -25,7 +25,7 @@ class AnyKey:
 
     def resolve(self, name: str) -> SecretStr:  # noqa: ARG002 - the signature is that of `Keys`
         """A secret that opens nothing."""
-        return SecretStr("unknown")
+        return SecretStr("no key: nobody is asked")
 
     def find(self, name: str) -> SecretStr | None:  # noqa: ARG002 - as above
         """None."""

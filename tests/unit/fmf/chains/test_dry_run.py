@@ -215,6 +215,10 @@ def test_an_aggregate_beyond_the_window_of_its_model_is_told(project, chain):
     assert "step 'sum' may ask with up to 10," in warning
     assert "8,192" in warning
     assert planned(work, chain({**ONE, "params": {"max_tokens": 50}}, ONCE))[0].warnings == ()
+    (work.root / "data" / "d00.md").write_text("word " * 3000)
+    work.config["processing"] = {"text": {"chunking": {"max_tokens": 8000}}}
+    plan, _ = planned(work, chain({**ONE, "params": {"max_tokens": 7000}}))
+    assert plan.warnings[0].startswith("step 'one' may ask with up to 3,0")
 
 
 def test_time_follows_concurrency_and_limits(project, chain):

@@ -162,3 +162,30 @@ def test_a_run_without_any_configuration_file(project, fmf):
     (project / "fmf.yaml").unlink()
     sets = ("--set", "connectors=[{name: docs, type: local, root: data}]", "--set", "inference.provider=mock")
     assert fmf("run", "--chain", "c.yaml", *sets).exit_code == 0
+
+
+def test_a_dry_run_tells_of_each_step_and_leaves_nothing(project, fmf):
+    result = fmf("run", "--chain", "c.yaml", "--dry-run", "--set", "inference.options.max_tokens=100")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "c: 3 documents, 3 items"
+    assert [line.split()[0] for line in lines[1:5]] == ["step", "one", "all_of_it", "total"]
+    assert "about 75, at most 300" in lines[2]
+    assert "all_of_it: prompts will hold answers that are not there yet, of max_tokens at most" in lines
+    assert "nobody was asked, and nothing was written" in result.stderr
+    assert not (project / "artefacts").exists()
+
+
+def test_a_dry_run_as_json_knows_what_another_run_has(project, fmf):
+    run_id = facts(fmf("run", "--chain", "c.yaml"))["run_id"]
+    (project / "data" / "d9.md").write_text("text 9")
+    before = sorted((project / "artefacts").iterdir())
+    told = json.loads(
+        fmf("run", "--chain", "c.yaml", "--dry-run", "--reuse", run_id, "--max-cost", "1", "--json").stdout
+    )
+    one, all_of_it = told["steps"]
+    assert (one["items"], one["answered"], one["to_ask"]) == (4, 3, 1)
+    assert (all_of_it["answered"], all_of_it["to_ask"]) == (0, 1)
+    assert told["total"]["cost_usd_about"] is None
+    assert told["budget"] == {"max_cost_usd": 1.0, "spent_usd": 0.0, "verdict": "unknown"}
+    assert sorted((project / "artefacts").iterdir()) == before
