@@ -16,7 +16,7 @@ from fmf.chains.stand_ins import PendingJson, is_pending, mark_of
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import FrameworkConfig
 from generative_ai_workflow.context import RunningContext
-from generative_ai_workflow.exceptions import TemplateError
+from generative_ai_workflow.exceptions import StepError, TemplateError
 from generative_ai_workflow.hosting import Host
 from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
@@ -124,8 +124,8 @@ class _Host(Host):
         return self._rehearsal.answer(context.step_name, request, conditional=self.is_conditional)
 
     async def run_steps(self, context: StepContext, steps: Sequence[Any]) -> dict[str, Any]:
-        """Chains have no steps inside others."""
-        raise NotImplementedError
+        """Nothing can be asked for: chains have no steps inside others."""
+        raise StepError(f"step {context.step_name!r} holds {len(steps)} steps, and those of chains hold none")
 
 
 class Rehearsal:
