@@ -174,7 +174,7 @@ class Chunker:
     def _good_end(self, cut: int) -> int | None:
         """The end of the unit, or the best place up to `cut` that cuts no sentence, row, item or fenced code."""
         if self._unit:
-            part = next(self._parts_to(cut), None)
+            part = next(self._parts_to(cut), None) if self._parts else None
             stop = cut if part is None else part
             found = unit_end(self._unit, self._text, self._new, stop, fences=self._fences, markdown=self._markdown)
             found = part if found is None else found

@@ -71,7 +71,7 @@ def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterato
         first, at = found.span()
         if at > stop and not text[stop:at].isspace():
             break
-        if markdown and text.startswith("#", at) and is_heading(text, at):
+        if markdown and text[at : at + 1] == "#" and is_heading(text, at):
             yield SECTION, at
             continue
         line = line_start(text, first)
@@ -83,7 +83,7 @@ def ends(text: str, start: int, stop: int, *, markdown: bool = False) -> Iterato
             may_go_on = mark == "." and (first - (line or 0) < _LONGEST_LABEL or text[at + 1 : at + 2] in _DIGITS)
             if may_go_on and _goes_on(text, line, first, at):
                 continue
-        if markdown and line is not None and is_heading(text, line):
+        if markdown and line is not None and text[line] == "#" and is_heading(text, line):
             yield UNDER_HEADING, at
         else:
             paragraph = text[at - 1] == "\n" and text.find("\n", first, at - 1) >= 0

@@ -37,16 +37,14 @@ def _good_end(least: int, text: str, start: int, stop: int, *, fences: Fences, m
             continue
         if quality == SECTION > least and _under_heading(text, at):
             continue
-        if least == SENTENCE and markdown and _in_table_head(text, at):
+        if markdown and least == SENTENCE and text[at : at + 1] == "|" and _in_table_head(text, at):
             continue
         return at
     return None
 
 
 def _in_table_head(text: str, at: int) -> bool:
-    """Whether a row of a table ends there that belongs to the next one: the header, or the rule below it."""
-    if not text.startswith("|", at):
-        return False
+    """Whether the row that ends at `at`, where another begins, belongs to that: the header, or the rule below it."""
     before = line_start(text, at - 1)
     return _RULE.match(text, at) is not None or (before is not None and _RULE.match(text, before) is not None)
 
