@@ -8,6 +8,8 @@ import pytest
 
 from acceptance.outside import Project
 
+pytest.register_assert_rewrite("acceptance.kills")
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from acceptance.outside import TIMEOUT_S, Project, Run, Said, chain_yaml, clean_environment, fmf_yaml
 from fmf.ledger.view import LedgerView
@@ -46,6 +46,7 @@ import fmf.chains.run, fmf.chains.prepare, fmf.cli.run, fmf.cli.progress, fmf.cl
 import chatmodels.factory, chatmodels.providers.openai, generative_ai_workflow.engine
 from fmf.chains import checkpoints
 from fmf.cli import main
+from fmf.ledger.hold import Hold
 from fmf.ledger.writer import Writer
 
 def kill():
@@ -84,6 +85,7 @@ def follow(plan):
     checkpoints.EVERY_S = plan["every_s"]
     for event in ("begin", "take_over", "commit"):
         setattr(Writer, event, counted(plan, event, getattr(Writer, event)))
+    Hold.confirm = counted(plan, "confirm", Hold.confirm)
     os.fsync = counted(plan, "fsync", os.fsync)
     os.replace = counted(plan, "replace", os.replace)
     if plan["event"] == "time":
@@ -110,7 +112,7 @@ class Plan:
     """What is done to one process."""
 
     event: str = ""
-    """`begin`, `take_over`, `commit` (of the ledger), `fsync`, `replace`, `request` (as it arrives), or `time`."""
+    """Of the ledger `begin`, `take_over`, `commit` or `confirm`; `fsync`, `replace`, `request` (as it arrives), `time`."""
     number: int = 1
     """Which of these events."""
     after: bool = False
@@ -159,7 +161,7 @@ class Bench:
         project.write({f"data/{n:03}.md": document(n) for n in range(documents)})
         project.write({"chain.yaml": chain_yaml(*STEPS, outputs=SAVES, concurrency=CONCURRENCY)})
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         self.server.start()
         self.project.write({"fmf.yaml": settings(self.server)})
         self._nursery = subprocess.Popen(

@@ -47,6 +47,7 @@ POINTS = (
     Plan("take_over"),
     Plan("take_over", after=True),
     Plan("commit", 7),
+    Plan("confirm", 4),
     Plan("fsync", 3),
     Plan("commit", 9, after=True),
     Plan("request", 13),
@@ -97,7 +98,7 @@ def test_kills_at_any_moment_lose_nothing_and_pay_for_nothing_twice(project, cap
 
 def plans_at_random(kills: int) -> Iterator[Plan]:
     chance = random.Random(kills)
-    most = {"begin": 1, "take_over": 1, "commit": 80, "fsync": 12, "replace": 4, "request": 150}
+    most = {"begin": 1, "take_over": 1, "commit": 80, "confirm": 80, "fsync": 12, "replace": 4, "request": 150}
     while True:
         event = chance.choice([*most, "commit", "commit", "time", "time", "time"])
         number, after = chance.randint(1, most.get(event, 1)), chance.random() < 0.5
@@ -161,7 +162,7 @@ class Faulty:
 @pytest.mark.timeout(0 if MANY_ITEMS else 60)
 @pytest.mark.behaviour(40)
 def test_with_faults_in_nearly_one_answer_in_three_every_item_is_there_once(project, capsys):
-    """429, 5xx, closed connections, cut, garbled and truncated answers; what failed says why, and can be asked again."""
+    """429, 5xx, closed connections, cut, garbled, truncated answers; what failed says why, and can be asked again."""
     documents = (MANY_ITEMS or 300) // 4
     project.write({f"data/{n:04}.md": document(n) for n in range(documents)})
     step = {"id": "ask", "prompt": "inline: ask ${chunk.text}"}
@@ -284,8 +285,8 @@ def test_a_run_for_which_the_disk_has_no_room_asks_nothing_and_leaves_nothing(be
 def test_a_run_on_a_disk_that_fills_up_stops_asking_and_goes_on_when_there_is_room(bench, whole, file_bytes):
     """What could not be kept is asked again, and that is no more than was under way."""
     said = bench.fmf(*ASKS, plan=Plan(file_bytes=file_bytes))
-    error = said.refused(1)
-    assert "could not be written" in error
+    assert "could not be written" in said.refused(6)
+    assert said.run.record["status"] == "failed"
     assert bench.server.count < whole.billed
     resumed = bench.fmf("run", "--resume", bench.begun.name).well().run
     assert_like(resumed, whole.run)
@@ -322,8 +323,9 @@ def test_a_clock_that_was_set_changes_nothing(bench, whole, clock_s):
     assert killed.kills == 2
     assert_paid_once(killed, whole)
     assert_like(killed.run, whole.run)
-    times = {row["created_at"][:4] for row in killed.run.outputs}
-    assert len(times) > 1, "the clock was not set"
+    record = killed.run.record
+    assert (record["ended_at"] < record["started_at"]) == (clock_s > 0), "the last process was off the other way"
+    assert record["metrics"]["duration_ms"] >= 0
 
 
 def test_of_two_processes_that_resume_a_run_at_once_one_is_refused(bench, whole):
