@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chatmodels.worst_case import most_prompt_tokens
-from fmf.chains.stand_ins import fixed_parts
 from fmf.processing.cutting.tokens import count
 
 if TYPE_CHECKING:
     from chatmodels.types import ChatRequest
+    from fmf.chains.stand_ins import StandIns
     from fmf.config.models import FmfConfig
 
 # The vocabularies of OpenAI's models, and whether it is known what their servers put around each message.
@@ -52,11 +52,13 @@ class PromptCounter:
     """Counts prompts as the configured provider will.
 
     Args:
+        stand_ins: what stands for answers.
         config: the configuration; where the vocabulary of a model is not known, that of
             `processing.text.chunking.tokenizer` makes the estimate.
     """
 
-    def __init__(self, config: FmfConfig) -> None:
+    def __init__(self, stand_ins: StandIns, config: FmfConfig) -> None:
+        self._stand_ins = stand_ins
         inference = config.inference
         self._provider = inference.provider
         self._counts_words = self._provider == "mock" and not {"usage", "count_tokens"} & set(inference.options)
@@ -67,7 +69,7 @@ class PromptCounter:
         pieces: list[str] = []
         pending: Counter[int] = Counter()
         for message in request.messages:
-            known, marks = fixed_parts(message.text)
+            known, marks = self._stand_ins.fixed_parts(message.text)
             pieces += known
             pending += marks
         most = most_prompt_tokens(request, model)

@@ -12,7 +12,7 @@ from chatmodels.types import ChatRequest, ChatResponse
 from chatmodels.wrappers.base import presets_of
 from fmf.chains.booked import asking_about, known_answer, question_of
 from fmf.chains.prompt_tokens import PromptCounter
-from fmf.chains.stand_ins import PendingJson, is_pending, mark_of
+from fmf.chains.stand_ins import PendingJson, StandIns, mark_of
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import FrameworkConfig
 from generative_ai_workflow.context import RunningContext
@@ -139,7 +139,8 @@ class Rehearsal:
     def __init__(self, prepared: Prepared, memory: Memory) -> None:
         self._plan = prepared.plan
         self._memory = memory
-        self._counter = PromptCounter(prepared.loaded.value)
+        self._stand_ins = StandIns(len(prepared.plan.steps))
+        self._counter = PromptCounter(self._stand_ins, prepared.loaded.value)
         self._presets = presets_of(prepared.model)
         self._model_name = prepared.model_name
         self._most_of_model = prepared.model.get_model_info().max_tokens or None
@@ -184,7 +185,7 @@ class Rehearsal:
         """What a step leaves, or why it fails; `None` where it is left out."""
         context = RunningContext(host, part, host)
         try:
-            decision = await _decided(part, context)
+            decision = await self._decided(part, context)
             if decision is False:
                 host.take(context.end(StepStatus.SKIPPED, None))
                 return None
@@ -247,18 +248,17 @@ class Rehearsal:
         needs.longest_known = max(needs.longest_known, size.tokens)
         needs.beyond = max(needs.beyond, most - longest)
 
-
-async def _decided(part: PlannedStep, context: RunningContext) -> bool | None:
-    """Whether a step runs; `None` where that depends on answers that are not there yet."""
-    if part.when is None:
-        return True
-    roots = context.roots
-    if isinstance(part.when, Condition):
-        for path in part.when.references:
-            try:
-                if is_pending(look_up(path, roots)):
-                    return None
-            except TemplateError:
-                continue  # the condition itself says what is missing
-    met = part.when(roots)
-    return bool(await met if inspect.isawaitable(met) else met)
+    async def _decided(self, part: PlannedStep, context: RunningContext) -> bool | None:
+        """Whether a step runs; `None` where that depends on answers that are not there yet."""
+        if part.when is None:
+            return True
+        roots = context.roots
+        if isinstance(part.when, Condition):
+            for path in part.when.references:
+                try:
+                    if self._stand_ins.is_pending(look_up(path, roots)):
+                        return None
+                except TemplateError:
+                    continue  # the condition itself says what is missing
+        met = part.when(roots)
+        return bool(await met if inspect.isawaitable(met) else met)

@@ -258,3 +258,36 @@ def test_pictures_are_counted_as_an_estimate(project, chain, tmp_path):
     )
     assert (plan.items, steps["look"].to_ask, steps["look"].prompt_tokens_exact) == (2, 2, False)
     assert steps["look"].prompt_tokens_most > steps["look"].prompt_tokens
+
+
+def test_rows_limits_and_changes_are_those_of_a_run(project, chain):
+    work = project({"t.csv": "id,says\n1,late\n2,fine\n3,good\n"})
+    step = {**ONE, "inputs": {"t": "${row.says}"}}
+    spec, clerk = chain(step, inputs={"connector": "docs", "mode": "table_rows"}), Clerk()
+    plan, _ = planned(work, spec, limit=2)
+    assert (plan.items, plan.total("to_ask")) == (2, 2)
+    done = started(work, spec, clerk, limit=2)
+    assert len(clerk.asked) == 2
+    plan, _ = planned(work, spec, reuse=done.run_id)
+    assert (plan.total("answered"), plan.total("to_ask")) == (2, 1)
+    started(work, spec, Clerk())
+    plan, _ = planned(work, spec, changed_since="last")
+    assert (plan.documents["skipped"], plan.items) == (1, 0)
+
+
+def test_answers_that_are_not_there_yet_stay_apart_from_what_looks_like_them(project, chain):
+    """A mark stands for an answer; text of a document that holds such a character is no more than a character."""
+    step = {**TWO, "prompt": "inline: {{ t }} {{ d }}", "inputs": {"t": "${steps.one}", "d": "${chunk.text}"}}
+    work = project({"a.md": "odd \U0010fff0 text"})
+    work.config["inference"]["options"] = {"max_tokens": 10}
+    _, steps = planned(work, chain(ONE, step))
+    assert (steps["one"].prompt_tokens, steps["one"].prompt_tokens_most) == (4, 4)
+    assert (steps["two"].prompt_tokens, steps["two"].prompt_tokens_most) == (3, 13)
+
+
+def test_a_step_that_fails_before_it_asks_is_counted_and_told(project, chain):
+    missing = {"id": "skipped", "prompt": "inline: x", "when": "len(chunk.text) > 100", "output": "skipped"}
+    after = {"id": "after", "prompt": "inline: on {{ t }}", "inputs": {"t": "${steps.skipped}"}}
+    plan, steps = planned(project({"a.md": "short"}), chain(missing, after))
+    assert (steps["skipped"].skipped, steps["after"].failing, steps["after"].to_ask) == (1, 1, 0)
+    assert "step 'after' fails 1 times before anybody is asked" in plan.warnings[0]
