@@ -112,7 +112,7 @@ class Plan:
     """What is done to one process."""
 
     event: str = ""
-    """Of the ledger `begin`, `take_over`, `commit` or `confirm`; `fsync`, `replace`, `request` (as it arrives), `time`."""
+    """Of the ledger `begin`, `take_over`, `commit`, `confirm`; `fsync`, `replace`, `request` (it arrives), `time`."""
     number: int = 1
     """Which of these events."""
     after: bool = False
