@@ -18,10 +18,18 @@ from fmf_core.errors import Code, PluginError
 
 if TYPE_CHECKING:
     from fmf.config.models import FmfConfig
+    from fmf.inference.client import Keys
 
 
 class AnyKey:
-    """Secrets that are all there, so that nobody is asked for them."""
+    """Secrets that are all there, so that nobody is asked for them.
+
+    Args:
+        others: where plain values, which are no secrets, are found; without it nowhere.
+    """
+
+    def __init__(self, others: Keys | None = None) -> None:
+        self._others = others
 
     def resolve(self, name: str) -> SecretStr:  # noqa: ARG002 - the signature is that of `Keys`
         """A secret that opens nothing."""
@@ -31,9 +39,9 @@ class AnyKey:
         """None."""
         return None
 
-    def setting(self, name: str) -> str | None:  # noqa: ARG002 - as above
-        """None."""
-        return None
+    def setting(self, name: str) -> str | None:
+        """The plain value called `name`."""
+        return None if self._others is None else self._others.setting(name)
 
 
 def check_inference(config: FmfConfig, *, root: Path | None = None) -> list[str]:

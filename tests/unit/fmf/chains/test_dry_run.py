@@ -207,6 +207,35 @@ def test_a_plan_needs_no_key_and_counts_in_the_vocabulary_of_the_model(project, 
     assert (steps["one"].prompt_tokens, steps["one"].prompt_tokens_exact) == (13, True)
 
 
+PROVIDERS = {
+    "openai": ({"provider": "openai"}, {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "k"}),
+    "azure": (
+        {"provider": "azure_openai", "azure_openai": {"endpoint": "http://127.0.0.1:9"}},
+        {"AZURE_OPENAI_AD_TOKEN": "t"},
+    ),
+    "bedrock": (
+        {"provider": "aws_bedrock", "aws_bedrock": {"model_id": "amazon.nova-lite-v1:0"}},
+        {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-west-1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_plan_without_keys_knows_the_answers_that_were_given_with_them(project, chain, monkeypatch, provider):
+    inference, environment = PROVIDERS[provider]
+    work = project()
+    work.config["inference"] = inference
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        done = started(work, chain(ONE), Clerk())
+    for name in ("OPENAI_BASE_URL", "AWS_REGION"):  # plain values, which are there all the same
+        if name in environment:
+            monkeypatch.setenv(name, environment[name])
+    plan, _ = planned(work, chain(ONE), reuse=done.run_id)
+    assert (plan.total("answered"), plan.total("to_ask")) == (10, 0)
+
+
 def test_an_aggregate_beyond_the_window_of_its_model_is_told(project, chain):
     work = project()
     work.config["inference"] = {"provider": "openai", "openai": {"model": "gpt-4", "max_tokens": 1000}}
