@@ -71,6 +71,15 @@ class GroupCommit(Generic[C]):
         """Call `function` in the thread that makes the changes, between two commits."""
         return await self._threads.start(function)
 
+    async def finish(self, function: Callable[[], T]) -> T:
+        """Call `function` in that thread once nothing waits any more; whoever calls this lets nobody add anything."""
+        while True:
+            with self._lock:
+                is_idle = self._turn is None
+            if is_idle:
+                return await self.call(function)
+            await self.call(_nothing)
+
     def _start(self) -> None:
         """Let the thread have its turn, after what others gave it to do."""
         turn = self._turn
@@ -100,6 +109,10 @@ class GroupCommit(Generic[C]):
         _tell(together, error)
         # One group a turn: whoever called for the thread meanwhile does not wait for all that is still to come.
         self._start()
+
+
+def _nothing() -> None:
+    """Takes its turn in the thread."""
 
 
 def _tell(waiting: list[tuple[C, asyncio.Future[None]]], error: BaseException | None) -> None:

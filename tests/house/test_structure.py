@@ -43,3 +43,17 @@ def test_a_place_on_the_walk_exists(place: str) -> None:
 def test_every_folder_of_tests_is_told() -> None:
     told = set(re.findall(r"\btests/(\w+)/", TEXT.partition("\n## Beside the product\n")[2]))
     assert told == {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+
+def test_the_contract_on_vendors_names_every_room_but_those_that_meet_them() -> None:
+    import tomllib
+
+    contracts = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (contract,) = (one for one in contracts if one["name"] == "Vendors are met only in their own module")
+    named = {name.removeprefix("chatmodels.") for name in contract["source_modules"] if "." in name}
+    rooms = {
+        path.stem
+        for path in Path("src/chatmodels").iterdir()
+        if not path.stem.startswith("_") and path.suffix in {"", ".py"}
+    }
+    assert rooms - named == {"providers", "transport"}

@@ -67,11 +67,16 @@ def question_of(request: ChatRequest, identity: str) -> tuple[str, str]:
     return _subject.get().ask_id(key), key
 
 
-def known_answer(answer: bytes, *, free: bool) -> ChatResponse:
-    """An answer of a ledger; one that another run paid is `cached` and `free`."""
+def own_answer(answer: bytes) -> ChatResponse:
+    """An answer that this run has paid, as it was."""
+    return ChatResponse.model_validate_json(answer)
+
+
+def shared_answer(answer: bytes) -> ChatResponse | None:
+    """An answer that another run has paid, `cached` and free; `None` where a model gave it that stood by."""
     response = ChatResponse.model_validate_json(answer)
-    if not free:
-        return response
+    if response.fell_back_from:
+        return None
     told: dict[str, Any] = {"cached": True, "cost_usd": 0.0, "attempts": 0, "failed_usage": ()}
     return response.model_copy(update=told)
 
@@ -219,12 +224,11 @@ class BookedModel(WrappedModel):
     async def _known(self, ask_id: str, key: str) -> ChatResponse | None:
         found = await self._ledger.find(ask_id)
         if found is not None:
-            return known_answer(found, free=False)
+            return own_answer(found)
         content = bytes.fromhex(key)
         for view in self._others:
             answer = await view.find_content(content)
-            if answer is not None:
-                response = known_answer(answer.answer, free=True)
+            if answer is not None and (response := shared_answer(answer.answer)) is not None:
                 await self._keep(ask_id, key, response)
                 return response
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chatmodels.ledger import UNITS_PER_USD
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fmf.chains.prepared import Prepared
+    from fmf.ledger.run_ledger import RunLedger
     from fmf.ledger.tables import Sums
 
+MOST_NAMED = 100
+"""So many requests of unknown outcome are named in `run.yaml`."""
 _FREE = {"input_per_1m": 0.0, "output_per_1m": 0.0}
 
 
@@ -52,8 +56,10 @@ def budget_of(prepared: Prepared, book: RequestBook, sums: Sums) -> Budget:
     return budget
 
 
-def told_of(sums: Sums, limit_usd: float | None) -> Row:
-    """What a ledger comes to, as `run.yaml` tells it: all processes of the run together."""
+def told_of(ledger: RunLedger, limit_usd: float | None) -> Row:
+    """What a ledger comes to, as `run.yaml` tells it: all processes of the run together; blocks."""
+    sums = ledger.sums
+    unsure = islice(ledger.view.unknown_requests(), MOST_NAMED) if sums.unknown else ()
     return {
         "requests": sums.requests,
         "answers": sums.answers,
@@ -61,6 +67,10 @@ def told_of(sums: Sums, limit_usd: float | None) -> Row:
         "spent_usd": sums.spent / UNITS_PER_USD,
         "at_risk_usd": sums.assumed / UNITS_PER_USD,
         "max_cost_usd": limit_usd,
+        "unknown_requests": [
+            {"question": question, "at_risk_usd": None if most is None else most / UNITS_PER_USD}
+            for question, most in unsure
+        ],
     }
 
 

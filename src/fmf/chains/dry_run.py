@@ -28,7 +28,6 @@ from fmf.chains.run import listed
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.subjects import document_subject, item_subject
 from fmf.chains.supply import supply
-from fmf.chains.takeup import facts_of
 from fmf.chains.tally import Tally
 from fmf.ledger.view import LedgerView
 from fmf.types import Document
@@ -67,10 +66,9 @@ async def dry_run_async(prepared: Prepared) -> RunPlan:
 def _memory_of(prepared: Prepared) -> Memory:
     loaded, unfinished = prepared.loaded, prepared.unfinished
     root = artefacts_root(loaded.value.artefacts_dir, loaded.root)
-    identity = str(facts_of(prepared, datetime.now(UTC))["identity"])
     own = None if unfinished is None else LedgerView(root / unfinished.run_id)
     others = ledgers_of(root, prepared.options.reuse, unfinished.run_id if unfinished else "")
-    return Memory(identity, own, others)
+    return Memory(prepared.identity, own, others)
 
 
 def _names(prepared: Prepared) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from fmf.chains.saves import Save, save_path, write_save
 from fmf.chains.scribe import OUTPUTS, Scribe
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.table import ROWS
-from fmf.chains.takeup import Opened, facts_of
+from fmf.chains.takeup import Opened
 from fmf.chains.tally import StepCount, Tally
 from fmf.chains.walk import Crew, Walk
 from fmf.chains.window import Window
@@ -110,8 +110,8 @@ class Execution:
         prepared = self._prepared
         facts = RunFacts(self._folder.run_id, self._plan.chain, prepared.provider, prepared.model_name)
         # The framework's own defaults: fmf.yaml decides here, not the variables of the storey below.
-        identity = str(facts_of(prepared, self._folder.started_at)["identity"])
-        booked = BookedModel(prepared.model, self._opened.ledger, identity, others=self._opened.others, stop=self._stop)
+        opened = self._opened
+        booked = BookedModel(prepared.model, opened.ledger, prepared.identity, others=opened.others, stop=self._stop)
         engine = WorkflowEngine(FrameworkConfig.model_construct(), model=GatedModel(booked, self._stop, self._grace))
         return Asker(self._plan, engine, facts)
 

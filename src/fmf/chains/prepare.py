@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,7 @@ def prepare(
     from chatmodels.factory import create_chat_model
     from fmf.chains.sight import check_sight
     from fmf.inference.check import AnyKey
-    from fmf.inference.client import chat_model_config
+    from fmf.inference.client import chat_model_config, identity_of
 
     options = options or RunOptions()
     unfinished = None
@@ -61,26 +60,27 @@ def prepare(
     if chain is None:
         raise ConfigError("no chain to run", op="chain.load", hint="give the chain that the run was begun with")
     found, plan = checked(loaded, secrets, chain)
-    keys = AnyKey() if options.dry_run else secrets
+    keys = AnyKey(secrets) if options.dry_run else secrets
     settings = chat_model_config(loaded.value, keys, root=loaded.root)
     model = create_chat_model(settings)
     check_sight(found, model.get_model_info().capabilities, settings.provider)
     connector, select = _connector(loaded, secrets, found.spec), _select(loaded, found.spec)
     prepared = Prepared(
-        loaded,
-        found,
-        plan,
-        connector,
-        select,
-        model,
-        settings.provider,
-        settings.model or model.get_model_info().name,
-        options,
-        since_of(loaded, options.changed_since, connector, select, plan.chain),
-        unfinished,
+        loaded=loaded,
+        chain=found,
+        plan=plan,
+        connector=connector,
+        select=select,
+        model=model,
+        provider=settings.provider,
+        model_name=settings.model or model.get_model_info().name,
+        identity=identity_of(model, settings),
+        options=options,
+        since=since_of(loaded, options.changed_since, connector, select, plan.chain),
+        unfinished=unfinished,
     )
     if unfinished is not None:
-        unfinished.check(facts_of(prepared, datetime.now(UTC)))
+        unfinished.check(facts_of(prepared))
     if not options.dry_run:  # a plan tells of the budget, whatever it is
         check_budget(prepared)
     return prepared

@@ -51,6 +51,8 @@ class Prepared:
     """The model's provider, as the configuration names it."""
     model_name: str
     """The model where a step names none."""
+    identity: str
+    """What decides the answers besides the requests; see `fmf.inference.client.identity_of`."""
     options: RunOptions = RunOptions()
     since: Since | None = None
     """The earlier run whose documents are not read again unless they have changed."""

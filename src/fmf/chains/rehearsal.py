@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatmodels.types import ChatRequest, ChatResponse
 from chatmodels.wrappers.base import presets_of
-from fmf.chains.booked import asking_about, known_answer, question_of
+from fmf.chains.booked import asking_about, own_answer, question_of, shared_answer
 from fmf.chains.prompt_tokens import PromptCounter
 from fmf.chains.stand_ins import PendingJson, StandIns, mark_of
 from generative_ai_workflow.condition import Condition
@@ -88,10 +88,11 @@ class Memory:
         """The answer that a run would take instead of asking."""
         ask_id, key = question_of(request, self.identity)
         if self.own is not None and (found := await self.own.find_ask(ask_id)) is not None:
-            return known_answer(found.answer, free=False)
+            return own_answer(found.answer)
         for view in self.others:
-            if (found := await view.find_content(bytes.fromhex(key))) is not None:
-                return known_answer(found.answer, free=True)
+            found = await view.find_content(bytes.fromhex(key))
+            if found is not None and (shared := shared_answer(found.answer)) is not None:
+                return shared
         return None
 
     def close(self) -> None:

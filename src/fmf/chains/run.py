@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
+from fmf.artefacts.run_id import timestamp
 from fmf.chains.changes import VANISHED, Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Input
@@ -119,11 +120,15 @@ class ChainRun:
         others = ledgers_of(root, prepared.options.reuse)
         folder = create_run(root)
         try:
-            ledger = RunLedger.begin(folder.path, facts_of(prepared, folder.started_at))
+            ledger = RunLedger.begin(folder.path, {**facts_of(prepared), "started_at": timestamp(folder.started_at)})
         except BaseException:
             folder.discard()
             raise
-        announce(folder, prepared.connector, prepared.plan.chain)
+        try:
+            announce(folder, prepared.connector, prepared.plan.chain)
+        except BaseException:
+            ledger.abandon()
+            raise
         return Opened(folder, ledger, others=others)
 
     def _take_up(self, unfinished: Unfinished) -> Opened:

@@ -56,7 +56,7 @@ def record_of(prepared: Prepared, ledger: RunLedger, end: RunEnd) -> Row:
             for prompt in prepared.plan.prompts
         ],
     )
-    return {**record, "resumed": end.tally.resumed, "ledger": told_of(ledger.sums, prepared.options.max_cost_usd)}
+    return {**record, "resumed": end.tally.resumed, "ledger": told_of(ledger, prepared.options.max_cost_usd)}
 
 
 def process_record_of(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import raw_lines, row_of
-from fmf.artefacts.run_id import timestamp
 from fmf.chains.changes import processing_hash
 from fmf.chains.position import BEGINNING, Position
 from fmf.ledger.run_ledger import RunLedger
@@ -26,16 +25,10 @@ DOCS: Final = "docs.jsonl"
 _PIECES: Final = ("chunks.jsonl", "rows.jsonl")
 
 
-def facts_of(prepared: Prepared, started_at: datetime) -> Row:
-    """What decides the items and answers of a run, and what is needed to resume it."""
-    from chatmodels.request_facts import digest
-
-    inference = prepared.loaded.value.inference
-    settings = getattr(inference, inference.provider, None)
-    model = settings.model_dump(mode="json") if settings is not None else {}
+def facts_of(prepared: Prepared) -> Row:
+    """What decides the items and answers of a run, and where its chain is found."""
     since = prepared.since
     return {
-        "started_at": timestamp(started_at),
         "chain_path": str(prepared.chain.path.absolute()) if prepared.chain.path else None,
         "chain_hash": prepared.chain.hash,
         "prompts": [f"{prompt.ref} {prompt.content_hash}" for prompt in prepared.plan.prompts],
@@ -46,7 +39,7 @@ def facts_of(prepared: Prepared, started_at: datetime) -> Row:
         "changed_since": since.run_id if since else None,
         "provider": prepared.provider,
         "model": prepared.model_name,
-        "identity": digest({"provider": prepared.provider, "settings": model, "options": _plain(inference.options)}),
+        "identity": prepared.identity,
     }
 
 
@@ -81,14 +74,19 @@ def take_up(unfinished: Unfinished) -> Opened:
     """
     path = unfinished.root / unfinished.run_id
     ledger = RunLedger.resume(path)
-    started_at = datetime.fromisoformat(unfinished.facts["started_at"])
-    kept: Checkpoint | None = ledger.checkpoint
-    if kept is None:
-        return Opened(RunFolder(unfinished.root, unfinished.run_id, started_at), ledger)
-    position = Position(**kept.position)
-    sizes = {**kept.bytes_of, DOCS: position.docs_read, **dict.fromkeys(_PIECES, position.pieces_read)}
-    folder = RunFolder(unfinished.root, unfinished.run_id, started_at, sizes)
-    return Opened(folder, ledger, position, kept.tally, _last_id(path / DOCS, position.docs_read))
+    try:
+        started_at = datetime.fromisoformat(unfinished.facts["started_at"])
+        kept: Checkpoint | None = ledger.checkpoint
+        if kept is None:
+            return Opened(RunFolder(unfinished.root, unfinished.run_id, started_at), ledger)
+        position = Position(**kept.position)
+        sizes = {**kept.bytes_of, DOCS: position.docs_read, **dict.fromkeys(_PIECES, position.pieces_read)}
+        folder = RunFolder(unfinished.root, unfinished.run_id, started_at, sizes)
+        folder.lines(DOCS)  # cuts it, and sees that all of it is there
+        return Opened(folder, ledger, position, kept.tally, _last_id(path / DOCS, position.docs_read))
+    except BaseException:
+        ledger.abandon()
+        raise
 
 
 def _last_id(path: Path, size: int) -> str | None:
@@ -107,8 +105,3 @@ def _last_id(path: Path, size: int) -> str | None:
                 _, line = next(raw_lines(path, begin + cut + 1))
                 return str(row_of(line, path)["resource_id"])
     return None
-
-
-def _plain(options: Mapping[str, Any]) -> Row:
-    """Options without secrets: what is no plain value is left out."""
-    return {name: value for name, value in options.items() if isinstance(value, str | int | float | bool | None)}

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from uuid import uuid4
+
+from pydantic import SecretStr
 
 from chatmodels.config import CallSettings, ChatModelConfig
 from chatmodels.errors import ChatModelError as InferenceError
 from chatmodels.factory import create_chat_model
 from chatmodels.iface import ChatModel as LLMClient
+from chatmodels.request_facts import UntellableError, digest, distinct_json
 from chatmodels.types import ChatResponse as Completion
 from chatmodels.types import Message
 from fmf.config.providers import (
@@ -24,8 +28,6 @@ from fmf.config.providers import (
 from fmf.errors import AuthError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from fmf.config.base import Section
     from fmf.config.models import FmfConfig, InferenceConfig
 
@@ -54,6 +56,7 @@ KEYS: Final = {
     "aws_bedrock": "AWS_BEARER_TOKEN_BEDROCK",
 }
 """Provider to the secret that holds its key."""
+_DECIDING = ("provider", "model", "base_url", "temperature", "max_tokens", "seed")
 _FIELDS = ("model", "temperature", "max_tokens", "seed", "base_url")
 
 
@@ -88,6 +91,29 @@ def chat_model_config(config: FmfConfig, secrets: Keys, *, root: Path | None = N
             "cache": folder / Path(inference.cache.path).expanduser() if inference.cache.enabled else None,
         }
     )
+
+
+def identity_of(model: LLMClient, settings: ChatModelConfig) -> str:
+    """A hash of what decides the answers of `model` besides the request: who answers, where, and how it is set.
+
+    A key is no part of it. Where something cannot be told apart from others of its kind, no two models are the same.
+
+    Args:
+        model: made of `settings`.
+        settings: see `chat_model_config`.
+    """
+    facts: dict[str, Any] = {name: getattr(settings, name) for name in _DECIDING}
+    facts["options"] = {name: value for name, value in settings.options.items() if not _is_left_out(value)}
+    try:
+        told = distinct_json({**facts, "endpoint": model.endpoint, "said": model.cache_facts})
+    except UntellableError:
+        told = uuid4().hex
+    return digest({"model": told})
+
+
+def _is_left_out(value: Any) -> bool:
+    """Whether an option decides no answer: keys do not, and where one is missing is no difference either."""
+    return value is None or isinstance(value, SecretStr)
 
 
 def _own_settings(inference: InferenceConfig, secrets: Keys, root: Path) -> Mapping[str, Any]:

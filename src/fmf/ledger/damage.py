@@ -51,6 +51,16 @@ def cannot_write(folder: Path, error: SqliteFileError | OSError) -> FrameworkErr
     )
 
 
+def closed(folder: Path) -> FrameworkError:
+    """The ledger in `folder` is closed here: nothing more is kept."""
+    return FrameworkError(
+        f"the ledger of run {folder.name!r} is closed",
+        op="ledger.write",
+        code=Code.CONFLICT,
+        hint="resume the run; a forked child has none of its parent's ledgers",
+    )
+
+
 def _facts(error: SqliteFileError | OSError) -> tuple[Code, str, str]:
     if isinstance(error, SqliteFileError):
         return error.code, error.message, error.hint

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fmf.errors import ConfigError
 from fmf.ledger.checkpoint import Checkpoint
-from fmf.ledger.damage import LEDGER_NAME, cannot_open, damaged
+from fmf.ledger.damage import LEDGER_NAME, cannot_open, closed, damaged
 from fmf.ledger.disks import MOUNT_TABLE, refuse_network
 from fmf.ledger.hold import Confirmed, Hold
 from fmf.ledger.tables import SETTLED, UNKNOWN, Answer, Outcome, Sums
@@ -212,18 +212,20 @@ class RunLedger:
             return
         self._is_closed = True
         try:
-            await self._commits.call(self._close)
+            await self._commits.finish(self._close)
         finally:
             self._hold.release()
 
+    def abandon(self) -> None:
+        """Close it at once, from any thread, where there is no time to wait: what was settled last will be unknown."""
+        self._is_closed = True
+        self.view.close()
+        self._writer.abandon()
+        self._hold.release()
+
     async def _add(self, change: Change) -> None:
         if self._is_closed:
-            raise FrameworkError(
-                f"the ledger of run {self.folder.name!r} is closed",
-                op="ledger.write",
-                code=Code.CONFLICT,
-                hint="resume the run; a forked child has none of its parent's ledgers",
-            )
+            raise closed(self.folder)
         await self._commits.add(change)
 
     def _close(self) -> None:

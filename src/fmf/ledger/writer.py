@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fmf.ledger.damage import LEDGER_NAME, cannot_write
+from fmf.ledger.damage import LEDGER_NAME, cannot_write, closed
 from fmf.ledger.hold import LOCK_NAME, Confirmed, Hold
 from fmf.ledger.tables import (
     ADD_ANSWER,
@@ -76,6 +76,7 @@ class Writer:
         self._inode = 0
         self._holder = secrets.token_bytes(16)
         self._settled: deque[tuple[int, Request, Outcome]] = deque()
+        self._is_closed = False
 
     def begin(self, facts: bytes) -> None:
         """Make the file.
@@ -127,6 +128,8 @@ class Writer:
         Raises:
             FrameworkError: nothing is confirmed; the next commit tries again what is settled.
         """
+        if self._is_closed:
+            raise closed(self._folder)
         settled: list[tuple[int, Request, Outcome]] = []
         with suppress(IndexError):
             while True:
@@ -157,10 +160,11 @@ class Writer:
             if self._settled:
                 self.commit([])
         finally:
-            self._file.close()
+            self.abandon()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file as it is; nothing is written any more, for it may be another process's by now."""
+        self._is_closed = True
         self._file.close()
 
     def _taken(self, last: Confirmed) -> None:

@@ -175,3 +175,17 @@ def test_a_forked_child_has_none_of_its_parents_changes_and_a_thread_of_its_own(
 
     run(check())
     assert disk.groups == [[0], [1]]
+
+
+def test_what_waits_is_made_before_the_end(disk, group):
+    async def check():
+        tasks = [await while_busy(disk, group)]
+        tasks += [asyncio.create_task(group.add(number)) for number in range(1, 5)]
+        await asyncio.sleep(0)
+        end = asyncio.create_task(group.finish(lambda: list(disk.groups)))
+        await asyncio.sleep(0)
+        disk.free.set()
+        assert await end == [[0], [1, 2, 3, 4]]
+        await asyncio.gather(*tasks)
+
+    run(check())

@@ -7,7 +7,9 @@ import os
 import random
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -260,7 +262,8 @@ def test_a_ledger_that_may_only_be_read_is_not_resumed_and_can_be_looked_at(fold
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)
-    for above in list(folder.parents)[:3]:
+    shared = Path(tempfile.gettempdir())
+    for above in (path for path in folder.parents if path != shared and path.is_relative_to(shared)):
         above.chmod(above.stat().st_mode | 0o555)
     try:
         assert status_of(in_a_child(as_nobody)) == 0
