@@ -75,11 +75,11 @@ def test_a_run_that_is_killed_again_and_again_is_the_run_that_was_not(project):
 @pytest.mark.timeout(0 if MANY_KILLS else 60)
 def test_kills_at_any_moment_lose_nothing_and_pay_for_nothing_twice(project, capsys):
     """The same at random moments, and at each kind of moment, of runs that take up one kill after the other."""
-    kills, documents = (MANY_KILLS, 125) if MANY_KILLS else (4, 3)
-    plans = plans_at_random(kills)
+    kills, documents = (MANY_KILLS, 125) if MANY_KILLS else (3, 2)
     done = runs = lost = again = in_flight = 0
     with Bench(project, documents, latency_s=0.01) as bench:
         whole = bench.undisturbed()
+        plans = plans_at_random(kills, whole.billed)
         while done < kills:
             killed = bench.killed(plans)
             runs += 1
@@ -97,14 +97,20 @@ def test_kills_at_any_moment_lose_nothing_and_pay_for_nothing_twice(project, cap
             assert_like(killed.run, whole.run)
 
 
-def plans_at_random(kills: int) -> Iterator[Plan]:
+def plans_at_random(kills: int, requests: int) -> Iterator[Plan]:
+    """Moments of processes that run a run of so many requests together."""
     chance = random.Random(kills)
-    most = {"begin": 1, "take_over": 1, "commit": 80, "confirm": 80, "fsync": 12, "replace": 4, "request": 150}
+    most = {"begin": 1, "take_over": 1, "fsync": 12, "replace": 4}
+    most |= {"commit": requests // 14, "confirm": requests // 14, "request": requests // 7}
     while True:
         event = chance.choice([*most, "commit", "commit", "time", "time", "time"])
         number, after = chance.randint(1, most.get(event, 1)), chance.random() < 0.5
         yield Plan(
-            event, number, after=after, seconds=chance.uniform(0.01, 1.5), every_s=chance.choice((0.02, 0.2, 1.0))
+            event,
+            number,
+            after=after,
+            seconds=chance.uniform(0.01, 0.3 + requests / 1000),
+            every_s=chance.choice((0.02, 0.2, 1.0)),
         )
 
 
