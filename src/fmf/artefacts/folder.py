@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fmf.artefacts.files import RECORD
 from fmf.artefacts.index import update_index
 from fmf.artefacts.lines import LineWriter
 from fmf.artefacts.run_id import new_run_id, timestamp
@@ -18,7 +19,6 @@ from fmf.errors import ConfigError
 from fmf.types import Row
 from fmf_core.errors import Code
 
-RECORD_NAME = "run.yaml"
 _TRIES = 20
 
 
@@ -100,7 +100,7 @@ class RunFolder:
         import yaml
 
         text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=120)
-        path = self.path / RECORD_NAME
+        path = self.path / RECORD
         write_whole(path, text.encode("utf-8", "backslashreplace"))
         update_index(self.root, self.run_id, facts)
         return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fmf.artefacts.folder import RECORD_NAME
+from fmf.artefacts.files import RECORD
 from fmf.artefacts.index import read_index
 from fmf.errors import ConfigError
 from fmf.types import Row
@@ -62,7 +62,7 @@ def read_record(root: Path, run_id: str) -> Row | None:
     """
     from fmf_core.yaml_text import load_yaml_file
 
-    path = root / run_id / RECORD_NAME
+    path = root / run_id / RECORD
     if not path.exists():
         return None
     data = load_yaml_file(path).data

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fmf.artefacts.files import INDEX
 from fmf.artefacts.run_id import is_run_id
 from fmf.artefacts.storage import write_whole, writing
 from fmf.errors import ConfigError
 from fmf.types import Row
 from fmf_core.errors import Code
 
-INDEX_NAME = "index.json"
 _LOCK_NAME = ".index.lock"
 _LOCK_WAIT_S = 30.0
 SCHEMA_VERSION = 1
@@ -27,7 +27,7 @@ def read_index(root: Path) -> list[Row]:
 
     A damaged index is no reason to lose sight of the runs: their folders are listed instead.
     """
-    entries = {entry["run_id"]: entry for entry in _stored(root / INDEX_NAME)}
+    entries = {entry["run_id"]: entry for entry in _stored(root / INDEX)}
     with suppress(OSError):
         for folder in root.iterdir():
             if folder.name not in entries and is_run_id(folder.name) and folder.is_dir():
@@ -42,10 +42,10 @@ def update_index(root: Path, run_id: str, facts: Mapping[str, Any]) -> None:
         FrameworkError: the index could not be written, or another process keeps it locked.
     """
     with _locked(root / _LOCK_NAME):
-        entries = {entry["run_id"]: entry for entry in _stored(root / INDEX_NAME)}
+        entries = {entry["run_id"]: entry for entry in _stored(root / INDEX)}
         entries[run_id] = {**entries.get(run_id, {}), "run_id": run_id, **facts}
         content = {"schema_version": SCHEMA_VERSION, "runs": [entries[name] for name in sorted(entries)]}
-        write_whole(root / INDEX_NAME, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+        write_whole(root / INDEX, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def _stored(path: Path) -> list[Row]:

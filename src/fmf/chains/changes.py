@@ -8,8 +8,9 @@ from datetime import datetime
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from fmf.artefacts.files import CURSOR, DOCS, ERRORS
 from fmf.artefacts.history import find_run, read_record
 from fmf.artefacts.lines import LineWriter
 from fmf.artefacts.rows import document_from_row
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from fmf.config.processing import ProcessingConfig
     from fmf.connectors.base import DataConnector
 
-VANISHED: Final = "vanished.jsonl"
-"""The file that tells of documents that an earlier run knew and that are no longer there."""
-_DOCS: Final = "docs.jsonl"
-_ERRORS: Final = "errors.jsonl"
-_CURSOR: Final = "source.cursor"
 
 log = get_logger("fmf.chains")
 
@@ -61,7 +57,7 @@ class Since:
 
     def __post_init__(self) -> None:
         self.run_id: str = self._find()
-        self._docs = self.root / self.run_id / _DOCS
+        self._docs = self.root / self.run_id / DOCS
         record = read_record(self.root, self.run_id)
         self._check_end(self.run_id, record)
         record = record or {}
@@ -173,7 +169,7 @@ class Since:
 
     def _without_answers(self) -> frozenset[str]:
         """The documents about which something failed: they are asked about again."""
-        path = self.root / self.run_id / _ERRORS
+        path = self.root / self.run_id / ERRORS
         return read_failed(path) if path.exists() else frozenset()
 
     def _check(self, record: Row) -> None:
@@ -187,7 +183,7 @@ class Since:
             )
         if not self._docs.exists():
             raise ConfigError(
-                f"run {self.run_id} has no {_DOCS}", op="changes.since", code=Code.NOT_FOUND, hint="fmf runs ls"
+                f"run {self.run_id} has no {DOCS}", op="changes.since", code=Code.NOT_FOUND, hint="fmf runs ls"
             )
         check_whole(self._docs, record)
 
@@ -242,7 +238,7 @@ def keep_cursor(folder: Path, connector: DataConnector) -> None:
     """Write down where the next changes of the source begin, if it has told; it may be megabytes long."""
     cursor: str | None = getattr(connector, "cursor", None)
     if cursor:
-        write_whole(folder / _CURSOR, cursor.encode())
+        write_whole(folder / CURSOR, cursor.encode())
 
 
 def read_cursor(folder: Path) -> str | None:
@@ -251,7 +247,7 @@ def read_cursor(folder: Path) -> str | None:
     Raises:
         ConfigError: the file holds something else.
     """
-    path = folder / _CURSOR
+    path = folder / CURSOR
     try:
         return path.read_text("utf-8") if path.exists() else None
     except ValueError as error:

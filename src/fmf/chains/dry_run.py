@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatmodels.ledger import UNITS_PER_USD
+from fmf.artefacts.files import VANISHED
 from fmf.artefacts.folder import RunFolder, artefacts_root
 from fmf.artefacts.lines import LineWriter
 from fmf.artefacts.run_id import new_run_id, timestamp
-from fmf.chains.changes import VANISHED
 from fmf.chains.earlier_answers import earlier_answers
 from fmf.chains.feed import Reading, feed_of
 from fmf.chains.forecast import Forecaster, RunPlan

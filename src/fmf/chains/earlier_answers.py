@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fmf.artefacts.files import OUTPUTS
 from fmf.artefacts.history import list_runs
-from fmf.chains.scribe import OUTPUTS
 
 if TYPE_CHECKING:
     from fmf.chains.prepared import Prepared

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fmf.artefacts.files import ERRORS
 from fmf.artefacts.folder import RunFolder
 from fmf.chains.records import Stage, run_error_row
 from fmf.chains.run_yaml import RunEnd
-from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.tally import Tally
 from fmf.chains.verdict import Status, verdict

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chatmodels.spending import CallBudget
+from fmf.artefacts.files import CHUNKS, DOCS, OUTPUTS, ROWS
 from fmf.artefacts.folder import file_facts
 from fmf.artefacts.lines import count_lines
 from fmf.artefacts.run_id import timestamp
@@ -18,15 +19,14 @@ from fmf.chains.ending import Ending, RunReport
 from fmf.chains.feed import Reading, feed_of
 from fmf.chains.gate import GatedModel
 from fmf.chains.grace import CutOffError, Grace
-from fmf.chains.intake import CHUNKS, DOCS, Feed, Input
+from fmf.chains.intake import Feed, Input
 from fmf.chains.items import run_names
 from fmf.chains.records import RunFacts, Subject
 from fmf.chains.references import IMAGES, Level
 from fmf.chains.run_yaml import record_of
 from fmf.chains.saves import Save, save_path, write_save
-from fmf.chains.scribe import OUTPUTS, Scribe
+from fmf.chains.scribe import Scribe
 from fmf.chains.stop import Stop, StopReason
-from fmf.chains.table import ROWS
 from fmf.chains.takeup import Opened
 from fmf.chains.tally import StepCount, Tally
 from fmf.chains.walk import Crew, Walk

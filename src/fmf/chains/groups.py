@@ -7,10 +7,11 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from fmf.artefacts.files import DOCS
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import raw_lines, row_of
 from fmf.artefacts.rows import document_from_row, document_row
-from fmf.chains.intake import DOCS, DocumentRead, Event, ItemRead, changed_meanwhile
+from fmf.chains.intake import DocumentRead, Event, ItemRead, changed_meanwhile
 from fmf.chains.position import BEGINNING, Position
 from fmf.chains.stop import Stop
 from fmf.processing.pictures import Picture

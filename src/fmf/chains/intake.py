@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
+from fmf.artefacts.files import CHUNKS, DOCS, ROWS
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import blanked_lines, raw_lines, row_of
 from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
@@ -17,12 +18,10 @@ from fmf.chains.position import Position
 from fmf.chains.readahead import DocumentReader, Readahead, Wishes
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
-from fmf.chains.table import ROWS, RowItem
+from fmf.chains.table import RowItem
 from fmf.errors import ProcessingError
 from fmf.types import Document, ResourceRef, Row
 from fmf_core.errors import Code
-
-DOCS, CHUNKS = "docs.jsonl", "chunks.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

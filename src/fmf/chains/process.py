@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fmf.artefacts.files import ERRORS
 from fmf.chains.changes import Since
 from fmf.chains.ending import Ending, RunReport
 from fmf.chains.intake import Input, Intake
@@ -15,14 +16,13 @@ from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
 from fmf.chains.run import begin, beside, listed
 from fmf.chains.run_yaml import process_record_of
-from fmf.chains.scribe import ERRORS
 from fmf.chains.stop import Stop, StopReason
 from fmf.chains.supply import supply
 from fmf.chains.tally import Tally
 from fmf.config.lookup import connector_named
 from fmf.connectors.base import build_connector
 from fmf.errors import ConfigError, ProcessingError, exit_status
-from fmf.ledger.hold import Hold
+from fmf.ledger.hold import LOCK_NAME, Hold
 from fmf.types import Document
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _held(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         hold.release()
+        (folder.path / LOCK_NAME).unlink(missing_ok=True)  # nobody goes on with such a run
 
 
 @dataclass

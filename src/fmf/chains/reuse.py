@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from fmf.artefacts.files import LEDGER
 from fmf.artefacts.history import find_run, list_runs
 from fmf.errors import ConfigError
-from fmf.ledger.damage import LEDGER_NAME
 from fmf.ledger.view import LedgerView
 from fmf_core.errors import Code
 from fmf_core.logs import get_logger
@@ -35,7 +35,7 @@ def ledgers_of(root: Path, reference: str | None, but: str = "") -> Sequence[Led
         return ()
     if reference != ALL:
         run_id = str(find_run(root, reference, lambda entry: entry["run_id"] != but and _asked(root, entry))["run_id"])
-        if not (root / run_id / LEDGER_NAME).exists():
+        if not (root / run_id / LEDGER).exists():
             raise ConfigError(
                 f"run {run_id} has no answers to use again: it asked no model",
                 op="run.reuse",
@@ -56,4 +56,4 @@ def ledgers_of(root: Path, reference: str | None, but: str = "") -> Sequence[Led
 
 
 def _asked(root: Path, entry: dict[str, object]) -> bool:
-    return (root / str(entry["run_id"]) / LEDGER_NAME).exists()
+    return (root / str(entry["run_id"]) / LEDGER).exists()

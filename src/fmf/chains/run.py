@@ -10,9 +10,10 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from fmf.artefacts.files import VANISHED
 from fmf.artefacts.folder import RunFolder, artefacts_root, create_run
 from fmf.artefacts.run_id import timestamp
-from fmf.chains.changes import VANISHED, Since, keep_cursor
+from fmf.chains.changes import Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Input
 from fmf.chains.reuse import ledgers_of

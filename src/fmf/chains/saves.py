@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from fmf.artefacts.files import ALL
 from fmf.artefacts.lines import encode_line
 from fmf.artefacts.storage import whole_file, writing
 from fmf.chains.collect import answers_of
@@ -34,9 +35,6 @@ _WRITABLE = [ending for ending, form in SUFFIXES.items() if form != "parquet"]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ARTEFACTS = "artefacts/"
 _LEADING = ("record_id", "source_uri", "doc_id", "chunk_id")
-_RESERVED = frozenset(
-    {"run.yaml", "docs.jsonl", "chunks.jsonl", "outputs.jsonl", "errors.jsonl", "index.json", "ledger.sqlite"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def save_path(save: str, names: Mapping[str, Any], root: Path, artefacts: Path) 
             op="chain.load",
             hint=f"save below {str(root)!r} or {str(artefacts)!r}",
         )
-    if path.name in _RESERVED and path.is_relative_to(artefacts):
+    if path.name in ALL and path.is_relative_to(artefacts):
         raise ConfigError(
             f"outputs: save {save!r} is a file that the run writes itself", op="chain.load", hint="choose another name"
         )

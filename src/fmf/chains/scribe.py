@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fmf.artefacts.files import ERRORS, OUTPUTS
 from fmf.artefacts.folder import RunFolder
 from fmf.chains.asking import NOTHING, Outcome
 from fmf.chains.checkpoints import Checkpoints
@@ -16,8 +17,6 @@ from fmf.chains.window import InOrder, Window
 from fmf.types import Document
 from fmf_core.errors import FrameworkError
 from fmf_core.portal import in_thread
-
-OUTPUTS, ERRORS = "outputs.jsonl", "errors.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

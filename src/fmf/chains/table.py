@@ -12,8 +12,6 @@ from generative_ai_workflow.reference import text_of
 
 TEXT: Final = "text"
 """What `${row.text}` ends with: the text of a row, unless a column is called so."""
-ROWS: Final = "rows.jsonl"
-"""The file that the rows of a run are written to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from fmf.artefacts.files import CHUNKS, DOCS, ROWS
 from fmf.artefacts.folder import RunFolder
 from fmf.artefacts.lines import raw_lines, row_of
 from fmf.chains.changes import processing_hash
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from fmf.chains.unfinished import Unfinished
     from fmf.ledger.checkpoint import Checkpoint
     from fmf.ledger.view import LedgerView
-
-DOCS: Final = "docs.jsonl"
-_PIECES: Final = ("chunks.jsonl", "rows.jsonl")
 
 
 def facts_of(prepared: Prepared) -> Row:
@@ -80,7 +78,7 @@ def take_up(unfinished: Unfinished) -> Opened:
         if kept is None:
             return Opened(RunFolder(unfinished.root, unfinished.run_id, started_at), ledger)
         position = Position(**kept.position)
-        sizes = {**kept.bytes_of, DOCS: position.docs_read, **dict.fromkeys(_PIECES, position.pieces_read)}
+        sizes = {**kept.bytes_of, DOCS: position.docs_read, **dict.fromkeys((CHUNKS, ROWS), position.pieces_read)}
         folder = RunFolder(unfinished.root, unfinished.run_id, started_at, sizes)
         folder.lines(DOCS)  # cuts it, and sees that all of it is there
         return Opened(folder, ledger, position, kept.tally, _last_id(path / DOCS, position.docs_read))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from fmf.artefacts.files import LEDGER
 from fmf.artefacts.history import find_run, read_record
 from fmf.errors import ConfigError
-from fmf.ledger.damage import LEDGER_NAME
 from fmf.ledger.view import LedgerView
 from fmf.types import Row
 from fmf_core.errors import Code
@@ -50,7 +50,7 @@ class Unfinished:
             ConfigError: there is none, or it is complete.
         """
         run_id = str(find_run(root, reference, lambda entry: _can_go_on(root, entry["run_id"]))["run_id"])
-        if not (root / run_id / LEDGER_NAME).exists():
+        if not (root / run_id / LEDGER).exists():
             raise ConfigError(
                 f"run {run_id} cannot be resumed: it has no ledger, since it asked no model",
                 op="run.resume",
@@ -94,7 +94,7 @@ class Unfinished:
 
 
 def _can_go_on(root: Path, run_id: str) -> bool:
-    return (root / run_id / LEDGER_NAME).exists() and _status(root, run_id) != "completed"
+    return (root / run_id / LEDGER).exists() and _status(root, run_id) != "completed"
 
 
 def _status(root: Path, run_id: str) -> str | None:

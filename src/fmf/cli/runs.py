@@ -36,9 +36,8 @@ def ls(session: Session) -> None:
 @click.argument("run_id")
 def show(session: Session, run_id: str) -> None:
     """Show the record of one run; RUN_ID may be cut short, and `last` is the latest run."""
-    from fmf.artefacts.folder import RECORD_NAME
+    from fmf.artefacts.files import LEDGER, RECORD
     from fmf.artefacts.history import find_run, read_record
-    from fmf.ledger.damage import LEDGER_NAME
 
     root = _root(session)
     entry = _as_it_is(root, find_run(root, run_id))
@@ -48,11 +47,11 @@ def show(session: Session, run_id: str) -> None:
         emit_json({**(record or entry), "run_dir": str(path)})
     elif record is None:
         emit_text("\n".join(f"{key}: {value}" for key, value in entry.items()))
-        note(f"the run has written no {RECORD_NAME}: it is still going on, or was ended from outside")
-        if entry["status"] == "interrupted" and (path / LEDGER_NAME).exists():
+        note(f"the run has written no {RECORD}: it is still going on, or was ended from outside")
+        if entry["status"] == "interrupted" and (path / LEDGER).exists():
             note(f"go on with it: fmf run --resume {entry['run_id']}")
     else:
-        emit_text((path / RECORD_NAME).read_text(encoding="utf-8"), end="")
+        emit_text((path / RECORD).read_text(encoding="utf-8"), end="")
         note(f"in {path}")
 
 

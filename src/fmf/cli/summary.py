@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fmf.artefacts.files import ROWS
 from fmf_core.redact import shortened
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from fmf.chains.spec import LoadedChain
     from fmf.chains.tally import Tally
 
-_ROWS = "rows.jsonl"
 _SHOWN_PROBLEMS = 8
 _SHOWN_CHARS = 300
 
@@ -22,7 +22,7 @@ def summary_lines(report: RunReport) -> Iterator[str]:
     tally = report.tally
     seconds = report.record["metrics"]["duration_ms"] / 1000
     yield f"{report.status} in {duration(seconds)}"
-    rows = any(file["path"] == _ROWS for file in report.record["artefacts"])
+    rows = any(file["path"] == ROWS for file in report.record["artefacts"])
     yield f"  read     {read_text(tally, piece='row' if rows else 'chunk')}"
     if tally.steps:
         yield f"  asked    {asked_text(tally)}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from fmf.artefacts.files import LEDGER
 from fmf.errors import ConfigError
 from fmf_core.errors import Code, FrameworkError
 from fmf_core.sqlite_file import MovedFileError, SqliteFileError
 
-LEDGER_NAME: Final = "ledger.sqlite"
 _ANEW: Final = "restore the run's folder from a copy; or begin a new run with --reuse, which asks only what is lost"
 
 
@@ -19,7 +19,7 @@ def damaged(folder: Path, reason: str) -> ConfigError:
         f"the ledger of run {folder.name!r} is damaged: {reason}",
         op="ledger.open",
         hint=_ANEW,
-        fields={"path": str(folder / LEDGER_NAME)},
+        fields={"path": str(folder / LEDGER)},
     )
 
 
@@ -31,7 +31,7 @@ def cannot_open(folder: Path, error: SqliteFileError | OSError) -> ConfigError:
         op="ledger.open",
         code=code,
         hint=_ANEW if code is Code.INVALID and "damaged" in reason else hint,
-        fields={"path": str(folder / LEDGER_NAME)},
+        fields={"path": str(folder / LEDGER)},
     )
 
 
@@ -47,7 +47,7 @@ def cannot_write(folder: Path, error: SqliteFileError | OSError) -> FrameworkErr
         op="ledger.write",
         code=code,
         hint=hint,
-        fields={"path": str(folder / LEDGER_NAME)},
+        fields={"path": str(folder / LEDGER)},
     )
 
 

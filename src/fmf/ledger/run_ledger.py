@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from fmf.artefacts.files import LEDGER
 from fmf.errors import ConfigError
 from fmf.ledger.checkpoint import Checkpoint
-from fmf.ledger.damage import LEDGER_NAME, cannot_open, closed, damaged
+from fmf.ledger.damage import cannot_open, closed, damaged
 from fmf.ledger.disks import MOUNT_TABLE, refuse_network
 from fmf.ledger.hold import Confirmed, Hold
 from fmf.ledger.tables import SETTLED, UNKNOWN, Answer, Outcome, Sums
@@ -71,7 +72,7 @@ class RunLedger:
         text = orjson.dumps(dict(facts))
         folder = folder.absolute()
         with _taken(folder, mount_table) as (hold, writer):
-            if (folder / LEDGER_NAME).exists():
+            if (folder / LEDGER).exists():
                 raise ConfigError(
                     f"run {folder.name!r} has a ledger already",
                     op="ledger.open",

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from fmf.artefacts.files import LEDGER
 from fmf.ledger.checkpoint import Checkpoint
-from fmf.ledger.damage import LEDGER_NAME, cannot_open, damaged
+from fmf.ledger.damage import cannot_open, damaged
 from fmf.ledger.tables import LAYOUT, Answer, Rows, Sums, UnknownRequest
 from fmf_core.group_commit import GroupCommit
 from fmf_core.sqlite_file import SqliteFile, SqliteFileError
@@ -56,7 +57,7 @@ class LedgerView:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-        self._file = SqliteFile(self.folder / LEDGER_NAME, LAYOUT, BUSY_S, read_only=True)
+        self._file = SqliteFile(self.folder / LEDGER, LAYOUT, BUSY_S, read_only=True)
         self._listed: dict[str, sqlite3.Connection] = {}
         self._lookups: GroupCommit[_Lookup[Any]] = GroupCommit(self._look, "fmf-ledger-find")
         # SQLite would take an empty file for a new one, and delete the log beside it.
@@ -191,6 +192,6 @@ def bytes_of(folder: Path) -> int:
         ConfigError: there is none.
     """
     try:
-        return (folder / LEDGER_NAME).stat().st_size
+        return (folder / LEDGER).stat().st_size
     except OSError as error:
         raise cannot_open(folder, error) from error

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fmf.ledger.damage import LEDGER_NAME, cannot_write, closed
+from fmf.artefacts.files import LEDGER
+from fmf.ledger.damage import cannot_write, closed
 from fmf.ledger.hold import LOCK_NAME, Confirmed, Hold
 from fmf.ledger.tables import (
     ADD_ANSWER,
@@ -72,7 +73,7 @@ class Writer:
         """The requests that are not settled, by number."""
         self._folder = folder
         self._hold = hold
-        self._file = SqliteFile(folder / LEDGER_NAME, LAYOUT, BUSY_S)
+        self._file = SqliteFile(folder / LEDGER, LAYOUT, BUSY_S)
         self._inode = 0
         self._holder = secrets.token_bytes(16)
         self._settled: deque[tuple[int, Request, Outcome]] = deque()

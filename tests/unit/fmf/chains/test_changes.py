@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatmodels import ChatModelError, MockChatModel
+from fmf.artefacts.files import VANISHED
 from fmf.artefacts.folder import create_run
 from fmf.artefacts.history import read_record
 from fmf.artefacts.lines import LineWriter, read_lines
 from fmf.artefacts.rows import document_row
 from fmf.auth.base import build_secrets
-from fmf.chains.changes import VANISHED, Since, keep_cursor
+from fmf.chains.changes import Since, keep_cursor
 from fmf.chains.process import ProcessRun
 from fmf.config.auth import AuthConfig
 from fmf.config.processing import ProcessingConfig

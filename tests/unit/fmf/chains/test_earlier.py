@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from fmf.artefacts.files import VANISHED
 from fmf.artefacts.history import read_record
 from fmf.artefacts.lines import LineWriter, read_lines
 from fmf.auth.base import build_secrets
-from fmf.chains.changes import VANISHED, Since
+from fmf.chains.changes import Since
 from fmf.chains.earlier import Beside, check_whole, read_documents, read_failed
 from fmf.chains.process import ProcessRun
 from fmf.config.auth import AuthConfig
