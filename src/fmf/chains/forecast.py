@@ -259,7 +259,7 @@ class Forecaster:
         return price_of(need.model, self._prepared.provider, self._config.prices, prompt_tokens=need.longest)
 
 
-# As of November 2026, by the pages of the providers; what is not here is not warned of.
+# Second-hand, and not looked up at the providers: what is not here is not warned of.
 _WINDOWS: Final = (
     *(("gpt-4.1", 1_047_576), ("gpt-4o", 128_000), ("chatgpt-4o", 128_000), ("gpt-4-turbo", 128_000)),
     *(("gpt-4-32k", 32_768), ("gpt-4", 8_192), ("gpt-3.5-turbo", 16_385), ("gpt-5", 400_000)),
