@@ -102,7 +102,9 @@ class _DryRun:
 
     async def plan(self, scratch: Path) -> RunPlan:
         """The plan; what is read passes through `scratch`."""
-        folder = _Scratch(scratch.parent, scratch.name, datetime.now(UTC))
+        # A sample is drawn from what was read, and that is taken from the files.
+        kind = _Scratch if self._prepared.sample is None else RunFolder
+        folder = kind(scratch.parent, scratch.name, datetime.now(UTC))
         try:
             feed = await in_thread(self._feed, folder)
             await self._walk(feed)
@@ -118,7 +120,7 @@ class _DryRun:
         source: Input = supply(prepared.connector, prepared.loaded.value.processing, refs)
         if prepared.since is not None:
             source = replace(source, refs=prepared.since.sifted(source.refs, folder.lines(VANISHED)))
-        return feed_of(prepared, source, folder, Reading(prepared.limit), self._stop)
+        return feed_of(prepared, source, folder, Reading(prepared.limit, sample=prepared.sample), self._stop)
 
     async def _walk(self, feed: Feed) -> None:
         events = feed.events()

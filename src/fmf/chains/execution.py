@@ -136,7 +136,9 @@ class Execution:
         )
 
     def _make_feed(self, source: Input) -> Feed:
-        reading = Reading(self._limit(), self._opened.position, all_first=not self._prepared.continue_on_error)
+        prepared = self._prepared
+        all_first = not prepared.continue_on_error
+        reading = Reading(self._limit(), self._opened.position, all_first=all_first, sample=prepared.sample)
         return feed_of(self._prepared, source, self._folder, reading, self._stop)
 
     def _limit(self) -> int | None:

@@ -11,6 +11,7 @@ from fmf.chains.intake import Feed, Input, Intake
 from fmf.chains.position import BEGINNING, Position
 from fmf.chains.readahead import Wishes
 from fmf.chains.references import IMAGES
+from fmf.chains.sampling import Sample
 from fmf.chains.stop import Stop
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Reading:
     """Where an earlier part of the run stood."""
     all_first: bool = False
     """Whether everything is read before the first item is handed out."""
+    sample: Sample | None = None
+    """Which items to hand out of all; everything is read before the first of them."""
 
 
 def feed_of(prepared: Prepared, source: Input, folder: RunFolder, reading: Reading, stop: Stop) -> Feed:
@@ -45,7 +48,7 @@ def feed_of(prepared: Prepared, source: Input, folder: RunFolder, reading: Readi
 
         reader = PictureReader(prepared.connector, prepared.loaded.value.processing)
         size = prepared.chain.spec.inputs.group_size
-        groups = GroupWishes(size, reading.limit, reading.all_first, reading.start)
+        groups = GroupWishes(size, reading.limit, reading.all_first, reading.start, reading.sample)
         return GroupIntake(reader, source.refs, folder, groups, stop)
     wishes = Wishes(
         whole=plan.mode == "documents",
@@ -54,5 +57,6 @@ def feed_of(prepared: Prepared, source: Input, folder: RunFolder, reading: Readi
         table=plan.table,
         all_first=reading.all_first,
         start=reading.start,
+        sample=reading.sample,
     )
     return Intake(source, folder, wishes, stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -13,6 +13,7 @@ from fmf.artefacts.lines import raw_lines, row_of
 from fmf.artefacts.rows import document_from_row, document_row
 from fmf.chains.intake import DocumentRead, Event, ItemRead, changed_meanwhile
 from fmf.chains.position import BEGINNING, Position
+from fmf.chains.sampling import Sample, sampled_groups
 from fmf.chains.stop import Stop
 from fmf.processing.pictures import Picture
 from fmf.types import Document, ResourceRef, Row
@@ -111,6 +112,8 @@ class GroupWishes:
     """
     start: Position = BEGINNING
     """Where an earlier part of the run stood; the run's files of lines end there."""
+    sample: Sample | None = None
+    """Which groups to hand out, once every picture was looked at; `None` is all."""
 
 
 class GroupIntake:
@@ -145,7 +148,8 @@ class GroupIntake:
 
     def events(self) -> Generator[Event, None, None]:
         """What is read, in input order; a picture that cannot be shown is in no group."""
-        if not self._wishes.all_first:
+        sample = self._wishes.sample
+        if not self._wishes.all_first and sample is None:
             yield from self._grouped(self._read_all())
             return
         for read in self._read_all():
@@ -153,7 +157,10 @@ class GroupIntake:
             yield DocumentRead(document, replace(self._start, docs_read=self._docs.size))
         self.flush()
         whole = self._docs.size
-        for event in self._grouped(self._from_file()):
+        taken = None
+        if sample is not None and not self._stop.requested:
+            taken = sampled_groups(sample, self._docs.path, self._wishes.size)
+        for event in self._grouped(self._from_file(taken)):
             if isinstance(event, ItemRead) and event.after is not None:
                 yield ItemRead(event.item, replace(event.after, docs_read=whole))
 
@@ -190,8 +197,8 @@ class GroupIntake:
             self._read_to = self._docs.size
             yield read
 
-    def _from_file(self) -> Iterator[Picture]:
-        """The pictures that were read before, once more.
+    def _from_file(self, taken: Container[int] | None) -> Iterator[Picture]:
+        """The pictures that were read before, once more: those whose lines end at `taken`, or all.
 
         Raises:
             FrameworkError: one of them is not what it was.
@@ -199,7 +206,7 @@ class GroupIntake:
         for end, line in raw_lines(self._docs.path, self._start.docs):
             self._read_to = end
             document = document_from_row(row_of(line, self._docs.path))
-            if document.status != "ok":
+            if document.status != "ok" or not (taken is None or end in taken):
                 continue
             if self._stop.requested:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +16,7 @@ from fmf.artefacts.rows import chunk_from_row, document_from_row, document_row
 from fmf.chains.items import Askable, Item
 from fmf.chains.position import Position
 from fmf.chains.readahead import DocumentReader, Readahead, Wishes
+from fmf.chains.sampling import sampled_items
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.chains.table import RowItem
@@ -103,14 +104,18 @@ class Intake:
 
     def events(self) -> Generator[Event, None, None]:
         """What is read, in input order."""
-        if not self._wishes.all_first:
+        sample = self._wishes.sample
+        if not self._wishes.all_first and sample is None:
             yield from self._from_files()
             yield from self._read_all(items=True)
             return
         # What was read lies in the files by now: the second round takes it from there and keeps nothing in memory.
         yield from self._read_all(items=False)
         self.flush()
-        yield from self._from_files()
+        taken = None
+        if sample is not None and not self._stop.requested:  # of half of the documents it would be another one
+            taken = sampled_items(sample, self._docs.path, whole=self._wishes.whole)
+        yield from self._from_files(taken)
 
     def documents(self) -> Iterator[Document]:
         """Every document in its final state, without its items."""
@@ -135,7 +140,7 @@ class Intake:
                 yield DocumentRead(document, Position(*self._asked, *after))
                 if handed_out:
                     rows = [None] if self._wishes.whole else spool.rows()
-                    yield from self._items(document, rows, Position(*before, 0, *after))
+                    yield from self._items(document, enumerate(rows, 1), Position(*before, 0, *after))
                     yield DocumentClosed(document, Position(*after, 0, *after))
 
     def _write(self, document: Document, spool: ChunkSpool) -> None:
@@ -146,10 +151,10 @@ class Intake:
         if document.status == "ok":
             spool.copy_to(self._pieces)
 
-    def _items(self, document: Document, rows: Iterable[Row | None], at: Position) -> Iterator[Event]:
-        """An item for each of `rows` of `document`, or the whole document as one; `at` is before the first of them."""
+    def _items(self, document: Document, rows: Iterable[tuple[int, Row | None]], at: Position) -> Iterator[Event]:
+        """An item for each of the numbered `rows` of `document`, or the whole document as one; `at` is before them."""
         table = self._wishes.table
-        for index, row in enumerate(rows, at.index + 1):
+        for index, row in rows:
             item: Askable
             if row is not None and table is not None:
                 item = RowItem(document, row, table)
@@ -157,8 +162,11 @@ class Intake:
                 item = Item(document, None if row is None else chunk_from_row(row))
             yield ItemRead(item, replace(at, index=index))
 
-    def _from_files(self) -> Iterator[Event]:
+    def _from_files(self, taken: Mapping[int, Container[int]] | None = None) -> Iterator[Event]:
         """The items of what was read before, from the files, as far as they are not done.
+
+        Args:
+            taken: the numbers of the items that are wanted, by where the lines of their documents end; default is all.
 
         Raises:
             ProcessingError: a document whose text is read once more is not what it was.
@@ -172,17 +180,23 @@ class Intake:
             if self._stop.requested:
                 return
             document = document_from_row(row_of(line, self._docs.path))
-            if document.status == "ok":
+            if document.status == "ok" and taken is not None and end not in taken:
+                pieces.skip(0 if self._wishes.whole else document.chunks)
+            elif document.status == "ok":
                 if (self._wishes.whole or self._wishes.text) and document.text is None:
                     document = self._read_again(document)
                 at = Position(begin, pieces.at, done, *read)
-                rows: Iterable[Row | None] = [None][done:]
+                rows: Iterable[tuple[int, Row | None]] = [(1, None)][done:]
                 if not self._wishes.whole:
-                    own = islice(pieces, document.chunks)
-                    rows = (row_of(line, self._pieces.path) for line in islice(own, done, None))
+                    rows = self._rows(islice(pieces, document.chunks), done, None if taken is None else taken[end])
                 yield from self._items(document, rows, at)
                 yield DocumentClosed(document, Position(end, pieces.at, 0, *read))
             begin, done = end, 0
+
+    def _rows(self, lines: Iterable[bytes], done: int, taken: Container[int] | None) -> Iterator[tuple[int, Row]]:
+        for number, line in enumerate(lines, 1):
+            if number > done and (taken is None or number in taken):
+                yield number, row_of(line, self._pieces.path)
 
     def _read_again(self, document: Document) -> Document:
         name = document.resource_id.rpartition("/")[2]
@@ -206,6 +220,11 @@ class _Counted:
     def __next__(self) -> bytes:
         self.at, line = next(self._lines)
         return line
+
+    def skip(self, count: int) -> None:
+        """Pass some lines over."""
+        for _ in islice(self, count):
+            pass
 
 
 def changed_meanwhile(document: Document) -> ProcessingError:

@@ -55,8 +55,16 @@ def prepare(
     unfinished = None
     if options.resume is not None:
         unfinished = Unfinished.find(artefacts_root(loaded.value.artefacts_dir, loaded.root), options.resume)
-        options = replace(options, limit=unfinished.limit, changed_since=unfinished.facts["changed_since"])
+        size, seed = unfinished.sample or (None, 0)
+        options = replace(options, limit=unfinished.limit, sample=size, sample_seed=seed)
+        options = replace(options, changed_since=unfinished.facts["changed_since"])
         chain = chain if chain is not None else unfinished.chain_path
+    if options.limit is not None and options.sample is not None:
+        raise ConfigError(
+            "limit and sample do not go together",
+            op="run.sample",
+            hint="limit takes the first items, sample takes some of all of them: give one",
+        )
     if chain is None:
         raise ConfigError("no chain to run", op="chain.load", hint="give the chain that the run was begun with")
     found, plan = checked(loaded, secrets, chain)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fmf.chains.sampling import Sample
+
 if TYPE_CHECKING:
     from chatmodels.iface import ChatModel
     from fmf.chains.changes import Since
@@ -21,12 +23,16 @@ class RunOptions:
 
     limit: int | None = None
     """How many items to take, in input order; `None` is all."""
+    sample: int | None = None
+    """How many items to take, spread over all documents, which are read first; `None` is all. Not beside `limit`."""
+    sample_seed: int = 0
+    """Another one is another sample."""
     concurrency: int | None = None
     """How many calls at once; `None` is what the chain says."""
     changed_since: str | None = None
     """An earlier run: what has not changed since is not read."""
     resume: str | None = None
-    """A run to go on with; `limit` and `changed_since` are what it was begun with."""
+    """A run to go on with; `limit`, `sample` and `changed_since` are what it was begun with."""
     reuse: str | None = None
     """A run, or `all`: what was answered there is not asked again."""
     max_cost_usd: float | None = None
@@ -63,6 +69,11 @@ class Prepared:
     def limit(self) -> int | None:
         """How many items to take; `None` is all."""
         return self.options.limit
+
+    @property
+    def sample(self) -> Sample | None:
+        """Which items to take of all; `None` is all."""
+        return None if self.options.sample is None else Sample(self.options.sample, self.options.sample_seed)
 
     @property
     def concurrency(self) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from fmf.chains.position import BEGINNING, Position
+from fmf.chains.sampling import Sample
 from fmf.chains.spool import ChunkSpool
 from fmf.chains.stop import Stop
 from fmf.chains.table import RowWishes
@@ -56,6 +57,8 @@ class Wishes:
     """Whether every document is read before the first item is handed out, so that a bad one stops the run unpaid."""
     start: Position = BEGINNING
     """Where an earlier part of the run stood; the run's files of lines end there."""
+    sample: Sample | None = None
+    """Which items to hand out, once every document is read; `None` is all."""
 
 
 @dataclass

@@ -45,11 +45,14 @@ def record_of(prepared: Prepared, ledger: RunLedger, end: RunEnd) -> Row:
     chain = prepared.chain
     end.tally.source_retries = retries_of(prepared.connector)
     path = str(chain.path) if chain.path else None
+    source, sample = source_of(prepared.connector, prepared.select, prepared.since), prepared.sample
+    if sample is not None:
+        source |= {"sample": {"items": sample.size, "seed": sample.seed}}
     record = _record(
         prepared.loaded,
         end,
         chain={"name": prepared.plan.chain, "path": path, "hash": chain.hash},
-        source=source_of(prepared.connector, prepared.select, prepared.since),
+        source=source,
         model={"name": prepared.provider, "model": prepared.model_name},
         prompts=[
             {"id": prompt.id, "version": prompt.version, "content_hash": prompt.content_hash}

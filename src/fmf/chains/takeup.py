@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def facts_of(prepared: Prepared) -> Row:
     """What decides the items and answers of a run, and where its chain is found."""
-    since = prepared.since
+    since, sample = prepared.since, prepared.sample
     return {
         "chain_path": str(prepared.chain.path.absolute()) if prepared.chain.path else None,
         "chain_hash": prepared.chain.hash,
@@ -34,6 +34,7 @@ def facts_of(prepared: Prepared) -> Row:
         "connector": prepared.connector.name,
         "select": list(prepared.select),
         "limit": prepared.limit,
+        "sample": sample and [sample.size, sample.seed],
         "changed_since": since.run_id if since else None,
         "provider": prepared.provider,
         "model": prepared.model_name,

@@ -76,6 +76,12 @@ class Unfinished:
         """How many items it was to take."""
         return self.facts.get("limit")
 
+    @property
+    def sample(self) -> tuple[int, int] | None:
+        """How many items it was to take of all, and the seed of the choice; `None` where it takes all."""
+        told = self.facts.get("sample")
+        return (told[0], told[1]) if told else None
+
     def check(self, facts: Row) -> None:
         """Refuse to go on with anything else than the run was begun with.
 

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     help="Take the first N items (chunks, or documents where inputs.mode is documents) and read no further.",
 )
 @click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take N items spread evenly over all documents; the same ones each time.",
+)
+@click.option("--sample-seed", type=int, default=0, metavar="N", help="Draw another sample.")
+@click.option(
     "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Calls at once.  [default: the chain's, or 8]"
 )
 @click.option("--changed-since", metavar="RUN_ID", help="Take only what is new or changed since that run; or `last`.")
@@ -49,6 +56,10 @@ def run(session: Session, chain: str | None, **given: Any) -> int:
     session.begin()
     given["max_cost_usd"] = given.pop("max_cost")
     options = RunOptions(**given)
+    if options.limit is not None and options.sample is not None:
+        raise click.UsageError("--limit cannot stand beside --sample: one takes the first items, the other some of all")
+    if options.sample_seed and options.sample is None:
+        raise click.UsageError("--sample-seed needs --sample N")
     if options.resume is not None:
         _refuse_beside_resume(options)
     path = None if options.resume is not None and chain is None else chain_path(session.loaded, chain)
@@ -62,7 +73,7 @@ def run(session: Session, chain: str | None, **given: Any) -> int:
     chain_run = ChainRun(prepared)
     with (
         stopping(chain_run.stop, said=session.interactive),
-        watching(chain_run.tally, shown=session.interactive, total=options.limit),
+        watching(chain_run.tally, shown=session.interactive, total=options.limit or options.sample),
     ):
         report = _executed(chain_run)
     lines = [f"run_id={report.run_id}", f"run_dir={report.run_dir}", f"status={report.status}"]
@@ -77,7 +88,7 @@ def _planned(session: Session, prepared: Prepared) -> int:
 
 
 def _refuse_beside_resume(options: RunOptions) -> None:
-    for name in ("limit", "changed_since"):
+    for name in ("limit", "sample", "changed_since"):
         if getattr(options, name) is not None:
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} cannot stand beside --resume: it is what the run was begun with")

@@ -64,6 +64,13 @@ SHAPES = {
     "per document": {"steps": (*TWO, PER_DOCUMENT)},
     "once": {"steps": (*TWO, ONCE)},
     "all at once": {"steps": (*TWO, PER_DOCUMENT, ONCE), "continue_on_error": False},
+    "sample": {"steps": (*TWO, ONCE), "options": {"sample": 7}},
+    "sample per document": {"steps": (*TWO, PER_DOCUMENT), "options": {"sample": 7, "sample_seed": 3}},
+    "sample of whole documents": {
+        "steps": ({**TWO[0], "inputs": {"t": "${document.text}"}}, TWO[1], ONCE),
+        "inputs": {"connector": "docs", "mode": "documents"},
+        "options": {"sample": 3},
+    },
     "whole documents": {
         "steps": ({**TWO[0], "inputs": {"t": "${document.text}"}}, ONCE),
         "inputs": {"connector": "docs", "mode": "documents"},
@@ -75,16 +82,17 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_an_interrupted_run_goes_on_and_pays_nothing_twice(project, chain, shape, after):
     more = dict(SHAPES[shape])
+    options = more.pop("options", {})
     spec = chain(*more.pop("steps"), concurrency=3, **more)
     texts = {f"d{n}.md": "\n\n".join(f"# H{n}{k}\n\ntext {n} {k}" for k in range(3)) for n in range(4)}
     work = project(texts)
     work.config["processing"] = {"text": {"chunking": {"strategy": "by_heading", "max_tokens": 50}}}
     whole = Clerk()
-    undisturbed = started(work, spec, whole)
+    undisturbed = started(work, spec, whole, **options)
     assert undisturbed.status == "completed"
 
     first, second = Clerk(after=min(after, len(whole.asked) - 1)), Clerk()
-    broken = started(work, spec, first)
+    broken = started(work, spec, first, **options)
     assert (broken.status, broken.exit_status) == ("interrupted", 130)
     resumed = started(work, spec, second, resume=broken.run_id)
     assert (resumed.run_id, resumed.status) == (broken.run_id, "completed")

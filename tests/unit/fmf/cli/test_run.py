@@ -117,6 +117,21 @@ def test_limit_and_concurrency(project, fmf):
     assert fmf("run", "--chain", "c.yaml", "--limit", "0").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--sample", "2", "--limit", "2"), "--limit cannot stand beside --sample"),
+        (("--sample", "0"), "range"),
+        (("--sample-seed", "2"), "--sample-seed needs --sample"),
+        (("--sample", "2", "--resume", "last"), "--sample cannot stand beside --resume"),
+    ],
+)
+def test_a_sample_stands_alone(fmf, given, said):
+    refused = fmf("run", "--chain", "c.yaml", *given)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+
+
 def test_the_chain_of_the_configuration(project, fmf):
     result = fmf("run")
     assert result.exit_code == 2
