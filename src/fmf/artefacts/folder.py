@@ -50,6 +50,10 @@ class RunFolder:
         """The bytes of every file of lines that the operating system has, by name."""
         return {name: writer.bytes for name, writer in self._writers.items()}
 
+    def counts(self) -> dict[str, int]:
+        """The lines that were given to every file of lines, by name; those of an earlier process are counted anew."""
+        return {name: writer.count_lines() for name, writer in self._writers.items()}
+
     def sync(self) -> None:
         """Wait until what the operating system has of the files of lines is on the disk; from any thread.
 

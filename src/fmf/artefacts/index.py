@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,18 @@ def update_index(root: Path, run_id: str, facts: Mapping[str, Any]) -> None:
     with _locked(root / _LOCK_NAME):
         entries = {entry["run_id"]: entry for entry in _stored(root / INDEX)}
         entries[run_id] = {**entries.get(run_id, {}), "run_id": run_id, **facts}
-        content = {"schema_version": SCHEMA_VERSION, "runs": [entries[name] for name in sorted(entries)]}
-        write_whole(root / INDEX, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+        _store(root, entries)
+
+
+def keep_in_index(root: Path, wanted: Callable[[str], bool]) -> None:
+    """Drop the entries of all runs but those whose id is `wanted`; raises as `update_index`."""
+    with _locked(root / _LOCK_NAME):
+        _store(root, {entry["run_id"]: entry for entry in _stored(root / INDEX) if wanted(entry["run_id"])})
+
+
+def _store(root: Path, entries: Mapping[str, Row]) -> None:
+    content = {"schema_version": SCHEMA_VERSION, "runs": [entries[name] for name in sorted(entries)]}
+    write_whole(root / INDEX, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def _stored(path: Path) -> list[Row]:

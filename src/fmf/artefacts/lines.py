@@ -119,6 +119,7 @@ class LineWriter:
         self.bytes = keep
         self._kept = keep
         self._digest = hashlib.sha256()
+        self._lines = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         with writing(path):
@@ -148,6 +149,10 @@ class LineWriter:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def count_lines(self) -> int:
+        """How many lines were given to it so far, and how many it had before, for which the file is read."""
+        return self._lines + count_lines(self.path, self._kept)
+
     def sync(self) -> None:
         """Wait until what was handed to the operating system is on the disk; from any thread."""
         with writing(self.path):
@@ -161,6 +166,7 @@ class LineWriter:
         """Add encoded lines, each with its line end."""
         self._pending.append(lines)
         self._pending_bytes += len(lines)
+        self._lines += lines.count(b"\n")
         if self._pending_bytes >= _BUFFER_BYTES:
             self.flush()
 

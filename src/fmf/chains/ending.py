@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fmf.artefacts.files import ERRORS
 from fmf.artefacts.folder import RunFolder
+from fmf.chains.conservation import check_sums
 from fmf.chains.records import Stage, run_error_row
 from fmf.chains.run_yaml import RunEnd
 from fmf.chains.stop import Stop, StopReason
@@ -68,6 +69,12 @@ class Ending:
         known = error if error is None or isinstance(error, FrameworkError) else _internal(error)
         if known is not None:
             self._note(known, self.stage if known is not error else stage_of(known))
+            return self._finish(known)
+        try:
+            check_sums(self.folder, self.tally)
+        except FrameworkError as unequal:
+            self._note(unequal, "save")
+            known = unequal
         return self._finish(known)
 
     def broken_off(self, reason: StopReason) -> None:
