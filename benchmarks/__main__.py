@@ -1,8 +1,8 @@
 """`python -m benchmarks [TABLE] [--option]...`: the tables, one after the other.
 
-They are imports, calls, engine, observability, run, process, adaptive, chunking, s3, documents, faults, ocr and
-personal. Without a name all but the last four: documents take long, the others measure no time. Options, such as
-`--write`, are for one named table; run nothing else meanwhile.
+They are imports, calls, engine, observability, run, process, adaptive, chunking, s3, runs, documents, faults, ocr and
+personal. Without a name all but the last five: runs and documents take long, the others measure no time. Options, such
+as `--write`, are for one named table; run nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib
 import sys
 
 TABLES = ["imports", "calls", "engine", "observability", "run", "process", "adaptive", "chunking", "s3"]
-WITH_OPTIONS = ["calls", "chunking", "documents", "engine", "faults", "ocr", "personal", "s3"]
+WITH_OPTIONS = ["calls", "chunking", "documents", "engine", "faults", "ocr", "personal", "runs", "s3"]
 
 
 def main(words: list[str]) -> None:

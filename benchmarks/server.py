@@ -88,6 +88,9 @@ class Answers(asyncio.Protocol):
         later: answers after the latency; `None` answers at once.
     """
 
+    asked = 0
+    """How many chat requests came so far, over all connections; any GET is answered with it."""
+
     def __init__(self, later: Later | None) -> None:
         self._later = later
         self._read = b""
@@ -103,7 +106,11 @@ class Answers(asyncio.Protocol):
             stop = _end_of_body(read, end)
             if stop is None:
                 break
-            body, read = read[end:stop], read[stop:]
+            head, body, read = read[:4], read[end:stop], read[stop:]
+            if head == b"GET ":
+                self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n%10d" % Answers.asked)
+                continue
+            Answers.asked += 1
             answer = STREAM if b'"stream":true' in body or b'"stream": true' in body else REPLY
             if self._later is None:
                 self.transport.write(answer)
