@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from fmf.artefacts.files import CHUNKS, DOCS, ERRORS, OUTPUTS, ROWS
 from fmf.artefacts.folder import RunFolder
 from fmf.chains.tally import Tally
 from fmf_core.errors import Code, FrameworkError
+
+OP: Final = "run.sums"
 
 
 def check_sums(folder: RunFolder, tally: Tally) -> None:
@@ -22,7 +25,7 @@ def check_sums(folder: RunFolder, tally: Tally) -> None:
     if wrong:
         raise FrameworkError(
             f"the sums of the run do not add up: {'; '.join(wrong)}",
-            op="run.sums",
+            op=OP,
             code=Code.INTERNAL,
             hint="this is a fault of the program or of an extension, or somebody else wrote to the run's folder: look "
             f"with: fmf runs verify {folder.run_id}; and please report it",

@@ -14,6 +14,7 @@ from fmf.chains.intake import Input, Intake
 from fmf.chains.prepare import since_of
 from fmf.chains.readahead import Wishes
 from fmf.chains.records import document_error_row
+from fmf.chains.retention import keep_last
 from fmf.chains.run import begin, beside, listed
 from fmf.chains.run_yaml import process_record_of
 from fmf.chains.stop import Stop, StopReason
@@ -83,7 +84,9 @@ class ProcessRun:
         source = supply(connector, self.loaded.value.processing, refs)
         folder = begin(self.loaded, connector)
         with _held(folder):
-            return self._read(folder, connector, source, since)
+            report = self._read(folder, connector, source, since)
+        keep_last(self.loaded, report.run_id)
+        return report
 
     def _read(self, folder: RunFolder, connector: DataConnector, source: Input, since: Since | None) -> RunReport:
         ending = Ending(

@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fmf.artefacts.files import LEDGER, RECORD
+from fmf.artefacts.folder import artefacts_root
 from fmf.artefacts.index import keep_in_index
 from fmf.artefacts.run_id import is_run_id
 from fmf.artefacts.storage import writing
 from fmf.errors import ConfigError
 from fmf.ledger.hold import LOCK_NAME, Hold, is_alive
 from fmf_core.errors import FrameworkError
+from fmf_core.logs import get_logger
+
+if TYPE_CHECKING:
+    from fmf.config.loader import LoadedConfig
 
 _MARKS: Final = (RECORD, LEDGER, LOCK_NAME)
 """One of these files shows that a folder with the name of a run is one."""
@@ -25,11 +30,11 @@ _GOING: Final = ".removed-"
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of the runs; each tuple is sorted from the oldest."""
+    """What became of the runs; each list is sorted from the oldest."""
 
-    removed: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    going_on: tuple[str, ...] = ()
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    going_on: list[str] = field(default_factory=list)
     """Runs that would have gone, had nobody been running them."""
     failed: dict[str, str] = field(default_factory=dict)
     """Run to why it could not be removed."""
@@ -54,34 +59,57 @@ def prune(root: Path, keep: int, *, spare: str | None = None, dry_run: bool = Fa
     if keep < 1:
         raise ValueError(f"keep={keep}: at least one run is kept")
     runs = sorted(_runs(root))
-    removed, going_on, failed = list[str](), list[str](), dict[str, str]()
+    found = Pruned()
     for run_id in runs[:-keep]:
-        if run_id == spare:
-            continue
-        if is_alive(root / run_id):
-            going_on.append(run_id)
-        elif dry_run:
-            removed.append(run_id)
-        else:
-            try:
-                with _held(root / run_id):
-                    _take_away(root, run_id)
-                removed.append(run_id)
-            except ConfigError:  # somebody has just taken it up
-                going_on.append(run_id)
-            except FrameworkError as error:
-                failed[run_id] = error.message
+        if run_id != spare:
+            _remove(root, run_id, found, dry_run=dry_run)
     if not dry_run:
-        gone = [entry for entry in _entries(root) if entry.name.startswith(_GOING)]
-        if removed or gone:
-            keep_in_index(root, lambda run_id: (root / run_id).exists())
-        for left in gone:
-            shutil.rmtree(left, ignore_errors=True)
-            if left.exists():
-                run_id = left.name.removeprefix(_GOING)
-                failed[run_id] = f"parts of it are left in {str(left)!r}"
-    others = set(removed) | set(going_on) | set(failed)
-    return Pruned(tuple(removed), tuple(run_id for run_id in runs if run_id not in others), tuple(going_on), failed)
+        _clear(root, found)
+    gone = {*found.removed, *found.going_on, *found.failed}
+    found.kept.extend(run_id for run_id in runs if run_id not in gone)
+    return found
+
+
+def keep_last(loaded: LoadedConfig, run_id: str) -> None:
+    """Remove what `artefacts_retain_last` does not want kept, now that `run_id` has ended; a failure is only logged."""
+    keep = loaded.value.artefacts_retain_last
+    if keep is None:
+        return
+    log = get_logger("fmf.chains")
+    try:
+        found = prune(artefacts_root(loaded.value.artefacts_dir, loaded.root), keep, spare=run_id)
+    except FrameworkError as error:
+        log.warning("runs.not_pruned", error=error.message)
+        return
+    for old, reason in found.failed.items():
+        log.warning("runs.not_pruned", run=old, error=reason)
+
+
+def _remove(root: Path, run_id: str, found: Pruned, *, dry_run: bool) -> None:
+    if is_alive(root / run_id):
+        found.going_on.append(run_id)
+        return
+    try:
+        if not dry_run:
+            with _held(root / run_id):
+                _take_away(root, run_id)
+    except ConfigError:  # somebody has just taken it up, or there are no locks to see that nobody has
+        found.going_on.append(run_id)
+    except FrameworkError as error:
+        found.failed[run_id] = error.message
+    else:
+        found.removed.append(run_id)
+
+
+def _clear(root: Path, found: Pruned) -> None:
+    """Take the entries of the removed runs out of the index, then delete their files."""
+    going = [entry for entry in _entries(root) if entry.name.startswith(_GOING)]
+    if found.removed or going:
+        keep_in_index(root, lambda run_id: (root / run_id).exists())
+    for left in going:
+        shutil.rmtree(left, ignore_errors=True)
+        if left.exists():
+            found.failed[left.name.removeprefix(_GOING)] = f"parts of it are left in {str(left)!r}"
 
 
 def _runs(root: Path) -> Iterator[str]:

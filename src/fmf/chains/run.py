@@ -16,6 +16,7 @@ from fmf.artefacts.run_id import timestamp
 from fmf.chains.changes import Since, keep_cursor
 from fmf.chains.execution import Execution, RunReport
 from fmf.chains.intake import Input
+from fmf.chains.retention import keep_last
 from fmf.chains.reuse import ledgers_of
 from fmf.chains.stop import Stop
 from fmf.chains.supply import supply, warm_up
@@ -64,8 +65,12 @@ class ChainRun:
             ConfigError: the folder of artefacts cannot be created.
         """
         prepared = self.prepared
-        if prepared.unfinished is not None:
-            return await self._go_on(prepared.unfinished)
+        report = await (self._start() if prepared.unfinished is None else self._go_on(prepared.unfinished))
+        await in_thread(keep_last, prepared.loaded, report.run_id)
+        return report
+
+    async def _start(self) -> RunReport:
+        prepared = self.prepared
         source = await in_thread(self._look)
         await asyncio.gather(prepared.model.initialize(), in_thread(_warm_up, prepared, source))
         try:

@@ -73,14 +73,15 @@ def check(session: Session) -> None:
 
 
 @config.command("schema")
-@click.argument("kind", type=click.Choice(("fmf", "chain", "workflow")), default="fmf")
+@click.argument("kind", type=click.Choice(("fmf", "chain", "workflow", "run")), default="fmf")
 def schema(session: Session, kind: str) -> None:  # noqa: ARG001 - every command takes it
-    """Write the JSON Schema of fmf.yaml, of chain files or of workflow files."""
+    """Write the JSON Schema of fmf.yaml, of chain files, of workflow files, or of the run.yaml that runs leave."""
+    from fmf.chains.run_schema import run_schema
     from fmf.chains.spec import chain_schema
     from fmf.config.schema import json_schema
     from generative_ai_workflow.definition import workflow_schema
 
-    emit_json({"fmf": json_schema, "chain": chain_schema, "workflow": workflow_schema}[kind]())
+    emit_json({"fmf": json_schema, "chain": chain_schema, "workflow": workflow_schema, "run": run_schema}[kind]())
 
 
 def _compact(value: Any) -> str:

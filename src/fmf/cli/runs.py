@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fmf.cli.output import emit_json, emit_text, note, table
+from fmf.cli.output import emit_json, emit_lines, emit_text, note, table, warn
 from fmf.cli.session import Group, Session
 
 if TYPE_CHECKING:
@@ -53,6 +54,49 @@ def show(session: Session, run_id: str) -> None:
     else:
         emit_text((path / RECORD).read_text(encoding="utf-8"), end="")
         note(f"in {path}")
+
+
+@runs.command("verify")
+@click.argument("run_id")
+def verify(session: Session, run_id: str) -> int:
+    """Recompute from its files and its ledger what a run says of itself; a line for each check.
+
+    RUN_ID may be cut short, and `last` is the latest run. Exit status 1 says that something is wrong.
+    """
+    from fmf.errors import DONE, UNEXPECTED
+    from fmf.verify.run import verify_run
+
+    found = verify_run(_root(session), run_id)
+    if session.json:
+        emit_json({"run_id": found.run_id, "ok": found.ok, "checks": [check.as_row() for check in found.checks]})
+    else:
+        emit_lines(line for check in found.checks for line in check.lines())
+    return DONE if found.ok else UNEXPECTED
+
+
+@runs.command("prune")
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="How many runs stay.  [default: artefacts_retain_last]"
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+def prune(session: Session, keep: int | None, dry_run: bool) -> int:
+    """Remove the folders of all but the latest runs; a run that is going on stays, and so does anything else."""
+    from fmf.chains.retention import prune as prune_runs
+    from fmf.errors import DONE, UNEXPECTED
+
+    wanted = keep or session.config.artefacts_retain_last
+    if wanted is None:
+        raise click.UsageError("say how many runs stay: --keep N, or artefacts_retain_last in fmf.yaml")
+    pruned = prune_runs(_root(session), wanted, dry_run=dry_run)
+    if session.json:
+        emit_json({"dry_run": dry_run, **asdict(pruned)})
+    else:
+        emit_lines(f"{'would be removed' if dry_run else 'removed'} {run_id}" for run_id in pruned.removed)
+    for run_id in pruned.going_on:
+        note(f"run {run_id} is going on and stays")
+    for run_id, reason in pruned.failed.items():
+        warn(f"run {run_id} could not be removed: {reason}")
+    return UNEXPECTED if pruned.failed else DONE
 
 
 def _as_it_is(root: Path, entry: dict[str, Any]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class FmfConfig(Section):
     artefacts_dir: Name = "artefacts"
     """A folder, relative to the folder of fmf.yaml, or `s3://bucket/prefix`."""
     artefacts_retain_last: int | None = Field(default=None, ge=1)
-    """How many runs are kept; null keeps all."""
+    """How many runs are kept: older ones are removed when a run has ended; null keeps all."""
     auth: AuthConfig = Field(default_factory=AuthConfig)
     """Where secrets come from."""
     connectors: tuple[ConnectorConfig, ...] = ()

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from fmf.config.models import FmfConfig
 
 PLANNED: Final[Mapping[str, str]] = {
-    "artefacts_retain_last": "every run is kept",
     "auth.azure_key_vault": "there is no secret provider azure_key_vault yet",
     "auth.aws_secrets": "there is no secret provider aws_secrets yet",
     "export.default_sink": "records are written to artefacts only",

@@ -55,11 +55,11 @@ def test_check_tells_every_fault_with_its_place(fmf, tmp_path):
 
 
 def test_check_warns_of_settings_without_effect(fmf, tmp_path):
-    (tmp_path / "fmf.yaml").write_text(FILE + "artefacts_retain_last: 2\n")
+    (tmp_path / "fmf.yaml").write_text(FILE + "auth: {aws_secrets: {region: eu-west-1}}\n")
     result = fmf("config", "check", "--json")
     assert result.exit_code == 0
     assert len(json.loads(result.stdout)["without_effect"]) == 1
-    assert "artefacts_retain_last" in result.stderr
+    assert "auth.aws_secrets" in result.stderr
 
 
 def test_a_fault_in_a_profile_that_is_not_active_is_found(fmf, tmp_path):

@@ -71,16 +71,16 @@ def test_the_session_leads_to_configuration_root_and_secrets(fmf, try_out, tmp_p
 
 
 def test_settings_without_effect_are_told_when_the_command_asks(fmf, try_out, tmp_path):
-    (tmp_path / "fmf.yaml").write_text("artefacts_retain_last: 3\n")
+    (tmp_path / "fmf.yaml").write_text("auth: {aws_secrets: {region: eu-west-1}}\n")
     try_out(lambda session: session.warn_of_planned())
     result = fmf("try", "-q")
-    assert result.stderr.startswith("warning: artefacts_retain_last: set, but ")
+    assert result.stderr.startswith("warning: auth.aws_secrets.region: set, but ")
     (tmp_path / "fmf.yaml").write_text("project: mine\n")
     assert fmf("try").stderr == ""
 
 
 def test_the_log_format_of_the_configuration_holds_for_diagnostics(fmf, try_out, tmp_path):
-    (tmp_path / "fmf.yaml").write_text("observability: {log_format: json}\nartefacts_retain_last: 3\n")
+    (tmp_path / "fmf.yaml").write_text("observability: {log_format: json}\nauth: {aws_secrets: {region: eu-west-1}}\n")
     try_out(lambda session: session.warn_of_planned())
     (line,) = fmf("try").stderr.splitlines()
     assert json.loads(line)["level"] == "warning"

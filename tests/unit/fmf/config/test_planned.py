@@ -20,7 +20,7 @@ def test_settings_with_an_effect_are_never_told():
 
 def test_each_planned_thing_is_told_once_with_its_names():
     made = {
-        "artefacts_retain_last": 3,
+        "auth": {"aws_secrets": {"region": "eu-west-1"}},
         "connectors": [{"name": "c", "type": "local", "root": "."}],
         "export": {
             "default_sink": "s",
@@ -32,7 +32,7 @@ def test_each_planned_thing_is_told_once_with_its_names():
     }
     told = ineffective(FmfConfig.model_validate(made))
     assert len(told) == 3
-    assert any(line.startswith("artefacts_retain_last: set, but") for line in told)
+    assert any(line.startswith("auth.aws_secrets.region: set, but") for line in told)
     assert any(line.startswith("export.sinks (s), export.sinks (t): set, but") for line in told)
     assert any(line.startswith("export.default_sink: set, but") for line in told)
 

@@ -1,0 +1,1 @@
+"""Verifying a run: what its files, its ledger and its record say must be one story."""
