@@ -41,6 +41,8 @@ class Asked:
     """The identity of all items that have records, in their order."""
     last: str | None = None
     """The item of the record before."""
+    element: tuple[str, int, int] | None = None
+    """The step and its subject, number and count of the element that must come next, within a list."""
     unchecked: int = 0
     """Records whose id cannot be recomputed: the text of their document is not kept."""
 
@@ -73,11 +75,12 @@ def look_at_outputs(desk: Desk, asked: Asked) -> Check:
                 asked.content = hashlib.sha256(f"{asked.content}\n{subject}".encode()).hexdigest()
             if not desk.add("records", row["record_id"]):
                 check.fault(f"record {row['record_id']} stands twice", where)
+            element = _element(check, asked, row, where, f"{row['step_id']} {level}/{subject}")
             desk.add("subjects", f"{level}/{subject}", 0, 0, 0)
             answered = row["status"] == "ok" and row["finish_reason"] is not None
             desk.tables.execute(
-                "UPDATE subjects SET steps = steps + 1, failed = failed + ?, answers = answers + ? WHERE subject = ?",
-                (row["status"] == "failed", answered, f"{level}/{subject}"),
+                "UPDATE subjects SET steps = steps + ?, failed = failed + ?, answers = answers + ? WHERE subject = ?",
+                (element == 0, row["status"] == "failed", answered, f"{level}/{subject}"),
             )
     left = f", {asked.unchecked} of them about texts that are not kept" if asked.unchecked else ""
     check.told = f"{count} records of {len(asked.steps)} steps{left}"
@@ -140,6 +143,16 @@ def _count(asked: Asked, row: Row) -> None:
         asked.costs = [math.fsum(asked.costs)]
 
 
+def _element(check: Check, asked: Asked, row: Row, where: str, whose: str) -> int:
+    """Which element of a list a record is about, 0 where there is no list; a fault where one before it is missing."""
+    each = row.get("each") or {"index": 0, "count": 1}
+    index, expected = each["index"], asked.element
+    if index if expected is None else (whose, index, each["count"]) != expected:
+        check.fault("an element of the list is missing before it", where)
+    asked.element = (whose, index + 1, each["count"]) if index + 1 < each["count"] else None
+    return int(index)
+
+
 def _whose(desk: Desk, check: Check, asked: Asked, row: Row, where: str) -> tuple[str, str]:
     """What a record is about; a fault where its id does not follow from that."""
     *_, last = ways = list(_ways(desk, asked, row))
@@ -147,7 +160,8 @@ def _whose(desk: Desk, check: Check, asked: Asked, row: Row, where: str) -> tupl
         if content is None:
             asked.unchecked += 1
             return level, item_id
-        if record_id(row["chain_id"], row["step_id"], item_id, content) == row["record_id"]:
+        own = f"{item_id}[{row['each']['index']}]" if row.get("each") else item_id
+        if record_id(row["chain_id"], row["step_id"], own, content) == row["record_id"]:
             return level, item_id
     check.fault(f"record_id {row['record_id']} does not follow from what the record is about", where)
     return last[0], last[1]

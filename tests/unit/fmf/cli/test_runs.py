@@ -69,3 +69,30 @@ def test_a_run_that_was_killed_is_interrupted(runs, fmf):
     run_sync(ledger.close())
     assert json.loads(fmf("runs", "ls", "--json").stdout)["runs"][0]["status"] == "interrupted"
     assert f"fmf run --resume {LAST}" in fmf("runs", "show", "last").stderr
+
+
+def test_old_runs_are_removed_when_asked(runs, fmf):
+    result = fmf("runs", "prune", "--keep", "1", "--dry-run")
+    assert (result.exit_code, result.stdout) == (0, "")
+    (runs / LAST).mkdir()
+    (runs / LAST / "run.yaml").write_text("status: completed\n")
+    assert fmf("runs", "prune", "--keep", "1", "--dry-run").stdout == f"would be removed {FIRST}\n"
+    assert json.loads(fmf("runs", "prune", "--keep", "1", "--json").stdout)["removed"] == [FIRST]
+    assert [entry.name for entry in runs.iterdir() if entry.is_dir()] == [LAST]
+
+
+def test_how_many_runs_stay_is_said_or_configured(runs, fmf):
+    assert fmf("runs", "prune").exit_code == 2
+    assert "artefacts_retain_last" in fmf("runs", "prune").stderr
+    assert fmf("runs", "prune", "--set", "artefacts_retain_last=1").exit_code == 0
+    assert fmf("runs", "prune", "--keep", "0").exit_code == 2
+
+
+def test_what_is_wrong_with_a_run_is_told_and_the_status_says_so(runs, fmf):
+    result = fmf("runs", "verify", FIRST)
+    assert result.exit_code == 1
+    assert "wrong record: schema_version: Field required (run.yaml)" in result.stdout.splitlines()
+    told = json.loads(fmf("runs", "verify", FIRST, "--json").stdout)
+    assert (told["run_id"], told["ok"]) == (FIRST, False)
+    assert [check["name"] for check in told["checks"] if not check["ok"]] == ["record"]
+    assert fmf("runs", "verify", "nope").exit_code == 2
