@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from chatmodels.spending import REFUSED as OVER_BUDGET
 from fmf.chains.booked import asking_about
+from fmf.chains.fan_out import element_id, inside, named
 from fmf.chains.gate import OP as NEVER_ASKED
 from fmf.chains.plan import ChainPlan, StepPlan
 from fmf.chains.records import RunFacts, State, StepEnd, Subject, output_row, step_error_row
-from fmf.chains.references import Level
+from fmf.chains.references import EACH, Level
 from fmf.errors import AuthError, BudgetError, InferenceError, exit_status
 from fmf.types import Row
 from fmf_core.errors import Code
@@ -123,17 +124,22 @@ class Asker:
         states: set[State] = set()
         subject = replace(subject, names={**subject.names, "steps": values})
         for step in steps:
-            left = result.steps.get(step.id)
-            state = _state_of(left)
-            states.add(state)
-            value = _answer_of(step, left) if left and state == "ok" else None
-            end = StepEnd(state, left, value, left.cost_usd if left else None)
-            outcome.rows.append(output_row(self._facts, step, subject, end))
-            outcome.steps.append(self._counted(step, left, state))
-            if state == "ok":
-                values[step.output] = value
-            elif state == "failed" and left is not None:
-                outcome.failures.append(self._failure(step, subject, _error_of(left), left.attempts))
+            found = list[Any]()
+            for about, left in _executions(step, subject, result):
+                state = _state_of(left)
+                if about.each is None and step.each is not None and state == "ok":
+                    values[step.output], state = [], "skipped"  # an empty list: nobody was asked
+                states.add(state)
+                value = _answer_of(step, left) if left and state == "ok" else None
+                end = StepEnd(state, left, value, left.cost_usd if left else None)
+                outcome.rows.append(output_row(self._facts, step, about, end))
+                outcome.steps.append(self._counted(step, left, state))
+                if state == "ok":
+                    found.append(value)
+                elif state == "failed" and left is not None:
+                    outcome.failures.append(self._failure(step, about, _error_of(left), left.attempts))
+            if found:
+                values[step.output] = found[0] if step.each is None else found
         refused = any(_refused(left) for left in result.steps.values())
         if refused and states == {"skipped"}:
             return NOT_BEGUN
@@ -160,6 +166,26 @@ class Asker:
     def _failure(self, step: StepPlan, subject: Subject, error: ErrorInfo, attempts: int) -> Failure:
         row = step_error_row(self._facts, step.id, subject, error, attempts)
         return Failure(row, _EXIT.get(Code(error.code), _EXIT_ASKING) if error.code in set(Code) else _EXIT_ASKING)
+
+
+def _executions(
+    step: StepPlan, subject: Subject, result: WorkflowResult
+) -> Iterator[tuple[Subject, StepResult | None]]:
+    """What a step was about and what it left: once, or for each element of its list as far as there is any."""
+    if step.each is None or element_id(inside(step.id), 0) not in result.steps:
+        yield subject, result.steps.get(step.id)
+        return
+    from generative_ai_workflow.reference import evaluate
+
+    elements = list(named(evaluate(step.each, subject.names)))
+    for number, element in enumerate(elements):
+        about = replace(
+            subject,
+            item_id=element_id(subject.item_id, number),
+            names={**subject.names, EACH: element},
+            each={"index": number, "count": len(elements)},
+        )
+        yield about, result.steps.get(element_id(inside(step.id), number))
 
 
 def _state_of(result: StepResult | None) -> State:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fmf.chains.groups import SHOWN
 from fmf.chains.inline import InlineText, without_references
 from fmf.chains.plan import ChainPlan, SavePlan, StepPlan
-from fmf.chains.references import IMAGES, ROWS, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
+from fmf.chains.references import EACH, IMAGES, ROWS, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
 from fmf.chains.saves import form_of
 from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain, TableInput
 from fmf.chains.table import TEXT, RowWishes
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from generative_ai_workflow.workflow import Workflow
 
 LLM = "llm"
-_ROOTS = frozenset({"chunk", "document", "row", "group", "steps", "all", "input", *RUN_NAMES})
+_ROOTS = frozenset({"chunk", "document", "row", "group", "steps", "all", "input", EACH, *RUN_NAMES})
 _REFERENCE = re.compile(r"\S+#\S+\Z")
 # A document is not refused for a character; how much of it there may be is decided where it is read.
 _DOCUMENTS = InputLimits(max_characters=1_000_000_000, max_items=1_000_000_000, max_depth=200, clean=True)
@@ -57,10 +57,19 @@ class _Draft:
     """What was written, and a name for each reference that stood in an inline text."""
     compiled: dict[str, Any] = field(default_factory=dict)
     mentions: tuple[Mention, ...] = ()
+    each: Any = None
+    """The compiled reference to the list for whose elements it runs."""
 
     @property
     def facts(self) -> StepFacts:
-        return StepFacts(self.definition.id, self.output, self.mentions, keyed=self.spec.expects == "json")
+        each = self.definition.for_each
+        return StepFacts(
+            self.definition.id,
+            self.output,
+            self.mentions,
+            keyed=self.spec.expects == "json" and each is None,
+            each=each is not None,
+        )
 
 
 def compile_chain(
@@ -177,6 +186,7 @@ class _Compiler:
                 self._fault(where, error.message, error.hint)
                 continue
             mentions += [Mention(where, path) for path in references(draft.compiled[name])]
+        mentions += self._list_of(draft)
         if draft.definition.when is not None:
             where = f"{draft.where}.when"
             try:
@@ -184,6 +194,20 @@ class _Compiler:
             except FrameworkError as error:
                 self._fault(where, error.message, error.hint)
         draft.mentions = tuple(mentions)
+
+    def _list_of(self, draft: _Draft) -> list[Mention]:
+        """What the list is taken from for whose elements the step runs, if it runs for any."""
+        written, where = draft.definition.for_each, f"{draft.where}.for_each"
+        if written is None:
+            return []
+        from fmf.chains.fan_out import list_reference
+
+        try:
+            draft.each, path = list_reference(draft.definition.id, written)
+        except FrameworkError as error:
+            self._fault(where, error.message, error.hint)
+            return []
+        return [Mention(where, path)]
 
     def _check_template(self, draft: _Draft) -> None:
         from generative_ai_workflow.template import Template, suspects_in
@@ -236,7 +260,7 @@ class _Compiler:
         made: dict[Level, list[WorkflowStep]] = {}
         for draft in drafts:
             try:
-                made.setdefault(levels[draft.definition.id], []).append(_built(draft))
+                made.setdefault(levels[draft.definition.id], []).append(_built(draft, self._spec.concurrency))
             except FrameworkError as error:
                 self._fault(draft.where, error.message, error.hint)
         if self._faults:
@@ -253,7 +277,7 @@ class _Compiler:
 
     def _step_plan(self, draft: _Draft, level: Level) -> StepPlan:
         step = draft.definition
-        return StepPlan(step.id, draft.output, level, draft.prompt, draft.compiled, step.params.model)
+        return StepPlan(step.id, draft.output, level, draft.prompt, draft.compiled, step.params.model, draft.each)
 
     # Checks of the whole
 
@@ -341,7 +365,7 @@ class _Compiler:
         return None, None
 
 
-def _built(draft: _Draft) -> WorkflowStep:
+def _built(draft: _Draft, concurrency: int) -> WorkflowStep:
     from generative_ai_workflow.definition import ResolvedPrompt, build_step
 
     prompt = draft.prompt
@@ -352,7 +376,20 @@ def _built(draft: _Draft) -> WorkflowStep:
     output = draft.spec.model_copy(update={"name": draft.output})
     definition = draft.definition.model_copy(update={"inputs": draft.inputs, "output": output})
     images = SHOWN if definition.shows_pictures else None
-    return build_step(definition, prompt=resolved, system_prompt=draft.system, images=images)
+    if draft.each is None:
+        return build_step(definition, prompt=resolved, system_prompt=draft.system, images=images)
+    from fmf.chains.fan_out import FanOutStep, inside
+
+    of_element = definition.model_copy(update={"id": inside(definition.id), "is_critical": True})
+    return FanOutStep(
+        definition.id,
+        build_step(of_element, prompt=resolved, system_prompt=draft.system, images=images),
+        draft.each,
+        concurrency=concurrency,
+        max_items=definition.max_items,
+        is_critical=definition.is_critical,
+        per_element=any(mention.root == EACH and mention.where.endswith(".when") for mention in draft.mentions),
+    )
 
 
 def _mentions_text(drafts: Sequence[_Draft]) -> bool:

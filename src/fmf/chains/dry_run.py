@@ -168,7 +168,9 @@ class _DryRun:
         if Level.DOCUMENT not in self._levels:
             return
         wanted = self._prepared.plan.collected[Level.DOCUMENT]
-        collected = {output: [answer[output] for answer in answers if output in answer] for output in wanted}
+        producer = self._prepared.plan.producer
+        found = {output: [answer[output] for answer in answers if output in answer] for output in wanted}
+        collected = {output: producer(output).collected(of_items) for output, of_items in found.items()}
         if any(collected.values()):
             subject = document_subject(document, collected, self._names)
             self._collect(await self._rehearsal.about(Level.DOCUMENT, subject))
@@ -178,7 +180,7 @@ class _DryRun:
     def _collect(self, answer: Mapping[str, Any]) -> None:
         for output, answers in self._collected.items():
             if output in answer:
-                answers.append(answer[output])
+                answers.extend(self._prepared.plan.producer(output).collected([answer[output]]))
 
     async def _ask_once(self) -> None:
         if Level.ONCE not in self._levels:

@@ -140,7 +140,8 @@ class Forecaster:
         self._expected = [
             self._expect(step.id, need) for step, need in zip(prepared.plan.steps, needs.values(), strict=True)
         ]
-        self._longest = [need.max_tokens for need in needs.values()]
+        # Nobody knows how many answers a list brings that is not there yet.
+        self._longest = [None if need.open_ended else need.max_tokens for need in needs.values()]
         self._prices = [self._price(need) for need in needs.values()]
 
     def steps(self) -> tuple[StepForecast, ...]:
@@ -185,6 +186,11 @@ class Forecaster:
         for step, need in zip(self._prepared.plan.steps, self._needs.values(), strict=True):
             if need.failing:
                 told.append(f"step {step.id!r} fails {need.failing:,} times before anybody is asked: {need.failure}")
+            if need.open_ended:
+                told.append(
+                    f"step {step.id!r} runs for every element of {need.open_ended:,} lists that are not there yet: one "
+                    "element is counted for each of them"
+                )
             known = window_of(need.model) or window
             longest = need.longest_known if step.level is Level.ITEM else need.longest
             if known and longest + need.limit > known:
@@ -209,7 +215,8 @@ class Forecaster:
         longest, price = self._longest[number], self._prices[number]
         about = need.prompt_tokens + _sum(need, lambda step: self._expected[step][0])
         most_answers = [self._longest[step] for step in need.pending]
-        most = None if None in most_answers else need.prompt_most + _sum(need, lambda step: self._longest[step] or 0)
+        unknown = None in most_answers or need.open_ended
+        most = None if unknown else need.prompt_most + _sum(need, lambda step: self._longest[step] or 0)
         answers_about = math.ceil(need.to_ask * tokens)
         answers_most = 0 if not need.to_ask else None if longest is None else need.to_ask * longest
         return StepForecast(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,12 @@ class StepPlan:
     """What the template's names stand for, with references compiled."""
     model: str | None = None
     """The model that the step asks for; `None` is the configuration's."""
+    each: Any = None
+    """The compiled reference to the list for whose elements it runs, one by one; `None` where it runs once."""
+
+    def collected(self, answers: Iterable[Any]) -> list[Any]:
+        """What steps over many items see of its `answers`: those for the elements of lists all in one list."""
+        return list(answers) if self.each is None else [one for answer in answers for one in answer]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class Subject:
     """The columns that go into the records as they are, where it is a row."""
     group: Row | None = None
     """Which pictures it is about, where it is a group of them."""
+    each: Row | None = None
+    """Which element of how many it is about, where a step runs for the elements of a list."""
 
     @property
     def origin(self) -> Row:
@@ -65,9 +67,11 @@ class Subject:
 
     @property
     def members(self) -> Row:
-        """What the lines of both files say on top of their usual keys: `group` or `place`, where it has one."""
+        """What the lines of both files say on top of their usual keys: `group`, `place`, `each`, where it has them."""
         told: Row = {} if self.group is None else {"group": self.group}
-        return told if self.place is None else {**told, "place": dict(self.place)}
+        if self.place is not None:
+            told["place"] = dict(self.place)
+        return told if self.each is None else {**told, "each": self.each}
 
 
 @dataclass(frozen=True, slots=True)

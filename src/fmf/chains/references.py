@@ -16,6 +16,7 @@ DOCUMENT_NAMES = ("text", "id", "source_uri", "title", "metadata")
 GROUP_NAMES = ("index", "size", "ids", "names", "source_uris")
 
 Mode = Literal["chunks", "documents", "table_rows", "images_group"]
+EACH: Final = "each"
 IMAGES: Final = "images_group"
 ROWS: Final = "table_rows"
 
@@ -96,6 +97,8 @@ class StepFacts:
     mentions: tuple[Mention, ...]
     keyed: bool = False
     """Whether its output may have keys of its own, so that `steps.X.key` makes sense."""
+    each: bool = False
+    """Whether it runs for every element of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,10 @@ def _faults(steps: Sequence[StepFacts], levels: Mapping[str, Level], mode: Mode)
         # No step runs once per document where the items are no parts of documents.
         level = Level.ITEM if mode == IMAGES and levels[step.id] is Level.DOCUMENT else levels[step.id]
         for mention in step.mentions:
+            if mention.root == EACH:
+                if found := _each_fault(mention, step):
+                    yield Fault(mention.where, f"${{{mention.path}}} in step {step.id!r} {found[0]}", found[1])
+                continue
             fault = (
                 _output_fault(mention, level, before, later, levels)
                 if mention.output is not None and not (mode == IMAGES and mention.root == "document")
@@ -154,6 +161,16 @@ def _faults(steps: Sequence[StepFacts], levels: Mapping[str, Level], mode: Mode)
             if fault:
                 message, hint = fault
                 yield Fault(mention.where, f"${{{mention.path}}} in step {step.id!r} {message}", hint)
+
+
+def _each_fault(mention: Mention, step: StepFacts) -> tuple[str, str] | None:
+    if not step.each:
+        return "has no value: only a step with for_each runs for elements", "write for_each: '${steps.X}' in the step"
+    if mention.where.endswith(".for_each"):
+        return "is what for_each is to give", "name a list that is there before"
+    if mention.names[1:2] == ("value",) or mention.names[1:] == ("index",):
+        return None
+    return "can never exist", "write ${each.value}, a part of it such as ${each.value.title}, or ${each.index}"
 
 
 def _output_fault(

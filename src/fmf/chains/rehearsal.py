@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from chatmodels.types import ChatRequest, ChatResponse
 from chatmodels.wrappers.base import presets_of
 from fmf.chains.booked import asking_about, own_answer, question_of, shared_answer
+from fmf.chains.fan_out import INDEX, VALUE, FanOutStep
 from fmf.chains.prompt_tokens import PromptCounter
+from fmf.chains.references import EACH
 from fmf.chains.stand_ins import PendingJson, StandIns, mark_of
 from generative_ai_workflow.condition import Condition
 from generative_ai_workflow.config import FrameworkConfig
@@ -20,7 +22,7 @@ from generative_ai_workflow.exceptions import StepError, TemplateError
 from generative_ai_workflow.hosting import Host
 from generative_ai_workflow.model_rack import ModelRack
 from generative_ai_workflow.plan import PlannedStep, WorkflowPlan
-from generative_ai_workflow.reference import look_up
+from generative_ai_workflow.reference import look_up, text_of
 from generative_ai_workflow.shutdown import ShutdownSlot
 from generative_ai_workflow.state import StepStatus, reason_of
 from generative_ai_workflow.step import LLMStep
@@ -60,6 +62,8 @@ class StepNeeds:
     is_exact: bool = True
     pending: Counter[int] = field(default_factory=Counter)
     """How many answers stand in all prompts that are not there yet, by the number of their step."""
+    open_ended: int = 0
+    """How many lists it is to look through that are not there yet."""
     longest: int = 0
     """The most tokens that one of its prompts may have."""
     longest_known: int = 0
@@ -191,14 +195,18 @@ class Rehearsal:
                 host.take(context.end(StepStatus.SKIPPED, None))
                 return None
             host.is_conditional = decision is None
-            output = await self._performed(part, step, context)
+            output = await self._performed(host, part, step, context)
         except Exception as error:  # noqa: BLE001 - a step of the run would fail with it
             host.take(context.end(StepStatus.FAILED, None))
             return error
         host.take(context.end(StepStatus.COMPLETED, output))
         return output
 
-    async def _performed(self, part: PlannedStep, step: WorkflowStep, context: RunningContext) -> dict[str, Any]:
+    async def _performed(
+        self, host: _Host, part: PlannedStep, step: WorkflowStep, context: StepContext
+    ) -> dict[str, Any]:
+        if isinstance(step, FanOutStep):
+            return await self._for_each(host, part, step, context)
         needs = self.needs[part.name]
         mark = mark_of(self._numbers[part.name])
         if not isinstance(step, LLMStep):
@@ -215,6 +223,27 @@ class Rehearsal:
             return {str(step.output_key): value, f"{step.name}_output": value, "llm_response": mark}
         needs.answered += 1
         return output
+
+    async def _for_each(self, host: _Host, part: PlannedStep, step: FanOutStep, context: StepContext) -> dict[str, Any]:
+        """What a step leaves that runs for the elements of a list; of one that is not there yet, one is counted."""
+        needs, key = self.needs[part.name], str(step.output_key or step.name)
+        elements = step.elements(context.roots)
+        if not isinstance(elements, list) and self._stand_ins.is_pending(elements):
+            needs.open_ended += 1
+            elements = [{INDEX: 0, VALUE: PendingJson(text_of(elements)[:1])}]
+        answers: list[Any] = []
+        is_conditional = host.is_conditional
+        for element in step.checked(elements):
+            inner = context.inner({EACH: element})
+            decision = await self._decided(PlannedStep(step.step), inner)
+            if decision is False:
+                needs.skipped += 1
+                continue
+            host.is_conditional = is_conditional or decision is None
+            answers.append((await self._performed(host, part, step.step, inner))[key])
+        needs.items += max(0, len(elements) - 1)
+        needs.skipped += not elements
+        return {key: answers}
 
     async def answer(self, step_id: str, request: ChatRequest, *, conditional: bool) -> ChatResponse:
         """The answer to `request` of that step.
@@ -249,7 +278,7 @@ class Rehearsal:
         needs.longest_known = max(needs.longest_known, size.tokens)
         needs.beyond = max(needs.beyond, most - longest)
 
-    async def _decided(self, part: PlannedStep, context: RunningContext) -> bool | None:
+    async def _decided(self, part: PlannedStep, context: StepContext) -> bool | None:
         """Whether a step runs; `None` where that depends on answers that are not there yet."""
         if part.when is None:
             return True

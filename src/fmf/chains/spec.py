@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from fmf.chains.references import IMAGES, ROWS, Mode
 from fmf.chains.saves import Form
 from fmf_core.value import Value
+from generative_ai_workflow.control_flow.for_each import MAX_ITEMS
 from generative_ai_workflow.definition.grammar import StepDefinition
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _INSTEAD: Final[Mapping[str, str]] = {
     "conditional": "give the steps inside a `when` each",
     "parallel": "write the steps one after the other: the items of a chain are asked about at the same time",
-    "for_each": "what a chain reads is its list: let `inputs` say what an item is",
+    "for_each": "write `for_each: ${steps.X}` in the step that is to run for every element of a list",
 }
 """Types of steps that hold steps, which only workflow files have, and what a chain has in their place."""
 
@@ -89,6 +90,16 @@ class ChainStep(StepDefinition):
 
     mode: Literal["text", "multimodal"] = "text"
     """What the model is shown: the prompt alone, or the pictures of the item behind it."""
+    for_each: str | None = Field(default=None, min_length=1)
+    """A reference to a list, such as `${steps.topics}`: the step runs for each of its elements, `${each.value}`."""
+    max_items: int = Field(default=MAX_ITEMS, ge=1, strict=True)
+    """With `for_each`: the longest list; a longer one fails the step before anything is asked."""
+
+    @model_validator(mode="after")
+    def _has_a_list(self) -> Self:
+        if self.for_each is None and "max_items" in self.model_fields_set:
+            raise ValueError("max_items belongs to for_each, and there is none")
+        return self
 
     @property
     def shows_pictures(self) -> bool:

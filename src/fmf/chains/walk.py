@@ -207,7 +207,8 @@ class Walk:
 
     def _document_subject(self, document: Document, group: _Group) -> tuple[Subject, bool]:
         """What a document is about after its items, and whether there is any answer to go on."""
-        collected = {output: group.collected(output) for output in self._plan.collected[Level.DOCUMENT]}
+        wanted = self._plan.collected[Level.DOCUMENT]
+        collected = {output: self._plan.producer(output).collected(group.collected(output)) for output in wanted}
         return document_subject(document, collected, self._run_names), any(collected.values())
 
     def _settle(self, unit: _Unit, outcome: Outcome) -> None:
