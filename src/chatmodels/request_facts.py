@@ -11,9 +11,10 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
+from json.encoder import encode_basestring
 from pathlib import PurePath
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -41,6 +42,16 @@ DEEPEST = 32
 """How many levels of nesting a setting may have that is told apart from others."""
 
 
+_SIMPLE = ("model", "temperature", "max_tokens", "seed", "tool_choice")
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_HERE = uuid4().hex
+"""Stands for the messages while the JSON around them is written: nothing else says it."""
+_known_around: dict[str, tuple[bytes, bytes]] = {}
+_MOST_KNOWN: Final = 256
+_AT_A_TIME: Final = 2000
+"""Bytes. To hash more at once, Python gives up its lock, and has to wait for it longer than the hash takes."""
+
+
 class UntellableError(ValueError):
     """A value that nothing tells apart from others of its kind, such as a function."""
 
@@ -61,11 +72,57 @@ def request_key(request: ChatRequest, **more: Any) -> str:
     Raises:
         ValueError: something in the request cannot be written as JSON or told apart from others (`UntellableError`).
     """
+    around = _around(request, more)
+    if around is None:
+        return _key_of_all(request, more)
+    # Only the texts differ from one request of a run to the next.
+    hashed = sha256(around[0])
+    for number, message in enumerate(request.messages):
+        assert isinstance(message.content, str)  # noqa: S101 - nothing stands around anything else
+        content, role = encode_basestring(message.content), encode_basestring(message.role)
+        text = f'{"," if number else ""}{{"content":{content},"role":{role}}}'
+        raw = text.encode("utf-8", "surrogatepass")
+        for start in range(0, len(raw), _AT_A_TIME):
+            hashed.update(raw[start : start + _AT_A_TIME])
+    hashed.update(around[1])
+    return hashed.hexdigest()
+
+
+def _key_of_all(request: ChatRequest, more: Mapping[str, Any]) -> str:
     given = [name for name in SETTINGS if name in request.model_fields_set]
     settings = {name: getattr(request, name) for name in SETTINGS}
     asked = request_facts(request.model_copy(update={"extra_params": {}}))
     extra = distinct_json(request.extra_params)
     return digest({"more": more, "request": asked, "extra": extra, "given": given, "settings": settings})
+
+
+def _around(request: ChatRequest, more: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
+    """What stands before and after the messages in the JSON of a request; `None` where it is more than plain texts."""
+    if request.tools or request.extra_params or request.response_format is not None or not request.messages:
+        return None
+    if any(type(one.content) is not str or one.tool_calls or one.tool_call_id for one in request.messages):
+        return None
+    facts = [getattr(request, name) for name in _SIMPLE]
+    given = request.model_fields_set
+    if not all(type(fact) in _SCALARS for fact in (*facts, *more.values())) or type(request.stop) is not tuple:
+        return None
+    # As text: 1, 1.0 and True are three settings, and one key of a dict.
+    name = repr((facts, request.stop, [setting for setting in SETTINGS if setting in given], more))
+    found = _known_around.get(name)
+    if found is None:
+        if len(_known_around) >= _MOST_KNOWN:
+            _known_around.clear()
+        found = _known_around[name] = _written_around(request, more)
+    return found
+
+
+def _written_around(request: ChatRequest, more: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    given = [name for name in SETTINGS if name in request.model_fields_set]
+    settings = {name: getattr(request, name) for name in SETTINGS}
+    asked = {**request_facts(request), "messages": [_HERE]}
+    told = {"more": more, "request": asked, "extra": distinct_json({}), "given": given, "settings": settings}
+    before, _, after = canonical(told).encode("utf-8", "surrogatepass").partition(f'"{_HERE}"'.encode())
+    return before, after
 
 
 def digest(facts: Mapping[str, Any]) -> str:

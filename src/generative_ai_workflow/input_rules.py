@@ -86,11 +86,49 @@ def checked_input(data: Mapping[str, Any] | None, limits: InputLimits = DEFAULT)
         return {}
     if not isinstance(data, Mapping):
         raise _no_mapping(data)
+    if type(data) is dict and _is_plain(data, limits):
+        return data.copy()
     walk = _Walk(limits)
     try:
         return {key: walk.value(value, 1) for key, value in walk.items(data, 0)}
     except _Refused as refused:
         raise refused.explain(data) from None
+
+
+def _is_plain(data: dict[str, Any], limits: InputLimits) -> bool:  # noqa: C901 - a call for each value is what it saves
+    """Whether all of `data` is of the usual kinds, within the limits, and without anything to refuse or to clean.
+
+    The same as a walk that finds nothing, in a fraction of its time; what it finds is left to the walk.
+    """
+    characters, items = limits.max_characters, limits.max_items
+    level: list[Any] = [data]
+    for _ in range(limits.max_depth + 1):
+        below: list[Any] = []
+        for holder in level:
+            items -= len(holder)
+            values = holder
+            if type(holder) is dict:
+                for key in holder:
+                    if type(key) is not str or not (key.isascii() and _isprintable(key)):
+                        return False
+                    characters -= len(key)
+                values = holder.values()
+            for value in values:
+                kind = type(value)
+                if kind is str:
+                    characters -= len(value)
+                    if _place(value) is not None:
+                        return False
+                elif kind is dict or kind is list or kind is tuple:
+                    below.append(value)
+                elif kind not in _PLAIN:
+                    return False
+        if items < 0 or characters < 0:
+            return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def clean_text(text: str) -> str:
@@ -118,7 +156,8 @@ def _instead(found: re.Match[str]) -> str:
 def _place(text: str) -> int | None:
     """Where the first character stands that no text needs; `None` where there is none."""
     if text.isascii():
-        found = None if text.isprintable() else _ASCII.search(text)
+        # Texts of many lines are looked through without their ends of lines: that is quicker than the search.
+        found = None if text.isprintable() or text.replace("\n", "").isprintable() else _ASCII.search(text)
         return None if found is None else found.start()
     suspect = _SUSPECT.search(text)
     if suspect is None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from chatmodels import ChatRequest, ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall
+from chatmodels.request_facts import SETTINGS as GIVEN
 from chatmodels.request_facts import UntellableError, canonical, digest, distinct_json, request_facts, request_key
 
 BASE = ChatRequest(
@@ -100,6 +101,40 @@ def test_texts_that_only_look_alike_after_blanking_differ():
 def test_texts_decide(one, other):
     keys = request_key(ChatRequest(prompt=one)), request_key(ChatRequest(prompt=other))
     assert (keys[0] == keys[1]) is (one == other)
+
+
+CHOSEN = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.text(min_size=1),
+        "temperature": st.none() | st.sampled_from([0, 0.0, 1, 1.0, 0.7]),
+        "max_tokens": st.none() | st.integers(1, 9),
+        "seed": st.none() | st.integers(0, 2),
+        "stop": st.lists(st.text(min_size=1), max_size=2).map(tuple),
+    },
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text() | st.just("a line\n" * 999)), min_size=1
+    ),
+    CHOSEN,
+    CHOSEN,
+    st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.just(1.0)),
+)
+def test_the_key_of_plain_texts_is_the_hash_of_all_that_decides(turns, settings, unchecked, more):
+    asked = ChatRequest(messages=[Message(role=role, content=text) for role, text in turns], **settings)
+    asked = asked.model_copy(update=unchecked)  # 1 and 1.0 stay what they are
+    more = {f"of {name}": fact for name, fact in more.items()}
+    facts = {
+        "more": more,
+        "request": request_facts(asked),
+        "extra": distinct_json({}),
+        "given": [name for name in GIVEN if name in asked.model_fields_set],
+        "settings": {name: getattr(asked, name) for name in GIVEN},
+    }
+    assert request_key(asked, **more) == digest(facts)
 
 
 def test_half_a_character_has_a_key():

@@ -204,3 +204,34 @@ def test_markers_in_data_reach_the_model_as_they_are(marker: str) -> None:
     workflow = Workflow([LLMStep("one", "Sum up: {text}", model), LLMStep("two", "Again: {one}", model)])
     assert workflow.execute({"text": marker, "secret": "hidden"}).succeeded
     assert [call.prompt for call in model.call_log] == [f"Sum up: {marker}", f"Again: {marker}"]
+
+
+VALUES = st.recursive(
+    st.none() | st.integers() | st.text(max_size=9) | st.sampled_from(["\x00", "a\nb\x1bc", "\x85\U000e0041", b"xyz"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.integers(1, 30), st.integers(1, 10), st.integers(1, 4)
+)
+@settings(max_examples=60)
+def test_the_quick_look_finds_what_the_walk_finds(data: Any, characters: int, items: int, depth: int) -> None:
+    limits = InputLimits(max_characters=characters, max_items=items, max_depth=depth)
+
+    def told(given: Any) -> Any:
+        try:
+            return checked_input(given, limits)
+        except ConfigurationError as refused:
+            return str(refused)
+
+    assert told(data) == told(Slow(data))
+
+
+class Slow(dict[str, Any]):
+    """No plain dict, so that it is walked through."""
