@@ -19,6 +19,10 @@ from fmf.verify.desk import Desk
 
 STATES: Final = ("ok", "failed", "skipped")
 ITEM, DOCUMENT, ONCE = "item", "document", "once"
+_COUNT: Final = """
+INSERT INTO subjects VALUES (?, ?, ?, ?) ON CONFLICT (subject) DO UPDATE SET
+steps = steps + excluded.steps, failed = failed + excluded.failed, answers = answers + excluded.answers
+"""
 
 
 @dataclass
@@ -76,12 +80,9 @@ def look_at_outputs(desk: Desk, asked: Asked) -> Check:
             if not desk.add("records", row["record_id"]):
                 check.fault(f"record {row['record_id']} stands twice", where)
             element = _element(check, asked, row, where, f"{row['step_id']} {level}/{subject}")
-            desk.add("subjects", f"{level}/{subject}", 0, 0, 0)
             answered = row["status"] == "ok" and row["finish_reason"] is not None
-            desk.tables.execute(
-                "UPDATE subjects SET steps = steps + ?, failed = failed + ?, answers = answers + ? WHERE subject = ?",
-                (element == 0, row["status"] == "failed", answered, f"{level}/{subject}"),
-            )
+            facts = (f"{level}/{subject}", element == 0, row["status"] == "failed", answered)
+            desk.tables.execute(_COUNT, facts)
     left = f", {asked.unchecked} of them about texts that are not kept" if asked.unchecked else ""
     check.told = f"{count} records of {len(asked.steps)} steps{left}"
     return check

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from fmf.types import Row
 from fmf.verify.check import Check
@@ -39,6 +39,8 @@ class Desk:
     """Whether all files of lines are made of whole JSON records."""
 
     def __post_init__(self) -> None:
+        self._files: dict[str, IO[bytes]] = {}
+        self._last: tuple[tuple[str, int], Row] = (("", 0), {})
         self._scratch = tempfile.TemporaryDirectory(prefix="fmf-verify-")
         self.tables = sqlite3.connect(Path(self._scratch.name) / "tables.sqlite", isolation_level=None)
         self.tables.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000;")
@@ -50,6 +52,8 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for file in self._files.values():
+            file.close()
         self.tables.close()
         self._scratch.cleanup()
 
@@ -91,10 +95,12 @@ class Desk:
         """The record of a file that begins at a byte."""
         import orjson
 
-        with (self.folder / name).open("rb") as file:
-            file.seek(begin)
-            found: Row = orjson.loads(file.readline())
-            return found
+        if self._last[0] != (name, begin):  # several steps in a row are about the same
+            if name not in self._files:
+                self._files[name] = (self.folder / name).open("rb")
+            self._files[name].seek(begin)
+            self._last = ((name, begin), orjson.loads(self._files[name].readline()))
+        return self._last[1]
 
     def one(self, question: str, *values: object) -> Any:
         """The first row that fits; `None` where none does."""
