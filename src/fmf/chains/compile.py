@@ -58,7 +58,6 @@ class _Draft:
     compiled: dict[str, Any] = field(default_factory=dict)
     mentions: tuple[Mention, ...] = ()
     each: Any = None
-    """The compiled reference to the list for whose elements it runs."""
 
     @property
     def facts(self) -> StepFacts:

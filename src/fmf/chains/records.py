@@ -114,6 +114,7 @@ def output_row(facts: RunFacts, step: StepPlan, subject: Subject, end: StepEnd) 
         "attempts": result.attempts if result else 0,
         "latency_ms": round(response.latency_ms, 3) if response else None,
         "created_at": timestamp(),
+        **({"fell_back_from": list(response.fell_back_from)} if response and response.fell_back_from else {}),
         **subject.members,
     }
 

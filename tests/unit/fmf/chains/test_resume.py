@@ -64,6 +64,7 @@ SHAPES = {
     "per document": {"steps": (*TWO, PER_DOCUMENT)},
     "once": {"steps": (*TWO, ONCE)},
     "all at once": {"steps": (*TWO, PER_DOCUMENT, ONCE), "continue_on_error": False},
+    "conditions": {"steps": (TWO[0], {**TWO[1], "when": "'1' in steps.one"}, PER_DOCUMENT)},
     "sample": {"steps": (*TWO, ONCE), "options": {"sample": 7}},
     "sample per document": {"steps": (*TWO, PER_DOCUMENT), "options": {"sample": 7, "sample_seed": 3}},
     "sample of whole documents": {
