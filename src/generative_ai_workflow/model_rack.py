@@ -82,5 +82,5 @@ class ModelRack:
         table[key] = value
         model = value[1]
         inside = model.unwrapped if isinstance(model, WrappedModel) else model
-        if type(inside).initialize is not ChatModel.initialize:
+        if ChatModel.initialize not in (type(model).initialize, type(inside).initialize):
             self.to_initialize.add(id(model))

@@ -35,6 +35,9 @@ class GatedModel(WrappedModel):
         self._stop = stop
         self._grace = grace
 
+    initialize = ChatModel.initialize
+    """Nothing: a run gets its model ready once, before it begins, and not again for each item."""
+
     async def complete_async(self, request: ChatRequest) -> ChatResponse:
         """Answer `request`, unless the run is stopping."""
         self._check()

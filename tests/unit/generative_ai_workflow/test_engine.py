@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chatmodels.iface import ChatModel
 from chatmodels.testing import allow_model_requests
 from chatmodels.types import ChatRequest, ChatResponse
+from chatmodels.wrappers.base import WrappedModel
 from generative_ai_workflow import (
     ConfigurationError,
     FrameworkConfig,
@@ -325,6 +327,23 @@ class TestModels:
         engine.run(workflow)
         engine.run(workflow)
         assert calls == ["initialize", "complete", "complete"] * 2
+
+    def test_a_model_whose_outermost_wrapper_needs_nothing_is_not_made_ready(self) -> None:
+        calls = []
+
+        class Careful(LLMProvider):
+            async def initialize(self) -> None:
+                calls.append("initialize")
+
+            def complete(self, request: ChatRequest) -> ChatResponse:
+                return MockLLMProvider().complete(request)
+
+        class Ready(WrappedModel):
+            initialize = ChatModel.initialize
+
+        result = WorkflowEngine(model=Ready(Careful())).run(Workflow([LLMStep("a", "x")]))
+        assert result.succeeded
+        assert calls == []
 
     def test_prompts_stand_in_the_log_only_when_asked_for(self, log_lines) -> None:
         workflow = Workflow([LLMStep("s", "the words", MockLLMProvider())])
