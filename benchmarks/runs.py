@@ -315,7 +315,8 @@ def _resumed(bench: Bench, items: int, killed_at: float) -> list[str]:
         if bench.requests() - began >= items * killed_at:
             os.kill(pid, signal.SIGKILL)
 
-    command(bench.chain("table_rows", "many"), bench.folder, kill)
+    if not command(bench.chain("table_rows", "many"), bench.folder, kill).status:
+        return [f"{items:,}", "**it ended before it was killed**", "-", "-", "-"]
     before = bench.requests()
     started = time.perf_counter()
     first: list[float] = []
