@@ -8,7 +8,7 @@ from typing import Final
 COMMANDS: Final = frozenset(
     (
         *("fmf export", "fmf csv", "fmf text", "fmf images", "fmf init"),
-        *("fmf runs verify", "fmf runs report", "fmf runs merge", "fmf runs prune"),
+        *("fmf runs report", "fmf runs merge"),
     )
 )
 """Commands by their whole name."""

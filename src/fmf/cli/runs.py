@@ -13,7 +13,7 @@ from fmf.cli.session import Group, Session
 if TYPE_CHECKING:
     from pathlib import Path
 
-runs = Group("runs", help="Look at past runs.")
+runs = Group("runs", help="Look at past runs, verify them, remove old ones.")
 
 _COLUMNS = ("run", "status", "connector", "chain", "started", "ok", "failed")
 

@@ -58,7 +58,7 @@ def test_an_unknown_command_names_the_nearest(fmf):
 
 
 @pytest.mark.parametrize(
-    "args", [["export", "--sink", "x"], ["runs", "verify", "x"], ["run", "--shard", "1/2"], ["run", "--sinks", "x"]]
+    "args", [["export", "--sink", "x"], ["runs", "merge", "x"], ["run", "--shard", "1/2"], ["run", "--sinks", "x"]]
 )
 def test_what_a_later_version_has_is_no_misspelling(fmf, args):
     result = fmf(*args)
