@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fmf.chains.groups import SHOWN
+from fmf.chains.draft import Draft, Surroundings, built
 from fmf.chains.inline import InlineText, without_references
 from fmf.chains.plan import ChainPlan, SavePlan, StepPlan
-from fmf.chains.references import EACH, IMAGES, ROWS, RUN_NAMES, Level, Mention, StepFacts, faults_of, levels_of
+from fmf.chains.prompt_tokens import PromptCounter
+from fmf.chains.references import EACH, IMAGES, ROWS, RUN_NAMES, Level, Mention, faults_of, levels_of
 from fmf.chains.saves import form_of
 from fmf.chains.spec import ChainOutput, ChainSpec, ChainStep, LoadedChain, TableInput
+from fmf.chains.stand_ins import StandIns
 from fmf.chains.table import TEXT, RowWishes
 from fmf.errors import ExportError
 from fmf.prompts.prompt import INLINE, Prompt
@@ -23,6 +24,7 @@ from generative_ai_workflow.input_rules import InputLimits
 from generative_ai_workflow.step import OutputSpec
 
 if TYPE_CHECKING:
+    from fmf.config.models import FmfConfig
     from generative_ai_workflow.step import WorkflowStep
     from generative_ai_workflow.workflow import Workflow
 
@@ -42,37 +44,13 @@ class Prompts(Protocol):
         ...
 
 
-@dataclass
-class _Draft:
-    """A step on its way to a plan."""
-
-    where: str
-    definition: ChainStep
-    prompt: Prompt | None
-    template: str
-    system: str | None
-    spec: OutputSpec
-    output: str
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """What was written, and a name for each reference that stood in an inline text."""
-    compiled: dict[str, Any] = field(default_factory=dict)
-    mentions: tuple[Mention, ...] = ()
-    each: Any = None
-
-    @property
-    def facts(self) -> StepFacts:
-        each = self.definition.for_each
-        return StepFacts(
-            self.definition.id,
-            self.output,
-            self.mentions,
-            keyed=self.spec.expects == "json" and each is None,
-            each=each is not None,
-        )
-
-
 def compile_chain(
-    chain: LoadedChain, prompts: Prompts, *, system_prompt: str | None = None, sinks: Sequence[str] = ()
+    chain: LoadedChain,
+    prompts: Prompts,
+    *,
+    system_prompt: str | None = None,
+    sinks: Sequence[str] = (),
+    config: FmfConfig | None = None,
 ) -> ChainPlan:
     """Make a chain ready to run.
 
@@ -81,6 +59,7 @@ def compile_chain(
         prompts: resolves references to prompts.
         system_prompt: what the model is told first where neither step, prompt nor chain say something else.
         sinks: the names of the configured sinks.
+        config: says how prompts are counted that may be too large for their model; without it none is.
 
     Raises:
         ConfigError: a reference can never exist, a prompt has a name that nothing provides, an output leads nowhere;
@@ -88,11 +67,20 @@ def compile_chain(
         PromptError: a prompt is missing, or not the one that was registered.
         ExportError: an output goes to a sink, which this version cannot write to.
     """
-    return _Compiler(chain, prompts, system_prompt, sinks).plan()
+    surroundings = Surroundings(chain.spec.concurrency, None if config is None else PromptCounter(StandIns(1), config))
+    return _Compiler(chain, prompts, system_prompt, sinks, surroundings).plan()
 
 
 class _Compiler:
-    def __init__(self, chain: LoadedChain, prompts: Prompts, system_prompt: str | None, sinks: Sequence[str]) -> None:
+    def __init__(
+        self,
+        chain: LoadedChain,
+        prompts: Prompts,
+        system_prompt: str | None,
+        sinks: Sequence[str],
+        surroundings: Surroundings,
+    ) -> None:
+        self._surroundings = surroundings
         self._chain = chain
         self._spec: ChainSpec = chain.spec
         self._prompts = prompts
@@ -128,7 +116,7 @@ class _Compiler:
             saves=saves,
         )
 
-    def _table(self, drafts: Sequence[_Draft]) -> RowWishes | None:
+    def _table(self, drafts: Sequence[Draft]) -> RowWishes | None:
         """Which columns are needed, where items are rows."""
         inputs = self._spec.inputs
         if inputs.mode != ROWS:
@@ -140,7 +128,7 @@ class _Compiler:
 
     # Steps
 
-    def _draft(self, where: str, step: ChainStep) -> _Draft:
+    def _draft(self, where: str, step: ChainStep) -> Draft:
         prompt = self._resolve(step.prompt) if step.prompt is not None else None
         if prompt is None and step.type == LLM:
             self._fault(where, f"step {step.id!r} has no prompt", "write `prompt: id#version` or 'inline: text'")
@@ -149,7 +137,7 @@ class _Compiler:
             text = without_references(prompt.template, "prompt_reference")
         system = self._system(step, prompt)
         spec = step.output or OutputSpec()
-        draft = _Draft(where, step, prompt, text.template, system.template or None, spec, spec.name or step.id)
+        draft = Draft(where, step, prompt, text.template, system.template or None, spec, spec.name or step.id)
         draft.inputs = {**text.inputs, **system.inputs, **step.inputs}
         self._compile_inputs(draft)
         self._check_schema(draft)
@@ -171,7 +159,7 @@ class _Compiler:
         prompt = self._prompts.resolve(reference)
         return self._used.setdefault((prompt.id, prompt.version, prompt.content_hash), prompt)
 
-    def _compile_inputs(self, draft: _Draft) -> None:
+    def _compile_inputs(self, draft: Draft) -> None:
         from generative_ai_workflow.condition import Condition
         from generative_ai_workflow.reference import compile_value, references
 
@@ -194,7 +182,7 @@ class _Compiler:
                 self._fault(where, error.message, error.hint)
         draft.mentions = tuple(mentions)
 
-    def _list_of(self, draft: _Draft) -> list[Mention]:
+    def _list_of(self, draft: Draft) -> list[Mention]:
         """What the list is taken from for whose elements the step runs, if it runs for any."""
         written, where = draft.definition.for_each, f"{draft.where}.for_each"
         if written is None:
@@ -208,7 +196,7 @@ class _Compiler:
             return []
         return [Mention(where, path)]
 
-    def _check_template(self, draft: _Draft) -> None:
+    def _check_template(self, draft: Draft) -> None:
         from generative_ai_workflow.template import Template, suspects_in
 
         if draft.prompt is None:
@@ -229,7 +217,7 @@ class _Compiler:
                 f"write {missing[0]}: '${{...}}' under inputs of the step",
             )
 
-    def _check_modes(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> None:
+    def _check_modes(self, drafts: Sequence[Draft], levels: Mapping[str, Level]) -> None:
         for draft in drafts:
             step, where = draft.definition, f"{draft.where}.mode"
             if not step.shows_pictures:
@@ -243,7 +231,7 @@ class _Compiler:
                 hint = "let a step that runs once per item look at them, and collect its answers"
                 self._fault(where, f"step {step.id!r} runs once, after all items, when no pictures are there", hint)
 
-    def _check_schema(self, draft: _Draft) -> None:
+    def _check_schema(self, draft: Draft) -> None:
         if draft.spec.json_schema is None:
             return
         from chatmodels.json_schema import check_schema
@@ -253,13 +241,15 @@ class _Compiler:
         except FrameworkError as error:
             self._fault(f"{draft.where}.output.schema", error.message, error.hint)
 
-    def _workflows(self, drafts: Sequence[_Draft], levels: Mapping[str, Level]) -> dict[Level, Workflow]:
+    def _workflows(self, drafts: Sequence[Draft], levels: Mapping[str, Level]) -> dict[Level, Workflow]:
         from generative_ai_workflow.workflow import Workflow, WorkflowConfig
 
         made: dict[Level, list[WorkflowStep]] = {}
         for draft in drafts:
             try:
-                made.setdefault(levels[draft.definition.id], []).append(_built(draft, self._spec.concurrency))
+                made.setdefault(levels[draft.definition.id], []).append(
+                    built(draft, levels[draft.definition.id], self._surroundings)
+                )
             except FrameworkError as error:
                 self._fault(draft.where, error.message, error.hint)
         if self._faults:
@@ -274,9 +264,11 @@ class _Compiler:
                 self._fault(named[-1] if named else "steps", error.message, error.hint)
         return workflows
 
-    def _step_plan(self, draft: _Draft, level: Level) -> StepPlan:
+    def _step_plan(self, draft: Draft, level: Level) -> StepPlan:
         step = draft.definition
-        return StepPlan(step.id, draft.output, level, draft.prompt, draft.compiled, step.params.model, draft.each)
+        return StepPlan(
+            step.id, draft.output, level, draft.prompt, draft.compiled, step.params.model, draft.each, step.reduce
+        )
 
     # Checks of the whole
 
@@ -301,7 +293,7 @@ class _Compiler:
                 )
             seen[step.id] = outputs[output] = step.id
 
-    def _saves(self, drafts: Sequence[_Draft]) -> Iterator[SavePlan]:
+    def _saves(self, drafts: Sequence[Draft]) -> Iterator[SavePlan]:
         for number, output in enumerate(self._spec.outputs):
             where = f"outputs[{number}]"
             step_id = self._source(where, output, drafts)
@@ -316,7 +308,7 @@ class _Compiler:
                 else:
                     yield SavePlan(output.save, step_id, form)
 
-    def _source(self, where: str, output: ChainOutput, drafts: Sequence[_Draft]) -> str | None:
+    def _source(self, where: str, output: ChainOutput, drafts: Sequence[Draft]) -> str | None:
         by_output = {draft.output: draft.definition.id for draft in drafts}
         by_id = {draft.definition.id: draft.definition.id for draft in drafts}
         found = by_output.get(output.source) or by_id.get(output.source)
@@ -364,37 +356,10 @@ class _Compiler:
         return None, None
 
 
-def _built(draft: _Draft, concurrency: int) -> WorkflowStep:
-    from generative_ai_workflow.definition import ResolvedPrompt, build_step
-
-    prompt = draft.prompt
-    resolved = None
-    if prompt is not None:
-        facts = {"prompt_id": prompt.id, "prompt_version": prompt.version, "prompt_hash": prompt.content_hash}
-        resolved = ResolvedPrompt(template=draft.template, examples=prompt.examples, metadata=facts)
-    output = draft.spec.model_copy(update={"name": draft.output})
-    definition = draft.definition.model_copy(update={"inputs": draft.inputs, "output": output})
-    images = SHOWN if definition.shows_pictures else None
-    if draft.each is None:
-        return build_step(definition, prompt=resolved, system_prompt=draft.system, images=images)
-    from fmf.chains.fan_out import FanOutStep, inside
-
-    of_element = definition.model_copy(update={"id": inside(definition.id), "is_critical": True})
-    return FanOutStep(
-        definition.id,
-        build_step(of_element, prompt=resolved, system_prompt=draft.system, images=images),
-        draft.each,
-        concurrency=concurrency,
-        max_items=definition.max_items,
-        is_critical=definition.is_critical,
-        per_element=any(mention.root == EACH and mention.where.endswith(".when") for mention in draft.mentions),
-    )
-
-
-def _mentions_text(drafts: Sequence[_Draft]) -> bool:
+def _mentions_text(drafts: Sequence[Draft]) -> bool:
     return any(mention.names == ("document", "text") for draft in drafts for mention in draft.mentions)
 
 
-def _collected(drafts: Sequence[_Draft], level: Level) -> tuple[str, ...]:
+def _collected(drafts: Sequence[Draft], level: Level) -> tuple[str, ...]:
     found = (mention.output for draft in drafts for mention in draft.mentions if mention.over is level)
     return tuple(dict.fromkeys(output for output in found if output))

@@ -194,9 +194,13 @@ class Forecaster:
             known = window_of(need.model) or window
             longest = need.longest_known if step.level is Level.ITEM else need.longest
             if known and longest + need.limit > known:
+                groups = math.ceil(longest / max(1, known - need.limit))
+                cure = f"it is reduced in a tree, by about {groups + 1:,} calls or more, of which one is counted"
+                if step.reduce is None:
+                    cure = "take less of the text (max_chars of join), or collect in two steps"
                 told.append(
                     f"step {step.id!r} may ask with up to {longest:,} tokens, and {need.model!r} takes {known:,} with "
-                    f"the answer ({need.limit:,}): take less of the text (max_chars of join), or collect in two steps"
+                    f"the answer ({need.limit:,}): {cure}"
                 )
         return tuple(told)
 

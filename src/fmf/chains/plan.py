@@ -32,6 +32,9 @@ class StepPlan:
     each: Any = None
     """The compiled reference to the list for whose elements it runs, one by one; `None` where it runs once."""
 
+    reduce: str | None = None
+    """How it is asked what is larger than the model's window; `None` refuses that."""
+
     def collected(self, answers: Iterable[Any]) -> list[Any]:
         """What steps over many items see of its `answers`: those for the elements of lists all in one list."""
         return list(answers) if self.each is None else [one for answer in answers for one in answer]

@@ -131,7 +131,7 @@ def checked(
     _connector(loaded, secrets, found.spec)
     prompts = PromptRegistry.from_config(config.prompt_registry, loaded.root)
     sinks = [sink.name for sink in config.export.sinks]
-    plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks)
+    plan = compile_chain(found, prompts, system_prompt=config.inference.system_prompt, sinks=sinks, config=config)
     _check_paths(loaded, plan)
     return found, plan
 

@@ -95,10 +95,16 @@ class ChainStep(StepDefinition):
     max_items: int = Field(default=MAX_ITEMS, ge=1, strict=True)
     """With `for_each`: the longest list; a longer one fails the step before anything is asked."""
 
+    reduce: Literal["tree"] | None = None
+    """Of a step over collected answers whose prompt is larger than the model's window: ask about groups that fit, then
+    about what came of them; default is an error before anything is asked."""
+
     @model_validator(mode="after")
     def _has_a_list(self) -> Self:
         if self.for_each is None and "max_items" in self.model_fields_set:
             raise ValueError("max_items belongs to for_each, and there is none")
+        if self.for_each is not None and self.reduce is not None:
+            raise ValueError("reduce does not go with for_each: collect its answers in a step of their own")
         return self
 
     @property
