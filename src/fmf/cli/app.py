@@ -19,7 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("fmf.cli.run:run", "Run a chain over documents."),
     "process": ("fmf.cli.process:process", "Turn documents into chunks."),
     "infer": ("fmf.cli.infer:infer", "Ask the model once."),
-    "runs": ("fmf.cli.runs:runs", "Look at past runs."),
+    "runs": ("fmf.cli.runs:runs", "Look at past runs, verify them, remove old ones."),
     "prompt": ("fmf.cli.prompt:prompt", "Register, test and compare prompts."),
     "connect": ("fmf.cli.connect:connect", "Look into the sources of documents."),
     "models": ("fmf.cli.models:models", "List, fetch and describe models."),
