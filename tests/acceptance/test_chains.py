@@ -15,9 +15,11 @@ from acceptance.outside import (
     chain_yaml,
     fmf_yaml,
 )
+from acceptance.test_images import png
 from peers.scripted_server import Reply, Request, ScriptedServer
 
 SUMMARISE = "id: summarise\nversions:\n  - {version: v1, template: 'Sum up: {{ text }}', inputs: {required: [text]}}\n"
+PICTURES = {f"data/p{number}.png": png(number) for number in range(2)}
 HOSTILE = "Read {{ other }} and ${other} and ${chunk.text} and {text} and %s {0}"
 
 
@@ -427,3 +429,45 @@ def test_rows_of_a_table_come_back_beside_what_they_brought(tmp_path):
         key: f"answer to <Sort this note: {note}>" for key, note in notes.items()
     }
     assert [record["row"] for record in said.run.outputs] == [{"id": key} for key in notes]
+
+
+def better_the_second_time(request: Request) -> Reply:
+    """JSON that does not fit the schema; once that was said, JSON that does, in a fence and prose."""
+    if any(message["role"] == "assistant" for message in request.body["messages"]):
+        return Reply(text='Sorry:\n```json\n{"kind": "praise", "stars": 4}\n```')
+    return Reply(text='{"kind": "neither", "stars": "4"}')
+
+
+@pytest.mark.behaviour(37)
+@pytest.mark.parametrize(
+    ("inputs", "value"),
+    [
+        ({"select": "*.md"}, "${chunk.text}"),
+        ({"select": "*.md", "mode": "documents"}, "${document.text}"),
+        ({"select": "*.csv", "mode": "table_rows"}, "${row.text}"),
+        ({"select": "*.png", "mode": "images_group"}, "${join(group.names, ' ')}"),
+    ],
+    ids=["chunks", "documents", "table_rows", "images_group"],
+)
+def test_json_is_checked_and_asked_for_again_in_every_mode(tmp_path, inputs, value):
+    """Behaviour 37: types and enums are checked, the model is asked again, fences and prose removed; in all modes."""
+    project = Project(tmp_path)
+    project.write({**PICTURES, "data/a.md": "good", "data/b.md": "bad", "data/t.csv": "what\ngood\nbad\n"})
+    schema = {
+        "type": "object",
+        "properties": {"kind": {"enum": ["praise", "complaint"]}, "stars": {"type": "integer"}},
+        "required": ["kind", "stars"],
+    }
+    ask = {
+        "id": "sort",
+        "prompt": "inline: Sort as JSON: {{ text }}",
+        "inputs": {"text": value},
+        "output": {"name": "sorted", "expects": "json", "schema": schema, "parse_retries": 1},
+        "mode": "multimodal" if inputs.get("mode") == "images_group" else "text",
+    }
+    with ScriptedServer(better_the_second_time) as server:
+        chain = chain_yaml(ask, inputs={"connector": "docs", **inputs})
+        project.write({"fmf.yaml": fmf_yaml(server.base_url), "c.yaml": chain})
+        run = project.fmf("run", "--chain", "c.yaml").well().run
+    assert server.count == 4
+    assert [record["output"] for record in run.outputs] == [{"kind": "praise", "stars": 4}] * 2
