@@ -19,13 +19,14 @@ def list_runs(root: Path) -> list[Row]:
     return read_index(root)[::-1]
 
 
-def find_run(root: Path, reference: str, fits: Callable[[Row], bool] | None = None) -> Row:
+def find_run(root: Path, reference: str, fits: Callable[[Row], bool] | None = None, wanted: str = "run") -> Row:
     """The index entry of one run.
 
     Args:
         root: the folder of all runs.
         reference: a run id, the beginning of exactly one, or `last`.
         fits: which runs `last` may mean; the latest of all where that is not given.
+        wanted: what such a run is called in the error when there is none.
 
     Raises:
         ConfigError: no run or several fit; the hint names the latest ones.
@@ -46,8 +47,9 @@ def find_run(root: Path, reference: str, fits: Callable[[Row], bool] | None = No
             code=Code.CONFLICT,
             hint="give more of the run id",
         )
+    missing = f"run {reference!r}" if reference != "last" else wanted
     raise ConfigError(
-        f"there is no run {reference!r} under {str(root)!r}",
+        f"there is no {missing} under {str(root)!r}",
         op="runs.find",
         code=Code.NOT_FOUND,
         hint=f"the latest runs: {latest}" if runs else "no run is recorded there yet",

@@ -34,7 +34,10 @@ def ledgers_of(root: Path, reference: str | None, but: str = "") -> Sequence[Led
     if reference is None:
         return ()
     if reference != ALL:
-        run_id = str(find_run(root, reference, lambda entry: entry["run_id"] != but and _asked(root, entry))["run_id"])
+        found = find_run(
+            root, reference, lambda entry: entry["run_id"] != but and _asked(root, entry), "run that asked a model"
+        )
+        run_id = str(found["run_id"])
         if not (root / run_id / LEDGER).exists():
             raise ConfigError(
                 f"run {run_id} has no answers to use again: it asked no model",

@@ -49,7 +49,8 @@ class Unfinished:
         Raises:
             ConfigError: there is none, or it is complete.
         """
-        run_id = str(find_run(root, reference, lambda entry: _can_go_on(root, entry["run_id"]))["run_id"])
+        found = find_run(root, reference, lambda entry: _can_go_on(root, entry["run_id"]), "run that can be resumed")
+        run_id = str(found["run_id"])
         if not (root / run_id / LEDGER).exists():
             raise ConfigError(
                 f"run {run_id} cannot be resumed: it has no ledger, since it asked no model",

@@ -217,3 +217,10 @@ def test_a_run_without_answers_cannot_be_used_again(project, chain):
     work = project()
     with pytest.raises(ConfigError, match="there is no run 'x'"):
         started(work, chain(TWO[0]), Clerk(), reuse="x")
+
+
+def test_last_says_what_there_is_none_of(project, chain):
+    work = project()
+    started(work, chain(*TWO), Clerk())
+    with pytest.raises(ConfigError, match="there is no run that can be resumed under"):
+        started(work, chain(*TWO), Clerk(), resume="last")
