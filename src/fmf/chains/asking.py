@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chatmodels.spending import REFUSED as OVER_BUDGET
 from fmf.chains.booked import asking_about
-from fmf.chains.fan_out import element_id, inside, named
+from fmf.chains.elements import element_id, inside, named
 from fmf.chains.gate import OP as NEVER_ASKED
 from fmf.chains.plan import ChainPlan, StepPlan
 from fmf.chains.records import RunFacts, State, StepEnd, Subject, output_row, step_error_row

@@ -75,7 +75,8 @@ def built(draft: Draft, level: Level, around: Surroundings) -> WorkflowStep:
     if draft.each is None:
         step = build_step(definition, prompt=resolved, system_prompt=draft.system, images=images)
         return _collecting(step, draft, level, around)
-    from fmf.chains.fan_out import FanOutStep, inside
+    from fmf.chains.elements import inside
+    from fmf.chains.fan_out import FanOutStep
 
     of_element = definition.model_copy(update={"id": inside(definition.id), "is_critical": True})
     return FanOutStep(

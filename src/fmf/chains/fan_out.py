@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+from fmf.chains.elements import named
 from fmf.chains.references import EACH
 from generative_ai_workflow.context import StepContext
 from generative_ai_workflow.control_flow import ForEachStep
@@ -13,8 +14,6 @@ from generative_ai_workflow.exceptions import DefinitionError, StepError
 from generative_ai_workflow.reference import Path, compile_value, evaluate, references
 from generative_ai_workflow.workflow_step import WorkflowStep
 
-VALUE: Final = "value"
-INDEX: Final = "index"
 _WHOLE: Final = re.compile(r"\$\{[^{}()]+\}\Z")
 
 
@@ -109,18 +108,3 @@ def list_reference(step_id: str, written: str) -> tuple[Any, Path]:
         op="chain.load",
         hint="write one, such as for_each: '${steps.topics}'",
     )
-
-
-def named(elements: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """What stands behind `${each...}` for each of `elements`."""
-    return ({INDEX: number, VALUE: element} for number, element in enumerate(elements))
-
-
-def inside(step_id: str) -> str:
-    """What the step is called that is done with every element."""
-    return f"{step_id}.{EACH}"
-
-
-def element_id(item_id: str, index: int) -> str:
-    """What an element of the list of an item is called where the item has its id."""
-    return f"{item_id}[{index}]"

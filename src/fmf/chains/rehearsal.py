@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from chatmodels.types import ChatRequest, ChatResponse
 from chatmodels.wrappers.base import presets_of
 from fmf.chains.booked import asking_about, own_answer, question_of, shared_answer
-from fmf.chains.fan_out import INDEX, VALUE, FanOutStep
+from fmf.chains.elements import INDEX, VALUE
+from fmf.chains.fan_out import FanOutStep
 from fmf.chains.prompt_tokens import PromptCounter
 from fmf.chains.references import EACH
 from fmf.chains.stand_ins import PendingJson, StandIns, mark_of
