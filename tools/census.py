@@ -13,6 +13,7 @@ no single line or that tells of a fault in the program.
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import random
@@ -172,6 +173,8 @@ def _documents(run: Path, census: Census) -> dict[str, dict[str, Any]]:
 def _has_replacement(row: dict[str, Any]) -> bool:
     """Whether the source has a replacement character itself, in whatever way it may be written."""
     data = path_of(row["source_uri"]).read_bytes()
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
     if any(mark in data for mark in REPLACEMENTS):
         return True
     try:
